@@ -1,0 +1,350 @@
+//! A goal file as typed data.
+//!
+//! These types are what a goal file says, in TOML or in JSON, and nothing more: they are not checked against each
+//! other. [`Plan`](crate::plan::Plan) is the checked form. Unknown keys are refused everywhere.
+//!
+//! Strings may hold references, `${…}`; see [`template`](crate::goal::template).
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::goal::span::Span;
+
+/// What is wanted, and the tasks that lead there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Goal {
+    /// The name of the goal: letters, digits, `-` and `_`.
+    pub name: String,
+    /// What the goal is for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The parameters that `--param name=value` sets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Param>,
+    /// What the whole run may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The tasks; the order does not matter, only what each waits for.
+    pub tasks: Vec<Task>,
+}
+
+/// A parameter of a goal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Param {
+    /// What the parameter is for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The value when none is given; without it the parameter is required.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+}
+
+/// What a whole run may use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How many tasks run at the same time; the number of executors (`--jobs`) when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// How long the whole run may take, such as `"10m"`; no limit when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Span>,
+}
+
+/// One step of a goal. Exactly one of `command`, `retrieve`, `check` and `collect` says what it does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// The name of the task, unique in the goal: letters, digits, `-` and `_`.
+    pub id: String,
+    /// What the task is for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The capability an agent needs to do this task; by its kind when absent (`task.command`, `task.retrieve`,
+    /// `task.check`, `task.collect`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<String>,
+    /// Ids of tasks that end before this one starts. A reference to a task's result implies it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// The task is skipped, with this as the reason, unless the condition holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Condition>,
+    /// Named values, available to this task as `${inputs.name}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Value>,
+    /// A reference to a list: the task runs once for each item, as `${item}` with its number `${index}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<String>,
+    /// How many items `for_each` may yield; a longer list fails the task.
+    #[serde(default = "default_max_items")]
+    pub max_items: u32,
+    /// How long one attempt may take; 10 minutes when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// What happens after a failed attempt.
+    #[serde(default)]
+    pub retries: Retries,
+    /// How long the task takes at the very least; the critical path of the plan is the largest sum of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Span>,
+    /// What of the task's output is its result. Only for `command`; the other kinds have a JSON value of their own.
+    #[serde(default)]
+    pub result: ResultKind,
+    /// A JSON Schema (2020-12) which the result must satisfy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Runs a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Command>,
+    /// Reads from the input folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieve: Option<Retrieve>,
+    /// Checks values or files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// Puts results together into one value, which is this task's result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collect: Option<Value>,
+}
+
+/// When a task runs. Exactly one of the fields is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// Runs only where this path exists in the input folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exists: Option<String>,
+    /// Runs only where this path does not exist in the input folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
+/// What happens after a failed attempt. Attempts that were lost because an agent died or hung are not failures of
+/// the task and are not counted here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retries {
+    /// How many attempts may fail in all, the first included: 1 means no second attempt.
+    pub attempts: u32,
+    /// How long to wait before the second attempt.
+    pub backoff: Span,
+    /// By what the wait grows with each further attempt, at least 1.
+    pub factor: f64,
+    /// The longest wait between two attempts.
+    pub max_backoff: Span,
+    /// Which failures are tried again.
+    pub on: Vec<FailureClass>,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            attempts: 1,
+            backoff: Span::from_millis(200),
+            factor: 2.0,
+            max_backoff: Span::from_secs(30),
+            on: vec![FailureClass::Exit, FailureClass::Timeout, FailureClass::Start, FailureClass::Output],
+        }
+    }
+}
+
+/// How an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureClass {
+    /// The program ended with an exit code that was not expected, or by a signal.
+    Exit,
+    /// The attempt took longer than its timeout.
+    Timeout,
+    /// The program could not be started, or a file could not be read.
+    Start,
+    /// The output is not what the task declares: not JSON, not text, or larger than its bound.
+    Output,
+    /// A check or a validation said no. Trying again would give the same answer unless the world changed.
+    Invalid,
+}
+
+/// What of a command's output is its result. stderr, times and anything undeclared are never part of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ResultKind {
+    /// The exit code: `{ "exit": 0 }`.
+    #[default]
+    Exit,
+    /// What the program wrote to stdout, as text.
+    Stdout,
+    /// What the program wrote to stdout, parsed as JSON.
+    Json,
+    /// The files that match these globs below the input folder: `[{ "path", "sha256", "bytes" }]`, by path.
+    Files(Vec<String>),
+}
+
+/// Runs a program, without a shell, in a process group of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// The program: a name looked up in `PATH`, or a path.
+    pub program: String,
+    /// Its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// The directory to run in, relative to the input folder; the input folder itself when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<String>,
+    /// Environment variables. Besides these the program gets `PATH`, `HOME`, `USER`, `LANG`, `TZ`, `TMPDIR` and the
+    /// `STEADFAST_*` variables, and nothing else.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, EnvValue>,
+    /// What the program reads from stdin; nothing when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// The exit codes that count as success; `[0]` when absent.
+    #[serde(default = "default_expect_exit")]
+    pub expect_exit: Vec<i32>,
+    /// How many bytes of stdout are kept, 1 MiB when absent; more fails a task whose result is `stdout` or `json`.
+    #[serde(default = "default_output_limit")]
+    pub output_limit: u64,
+}
+
+/// The value of an environment variable: a literal, or the name of a variable of our own environment.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum EnvValue {
+    /// This text. Secrets do not belong here; such a literal is refused.
+    Literal(String),
+    /// What the named variable holds when the attempt starts. Only the name is ever recorded.
+    From {
+        /// The variable of our own environment.
+        from: String,
+    },
+}
+
+/// Reads from the input folder. Exactly one of the first four fields is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retrieve {
+    /// The paths of the files that match these globs, sorted. `.gitignore` is honoured; `.git`, the state folder and
+    /// the report folder are left out. A glob that begins with `!` leaves out what it matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<String>>,
+    /// The content of this file, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// The digest of this file, or of this folder with all that is in it: `{ "path", "sha256", "bytes", "files" }`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// A value in a JSON or TOML file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<ValueAt>,
+    /// How long the answer may come from the retriever's cache; not cached when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Span>,
+}
+
+/// A value in a JSON or TOML file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ValueAt {
+    /// The file, relative to the input folder; its ending (`.json`, `.toml`) says how it is read.
+    pub file: String,
+    /// Where in the file, as a JSON pointer such as `/package/name`; the whole file when absent.
+    #[serde(default)]
+    pub pointer: String,
+}
+
+/// Checks values or files. At least one of `assert`, `schema`, `secrets` and `licences` is set; all must pass.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// The value that `schema` is about; usually a reference to a task's result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// A JSON Schema (2020-12) which `value` must satisfy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Assertions, all of which must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assert: Vec<Assertion>,
+    /// Looks for secrets in files. The result names only the place and the kind of each finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Scan>,
+    /// Looks for files that no licence covers: no SPDX line or licence text in their first 30 lines, and no
+    /// `LICENSE*`, `LICENCE*` or `COPYING*` file in their folder or one above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licences: Option<Scan>,
+}
+
+/// A statement about values. `value` and exactly one of the other fields but `message` are set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Assertion {
+    /// What the statement is about; usually a reference.
+    pub value: Value,
+    /// The value is this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<Value>,
+    /// The value is any but this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_equals: Option<Value>,
+    /// The value (a number, or the length of a text or list) is this or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
+    /// The value (a number, or the length of a text or list) is this or less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
+    /// The text matches this regular expression, anywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matches: Option<String>,
+    /// The text holds this text, or the list this item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contains: Option<Value>,
+    /// What to tell people when the statement does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Which files a scan reads, and what a finding means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scan {
+    /// Globs, as in `retrieve.files`.
+    pub files: Vec<String>,
+    /// What a finding means for the task.
+    #[serde(default)]
+    pub on_findings: OnFindings,
+}
+
+/// What a finding of a scan means for the task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFindings {
+    /// The task fails.
+    #[default]
+    Fail,
+    /// The task succeeds, and its result lists the findings.
+    Report,
+}
+
+/// The number of items `for_each` may yield when the task does not say.
+pub const DEFAULT_MAX_ITEMS: u32 = 10_000;
+
+/// How many bytes of a command's stdout are kept when the task does not say.
+pub const DEFAULT_OUTPUT_LIMIT: u64 = 1 << 20;
+
+fn default_max_items() -> u32 {
+    DEFAULT_MAX_ITEMS
+}
+
+fn default_output_limit() -> u64 {
+    DEFAULT_OUTPUT_LIMIT
+}
+
+fn default_expect_exit() -> Vec<i32> {
+    vec![0]
+}

@@ -1,0 +1,3 @@
+//! Goals, plans and the agents that carry them out.
+
+pub mod goal;
