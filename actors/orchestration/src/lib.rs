@@ -1,3 +1,9 @@
 //! Goals, plans and the agents that carry them out.
 
+pub mod cache;
 pub mod goal;
+pub mod redact;
+pub mod seam;
+pub mod secrets;
+
+pub mod work;
