@@ -32,10 +32,26 @@ struct Binding {
     quoted_name: bool,
     /// `name=value`, as in a shell or a query.
     tight: bool,
-    /// The name is also a word of prose and code: `token`, `secret`, `auth`.
-    everyday: bool,
-    /// The whole line is the value.
-    header: bool,
+    /// What may stand behind such a name.
+    name: Name,
+}
+
+/// What a name says about what stands behind it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    /// `password`, `api_key`: hardly ever anything but a secret.
+    Telling,
+    /// `token`, `secret`, `auth`: also a word of prose and code.
+    Everyday,
+    /// `authorization`: a header, whose value is all of the line.
+    Header,
+}
+
+impl Binding {
+    /// Prose and code may follow, not a secret alone.
+    fn may_be_prose(self) -> bool {
+        self.name != Name::Telling
+    }
 }
 
 /// Every assigned value in `bytes`.
@@ -58,8 +74,11 @@ fn binding(found: &Captures<'_>) -> Binding {
     Binding {
         quoted_name: found.name("close").is_some(),
         tight: separator == b"=",
-        everyday: matches!(name.as_slice(), b"token" | b"secret" | b"auth" | b"authorization"),
-        header: name == b"authorization",
+        name: match name.as_slice() {
+            b"authorization" => Name::Header,
+            b"token" | b"secret" | b"auth" => Name::Everyday,
+            _ => Name::Telling,
+        },
     }
 }
 
@@ -78,7 +97,7 @@ fn after_name(bytes: &[u8], found: &Captures<'_>) -> Option<Hit> {
 fn hit(bytes: &[u8], start: usize, binding: Binding) -> Option<Hit> {
     let (range, quoted) = if let Some(range) = quoted(bytes, start) {
         let backtick = bytes[start] == b'`';
-        if backtick && binding.everyday && reads_as_a_word(&bytes[range.clone()]) {
+        if backtick && binding.may_be_prose() && reads_as_a_word(&bytes[range.clone()]) {
             return None;
         }
         (range, true)
@@ -86,10 +105,13 @@ fn hit(bytes: &[u8], start: usize, binding: Binding) -> Option<Hit> {
         (unquoted(bytes, start, binding)?, false)
     };
     let value = &bytes[range.clone()];
-    if is_redacted(value) || is_placeholder(value) || (binding.header && is_placeholder(after_scheme(value))) {
+    if is_redacted(value)
+        || is_placeholder(value)
+        || (binding.name == Name::Header && is_placeholder(after_scheme(value)))
+    {
         return None;
     }
-    let literal = quoted || binding.tight || binding.header;
+    let literal = quoted || binding.tight || binding.name == Name::Header;
     let certainty = if literal && looks_secret(after_scheme(value)) { Certainty::Likely } else { Certainty::Suspected };
     Some(Hit { range, kind: Kind::Assignment, certainty })
 }
@@ -132,11 +154,10 @@ fn unquoted(bytes: &[u8], start: usize, binding: Binding) -> Option<Range<usize>
         return Some(start..start + bracketed(rest));
     }
     let stops = |at: usize| match rest[at] {
-        b'"' | b'\'' | b'`' => true,
+        b'"' | b'\'' | b'`' | b'\n' | b'\r' => true,
         b'\\' => matches!(rest.get(at + 1), Some(b'"' | b'\'')),
         b',' | b'}' | b']' => binding.quoted_name,
-        b'\n' | b'\r' => true,
-        byte => byte.is_ascii_whitespace() && !binding.header,
+        byte => byte.is_ascii_whitespace() && binding.name != Name::Header,
     };
     let length = (0..rest.len()).find(|at| stops(*at)).unwrap_or(rest.len());
     let value = rest[..length].trim_ascii_end();
@@ -149,7 +170,7 @@ fn unquoted(bytes: &[u8], start: usize, binding: Binding) -> Option<Range<usize>
         return None;
     }
     if !binding.tight {
-        let word = binding.everyday && reads_as_a_word(bare);
+        let word = binding.may_be_prose() && reads_as_a_word(bare);
         if word
             || reads_as_an_expression(bare)
             || !bare.iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
