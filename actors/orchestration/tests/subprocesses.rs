@@ -54,20 +54,17 @@ impl Witness {
         self.folder.path().join("pipe")
     }
 
-    /// The text that came through the pipe until its last writer ended.
-    async fn all(&self) -> String {
-        let mut text = String::new();
-        let mut pipe = self.open();
-        timeout(SOON, pipe.read_to_string(&mut text))
-            .await
-            .expect("a process still holds the pipe")
-            .expect("it is read");
-        text
+    /// The reading end, once a writer has opened the other.
+    async fn open(&self) -> tokio::fs::File {
+        tokio::fs::File::open(self.path()).await.expect("the pipe is there")
     }
+}
 
-    fn open(&self) -> tokio::net::unix::pipe::Receiver {
-        tokio::net::unix::pipe::OpenOptions::new().open_receiver(self.path()).expect("the pipe is there")
-    }
+/// What comes through the pipe until its last writer has ended.
+async fn rest(mut pipe: tokio::fs::File) -> String {
+    let mut text = String::new();
+    timeout(SOON, pipe.read_to_string(&mut text)).await.expect("a process still holds the pipe").expect("it is read");
+    text
 }
 
 #[tokio::test]
@@ -121,30 +118,33 @@ async fn a_program_that_closes_its_pipes_is_still_waited_for() {
     let witness = Witness::new();
     let script = format!("exec >&- 2>&-; echo lived > '{}'; exit 7", witness.path().display());
     let commands = OsCommands::new();
-    let (completed, text) = tokio::join!(commands.run(shell(&script)), witness.all());
+    let (completed, text) = tokio::join!(commands.run(shell(&script)), async { rest(witness.open().await).await });
     assert_eq!(completed.expect("it runs").exit, Exit::Code(7));
-    assert!(text.is_empty() || text == "lived\n");
+    assert_eq!(text, "lived\n");
 }
 
 #[tokio::test]
 async fn dropping_a_run_ends_the_program_and_what_it_started() {
     let commands = OsCommands::new();
     let witness = Witness::new();
-    let mut pipe = witness.open();
     let script = format!("exec 3>'{}'; sleep 1000 & sleep 1000 & echo started >&3; wait", witness.path().display());
-    {
+    let pipe = {
         let run = commands.run(shell(&script));
-        tokio::pin!(run);
-        let mut word = [0; 8];
+        let started = async {
+            let mut pipe = witness.open().await;
+            pipe.read_exact(&mut [0; 8]).await.expect("it started");
+            pipe
+        };
         tokio::select! {
             biased;
-            _ = &mut run => panic!("it waits for long"),
-            read = pipe.read_exact(&mut word) => drop(read.expect("it started")),
+            _ = run => panic!("it waits for long"),
+            pipe = started => {
+                assert_eq!(commands.live(), 1);
+                pipe
+            }
         }
-        assert_eq!(commands.live(), 1);
-    }
-    let mut rest = Vec::new();
-    timeout(SOON, pipe.read_to_end(&mut rest)).await.expect("a process still holds the pipe").expect("it is read");
+    };
+    assert_eq!(rest(pipe).await, "");
     nothing_left(&commands).await;
     assert_eq!(commands.live(), 0);
 }
@@ -161,13 +161,13 @@ async fn a_timeout_ends_the_program_and_what_it_started() {
 async fn what_a_program_leaves_running_ends_with_it() {
     let commands = OsCommands::new();
     let witness = Witness::new();
-    let mut pipe = witness.open();
     // The straggler holds stdout, stderr and the witness.
     let script = format!("exec 3>'{}'; (trap '' TERM HUP; sleep 1000) & echo done", witness.path().display());
-    let completed = timeout(SOON, commands.run(shell(&script))).await.expect("it is not waited for").expect("it runs");
+    let run = timeout(SOON, commands.run(shell(&script)));
+    let (completed, held) = tokio::join!(run, async { rest(witness.open().await).await });
+    let completed = completed.expect("the straggler is not waited for").expect("it runs");
     assert_eq!((completed.exit, completed.stdout.as_slice()), (Exit::Code(0), &b"done\n"[..]));
-    let mut rest = Vec::new();
-    timeout(SOON, pipe.read_to_end(&mut rest)).await.expect("the straggler lives").expect("it is read");
+    assert_eq!(held, "");
     nothing_left(&commands).await;
 }
 
