@@ -54,6 +54,7 @@ fn an_assigned_secret_is_hidden_in_any_notation() {
     check("api_key=\"abc def\"", "api_key=\"***REDACTED***\"");
     check("apiKey = 'a\\'b' # x", "apiKey = '***REDACTED***' # x");
     check("accessToken: `a1b2`", "accessToken: `***REDACTED***`");
+    check("'token' => 'a1b2'", "'token' => '***REDACTED***'");
     check("password: swordfish", "password: ***REDACTED***");
     check("tool --password hunter2 --user bob", "tool --password ***REDACTED*** --user bob");
     check("secret = \"\"\"a\nb\"\"\" x", "secret = \"\"\"***REDACTED***\"\"\" x");
@@ -114,6 +115,8 @@ fn prose_and_code_about_secrets_are_left_alone() {
         "--token <TOKEN>",
         "task-abcdefghijklmnop-12345678",
         "author=ann",
+        "behind `token:`, `secret =` or `auth:` is left alone",
+        "Token => \"a bearer token\",",
     ] {
         unchanged(text);
     }
@@ -176,6 +179,15 @@ fn a_scan_reads_what_is_not_text() {
     bytes.extend(b"ghp_0123456789abcdefghij0123456789abcdef");
     bytes.extend([0, 0xfe]);
     assert_eq!(scan("x", &bytes).len(), 1);
+}
+
+#[test]
+fn a_text_that_repeats_a_name_without_end_is_read_in_time_that_grows_with_its_length_alone() {
+    // With a look at all of the rest for each name these would take hours.
+    for text in ["password=", "{\"auth\":{", "authorization: ", "-----BEGIN PRIVATE KEY-----", "x://y:", "Bearer "] {
+        let text = text.repeat((1 << 17) / text.len());
+        assert!(Redactor::new().text(&text).len() <= text.len(), "{text:.20}");
+    }
 }
 
 /// A text that is a secret by its looks.

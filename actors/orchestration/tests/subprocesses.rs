@@ -30,9 +30,8 @@ async fn run(script: &str) -> Completed {
     completed
 }
 
-#[track_caller]
-fn nothing_left(commands: &OsCommands) -> impl Future<Output = ()> {
-    async { timeout(SOON, commands.none_left()).await.expect("a process is left") }
+async fn nothing_left(commands: &OsCommands) {
+    timeout(SOON, commands.none_left()).await.expect("a process is left");
 }
 
 /// A named pipe whose reader is told when every process that holds it has ended.
