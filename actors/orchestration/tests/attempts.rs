@@ -132,8 +132,8 @@ async fn a_variable_that_is_not_set_fails_before_anything_runs() {
 
 #[tokio::test]
 async fn an_exit_that_was_not_expected_fails_with_the_end_of_stderr() {
-    let long: String = (0..1000).map(|number| format!("line {number} token=abc123\n")).collect();
-    let commands = answers(Completed::new(Exit::Code(2)).stderr(long));
+    let lines: Vec<String> = (0..1000).map(|number| format!("line {number} token=abc123\n")).collect();
+    let commands = answers(Completed::new(Exit::Code(2)).stderr(lines.concat()));
     let tool = command(&json!({ "expect_exit": [0, 1] }));
     let (class, message) = failed(&work(tool, ResultKind::Exit), &MemoryFiles::new(), &commands).await;
     assert_eq!(class, FailureClass::Exit);

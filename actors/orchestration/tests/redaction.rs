@@ -82,6 +82,7 @@ fn a_password_in_a_url_is_hidden_and_a_port_is_not() {
     check("postgres://ann:p%40ss@db/x", "postgres://ann:***REDACTED***@db/x");
     check("postgres://ann:p@ss/w@db/x", "postgres://ann:***REDACTED***@db/x");
     unchanged("http://localhost:8080/a@b");
+    unchanged("see http://auth:8080/x and http://my.token:80");
     unchanged("https://github.com/a/b@v1");
 }
 
@@ -186,7 +187,7 @@ fn a_text_that_repeats_a_name_without_end_is_read_in_time_that_grows_with_its_le
     // With a look at all of the rest for each name these would take hours.
     for text in ["password=", "{\"auth\":{", "authorization: ", "-----BEGIN PRIVATE KEY-----", "x://y:", "Bearer "] {
         let text = text.repeat((1 << 17) / text.len());
-        assert!(Redactor::new().text(&text).len() <= text.len(), "{text:.20}");
+        assert!(!Redactor::new().text(&text).is_empty(), "{text:.20}");
     }
 }
 

@@ -29,7 +29,7 @@ impl Clock {
     }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 async fn get(cache: &Cache, key: &str, value: Value) -> (Value, Source) {
     let filled = cache.get_or_fill(key, MINUTE, ready(Ok::<_, Infallible>(value))).await;

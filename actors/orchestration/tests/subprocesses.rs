@@ -132,15 +132,13 @@ async fn dropping_a_run_ends_the_program_and_what_it_started() {
         let started = async {
             let mut pipe = witness.open().await;
             pipe.read_exact(&mut [0; 8]).await.expect("it started");
+            assert_eq!(commands.live(), 1);
             pipe
         };
         tokio::select! {
             biased;
             _ = run => panic!("it waits for long"),
-            pipe = started => {
-                assert_eq!(commands.live(), 1);
-                pipe
-            }
+            pipe = started => pipe,
         }
     };
     assert_eq!(rest(pipe).await, "");

@@ -107,7 +107,7 @@ impl Reader<'_> {
         let binding = binding(found);
         // `Token => …` is an arm of a match more often than an entry of a map.
         let arm = separator.ends_with(b"=>") && !binding.quoted_name && binding.may_be_prose();
-        if doubled || arm {
+        if doubled || arm || is_host_with_port(bytes, found) {
             return None;
         }
         self.hit(start, binding)
@@ -180,6 +180,17 @@ impl Reader<'_> {
         self.run = (start..end, rules);
         end
     }
+}
+
+/// `http://auth:8080/` names a host, not a secret.
+fn is_host_with_port(bytes: &[u8], found: &Captures<'_>) -> bool {
+    let (name, whole) =
+        (found.name("name").map_or(0, |name| name.start()), found.get(0).map_or(0, |whole| whole.end()));
+    let host = bytes[..name].iter().rev().take(LOOKED_AT);
+    let length = host.take_while(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(byte)).count();
+    let digits = bytes[whole..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let after = bytes.get(whole + digits).is_none_or(|byte| byte.is_ascii_whitespace() || b"/?#\"'`,;)".contains(byte));
+    &found["sep"] == b":" && bytes[..name - length].ends_with(b"://") && (1..=5).contains(&digits) && after
 }
 
 /// `true`, `null` and their like, in any language.
