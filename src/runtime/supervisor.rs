@@ -181,12 +181,12 @@ impl SupervisorState {
             Command::Arm { at } => self.arm(myself, at),
             Command::Forget { child } => {
                 if let Some(child) = self.children.remove(&child) {
-                    self.system.each_within(&child.slot.core().path, AnySlot::close);
+                    self.system.each_within(&child.slot.core().path, |slot| slot.close());
                 }
             }
             Command::Rest { child } => {
                 if let Some(child) = self.children.get(&child) {
-                    self.system.each_within(&child.slot.core().path, AnySlot::rest);
+                    self.system.each_within(&child.slot.core().path, |slot| slot.rest());
                 }
             }
             Command::Note(note) => self.note(note),
@@ -202,8 +202,6 @@ impl SupervisorState {
                 self.life.end(reason);
                 myself.stop(None);
             }
-            // The machine may learn to command more than this runtime version knows; each is added here with it.
-            other => tracing::error!(path = %self.path, ?other, "a command that the runtime does not know"),
         }
         None
     }
@@ -355,7 +353,6 @@ impl SupervisorState {
                 }
                 self.system.bus().publish(&self.path, EventKind::GaveUp(escalation));
             }
-            other => tracing::error!(path = %self.path, ?other, "a note that the runtime does not know"),
         }
     }
 

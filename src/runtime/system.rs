@@ -63,7 +63,6 @@ pub(crate) struct World {
 }
 
 /// What a supervisor shows of itself without being asked; outlives its incarnations.
-#[derive(Default)]
 struct Published {
     history: Mutex<History>,
     restarts: AtomicU64,
