@@ -124,6 +124,7 @@ impl Plan {
     }
 
     /// The tasks, each after all it depends on.
+    #[must_use]
     pub fn tasks(&self) -> impl DoubleEndedIterator<Item = PlannedTask<'_>> + ExactSizeIterator {
         (0..self.steps.len()).map(|step| PlannedTask { plan: self, step })
     }

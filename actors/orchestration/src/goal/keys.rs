@@ -66,7 +66,8 @@ fn walk(at: &Walk<'_>, value: &Value, pointer: &mut String, found: &mut Vec<Goal
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{index}"));
+                pointer.push('/');
+                pointer.push_str(&index.to_string());
                 walk(&at.with(&at.schema["items"]), item, pointer, found);
                 pointer.truncate(length);
             }
@@ -92,7 +93,9 @@ pub(crate) fn spoken(pointer: &str) -> String {
     for segment in pointer.split('/').skip(1) {
         let segment = segment.replace("~1", "/").replace("~0", "~");
         if segment.bytes().all(|byte| byte.is_ascii_digit()) {
-            spoken.push_str(&format!("[{segment}]"));
+            spoken.push('[');
+            spoken.push_str(&segment);
+            spoken.push(']');
         } else {
             if !spoken.is_empty() {
                 spoken.push('.');

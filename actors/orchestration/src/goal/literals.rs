@@ -26,6 +26,10 @@ impl Literal {
 }
 
 /// Every literal of a goal, in the order of the file's structure. A text that is exactly one reference is none.
+///
+/// # Panics
+///
+/// Never: a goal came from text, so it can be written as text.
 #[must_use]
 pub fn literals(goal: &Goal) -> Vec<Literal> {
     let value = serde_json::to_value(goal).expect("a goal has only text as keys and no numbers that JSON cannot hold");

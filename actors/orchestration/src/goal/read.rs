@@ -42,13 +42,18 @@ impl Loaded {
         let mut errors = Vec::new();
         for (name, text) in given {
             let default = self.goal.params.get(name).and_then(|param| param.default.as_ref());
-            match param_value(name, text, default) {
+            match param_value(text, default) {
                 Ok(value) => {
                     if values.insert(name.to_owned(), value).is_some() {
                         errors.push(GoalError::param(name, format!("`{name}` is given twice"), "give it once"));
                     }
                 }
-                Err(error) => errors.push(error),
+                Err(error) => {
+                    let example = default.unwrap_or(&Value::Null);
+                    let problem =
+                        format!("`{text}` is no JSON value: {error}; expected one like the default, {example}");
+                    errors.push(GoalError::param(name, problem, format!("write --param '{name}={example}'")));
+                }
             }
         }
         GoalErrors::none_of(errors).map_err(|errors| self.source.locate(errors))?;
@@ -56,14 +61,11 @@ impl Loaded {
     }
 }
 
-fn param_value(name: &str, text: &str, default: Option<&Value>) -> Result<Value, GoalError> {
-    let Some(default) = default.filter(|default| !default.is_string()) else {
-        return Ok(Value::from(text));
-    };
-    serde_json::from_str(text).map_err(|error| {
-        let problem = format!("`{text}` is no JSON value: {error}; expected one like the default, {default}");
-        GoalError::param(name, problem, format!("write --param '{name}={default}'"))
-    })
+fn param_value(text: &str, default: Option<&Value>) -> Result<Value, serde_json::Error> {
+    match default {
+        None | Some(Value::String(_)) => Ok(Value::from(text)),
+        Some(_) => serde_json::from_str(text),
+    }
 }
 
 /// Reads a goal from the text of a file; the ending of its name, `.toml` or `.json`, says how.
