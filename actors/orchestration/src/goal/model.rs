@@ -40,7 +40,7 @@ pub struct Param {
     /// What the parameter is for, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The value when none is given; without it the parameter is required.
+    /// The value when none is given, taken as it stands; without it the parameter is required.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
 }
