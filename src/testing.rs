@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::seam::Clock;
 use crate::runtime::world::TokioClock;
+use crate::seam::Clock;
 
 /// A clock whose time of day follows tokio's clock, so that both stand still and jump together when a test pauses it.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ impl VirtualClock {
     /// A clock at 2026-01-01 00:00 UTC.
     #[must_use]
     pub fn new() -> Self {
-        Self { began: TokioClock.now(), wall: UNIX_EPOCH + Duration::from_secs(1_767_225_600) }
+        Self { began: TokioClock.now(), wall: UNIX_EPOCH + Duration::from_hours(490_896) }
     }
 }
 

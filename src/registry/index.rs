@@ -41,7 +41,8 @@ impl<P> Index<P> {
         let candidate = Arc::new(candidate);
         let mut entry = self.by_name.entry(candidate.offer.capability.clone()).or_insert_with(|| Arc::from([]));
         let mut list: Vec<_> = entry.iter().filter(|old| !same_place(old, &candidate)).cloned().collect();
-        let place = list.partition_point(|old| (&old.path, &old.offer.version) < (&candidate.path, &candidate.offer.version));
+        let place =
+            list.partition_point(|old| (&old.path, &old.offer.version) < (&candidate.path, &candidate.offer.version));
         list.insert(place, candidate);
         *entry = list.into();
     }

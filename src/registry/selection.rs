@@ -32,7 +32,7 @@ pub fn choose(standings: &[Standing], turn: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::Standing::{Away, Awaited, Live};
+    use super::Standing::{Awaited, Away, Live};
     use super::*;
 
     #[track_caller]

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::error::StartError;
 use crate::fault::FaultPlan;
+use crate::runtime::agent::Agent;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::registrar::Registrar;
 use crate::runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};
 use crate::runtime::system::{System, World};
 use crate::runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
-use crate::runtime::agent::Agent;
 use crate::seam::{Clock, Entropy, Journal};
 use crate::supervision::intensity::Intensity;
 use crate::supervision::policy::Strategy;

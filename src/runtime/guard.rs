@@ -17,10 +17,7 @@ use crate::runtime::panic_hook;
 use crate::seam::Clock;
 
 /// Polls a future once and turns a panic into a reason.
-pub(crate) fn poll_caught<F: Future>(
-    future: Pin<&mut F>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<F::Output, ExitReason>> {
+pub(crate) fn poll_caught<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Result<F::Output, ExitReason>> {
     // The state behind a panic is dropped with its incarnation, so nobody sees it half-changed.
     match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),

@@ -64,7 +64,11 @@ impl Actor for Guardian {
     type State = GuardianState;
     type Arguments = GuardianBirth;
 
-    async fn pre_start(&self, _: ActorRef<GuardianMessage>, birth: GuardianBirth) -> Result<Self::State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _: ActorRef<GuardianMessage>,
+        birth: GuardianBirth,
+    ) -> Result<Self::State, ActorProcessingErr> {
         Ok(GuardianState {
             system: birth.system,
             root_spec: birth.root,
@@ -77,7 +81,11 @@ impl Actor for Guardian {
         })
     }
 
-    async fn post_start(&self, myself: ActorRef<GuardianMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+    async fn post_start(
+        &self,
+        myself: ActorRef<GuardianMessage>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
         let first = if state.services_spec.is_some() { Tree::Services } else { Tree::Root };
         state.start(&myself, first).await;
         Ok(())
@@ -183,7 +191,7 @@ impl GuardianState {
             Some(error) => ExitReason::Failed(Failure::new(error)),
             None => ExitReason::Killed,
         });
-        running.slot.ended(running.life.incarnation, Some(&reason));
+        running.slot.ended(running.life.incarnation);
         let asked = self.stopping && matches!(reason, ExitReason::Shutdown(ShutdownCause::Requested));
         let failure = (!asked).then(|| (running.path.clone(), reason));
         self.end(myself, failure);

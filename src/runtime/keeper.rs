@@ -74,12 +74,7 @@ impl Journal for JournalHandle {
         })
     }
 
-    fn append(
-        &self,
-        stream: RunId,
-        at: AppendAt,
-        records: Vec<Vec<u8>>,
-    ) -> BoxFuture<'_, Result<Seq, JournalError>> {
+    fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
         Box::pin(async move {
             match self.ask(KeeperMessage::Append { stream, at, records }).await {
                 Ok(KeeperReply::Appended(outcome)) => outcome,

@@ -76,7 +76,7 @@ impl<T: Actor> PlainState<T> {
     /// Notes the reason of a crash and gives ractor an error, so that it ends the actor as failed.
     fn crash(&self, reason: ExitReason) -> ActorProcessingErr {
         let error = reason.to_string();
-        self.slot.ended(self.life.incarnation, Some(&reason));
+        self.slot.ended(self.life.incarnation);
         self.life.end(reason);
         error.into()
     }

@@ -112,7 +112,11 @@ fn make_anew(system: &System) {
 /// Registers a life of an agent; called by its shell. What offers nothing needs no registrar.
 ///
 /// The registrar may itself be between two lives: then this waits, and a try that was lost with one is repeated.
-pub(crate) async fn register(system: &System, slot: &dyn AnySlot, incarnation: Incarnation) -> Result<Uuid, RequestError> {
+pub(crate) async fn register(
+    system: &System,
+    slot: &dyn AnySlot,
+    incarnation: Incarnation,
+) -> Result<Uuid, RequestError> {
     let core = slot.core();
     if core.offers.is_empty() {
         return Ok(system.entropy().id());
@@ -122,7 +126,8 @@ pub(crate) async fn register(system: &System, slot: &dyn AnySlot, incarnation: I
         let message = RegistrarMessage::Register { path: core.path.clone(), incarnation };
         match registrar.ask_within(message, REGISTER_TRY).await {
             Ok(RegistrarReply::Registered(id)) => return Ok(id),
-            Ok(RegistrarReply::Done) | Err(RequestError::Exited { .. } | RequestError::Timeout { .. } | RequestError::Full { .. }) => {}
+            Ok(RegistrarReply::Done)
+            | Err(RequestError::Exited { .. } | RequestError::Timeout { .. } | RequestError::Full { .. }) => {}
             Err(error) => return Err(error),
         }
     }

@@ -47,7 +47,8 @@ where
             let name = Arc::clone(&name);
             Box::pin(async move {
                 let reply = ask_slot(&slot, request.into(), limit).await?;
-                let wrong = || RequestError::WrongReply { capability: name.to_string(), path: slot.core().path.clone() };
+                let wrong =
+                    || RequestError::WrongReply { capability: name.to_string(), path: slot.core().path.clone() };
                 reply.try_into().map_err(|_| wrong())
             })
         };

@@ -76,10 +76,15 @@ impl<A: Agent> Actor for Shell<A> {
     type State = ShellState<A>;
     type Arguments = Birth<A>;
 
-    async fn pre_start(&self, myself: ActorRef<ShellMessage>, birth: Birth<A>) -> Result<Self::State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ShellMessage>,
+        birth: Birth<A>,
+    ) -> Result<Self::State, ActorProcessingErr> {
         let path = birth.slot.core().path.clone();
         let span = tracing::debug_span!("agent", %path, incarnation = birth.life.incarnation.get());
-        let ctx = Context { system: birth.system, slot: birth.slot, path, life: birth.life, port: myself, stopping: None };
+        let ctx =
+            Context { system: birth.system, slot: birth.slot, path, life: birth.life, port: myself, stopping: None };
         Ok(ShellState {
             agent: None,
             args: Some(birth.args),
@@ -91,7 +96,11 @@ impl<A: Agent> Actor for Shell<A> {
         })
     }
 
-    async fn post_start(&self, myself: ActorRef<ShellMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+    async fn post_start(
+        &self,
+        myself: ActorRef<ShellMessage>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
         let span = state.span.clone();
         match state.begin().instrument(span).await {
             Ok(()) => {
@@ -209,7 +218,7 @@ impl<A: Agent> ShellState<A> {
     fn ended_in_handler(&self, mut owed: Owed<A::Reply>, reason: ExitReason) -> ExitReason {
         self.ctx.life.end(reason.clone());
         // From here on nobody takes this life for a living one, also before its supervisor hears of it.
-        self.ctx.slot.ended(self.ctx.life.incarnation, Some(&reason));
+        self.ctx.slot.ended(self.ctx.life.incarnation);
         self.dropped(DropReason::HandlerEnded);
         owed.fail(&reason);
         reason
@@ -250,7 +259,7 @@ impl<A: Agent> ShellState<A> {
     /// The life ends by a crash: what belongs to it goes first.
     async fn fail(&mut self, reason: ExitReason) -> ActorProcessingErr {
         self.ctx.life.end(reason.clone());
-        self.ctx.slot.ended(self.ctx.life.incarnation, Some(&reason));
+        self.ctx.slot.ended(self.ctx.life.incarnation);
         self.drop_agent();
         self.ctx.life.tasks.abort_all();
         self.ctx.life.tasks.emptied().await;
@@ -275,7 +284,7 @@ impl<A: Agent> ShellState<A> {
         self.ctx.life.tasks.emptied().await;
         // A task's crash while the hook ran is how this life ended, if there was one.
         let reason = self.ctx.life.reason().cloned().unwrap_or(reason);
-        self.ctx.slot.ended(self.ctx.life.incarnation, Some(&reason));
+        self.ctx.slot.ended(self.ctx.life.incarnation);
         self.terminate(&reason);
         self.ctx.life.mark_stopped();
         self.ctx.life.end(reason);

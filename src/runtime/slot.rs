@@ -20,14 +20,13 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
-use crate::exit::ExitReason;
 use crate::flow::mailbox::Mailbox;
 use crate::id::{Incarnation, Path};
 use crate::lifecycle::AgentState;
 use crate::registry::record::OfferRecord;
-use crate::runtime::route::Routable;
 use crate::runtime::bus::Bus;
 use crate::runtime::life::Life;
+use crate::runtime::route::Routable;
 use crate::runtime::shell::ShellMessage;
 
 /// Whether somebody is there to handle a message, or will be.
@@ -59,7 +58,6 @@ struct Record {
     state: AgentState,
     cell: Option<ActorCell>,
     life: Option<Arc<Life>>,
-    last_exit: Option<(Incarnation, ExitReason)>,
     registered: bool,
 }
 
@@ -82,7 +80,6 @@ impl SlotCore {
                 state: AgentState::Unregistered,
                 cell: None,
                 life: None,
-                last_exit: None,
                 registered: false,
             }),
         }
@@ -162,17 +159,10 @@ impl SlotCore {
         self.live.store(life.incarnation.get(), Ordering::Release);
     }
 
-    pub(crate) fn last_exit(&self) -> Option<(Incarnation, ExitReason)> {
-        lock(&self.record).last_exit.clone()
-    }
-
-    fn end(&self, incarnation: Incarnation, reason: Option<&ExitReason>) -> bool {
+    fn end(&self, incarnation: Incarnation) -> bool {
         let mut record = lock(&self.record);
         if record.life.as_ref().is_none_or(|life| life.incarnation != incarnation) {
             return false;
-        }
-        if let Some(reason) = reason {
-            record.last_exit = Some((incarnation, reason.clone()));
         }
         if record.presence == Presence::Live {
             record.presence = Presence::Awaited;
@@ -197,7 +187,7 @@ impl SlotCore {
 pub(crate) trait AnySlot: Send + Sync {
     fn core(&self) -> &SlotCore;
     /// No life is open any more; messages wait.
-    fn ended(&self, incarnation: Incarnation, reason: Option<&ExitReason>);
+    fn ended(&self, incarnation: Incarnation);
     /// The child is expected (again).
     fn awaited(&self);
     /// The child will not come back by itself.
@@ -219,8 +209,8 @@ impl AnySlot for BareSlot {
         &self.0
     }
 
-    fn ended(&self, incarnation: Incarnation, reason: Option<&ExitReason>) {
-        self.0.end(incarnation, reason);
+    fn ended(&self, incarnation: Incarnation) {
+        self.0.end(incarnation);
     }
 
     fn awaited(&self) {
@@ -330,7 +320,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         desk.port = Some(port);
         desk.woken = false;
         desk.refusing = false;
-        if desk.mailbox.len() > 0 {
+        if !desk.mailbox.is_empty() {
             desk.wake();
         }
     }
@@ -342,7 +332,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let mut items = VecDeque::new();
         desk.mailbox.take(most, &mut items);
         desk.woken = false;
-        if desk.mailbox.len() > 0 {
+        if !desk.mailbox.is_empty() {
             desk.wake();
         }
         drop(desk);
@@ -394,8 +384,8 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
         &self.core
     }
 
-    fn ended(&self, incarnation: Incarnation, reason: Option<&ExitReason>) {
-        if self.core.end(incarnation, reason) {
+    fn ended(&self, incarnation: Incarnation) {
+        if self.core.end(incarnation) {
             let mut desk = lock(&self.desk);
             desk.port = None;
             desk.woken = false;

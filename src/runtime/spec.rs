@@ -1,6 +1,7 @@
 //! A tree as checked data: supervisors and their children, before anything runs.
 
 use std::any::type_name;
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
@@ -153,14 +154,18 @@ impl ChildSpec {
     ///
     /// An error or a panic in the function ends the incarnation, as in any agent.
     #[must_use]
-    pub fn serve<Q, R, F, Fut>(name: impl Into<String>, capability: Capability<Q, R>, function: F) -> AgentSpec<Served<Q, R>>
+    pub fn serve<Q, R, F, Fut>(
+        name: impl Into<String>,
+        capability: impl Borrow<Capability<Q, R>>,
+        function: F,
+    ) -> AgentSpec<Served<Q, R>>
     where
         Q: Wire,
         R: Wire,
         F: Fn(ServeContext, Q) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, BoxError>> + Send + 'static,
     {
-        Self::agent(name, Served::args(function)).offers(&capability)
+        Self::agent(name, Served::args(function)).offers(capability.borrow())
     }
 
     /// A future that is run, and run again by each restart. Ends normally with `Ok`, failed with an error. Asked to
@@ -235,10 +240,13 @@ pub struct AgentSpec<A: Agent> {
     name: String,
     rules: ChildRules,
     args: A::Args,
-    offers: Vec<(Result<OfferRecord, SpecErrorParts>, Routable<A::Message, A::Reply>)>,
+    offers: Vec<Offered<A>>,
     bound: usize,
     handler_deadline: Option<Duration>,
 }
+
+/// An offer, and how it is reached; or what is wrong with its version.
+type Offered<A> = (Result<OfferRecord, SpecErrorParts>, Routable<<A as Agent>::Message, <A as Agent>::Reply>);
 
 #[derive(Clone)]
 struct SpecErrorParts {

@@ -85,11 +85,19 @@ impl Actor for SupervisorShell {
     type State = SupervisorState;
     type Arguments = SupervisorBirth;
 
-    async fn pre_start(&self, _: ActorRef<SupervisorMessage>, birth: SupervisorBirth) -> Result<Self::State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _: ActorRef<SupervisorMessage>,
+        birth: SupervisorBirth,
+    ) -> Result<Self::State, ActorProcessingErr> {
         Ok(SupervisorState::new(birth))
     }
 
-    async fn post_start(&self, myself: ActorRef<SupervisorMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+    async fn post_start(
+        &self,
+        myself: ActorRef<SupervisorMessage>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
         state.slot.core().open(&state.life, myself.get_cell());
         state.feed(&myself, Event::Init).await;
         Ok(())
@@ -132,8 +140,7 @@ impl Actor for SupervisorShell {
                 let error = error.to_string();
                 state.actor_ended(&myself, &cell, |_| ExitReason::Failed(Failure::new(error))).await
             }
-            // ractor's features may add events; none of them is about an end.
-            _ => Ok(()),
+            SupervisionEvent::ProcessGroupChanged(_) => Ok(()),
         }
     }
 }
@@ -149,7 +156,7 @@ impl SupervisorState {
             .into_iter()
             .zip(specs)
             .map(|(key, (id, spec))| {
-                let slot = child_slot(&system, &spec, path.child(&id));
+                let slot = child_slot(&system, &spec, &path.child(&id));
                 (key, Child { spec, slot, open: None })
             })
             .collect();
@@ -198,7 +205,7 @@ impl SupervisorState {
                 if let Some(timer) = self.timer.take() {
                     timer.abort();
                 }
-                self.slot.ended(self.life.incarnation, Some(&reason));
+                self.slot.ended(self.life.incarnation);
                 self.life.end(reason);
                 myself.stop(None);
             }
@@ -240,7 +247,7 @@ impl SupervisorState {
             }
             Err(error) => {
                 let reason = ExitReason::StartFailed(Failure::new(error.to_string()));
-                child.slot.ended(life.incarnation, Some(&reason));
+                child.slot.ended(life.incarnation);
                 Some(Event::Exited { child: key, start, reason })
             }
         }
@@ -283,7 +290,11 @@ impl SupervisorState {
         self.timer = Some(task.abort_handle());
     }
 
-    async fn actor_started(&mut self, myself: &ActorRef<SupervisorMessage>, cell: &ActorCell) -> Result<(), ActorProcessingErr> {
+    async fn actor_started(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        cell: &ActorCell,
+    ) -> Result<(), ActorProcessingErr> {
         let Some(&(child, start)) = self.by_actor.get(&cell.get_id()) else { return Ok(()) };
         // A supervisor has started only once its children have; it says so itself.
         if self.children.get(&child).is_some_and(|child| child.spec.rules.kind == ChildKind::Worker) {
@@ -333,7 +344,7 @@ impl SupervisorState {
     ) -> Result<(), ActorProcessingErr> {
         let Some(entry) = self.children.get_mut(&child) else { return Ok(()) };
         let Some(open) = entry.open.as_ref().filter(|open| open.start == start) else { return Ok(()) };
-        entry.slot.ended(open.life.incarnation, Some(&reason));
+        entry.slot.ended(open.life.incarnation);
         // The word of a nested supervisor that it is up travels on another port than its end, and may come later.
         let was_ready = open.life.has_started() && entry.spec.rules.kind == ChildKind::Supervisor;
         if was_ready {
@@ -358,7 +369,8 @@ impl SupervisorState {
 
     fn note_exit(&mut self, exit: ChildExit) {
         let path = self.path.child(&exit.id);
-        let open = self.children.get_mut(&exit.child).and_then(|child| child.open.take_if(|open| open.start == exit.start));
+        let open =
+            self.children.get_mut(&exit.child).and_then(|child| child.open.take_if(|open| open.start == exit.start));
         let Some(open) = open else { return };
         let now = self.system.clock().now();
         let incarnation = open.life.incarnation;
@@ -386,8 +398,8 @@ fn ready(myself: &ActorRef<SupervisorMessage>, child: ChildKey, start: Start) ->
     })
 }
 
-fn child_slot(system: &System, spec: &ChildSpec, path: Path) -> Arc<dyn AnySlot> {
-    let slot = system.slot_or_make(&path, || match &spec.kind {
+fn child_slot(system: &System, spec: &ChildSpec, path: &Path) -> Arc<dyn AnySlot> {
+    let slot = system.slot_or_make(path, || match &spec.kind {
         Kind::Worker(worker) => worker.slot(system, path.clone()),
         Kind::Supervisor(_) | Kind::System => supervisor_slot(system, path.clone()),
     });

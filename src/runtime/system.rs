@@ -101,7 +101,11 @@ impl System {
         SystemBuilder::default()
     }
 
-    pub(crate) async fn start_in(world: World, services: SupervisorSpec, root: SupervisorSpec) -> Result<Self, StartError> {
+    pub(crate) async fn start_in(
+        world: World,
+        services: SupervisorSpec,
+        root: SupervisorSpec,
+    ) -> Result<Self, StartError> {
         let root_path = root.check(None)?;
         let mounts = root.system_mounts(None);
         if let [first, second, ..] = &mounts[..] {

@@ -106,12 +106,7 @@ impl Journal for MemoryJournal {
         Box::pin(async move { Ok(epoch) })
     }
 
-    fn append(
-        &self,
-        stream: RunId,
-        at: AppendAt,
-        records: Vec<Vec<u8>>,
-    ) -> BoxFuture<'_, Result<Seq, JournalError>> {
+    fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
         let mut streams = lock(&self.streams);
         let stream = streams.entry(stream).or_default();
         let actual = stream.records.len() as Seq;
