@@ -375,10 +375,12 @@ impl Machine {
             return;
         }
         child.life = Life::Stopped;
+        let id = child.id.clone();
         let tally = self.restarts.add(self.now, self.rules.intensity);
         if tally.is_over() {
             return self.give_up(key, reason, limit_of(tally));
         }
+        self.out.push(Command::Note(Note::Retrying { child: key, id, tally }));
         self.restart(key, Trigger::FailedStart, tally);
     }
 

@@ -143,6 +143,15 @@ impl fmt::Display for StartCause {
 pub enum Note {
     /// A child ended. Every life of a child that ended is noted exactly once, also an expected end.
     ChildExited(ChildExit),
+    /// A failed start is tried again now, and that counts (rule 34).
+    Retrying {
+        /// The child.
+        child: ChildKey,
+        /// Its name.
+        id: ChildId,
+        /// The restarts in the window, this one included.
+        tally: Tally,
+    },
     /// The supervisor gives up: it will stop its other children and end.
     GaveUp(Arc<Escalation>),
 }
