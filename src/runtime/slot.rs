@@ -98,6 +98,8 @@ impl SlotCore {
         let mut record = lock(&self.record);
         record.life = Some(Arc::clone(&life));
         record.cell = None;
+        // The lifecycle belongs to one incarnation: the next one begins it anew.
+        record.state = AgentState::Unregistered;
         life
     }
 
@@ -125,6 +127,9 @@ impl SlotCore {
         }
         let from = record.state.name();
         let name = to.name();
+        if from == name {
+            return;
+        }
         if matches!(to, AgentState::Active { .. }) {
             self.handled.store(0, Ordering::Relaxed);
         }

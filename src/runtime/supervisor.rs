@@ -19,6 +19,7 @@ use tokio::time::sleep_until;
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
 use crate::id::{ChildId, Path};
+use crate::lifecycle::AgentState;
 use crate::runtime::life::Life;
 use crate::runtime::plain::reason_from_ractor;
 use crate::runtime::slot::AnySlot;
@@ -345,6 +346,8 @@ impl SupervisorState {
         let Some(entry) = self.children.get_mut(&child) else { return Ok(()) };
         let Some(open) = entry.open.as_ref().filter(|open| open.start == start) else { return Ok(()) };
         entry.slot.ended(open.life.incarnation);
+        // A killed shell could not say so itself; one that could has, and then this changes nothing.
+        entry.slot.core().set_state(&open.life, AgentState::Terminated { reason: reason.to_string() });
         // The word of a nested supervisor that it is up travels on another port than its end, and may come later.
         let was_ready = open.life.has_started() && entry.spec.rules.kind == ChildKind::Supervisor;
         if was_ready {
@@ -357,6 +360,8 @@ impl SupervisorState {
     fn note(&mut self, note: Note) {
         match note {
             Note::ChildExited(exit) => self.note_exit(exit),
+            // The start that follows carries the same as its cause, and is an event itself.
+            Note::Retrying { .. } => {}
             Note::GaveUp(escalation) => {
                 if self.path.parent().is_none() {
                     // Before anything else: whoever asks must not be sent here any more.
