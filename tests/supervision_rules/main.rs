@@ -236,6 +236,17 @@ fn rule_22_an_intensity_of_0_allows_no_restart() {
 }
 
 #[test]
+fn rule_22_the_window_slides_and_does_not_begin_anew() {
+    let rules = Rules::new(Strategy::OneForOne).intensity(Intensity::at_most(2));
+    let mut world = begun(World::new(rules, &[("a", worker(Permanent))]));
+    for pause in [0, 4_000, 2_000, 2_000] {
+        world.pass(pause);
+        world.exit("a", crash());
+    }
+    assert_eq!(world.did(), "start(a) start(a) start(a) exit");
+}
+
+#[test]
 fn rule_23_a_restart_counts_until_it_is_older_than_the_period_to_the_millisecond() {
     let rules = Rules::new(Strategy::OneForOne).intensity(Intensity::at_most(1));
     let with_pause = |ms| {
@@ -393,6 +404,18 @@ fn so_many_failed_starts_in_a_row_are_enough_where_the_intensity_would_allow_mor
     world.exit("a", crash());
     assert_eq!(world.did(), "start(a) start(a) stop(b) exit");
     assert_eq!(world.gave_up.as_deref(), Some("2 failed starts in a row (failed_starts)"));
+}
+
+#[test]
+fn each_start_tells_by_whose_decision_it_is() {
+    let mut world = abc(Strategy::RestForOne).failing("c", [2]).begun();
+    assert_eq!(world.causes(), "a by init, b by init, c by init");
+    world.exit("b", crash());
+    assert_eq!(
+        world.causes(),
+        "b by its own exit (1 of 10 in 5s), c by the exit of `b` (1 of 10 in 5s), \
+         c by its failed start (2 of 10 in 5s)"
+    );
 }
 
 #[test]
