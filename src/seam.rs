@@ -32,7 +32,7 @@ pub trait Entropy: Send + Sync {
     fn id(&self) -> Uuid;
 }
 
-/// A stream of random numbers (SplitMix64, Steele, Lea and Flood 2014). Not for secrets.
+/// A stream of random numbers (`SplitMix64`, Steele, Lea and Flood 2014). Not for secrets.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 

@@ -172,6 +172,41 @@ impl Codec for Bincode {
 }
 
 /// Appends to a frame until the limit. bincode looks at its limit when it reads, not when it writes.
+/// JSON, for peers that have no bincode. Longer and slower; its frames can be read by people.
+#[cfg(feature = "json")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json;
+
+#[cfg(feature = "json")]
+impl Codec for Json {
+    const ID: u8 = 2;
+
+    fn write<T: Serialize>(&self, value: &T, frame: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let text = serde_json::to_vec(value).map_err(|error| EncodeError::Unsupported(error.into()))?;
+        if text.len() > LIMIT {
+            return Err(EncodeError::TooLong);
+        }
+        frame.extend_from_slice(&text);
+        Ok(())
+    }
+
+    fn read<T: DeserializeOwned>(&self, payload: &[u8]) -> Result<T, DecodeError> {
+        if payload.len() > LIMIT {
+            return Err(DecodeError::TooLong);
+        }
+        let mut values = serde_json::Deserializer::from_slice(payload).into_iter();
+        let value = match values.next() {
+            Some(Ok(value)) => value,
+            Some(Err(error)) => return Err(DecodeError::Malformed(error.into())),
+            None => return Err(DecodeError::Malformed("the payload is empty".into())),
+        };
+        match payload.len() - values.byte_offset() {
+            0 => Ok(value),
+            count => Err(DecodeError::TrailingBytes { count }),
+        }
+    }
+}
+
 struct Bounded<'a> {
     frame: &'a mut Vec<u8>,
     room: usize,
@@ -279,5 +314,17 @@ mod tests {
                 assert_eq!(Bincode.decode::<Order>(V1, &again).expect("it was a message"), order);
             }
         }
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn json_frames_are_read_back_and_refuse_what_follows_the_message() {
+        let frame = Json.encode(V1, &Order::Cancel).expect("it has bytes");
+        assert_eq!(frame, b"\x02\x01\"Cancel\"");
+        assert_eq!(Json.decode::<Order>(V1, &frame).expect("it is a frame"), Order::Cancel);
+        let longer = [&frame[..], b"1"].concat();
+        assert!(matches!(Json.decode::<Order>(V1, &longer), Err(DecodeError::TrailingBytes { count: 1 })));
+        assert!(matches!(Json.decode::<Order>(V1, &[2, 1]), Err(DecodeError::Malformed(_))));
+        assert!(matches!(Bincode.decode::<Order>(V1, &frame), Err(DecodeError::UnknownCodec { id: 2, expected: 1 })));
     }
 }
