@@ -288,7 +288,7 @@ impl Machine {
             }
             // Its exit waits in line: this stop consumes it, and no restart follows (rule 14).
             Life::Ended(start, reason) => self.stopped(key, start, *reason),
-            Life::Stopped | Life::Restarting => self.leave_out(key),
+            Life::Stopped | Life::Restarting => {}
         }
     }
 
@@ -309,21 +309,15 @@ impl Machine {
         }
     }
 
-    /// A child is gone as it should be.
+    /// A child is gone as it should be. A temporary one is not restarted with its group, but forgotten (rule 28).
     fn stopped(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
         let Phase::Stopping(Stopping { then, .. }) = &self.phase else { return };
-        let verdict = then.verdict();
-        if let Some(child) = self.children.get_mut(key) {
-            child.life = Life::Stopped;
-        }
+        let (verdict, is_group) = (then.verdict(), matches!(then, Then::Start(_)));
+        let Some(child) = self.children.get_mut(key) else { return };
+        child.life = Life::Stopped;
+        let is_temporary = child.is_temporary();
         self.note(key, start, (reason, verdict));
-        self.leave_out(key);
-    }
-
-    /// Forgets a temporary child that was stopped with its group (rule 28).
-    fn leave_out(&mut self, key: ChildKey) {
-        let Phase::Stopping(Stopping { then: Then::Start(_), .. }) = &self.phase else { return };
-        if self.children.get(key).is_some_and(child::Child::is_temporary) {
+        if is_temporary && is_group {
             self.forget(key);
         }
     }
