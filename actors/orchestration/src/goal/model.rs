@@ -213,7 +213,7 @@ pub struct Command {
 }
 
 /// The value of an environment variable: a literal, or the name of a variable of our own environment.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EnvValue {
     /// This text. Secrets do not belong here; such a literal is refused.
@@ -222,6 +222,9 @@ pub enum EnvValue {
     From {
         /// The variable of our own environment.
         from: String,
+        /// An unset variable is left out instead of failing the task.
+        #[serde(default)]
+        optional: bool,
     },
 }
 
