@@ -1,4 +1,4 @@
 //! Goals, plans and the agents that carry them out.
 
 pub mod goal;
-pub mod run;
+pub mod plan;
