@@ -1,7 +1,10 @@
 //! Agents that stay up.
 
 pub mod exit;
+pub mod flow;
 pub mod id;
+pub mod lifecycle;
+pub mod message;
 pub mod seam;
 pub mod supervision;
 

@@ -5,11 +5,13 @@
 //! those of Erlang/OTP's supervisor as the project's specification lists them.
 
 pub mod decision;
+pub mod history;
 pub mod intensity;
 pub mod machine;
 pub mod policy;
 
 pub use decision::{Decision, decide};
+pub use history::{Entry, History};
 pub use intensity::{Intensity, Moment, Tally, Window};
 pub use machine::{
     ChildExit, ChildKey, ChildState, ChildView, Command, Event, Machine, Note, Start, StartCause, Verdict,
