@@ -179,6 +179,12 @@ pub(crate) fn list<'a, S: AsRef<str> + 'a>(names: impl IntoIterator<Item = &'a S
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
+/// What was expected in the place of an unknown name, for people.
+pub(crate) fn expected<'a, S: AsRef<str> + 'a>(known: impl IntoIterator<Item = &'a S>) -> String {
+    let mut known = known.into_iter().peekable();
+    if known.peek().is_none() { "there are none".to_owned() } else { format!("expected one of {}", list(known)) }
+}
+
 /// The known name that is closest to a mistyped one, if any is close.
 pub(crate) fn closest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (typed.chars().count() / 3).max(1);

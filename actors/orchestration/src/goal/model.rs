@@ -40,7 +40,7 @@ pub struct Param {
     /// What the parameter is for, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The value when none is given; without it the parameter is required.
+    /// The value when none is given, taken as it stands; without it the parameter is required.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
 }
@@ -215,7 +215,7 @@ pub struct Command {
 }
 
 /// The value of an environment variable: a literal, or the name of a variable of our own environment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EnvValue {
     /// This text. Secrets do not belong here; such a literal is refused.

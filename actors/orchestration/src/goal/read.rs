@@ -1,7 +1,7 @@
 //! Reads the text of a goal file.
 //!
 //! It goes in three steps, and the errors of a step are reported before the next one begins: syntax, unknown keys,
-//! types. What the values mean together is checked by [`Plan`](crate::plan::Plan).
+//! types. What the values mean together is checked by [`Plan`].
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,6 +5,7 @@
 //! [`Redactor`](crate::redact::Redactor) before.
 
 use serde::{Deserialize, Serialize};
+use steadfast::message::codec::{Bincode, Codec, DecodeError, EncodeError, Schema};
 use steadfast::{Path, RunId};
 
 use crate::goal::model::FailureClass;
@@ -231,20 +232,27 @@ impl Status {
     }
 }
 
+/// The layout of [`Record`] in the journal; goes up whenever a record changes.
+const LAYOUT: Schema = Schema(1);
+
 /// Bytes of a journal are no record of ours.
 #[derive(Debug, thiserror::Error)]
-#[error("a record of the run cannot be read or written")]
-pub struct RecordError {
-    #[source]
-    source: serde_json::Error,
+#[non_exhaustive]
+pub enum RecordError {
+    /// The record has no bytes.
+    #[error("a record of the run cannot be written")]
+    Write(#[from] EncodeError),
+    /// The bytes are no record.
+    #[error("a record of the run cannot be read")]
+    Read(#[from] DecodeError),
 }
 
 /// The bytes of a record.
 pub fn encode(record: &Record) -> Result<Vec<u8>, RecordError> {
-    serde_json::to_vec(record).map_err(|source| RecordError { source })
+    Ok(Bincode.encode(LAYOUT, record)?)
 }
 
 /// The record that these bytes are.
 pub fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
-    serde_json::from_slice(bytes).map_err(|source| RecordError { source })
+    Ok(Bincode.decode(LAYOUT, bytes)?)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Findings, Subject};
-use crate::goal::error::{GoalError, closest, list};
+use crate::goal::error::{GoalError, closest, expected};
 use crate::goal::fields::{Stage, Template, templates};
 use crate::goal::template::{Reference, Root, TemplateError, only_reference, references};
 
@@ -48,7 +48,7 @@ impl Found<'_> {
         let Some(&task) = self.ids.get(id) else {
             let others: Vec<&str> =
                 self.subject.goal.tasks.iter().map(|task| task.id.as_str()).filter(|other| other != own).collect();
-            place.problem = format!("there is no task `{id}`; expected one of {}", list(&others));
+            place.problem = format!("there is no task `{id}`; {}", expected(&others));
             place.remedy = did_you_mean(id, &others, "name an existing task, or add this one");
             return self.findings.push(place);
         };
@@ -107,7 +107,7 @@ impl Found<'_> {
     /// Adds an error unless the name is among the known ones.
     fn known(&mut self, (what, name): (&str, &str), (known, otherwise): (&[&str], &str), place: GoalError) {
         if !known.contains(&name) {
-            let problem = format!("there is no {what} `{name}`; expected one of {}", list(known));
+            let problem = format!("there is no {what} `{name}`; {}", expected(known));
             self.refuse(place, problem, &did_you_mean(name, known, otherwise));
         }
     }

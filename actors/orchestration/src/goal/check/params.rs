@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Findings;
-use crate::goal::error::{GoalError, closest, list};
+use crate::goal::error::{GoalError, closest, expected};
 use crate::goal::model::Goal;
 use crate::goal::source::escaped;
 use crate::goal::template::references;
@@ -35,7 +35,7 @@ pub(crate) fn resolved_params(
             Some(close) => format!("did you mean `{close}`?"),
             None => format!("leave it out, or declare it as [params.{name}] in the goal"),
         };
-        let problem = format!("the goal has no parameter `{name}`; expected one of {}", list(known));
+        let problem = format!("the goal has no parameter `{name}`; {}", expected(known));
         findings.push(GoalError::param(name, problem, remedy));
     }
     values

@@ -2,6 +2,7 @@
 
 use super::{Findings, Subject};
 use crate::goal::error::{GoalError, list};
+use crate::goal::keys::spoken;
 use crate::goal::model::{Assertion, Check, Command, Condition, DEFAULT_TIMEOUT, Goal, ResultKind, Retrieve};
 use crate::goal::source::escaped;
 use crate::goal::span::Span;
@@ -90,8 +91,8 @@ fn exactly_one(subject: Subject<'_>, field: &str, set: &[(&str, bool)], findings
     let found: Vec<&str> = set.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
     if found.len() != 1 {
         let all: Vec<&str> = set.iter().map(|(name, _)| *name).collect();
-        let what = field.trim_start_matches('/').replace('/', ".");
-        let problem = format!("`{what}` has {}; expected exactly one of {}", list(&found), list(&all));
+        let what = spoken(field);
+        let problem = format!("{what} has {}; expected exactly one of {}", list(&found), list(&all));
         let remedy =
             if found.is_empty() { format!("add one of {}", list(&all)) } else { "keep one of them".to_owned() };
         findings.add(subject.at(field), problem, remedy);
