@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::goal::model::{FailureClass, Retries};
+use crate::goal::span::Span;
+use crate::plan::Plan;
 use crate::run::record::Class;
 
 /// The tasks of a plan as a run sees them: what each waits for, and how it is tried again.
@@ -59,6 +61,20 @@ impl Outline {
     #[must_use]
     pub fn new(limits: RunLimits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// What a run needs to know of a plan, on so many executors.
+    #[must_use]
+    pub fn of(plan: &Plan, jobs: usize) -> Self {
+        let limits = &plan.goal().limits;
+        let concurrency = limits.concurrency.map_or(jobs, |limit| jobs.min(limit as usize)).max(1);
+        let deadline = limits.deadline.map(Span::duration);
+        let outline = Self::new(RunLimits { concurrency, deadline, ..RunLimits::default() });
+        plan.tasks().fold(outline, |outline, task| {
+            let fan = if task.task().for_each.is_some() { Fan::ForEach } else { Fan::Once };
+            let needs = task.dependencies().iter().cloned().collect();
+            outline.task(task.id(), Entry { needs, fan, retries: task.task().retries.clone() })
+        })
     }
 
     /// Adds a task. Tasks are added in an order in which each comes after all it needs.

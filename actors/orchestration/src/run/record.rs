@@ -115,8 +115,19 @@ pub struct Leased {
     pub key: String,
     /// The digest of everything that the attempt was given.
     pub input_digest: String,
+    /// Where what it was given came from.
+    pub context: Lookups,
     /// When.
     pub wall: Millis,
+}
+
+/// Answers that came from a cache, and those that did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lookups {
+    /// From the cache.
+    pub hits: u64,
+    /// From the source.
+    pub misses: u64,
 }
 
 /// What came of a task.

@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::redact::Redactor;
 use crate::run::digest::result_digest;
 use crate::run::id::{Millis, TaskId};
-use crate::run::record::{Class, Outcome, SkipCause, Status};
+use crate::run::record::{Class, Lookups, Outcome, SkipCause, Status};
 use crate::run::state::{RunState, TaskState};
 
 /// The report of a run: `report.json` as it is, `report.md` by [`to_markdown`](Self::to_markdown).
@@ -76,15 +77,6 @@ pub struct Restarts {
     pub by_supervisor: BTreeMap<String, u64>,
 }
 
-/// Answers that came from a cache, and those that did not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lookups {
-    /// From the cache.
-    pub hits: u64,
-    /// From the source.
-    pub misses: u64,
-}
-
 /// What came of one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -131,8 +123,6 @@ pub struct Facts {
     pub description: Option<String>,
     /// How often supervisors restarted a child.
     pub restarts: Restarts,
-    /// How often the context of a task came from the cache.
-    pub context: Lookups,
 }
 
 impl Report {
@@ -156,12 +146,26 @@ impl Report {
             completed_rerun: counts.completed_rerun,
             refused: counts.refused,
             agents_used: counts.agents_used.len() as u64,
-            context: facts.context,
+            context: counts.context,
             started: state.started().to_string(),
             started_unix_ms: state.started().0,
             elapsed_ms: ended.0.saturating_sub(state.started().0),
             results,
         }
+    }
+
+    /// The report without anything that the redactor would take out.
+    #[must_use]
+    pub fn redacted(&self, redactor: &Redactor) -> Self {
+        let mut report = self.clone();
+        let clean = |text: &mut String| *text = redactor.text(text).into_owned();
+        clean(&mut report.goal);
+        report.description.iter_mut().for_each(clean);
+        for task in &mut report.results {
+            task.value = task.value.as_ref().map(|value| redactor.value(value));
+            task.failure.iter_mut().for_each(|note| clean(&mut note.message));
+        }
+        report
     }
 
     /// The report as a page. The results of the tasks named in `whole` are shown in full, others are cut.
@@ -193,7 +197,7 @@ impl TaskReport {
             attempts: task.attempts,
             recorded: task.settled.as_ref().map(|settled| settled.wall.to_string()),
             recorded_unix_ms: task.settled.as_ref().map(|settled| settled.wall.0),
-            agent: task.agent.as_ref().map(ToString::to_string),
+            agent: task.last.as_ref().map(|last| last.agent.to_string()),
             value: None,
             digest: None,
             failure: None,

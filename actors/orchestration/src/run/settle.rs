@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::run::digest::{canonical, sha256_hex};
 use crate::run::id::{Millis, TaskId};
-use crate::run::record::{Class, Outcome, Record};
+use crate::run::record::{Class, Outcome, Record, SkipCause};
 use crate::run::state::RunState;
 
 /// How an attempt ended by itself, after validation.
@@ -12,7 +12,12 @@ use crate::run::state::RunState;
 pub enum AttemptEnd {
     /// With this result.
     Succeeded(Value),
-    /// Without one.
+    /// Without being done, because the task's condition did not hold.
+    Skipped {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Without a result.
     Failed {
         /// How.
         class: Class,
@@ -35,6 +40,7 @@ pub fn attempt_ended(state: &RunState, task: &TaskId, end: AttemptEnd, now: Mill
             let digest = sha256_hex(value.as_bytes());
             vec![recorded(Outcome::Succeeded { value, digest })]
         }
+        AttemptEnd::Skipped { reason } => vec![recorded(Outcome::Skipped { reason, cause: SkipCause::Condition })],
         AttemptEnd::Failed { class, message } => {
             let failed = Record::Failed { task: task.clone(), attempt, class, message: message.clone(), wall: now };
             let failures = state.task(task).map_or(0, |task| task.failures) + 1;

@@ -8,7 +8,7 @@ use steadfast::{Path, RunId};
 
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::{Fan, Outline};
-use crate::run::record::{Class, Leased, Outcome, Record, SkipCause, Status};
+use crate::run::record::{Class, Leased, Lookups, Outcome, Record, SkipCause, Status};
 use crate::run::shared::Shared;
 
 /// Where a run stands.
@@ -47,13 +47,14 @@ pub struct TaskState {
     pub crashes: u32,
     /// The idempotency key, once an attempt was given out.
     pub key: Option<String>,
-    /// Who had the last lease.
-    pub agent: Option<Path>,
+    /// The last lease, whether it is still out or not.
+    pub last: Option<Held>,
     /// How the last failed attempt failed.
     pub last_failure: Option<(Class, String)>,
     /// The outcome, once there is one.
     pub settled: Option<Settled>,
-    lost: bool,
+    /// Whether the last lease was lost with its agent and the task was not given out since.
+    pub lost: bool,
     due: Option<Millis>,
 }
 
@@ -81,6 +82,18 @@ pub struct Held {
     pub input_digest: String,
 }
 
+impl Held {
+    fn of(leased: &Leased) -> Self {
+        Self {
+            attempt: leased.attempt,
+            agent: leased.agent.clone(),
+            incarnation: leased.incarnation,
+            key: leased.key.clone(),
+            input_digest: leased.input_digest.clone(),
+        }
+    }
+}
+
 /// What happened in a run, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -90,6 +103,8 @@ pub struct Counts {
     pub completed_rerun: u64,
     /// Reports refused.
     pub refused: u64,
+    /// Where the contexts of the attempts came from.
+    pub context: Lookups,
     /// The agents that held a lease.
     pub agents_used: BTreeSet<Path>,
 }
@@ -205,10 +220,13 @@ impl RunState {
 
     fn leased(&mut self, leased: &Leased) -> Result<(), Misfit> {
         self.counts.agents_used.insert(leased.agent.clone());
+        self.counts.context.hits += leased.context.hits;
+        self.counts.context.misses += leased.context.misses;
         let task = self.task_mut(&leased.task)?;
         task.attempts = task.attempts.max(leased.attempt);
         task.key = Some(leased.key.clone());
-        task.agent = Some(leased.agent.clone());
+        let held = Held::of(leased);
+        task.last = Some(held.clone());
         let reissued = std::mem::take(&mut task.lost);
         if task.settled.is_some() {
             self.counts.completed_rerun += 1;
@@ -216,13 +234,6 @@ impl RunState {
         }
         self.counts.reissued += u64::from(reissued);
         self.rest(&leased.task);
-        let held = Held {
-            attempt: leased.attempt,
-            agent: leased.agent.clone(),
-            incarnation: leased.incarnation,
-            key: leased.key.clone(),
-            input_digest: leased.input_digest.clone(),
-        };
         self.held.insert(leased.task.clone(), held);
         Ok(())
     }

@@ -84,6 +84,7 @@ impl Drive {
             incarnation: 1,
             key: format!("run:{task}"),
             input_digest: String::new(),
+            context: Lookups { hits: 1, misses: 0 },
             wall: self.now,
         })]);
     }
