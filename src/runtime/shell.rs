@@ -21,7 +21,7 @@ use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::exit::{ExitReason, Failure};
 use crate::fault::{Fault, FaultPoint};
-use crate::lifecycle::{self, Lifecycle};
+use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::guard::{HandlerTimer, run_caught, run_handler};
 use crate::runtime::life::Life;
@@ -65,7 +65,7 @@ pub(crate) struct ShellState<A: Agent> {
     agent: Option<A>,
     args: Option<A::Args>,
     ctx: Context<A>,
-    machine: Option<Lifecycle<lifecycle::Active>>,
+    machine: Option<Lifecycle<state::Active>>,
     handler_deadline: Option<Duration>,
     timer: HandlerTimer,
     span: tracing::Span,
@@ -146,10 +146,9 @@ impl<A: Agent> Actor for Shell<A> {
 impl<A: Agent> ShellState<A> {
     /// Runs the user's start and registers what the agent offers.
     async fn begin(&mut self) -> Result<(), ExitReason> {
-        let machine = Lifecycle::new();
-        let now = self.ctx.system.clock().now();
-        let machine = machine.register(now);
-        self.announce(machine.state());
+        let started_at = self.ctx.system.clock().now();
+        let machine = Lifecycle::new().enter(state::Registering { started_at });
+        self.announce(machine.snapshot());
         let args = self.args.take().expect("a shell starts once");
         let started = run_caught(A::start(args, &mut self.ctx)).await?;
         self.agent = Some(started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?);
@@ -160,15 +159,15 @@ impl<A: Agent> ShellState<A> {
         let registry_id = registrar::register(&self.ctx.system, &*self.ctx.slot, self.ctx.life.incarnation)
             .await
             .map_err(|error| ExitReason::StartFailed(Failure::new(error)))?;
-        let machine = machine.registered(registry_id);
-        self.announce(machine.state());
-        let machine = machine.activate(self.ctx.system.clock().now());
-        self.announce(machine.state());
+        let machine = machine.enter(state::Registered { registry_id });
+        self.announce(machine.snapshot());
+        let machine = machine.enter(state::Active { since: self.ctx.system.clock().now(), message_count: 0 });
+        self.announce(machine.snapshot());
         self.machine = Some(machine);
         Ok(())
     }
 
-    fn announce(&self, state: lifecycle::AgentState) {
+    fn announce(&self, state: AgentState) {
         self.ctx.slot.core().set_state(&self.ctx.life, state);
     }
 
@@ -264,7 +263,7 @@ impl<A: Agent> ShellState<A> {
         let reason = self.ctx.life.asked().cloned().unwrap_or(ExitReason::Normal);
         if let Some(machine) = self.machine.take() {
             let deadline = self.ctx.system.clock().now() + STOP_HORIZON;
-            self.announce(machine.drain(reason.to_string(), deadline).state());
+            self.announce(machine.enter(state::Draining { reason: reason.to_string(), deadline }).snapshot());
         }
         if let Some(agent) = self.agent.as_mut()
             && let Err(panicked) = run_caught(agent.stop(&reason, &mut self.ctx)).await
@@ -284,7 +283,7 @@ impl<A: Agent> ShellState<A> {
     }
 
     fn terminate(&self, reason: &ExitReason) {
-        self.announce(lifecycle::AgentState::Terminated { reason: reason.to_string() });
+        self.announce(AgentState::Terminated { reason: reason.to_string() });
     }
 
     /// Drops the agent's state; a panic in its drop must not take the shell's bookkeeping with it.

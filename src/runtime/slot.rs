@@ -339,7 +339,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     pub(crate) fn take(&self, most: usize) -> Batch<'_, M, R> {
         let mut desk = lock(&self.desk);
         let was_full = desk.mailbox.room() == 0;
-        let items = desk.mailbox.take(most);
+        let mut items = VecDeque::new();
+        desk.mailbox.take(most, &mut items);
         desk.woken = false;
         if desk.mailbox.len() > 0 {
             desk.wake();
@@ -359,7 +360,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             let mut desk = lock(&self.desk);
             desk.refusing = true;
             desk.port = None;
-            desk.mailbox.drain()
+            desk.mailbox.close()
         };
         self.room.notify_waiters();
         self.refuse_all(waiting);
@@ -449,14 +450,14 @@ impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
         if self.items.is_empty() {
             return;
         }
-        let items = std::mem::take(&mut self.items);
+        let mut items = std::mem::take(&mut self.items);
         let mut desk = lock(&self.slot.desk);
         if desk.refusing {
             drop(desk);
             self.slot.refuse_all(items);
             return;
         }
-        desk.mailbox.give_back(items);
+        desk.mailbox.give_back(&mut items);
         desk.wake();
     }
 }
