@@ -42,8 +42,7 @@ impl FromStr for ChaosRates {
         let invalid = |problem: String| InvalidRates { text: text.to_owned(), problem };
         let mut rates = Self::default();
         for part in text.split(',') {
-            let (name, rate) =
-                part.split_once('=').ok_or_else(|| invalid(format!("`{}` has no `=`", part.trim())))?;
+            let (name, rate) = part.split_once('=').ok_or_else(|| invalid(format!("`{}` has no `=`", part.trim())))?;
             let rate = probability(rate.trim())
                 .ok_or_else(|| invalid(format!("`{}` is no probability from 0% to 100%", rate.trim())))?;
             match name.trim() {

@@ -20,9 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::{
-    AgentSpec, ChildSpec, Intensity, Path, RequestError, Strategy, SupervisorSpec, System, SystemBuilder,
-};
+use steadfast::{AgentSpec, ChildSpec, Intensity, Path, RequestError, Strategy, SupervisorSpec, System, SystemBuilder};
 
 use crate::agents::desk::Workshop;
 use crate::agents::executor::Executor;

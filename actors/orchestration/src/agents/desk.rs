@@ -65,12 +65,7 @@ pub struct Desk {
 
 impl Desk {
     /// Answers a request about a lease; what is taken is carried out by a task of the agent.
-    pub fn handle<A: Agent>(
-        &mut self,
-        request: LeaseRequest,
-        shop: &Workshop,
-        ctx: &mut Context<A>,
-    ) -> LeaseReply {
+    pub fn handle<A: Agent>(&mut self, request: LeaseRequest, shop: &Workshop, ctx: &mut Context<A>) -> LeaseReply {
         match request {
             LeaseRequest::Take(lease) => self.take(*lease, shop, ctx),
             LeaseRequest::Drop(lease) => {

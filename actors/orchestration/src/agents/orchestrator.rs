@@ -246,6 +246,9 @@ impl TryFrom<OrchestratorReply> for ReportReply {
 
 impl fmt::Debug for Orchestrator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Orchestrator").field("args", &self.args).field("open", &self.state.open()).finish_non_exhaustive()
+        f.debug_struct("Orchestrator")
+            .field("args", &self.args)
+            .field("open", &self.state.open())
+            .finish_non_exhaustive()
     }
 }

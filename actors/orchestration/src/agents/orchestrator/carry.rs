@@ -85,8 +85,7 @@ impl Orchestrator {
         let spec = self.planned_task(&task)?.task().clone();
         let results = self.results(results_of_list(&spec));
         let attempt = Attempt { run: self.args.run, task: TaskId::single(&task), number: 1 };
-        let request =
-            ContextRequest { attempt, task: spec, params: self.params(), results, wanted: Wanted::Items };
+        let request = ContextRequest { attempt, task: spec, params: self.params(), results, wanted: Wanted::Items };
         let system = ctx.system().clone();
         set_going(ctx, async move {
             let reply = context(&system, request).await;
@@ -133,12 +132,7 @@ impl Orchestrator {
     }
 
     /// The retriever found what an attempt needs.
-    pub(super) async fn prepared(
-        &mut self,
-        task: TaskId,
-        attempt: u32,
-        reply: ContextReply,
-    ) -> Result<(), BoxError> {
+    pub(super) async fn prepared(&mut self, task: TaskId, attempt: u32, reply: ContextReply) -> Result<(), BoxError> {
         if !self.is_open(&task) {
             return Ok(());
         }

@@ -142,7 +142,5 @@ impl Orchestrator {
 }
 
 fn is(held: &Held, lease: &LeaseId) -> bool {
-    held.attempt == lease.attempt.number
-        && held.agent == lease.agent
-        && held.incarnation == lease.incarnation.get()
+    held.attempt == lease.attempt.number && held.agent == lease.agent && held.incarnation == lease.incarnation.get()
 }

@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::{BoxError, Context, EventKind, EventsError, Events, Incarnation, System};
+use steadfast::{BoxError, Context, EventKind, Events, EventsError, Incarnation, System};
 
 use super::{Log, Orchestrator, Own, RunArgs, set_going};
 use crate::agents::ask::ask_any;
 use crate::agents::orchestrator::{Bench, OrchestratorMessage};
-use crate::agents::protocol::{
-    Attempt, ContextReply, LeaseId, PLAN, PlanReply, PlanRequest,
-};
+use crate::agents::protocol::{Attempt, ContextReply, LeaseId, PLAN, PlanReply, PlanRequest};
 use crate::plan::Plan;
 use crate::run::{Millis, Outline, Record, RunState};
 
@@ -39,7 +37,8 @@ impl Orchestrator {
         let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));
         let plan = if planned { Some(Arc::new(Plan::rebuild(args.goal.clone(), args.params.clone())?)) } else { None };
         let state = fold(plan.as_deref(), args.jobs, &records)?;
-        let mut orchestrator = Self { args, clock: Arc::clone(ctx.system().clock()), log, plan, state, bench: Bench::default() };
+        let mut orchestrator =
+            Self { args, clock: Arc::clone(ctx.system().clock()), log, plan, state, bench: Bench::default() };
         orchestrator.take_up(ctx).await?;
         orchestrator.advance(ctx).await?;
         Ok(orchestrator)
@@ -112,7 +111,9 @@ impl Orchestrator {
         match reply {
             ContextReply::Work { work, .. } => self.deliver(lease, *work, ctx),
             // The same question had an answer when the lease was given out, and nothing that it depends on changes.
-            other => tracing::error!(task = %lease.attempt.task, ?other, "the context of a lease cannot be found again"),
+            other => {
+                tracing::error!(task = %lease.attempt.task, ?other, "the context of a lease cannot be found again")
+            }
         }
     }
 }
