@@ -30,7 +30,7 @@ use crate::seam::commands::{Commands, Heartbeat};
 use crate::seam::files::{Files, FilesError};
 
 /// How long an attempt may take when the task does not say.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// One attempt of a task. No string in it holds a reference any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
