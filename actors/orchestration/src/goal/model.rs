@@ -6,9 +6,10 @@
 //! Strings may hold references, `${…}`; see [`template`](crate::goal::template).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::goal::span::Span;
@@ -39,8 +40,8 @@ pub struct Param {
     /// What the parameter is for, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The value when none is given; without it the parameter is required.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The value when none is given, taken as it stands; without it the parameter is required.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
 }
 
@@ -72,13 +73,14 @@ pub struct Task {
     /// Ids of tasks that end before this one starts. A reference to a task's result implies it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
-    /// The task is skipped, with this as the reason, unless the condition holds.
+    /// The task is skipped, with this as the reason, unless the condition holds. It is asked once, before `for_each`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<Condition>,
     /// Named values, available to this task as `${inputs.name}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Value>,
-    /// A reference to a list: the task runs once for each item, as `${item}` with its number `${index}`.
+    /// A reference to a list: the task runs once for each item, as `${item}` with its number `${index}`. Its result is
+    /// the list of the items' results. The result of a skipped task, null, counts as an empty list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_each: Option<String>,
     /// How many items `for_each` may yield; a longer list fails the task.
@@ -213,19 +215,49 @@ pub struct Command {
 }
 
 /// The value of an environment variable: a literal, or the name of a variable of our own environment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EnvValue {
     /// This text. Secrets do not belong here; such a literal is refused.
     Literal(String),
-    /// What the named variable holds when the attempt starts. Only the name is ever recorded.
-    From {
-        /// The variable of our own environment.
-        from: String,
-        /// An unset variable is left out instead of failing the task.
-        #[serde(default)]
-        optional: bool,
-    },
+    /// What a variable of our own environment holds when the attempt starts.
+    From(FromEnv),
+}
+
+/// A variable of our own environment. Only its name is ever recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FromEnv {
+    /// The name of the variable.
+    pub from: String,
+    /// Whether the program simply does not get the variable where ours is not set; otherwise the attempt fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
+impl<'de> Deserialize<'de> for EnvValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EnvValueVisitor)
+    }
+}
+
+/// Written by hand because a derived untagged enum only says that no variant matched.
+struct EnvValueVisitor;
+
+impl<'de> serde::de::Visitor<'de> for EnvValueVisitor {
+    type Value = EnvValue;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a text, or { from = \"NAME\" } for a variable of the environment")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EnvValue, E> {
+        Ok(EnvValue::Literal(text.to_owned()))
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<EnvValue, A::Error> {
+        FromEnv::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(EnvValue::From)
+    }
 }
 
 /// Reads from the input folder. Exactly one of the first four fields is set.
@@ -290,10 +322,10 @@ pub struct Assertion {
     /// What the statement is about; usually a reference.
     pub value: Value,
     /// The value is this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub equals: Option<Value>,
     /// The value is any but this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub not_equals: Option<Value>,
     /// The value (a number, or the length of a text or list) is this or more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -339,6 +371,14 @@ pub const DEFAULT_MAX_ITEMS: u32 = 10_000;
 
 /// How many bytes of a command's stdout are kept when the task does not say.
 pub const DEFAULT_OUTPUT_LIMIT: u64 = 1 << 20;
+
+/// How long an attempt may take when the task does not say.
+pub const DEFAULT_TIMEOUT: Span = Span::from_secs(600);
+
+/// A null that is written (in JSON) is a value, not an absence.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
 
 fn default_max_items() -> u32 {
     DEFAULT_MAX_ITEMS

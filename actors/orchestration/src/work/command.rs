@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Failure, Tools, Work, chain, show};
-use crate::goal::model::{Command, EnvValue, FailureClass, ResultKind};
+use crate::goal::model::{Command, EnvValue, FailureClass, FromEnv, ResultKind};
 use crate::redact::Redactor;
 use crate::seam::commands::{Commands, Completed, Exit, Invocation};
 use crate::seam::files::Globs;
@@ -23,7 +23,7 @@ pub(super) fn variables(command: &Command, commands: &dyn Commands) -> Vec<Strin
 
 fn variable(value: &EnvValue, commands: &dyn Commands) -> Option<String> {
     match value {
-        EnvValue::From { from, .. } => commands.variable(from),
+        EnvValue::From(ours) => commands.variable(&ours.from),
         EnvValue::Literal(_) => None,
     }
 }
@@ -58,7 +58,7 @@ fn environment(work: &Work, command: &Command, commands: &dyn Commands) -> Resul
     for (name, value) in &command.env {
         let value = match value {
             EnvValue::Literal(text) => text.clone(),
-            EnvValue::From { from, optional } => match commands.variable(from) {
+            EnvValue::From(FromEnv { from, optional }) => match commands.variable(from) {
                 Some(text) => text,
                 None if *optional => continue,
                 None => {

@@ -1,0 +1,220 @@
+//! One error per boundary a caller stands at: the spec, the start, a send, a request, a look-up, the end.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::exit::{ExitReason, GaveUp};
+use crate::id::{Incarnation, InvalidName, Path};
+
+/// A supervision tree as it was described cannot be started; nothing was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// A name in the tree is not one.
+    #[error("below `{supervisor}`: {source}")]
+    Name {
+        /// The supervisor whose spec holds the name.
+        supervisor: String,
+        /// What is wrong with it.
+        source: InvalidName,
+    },
+    /// Two children of one supervisor have the same name.
+    #[error("`{supervisor}` has two children named `{child}`; give each a name of its own")]
+    DuplicateChild {
+        /// The supervisor whose spec holds both.
+        supervisor: String,
+        /// The name.
+        child: String,
+    },
+    /// The window of an intensity has no length.
+    #[error("`{supervisor}` counts restarts within a period of zero; use `Intensity::at_most(n).within(period)`")]
+    ZeroPeriod {
+        /// The supervisor.
+        supervisor: String,
+    },
+    /// A capability's version is not a semantic version.
+    #[error("`{child}` offers `{capability}` in version `{version}`, which is not of the form 1.2.3")]
+    Version {
+        /// The child that offers it.
+        child: String,
+        /// The capability's name.
+        capability: String,
+        /// The text that was given as its version.
+        version: String,
+    },
+    /// The tree mounts the system's own supervisor more than once.
+    #[error("`ChildSpec::system()` stands at `{first}` and at `{second}`; mount it once")]
+    TwoSystems {
+        /// Where it stands first.
+        first: String,
+        /// Where it stands again.
+        second: String,
+    },
+}
+
+/// A system did not start; what had started was stopped again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The tree as described cannot be started.
+    #[error("the tree cannot be started")]
+    Spec(#[from] SpecError),
+    /// A child did not start.
+    #[error("`{path}` {reason}{}", rest_of_chain(reason))]
+    Child {
+        /// The supervisor that did not start, or the one whose child did not.
+        path: Path,
+        /// Why, down to the first cause.
+        reason: ExitReason,
+    },
+    /// The actor runtime refused to start an actor.
+    #[error("the actor runtime refused to start the system: {0}")]
+    Runtime(String),
+}
+
+pub(crate) fn rest_of_chain(reason: &ExitReason) -> String {
+    reason.chain().iter().skip(1).fold(String::new(), |text, line| text + "; " + line)
+}
+
+/// A system did not end in an orderly way.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// It had given up before, or while it was asked to stop.
+    #[error("the system had given up")]
+    GaveUp(#[from] GaveUp),
+}
+
+/// A message was not taken. The message comes back.
+#[non_exhaustive]
+pub enum TellError<M> {
+    /// The agent's mailbox holds as many messages as it may.
+    Full {
+        /// The message.
+        message: M,
+        /// The agent.
+        path: Path,
+        /// How many messages its mailbox may hold.
+        bound: usize,
+    },
+    /// The agent is not running and will not be started again.
+    Gone {
+        /// The message.
+        message: M,
+        /// Where the agent was.
+        path: Path,
+    },
+}
+
+impl<M> TellError<M> {
+    /// The message that was not taken.
+    pub fn into_message(self) -> M {
+        match self {
+            Self::Full { message, .. } | Self::Gone { message, .. } => message,
+        }
+    }
+}
+
+impl<M> fmt::Display for TellError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { path, bound, .. } => write!(
+                f,
+                "the mailbox of `{path}` is full ({bound} messages); wait with `tell_wait`, or give it a larger bound with `mailbox`"
+            ),
+            Self::Gone { path, .. } => write!(f, "`{path}` is not running and no restart of it is coming"),
+        }
+    }
+}
+
+impl<M> fmt::Debug for TellError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<M> std::error::Error for TellError<M> {}
+
+/// A request got no reply.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The incarnation that handled the request ended before it replied. The request is not delivered again.
+    #[error("{path}, incarnation {incarnation}, {reason}")]
+    Exited {
+        /// The agent.
+        path: Path,
+        /// The life that ended.
+        incarnation: Incarnation,
+        /// How it ended.
+        reason: ExitReason,
+    },
+    /// No reply came before the deadline. Whether the request was handled is not known.
+    #[error("`{path}` did not reply within {limit:?}")]
+    Timeout {
+        /// The agent.
+        path: Path,
+        /// The deadline that passed.
+        limit: Duration,
+    },
+    /// The mailbox had no room before the deadline; the request was not sent.
+    #[error("the mailbox of `{path}` had no room for {limit:?} (it holds {bound} messages)")]
+    Full {
+        /// The agent.
+        path: Path,
+        /// How many messages its mailbox may hold.
+        bound: usize,
+        /// The deadline that passed.
+        limit: Duration,
+    },
+    /// The agent is not running and will not be started again.
+    #[error("`{path}` is not running and no restart of it is coming")]
+    Gone {
+        /// Where the agent was.
+        path: Path,
+    },
+    /// Nobody offers the capability in a version that fits.
+    #[error("nobody offers `{capability}` in a version compatible with {version}{}", offered_versions(offered))]
+    NoProvider {
+        /// The capability's name.
+        capability: String,
+        /// The version that was asked for.
+        version: String,
+        /// The versions that are offered.
+        offered: Vec<String>,
+    },
+    /// The name is offered with other types of request or reply than the caller's.
+    #[error("`{capability}` is offered by `{path}` with other types of request or reply than this constant has")]
+    WrongType {
+        /// The capability's name, or the type of agent.
+        capability: String,
+        /// Who offers it.
+        path: Path,
+    },
+    /// The agent's reply is not one that belongs to this capability.
+    #[error("`{path}` replied to `{capability}` with a reply of another capability")]
+    WrongReply {
+        /// The capability's name.
+        capability: String,
+        /// The agent.
+        path: Path,
+    },
+    /// No child of the tree has this path.
+    #[error("there is no `{path}` in the tree")]
+    Unknown {
+        /// The path.
+        path: String,
+    },
+}
+
+fn offered_versions(offered: &[String]) -> String {
+    if offered.is_empty() { String::new() } else { format!("; offered: {}", offered.join(", ")) }
+}
+
+/// No child of the tree has this path, or it is not one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no `{path}` in the tree")]
+pub struct UnknownPath {
+    /// What was asked for.
+    pub path: String,
+}

@@ -1,0 +1,94 @@
+//! Everything that a system reports about itself.
+//!
+//! Events travel on a bounded stream. A reader that falls behind is told how many it missed and reads the state anew;
+//! nothing that must not be lost depends on an event.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::exit::{Escalation, ExitReason};
+use crate::id::{ChildId, Incarnation, Path};
+use crate::lifecycle::StateName;
+use crate::supervision::machine::{StartCause, Verdict};
+
+/// Something that happened in the tree.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// When.
+    pub at: Instant,
+    /// To whom.
+    pub path: Path,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A supervisor is about to start a child. Every further incarnation of a child is announced by this.
+    Starting {
+        /// The new life.
+        incarnation: Incarnation,
+        /// By whose decision.
+        cause: StartCause,
+    },
+    /// A child finished starting.
+    Started {
+        /// The life that started.
+        incarnation: Incarnation,
+    },
+    /// A child ended, and this is what its supervisor made of it.
+    Exited {
+        /// The life that ended.
+        incarnation: Incarnation,
+        /// How it ended.
+        reason: ExitReason,
+        /// What its supervisor decided.
+        verdict: Verdict,
+    },
+    /// An agent went from one state of its lifecycle to another.
+    Lifecycle {
+        /// Whose.
+        incarnation: Incarnation,
+        /// The state it left.
+        from: StateName,
+        /// The state it is in.
+        to: StateName,
+    },
+    /// A supervisor gave up.
+    GaveUp(Arc<Escalation>),
+    /// The slot of a child closed: it will not come back, and messages to it are refused.
+    Closed,
+    /// The slot of a child is at rest: it ended and its supervisor will not start it again by itself.
+    Resting,
+    /// A message was dropped.
+    Dropped {
+        /// Why.
+        why: DropReason,
+    },
+    /// A supervisor asked a child to stop and it did not within its time; it is killed.
+    Killing {
+        /// The life that is killed.
+        incarnation: Incarnation,
+    },
+    /// The whole system is up.
+    Ready,
+    /// The whole system begins to end.
+    Ending {
+        /// The child of the system that began it, where one did.
+        culprit: Option<ChildId>,
+    },
+}
+
+/// Why a message was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The asker's deadline had passed before the message was handled.
+    Expired,
+    /// The incarnation that handled it ended.
+    HandlerEnded,
+    /// The slot closed while the message waited.
+    Closed,
+}

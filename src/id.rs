@@ -1,0 +1,319 @@
+//! Names of things: paths, children, agents, incarnations, runs.
+//!
+//! Each is a type of its own, so that one cannot be passed for another. All are cheap to clone and print as their
+//! value.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The name of a child, unique in its supervisor.
+///
+/// Letters, digits, `-`, `_`, `.` and `:`, at least one of them; a slash separates names in a [`Path`].
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ChildId(Arc<str>);
+
+impl ChildId {
+    /// Checks a name.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] when the name is empty or holds a character that a name may not hold.
+    pub fn new(name: &str) -> Result<Self, InvalidName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        if name.is_empty() || !name.chars().all(allowed) {
+            return Err(InvalidName { name: name.to_owned() });
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ChildId {
+    type Error = InvalidName;
+
+    fn try_from(name: String) -> Result<Self, InvalidName> {
+        Self::new(&name)
+    }
+}
+
+impl From<ChildId> for String {
+    fn from(id: ChildId) -> Self {
+        id.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for ChildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ChildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A name that is empty or holds a character that a name may not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not a name: use letters, digits, `-`, `_`, `.` and `:`, at least one of them")]
+pub struct InvalidName {
+    /// The refused name.
+    pub name: String,
+}
+
+/// Where a child stands in its tree: the names from the root down.
+///
+/// Prints as `root/exec/worker-2`; parsing accepts a leading slash.
+///
+/// ```
+/// use steadfast::Path;
+///
+/// let path: Path = "/root/exec/worker-2".parse()?;
+/// assert_eq!(path.to_string(), "root/exec/worker-2");
+/// assert_eq!(path.parent().map(|parent| parent.to_string()).as_deref(), Some("root/exec"));
+/// assert_eq!(path.name(), "worker-2");
+/// # Ok::<(), steadfast::InvalidName>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Path(Arc<str>);
+
+impl Path {
+    /// The path of a root.
+    #[must_use]
+    pub fn root(name: &ChildId) -> Self {
+        Self(name.0.clone())
+    }
+
+    /// The path of a child of the one that this path names.
+    #[must_use]
+    pub fn child(&self, name: &ChildId) -> Self {
+        Self(format!("{}/{name}", self.0).into())
+    }
+
+    /// The path of the supervisor, or `None` for a root.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.into()))
+    }
+
+    /// The last name of the path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
+    /// Whether this path is `other` or lies below it.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The path as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Path {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let text = text.strip_prefix('/').unwrap_or(text);
+        for name in text.split('/') {
+            ChildId::new(name)?;
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for Path {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<Path> for String {
+    fn from(path: Path) -> Self {
+        path.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One life of a child: 1 for its first start, one more for each further start. Numbers are not reused, also not
+/// when the child's supervisor is itself restarted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(NonZeroU64);
+
+impl Incarnation {
+    /// The first life of a child.
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
+    /// The incarnation with this number, or `None` for 0.
+    #[must_use]
+    pub fn new(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
+    }
+
+    /// The number of the incarnation, from 1 on.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// One execution of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(Uuid);
+
+impl RunId {
+    /// The run with this id.
+    #[must_use]
+    pub const fn new(id: Uuid) -> Self {
+        Self(id)
+    }
+
+    /// The id itself.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who an agent is, apart from where it runs: the same over restarts (source 002).
+///
+/// Prints as `domain/name@version#instance` and parses from it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AgentId {
+    /// The domain, which is a namespace and a failure boundary.
+    pub domain: ChildId,
+    /// The name in the domain.
+    pub name: ChildId,
+    /// Tells agents of one name apart.
+    pub instance: Uuid,
+    /// The version of the agent's code.
+    pub version: semver::Version,
+}
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}@{}#{}", self.domain, self.name, self.version, self.instance)
+    }
+}
+
+impl FromStr for AgentId {
+    type Err = InvalidAgentId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAgentId> {
+        let parse = || {
+            let (domain, rest) = text.split_once('/')?;
+            let (name, rest) = rest.split_once('@')?;
+            let (version, instance) = rest.rsplit_once('#')?;
+            Some(Self {
+                domain: ChildId::new(domain).ok()?,
+                name: ChildId::new(name).ok()?,
+                instance: instance.parse().ok()?,
+                version: version.parse().ok()?,
+            })
+        };
+        parse().ok_or_else(|| InvalidAgentId { text: text.to_owned() })
+    }
+}
+
+/// A text that is not an agent's id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not an agent id; expected `domain/name@1.2.3#uuid`")]
+pub struct InvalidAgentId {
+    /// The refused text.
+    pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_prints_as_it_was_parsed_without_the_leading_slash() {
+        let path: Path = "/root/exec/worker-2".parse().expect("a path");
+        assert_eq!(path.to_string(), "root/exec/worker-2");
+        assert_eq!(path, "root/exec/worker-2".parse().expect("a path"));
+    }
+
+    #[test]
+    fn a_path_with_an_empty_or_strange_name_is_refused() {
+        for text in ["", "/", "root//a", "root/", "root/a b", "root/ä"] {
+            assert!(text.parse::<Path>().is_err(), "{text:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_sibling_with_a_longer_name_is_not_within() {
+        let path = |text: &str| text.parse::<Path>().expect("a path");
+        assert!(path("root/a/b").is_within(&path("root/a")));
+        assert!(path("root/a").is_within(&path("root/a")));
+        assert!(!path("root/ab").is_within(&path("root/a")));
+    }
+
+    #[test]
+    fn an_agent_id_survives_printing_and_parsing() {
+        let id = AgentId {
+            domain: ChildId::new("data").expect("a name"),
+            name: ChildId::new("kv-cache").expect("a name"),
+            instance: Uuid::from_u128(7),
+            version: "1.2.3-rc.1".parse().expect("a version"),
+        };
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+}

@@ -1,0 +1,3 @@
+//! What travels between agents, and its bytes.
+
+pub mod codec;

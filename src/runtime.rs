@@ -1,0 +1,23 @@
+//! Carries out what the pure core decides. The only module that knows ractor and tokio.
+
+pub(crate) mod agent;
+pub(crate) mod agent_ref;
+pub(crate) mod builder;
+pub(crate) mod bus;
+mod guard;
+mod guardian;
+mod keeper;
+mod life;
+pub(crate) mod panic_hook;
+mod plain;
+mod registrar;
+pub(crate) mod route;
+pub(crate) mod serve;
+mod shell;
+mod signal;
+mod slot;
+pub(crate) mod spec;
+mod supervisor;
+pub(crate) mod system;
+pub(crate) mod tasks;
+pub(crate) mod world;

@@ -1,0 +1,240 @@
+//! What users write: an agent; and what it is handed: its context.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::RequestError;
+use crate::exit::{BoxError, ExitReason};
+use crate::fault::Subject;
+use crate::id::{ChildId, Incarnation, Path};
+use crate::runtime::agent_ref::AgentRef;
+use crate::runtime::guard::{self, Watched};
+use crate::runtime::life::Life;
+use crate::runtime::shell::ShellMessage;
+use crate::runtime::slot::Slot;
+use crate::runtime::system::System;
+use crate::runtime::tasks::TaskId;
+
+/// An agent: a state, and how it answers messages.
+///
+/// Every incarnation is made anew by [`start`](Agent::start) from the same arguments; a restart never inherits the
+/// state that failed. One message is handled at a time.
+///
+/// An error or a panic in any of the methods ends the incarnation, and its supervisor decides what happens next. So
+/// errors that a caller should see and live with belong into `Reply`.
+///
+/// ```
+/// use steadfast::{Agent, BoxError, ChildSpec, Context, Strategy, SupervisorSpec, System};
+///
+/// struct Counter(u64);
+///
+/// impl Agent for Counter {
+///     type Args = u64;
+///     type Message = u64;
+///     type Reply = u64;
+///
+///     async fn start(first: u64, _: &mut Context<Self>) -> Result<Self, BoxError> {
+///         Ok(Counter(first))
+///     }
+///
+///     async fn handle(&mut self, add: u64, _: &mut Context<Self>) -> Result<u64, BoxError> {
+///         self.0 = self.0.checked_add(add).ok_or("the counter is full")?;
+///         Ok(self.0)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(ChildSpec::agent::<Counter>("counter", 40));
+/// let system = System::start(spec).await?;
+/// let counter = system.agent::<Counter>(&"root/counter".parse()?)?;
+/// assert_eq!(counter.ask(2).await?, 42);
+/// assert!(counter.ask(u64::MAX).await.is_err()); // It ends, is started again,
+/// assert_eq!(counter.ask(2).await?, 42); // and begins where it began before.
+/// # system.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait Agent: Sized + Send + 'static {
+    /// What every incarnation is started from.
+    type Args: Clone + Send + Sync + 'static;
+    /// What it is told and asked. Needs no serde; only what travels by capability does.
+    type Message: Send + 'static;
+    /// What it answers. For a message that was told, the reply is dropped.
+    type Reply: Send + 'static;
+
+    /// Makes an incarnation. The agent counts as started once this returns `Ok`; until then its messages wait.
+    ///
+    /// # Errors
+    ///
+    /// An error is a failed start: the supervisor's own start fails with it, or, in a restart, it is tried again
+    /// within the supervisor's limits.
+    fn start(args: Self::Args, ctx: &mut Context<Self>) -> impl Future<Output = Result<Self, BoxError>> + Send;
+
+    /// Handles one message. Long work is not awaited here, but spawned on the context.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the incarnation; whoever asked gets [`RequestError::Exited`] with it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at an await point when the incarnation is killed or counts as hung.
+    fn handle(
+        &mut self,
+        message: Self::Message,
+        ctx: &mut Context<Self>,
+    ) -> impl Future<Output = Result<Self::Reply, BoxError>> + Send;
+
+    /// Runs when the incarnation ends in an orderly way: asked to stop, or by its own [`Context::stop`]. Not after a
+    /// panic, an error or a kill.
+    fn stop(&mut self, reason: &ExitReason, ctx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
+        let _ = (reason, ctx);
+        async {}
+    }
+
+    /// Says what a message is about, for fault plans. Messages without a subject are never drawn for.
+    #[must_use]
+    fn subject(message: &Self::Message) -> Option<Subject> {
+        let _ = message;
+        None
+    }
+}
+
+/// What an incarnation of an agent has at hand: itself, its siblings, its system, timers and tasks.
+pub struct Context<A: Agent> {
+    pub(crate) system: System,
+    pub(crate) slot: Arc<Slot<A::Message, A::Reply>>,
+    pub(crate) path: Path,
+    pub(crate) life: Arc<Life>,
+    pub(crate) port: ractor::ActorRef<ShellMessage>,
+    pub(crate) stopping: Option<ExitReason>,
+}
+
+impl<A: Agent> Context<A> {
+    /// Where this agent stands in the tree.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Which life this is.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.life.incarnation
+    }
+
+    /// A reference to this agent, which stays good over restarts.
+    #[must_use]
+    pub fn myself(&self) -> AgentRef<A> {
+        AgentRef::new(Arc::clone(&self.slot))
+    }
+
+    /// A reference to another child of the same supervisor.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Unknown`] when there is no such child, [`RequestError::WrongType`] when it is of another type.
+    pub fn sibling<B: Agent>(&self, name: &str) -> Result<AgentRef<B>, RequestError> {
+        let unknown = || RequestError::Unknown { path: format!("sibling `{name}` of {}", self.path) };
+        let name = ChildId::new(name).map_err(|_| unknown())?;
+        let parent = self.path.parent().ok_or_else(unknown)?;
+        self.system.agent(&parent.child(&name))
+    }
+
+    /// The system.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        &self.system
+    }
+
+    /// Says that the running handler is alive: its deadline begins anew.
+    pub fn progress(&self) {
+        self.life.note_handler(self.system.clock().now());
+    }
+
+    /// Starts a task of this incarnation. It is aborted when the incarnation ends, and the next one is not started
+    /// before it is gone. A panic in it ends the incarnation.
+    pub fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) -> TaskId {
+        let port = self.port.clone();
+        let life = Arc::clone(&self.life);
+        self.life.tasks.spawn(move |_| {
+            Box::pin(async move {
+                if let Err(reason) = guard::run_caught(work).await {
+                    life.end(reason);
+                    let _ = port.cast(ShellMessage::TaskFailed);
+                }
+            })
+        })
+    }
+
+    /// As [`spawn`](Self::spawn), for work that must show progress: when the given [`Progress`] is not beaten for
+    /// `limit`, the incarnation ends as unresponsive. A lease's heartbeat is this.
+    pub fn spawn_watched<W, F>(&mut self, limit: Duration, work: W) -> TaskId
+    where
+        W: FnOnce(Progress) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let progress = Progress(Watched::new(Arc::clone(self.system.clock())));
+        let watched = guard::watch(progress.0.clone(), limit, work(progress));
+        let port = self.port.clone();
+        let life = Arc::clone(&self.life);
+        self.life.tasks.spawn(move |_| {
+            Box::pin(async move {
+                if let Err(reason) = watched.await {
+                    life.end(reason);
+                    let _ = port.cast(ShellMessage::TaskFailed);
+                }
+            })
+        })
+    }
+
+    /// Aborts a task or timer of this incarnation. One that has ended is left alone.
+    pub fn cancel(&mut self, task: TaskId) {
+        self.life.tasks.abort(task);
+    }
+
+    /// Tells itself a message after a delay, through its own mailbox. The timer ends with the incarnation.
+    pub fn after(&mut self, delay: Duration, message: A::Message) -> TaskId {
+        let myself = self.myself();
+        self.spawn(async move {
+            tokio::time::sleep(delay).await;
+            myself.tell_patiently(message).await;
+        })
+    }
+
+    /// Tells itself a message again and again, first after one period. The timer ends with the incarnation.
+    pub fn every(&mut self, period: Duration, message: impl Fn() -> A::Message + Send + 'static) -> TaskId {
+        let myself = self.myself();
+        self.spawn(async move {
+            loop {
+                tokio::time::sleep(period).await;
+                myself.tell_patiently(message()).await;
+            }
+        })
+    }
+
+    /// Ends the incarnation in an orderly way, with this reason, once the running handler has returned.
+    pub fn stop(&mut self, reason: ExitReason) {
+        self.stopping.get_or_insert(reason);
+    }
+}
+
+impl<A: Agent> Drop for Context<A> {
+    fn drop(&mut self) {
+        // A killed shell is dropped without another word; its tasks must not outlive it.
+        self.life.tasks.abort_all();
+    }
+}
+
+/// The heartbeat of a watched task.
+#[derive(Clone)]
+pub struct Progress(Watched);
+
+impl Progress {
+    /// Says that the task is alive.
+    pub fn beat(&self) {
+        self.0.beat();
+    }
+}

@@ -1,0 +1,108 @@
+//! A system with other seams than the default ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::StartError;
+use crate::fault::FaultPlan;
+use crate::runtime::agent::Agent;
+use crate::runtime::keeper::Keeper;
+use crate::runtime::registrar::Registrar;
+use crate::runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};
+use crate::runtime::system::{System, World};
+use crate::runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
+use crate::seam::{Clock, Entropy, Journal};
+use crate::supervision::intensity::Intensity;
+use crate::supervision::policy::Strategy;
+use crate::telemetry;
+
+/// How often one of the services may fail within 5 seconds before the system gives up. They have no state to lose and
+/// everything depends on them, so this is more than OTP's default.
+const SERVICE_RESTARTS: u32 = 10;
+
+/// How many starts of one service may fail in a row: one that cannot start will not by trying on.
+const SERVICE_FAILED_STARTS: u32 = 5;
+
+/// Makes a [`System`] with a clock, randomness, a journal or faults of one's own.
+#[derive(Default)]
+pub struct SystemBuilder {
+    clock: Option<Arc<dyn Clock>>,
+    entropy: Option<Arc<dyn Entropy>>,
+    journal: Option<Arc<dyn Journal>>,
+    faults: Option<Arc<dyn FaultPlan>>,
+    service_deadline: Option<Duration>,
+    service_intensity: Option<Intensity>,
+}
+
+impl SystemBuilder {
+    /// The clock; tokio's when not set.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The randomness; seeded by the operating system when not set.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = Some(entropy);
+        self
+    }
+
+    /// The journal; in memory when not set.
+    #[must_use]
+    pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// The faults on purpose; none when not set.
+    #[must_use]
+    pub fn faults(mut self, faults: Arc<dyn FaultPlan>) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
+    /// The handler deadline of the system's own services; none when not set.
+    #[must_use]
+    pub fn service_deadline(mut self, limit: Duration) -> Self {
+        self.service_deadline = Some(limit);
+        self
+    }
+
+    /// How often the system's own services may fail; 10 times within 5 seconds when not set.
+    #[must_use]
+    pub fn service_intensity(mut self, intensity: Intensity) -> Self {
+        self.service_intensity = Some(intensity);
+        self
+    }
+
+    /// Starts the system; see [`System::start`].
+    ///
+    /// # Errors
+    ///
+    /// As [`System::start`].
+    pub async fn start(self, root: SupervisorSpec) -> Result<System, StartError> {
+        let services = self.services();
+        let clock = self.clock.unwrap_or_else(|| Arc::new(TokioClock));
+        let entropy = self.entropy.unwrap_or_else(|| Arc::new(SeededEntropy::from_os(Arc::clone(&clock))));
+        System::start_in(World { clock, entropy, faults: self.faults }, services, root).await
+    }
+
+    fn services(&self) -> SupervisorSpec {
+        let journal = self.journal.clone().unwrap_or_else(|| Arc::new(MemoryJournal::default()));
+        SupervisorSpec::new("system", Strategy::OneForOne)
+            .intensity(self.service_intensity.unwrap_or(Intensity::at_most(SERVICE_RESTARTS)))
+            .failed_starts(SERVICE_FAILED_STARTS)
+            .child(self.limited(ChildSpec::agent::<Registrar>("registrar", ())))
+            .child(self.limited(ChildSpec::task("bus", telemetry::report)))
+            .child(self.limited(ChildSpec::agent::<Keeper>("journal", journal)))
+    }
+
+    fn limited<A: Agent>(&self, spec: AgentSpec<A>) -> AgentSpec<A> {
+        match self.service_deadline {
+            Some(limit) => spec.handler_deadline(limit),
+            None => spec,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Running code of users: its panics are caught, and its silence is noticed.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+
+use crate::exit::ExitReason;
+use crate::runtime::life::Life;
+use crate::runtime::panic_hook;
+use crate::seam::Clock;
+
+/// Polls a future once and turns a panic into a reason.
+pub(crate) fn poll_caught<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<Result<F::Output, ExitReason>> {
+    // The state behind a panic is dropped with its incarnation, so nobody sees it half-changed.
+    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(payload) => Poll::Ready(Err(panicked(payload.as_ref()))),
+    }
+}
+
+/// Runs a future; a panic in it becomes the reason.
+pub(crate) async fn run_caught<F: Future>(future: F) -> Result<F::Output, ExitReason> {
+    let mut future = pin!(future);
+    poll_fn(|cx| poll_caught(future.as_mut(), cx)).await
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> ExitReason {
+    let message = payload
+        .downcast_ref::<&'static str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is not text".to_owned());
+    ExitReason::Panicked { message, location: panic_hook::take_location() }
+}
+
+/// The one timer with which a shell notices that its handler hangs. Made when a handler first waits, and set anew only
+/// when it fires, so that a handler that never waits costs nothing.
+#[derive(Default)]
+pub(crate) struct HandlerTimer(Option<Pin<Box<Sleep>>>);
+
+/// Runs a handler; a panic in it, or its silence for longer than `limit`, becomes the reason.
+pub(crate) async fn run_handler<F: Future>(
+    handler: F,
+    life: &Life,
+    clock: &dyn Clock,
+    limit: Duration,
+    timer: &mut HandlerTimer,
+) -> Result<F::Output, ExitReason> {
+    let mut handler = pin!(handler);
+    life.note_handler(clock.now());
+    let outcome = poll_fn(|cx| {
+        if let Poll::Ready(outcome) = poll_caught(handler.as_mut(), cx) {
+            return Poll::Ready(outcome);
+        }
+        let due = |life: &Life| life.handler_since().unwrap_or_else(|| clock.now()) + limit;
+        let sleep = timer.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due(life).into())));
+        while sleep.as_mut().poll(cx).is_ready() {
+            let due = due(life);
+            if clock.now() >= due {
+                let what = "its handler".to_owned();
+                return Poll::Ready(Err(ExitReason::Unresponsive { what, limit }));
+            }
+            sleep.as_mut().reset(due.into());
+        }
+        Poll::Pending
+    })
+    .await;
+    life.note_idle();
+    outcome
+}
+
+/// When a watched task last showed progress.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    clock: Arc<dyn Clock>,
+    began: Instant,
+    last: Arc<AtomicU64>,
+}
+
+impl Watched {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let began = clock.now();
+        Self { clock, began, last: Arc::new(AtomicU64::new(0)) }
+    }
+
+    pub(crate) fn beat(&self) {
+        let micros = self.clock.now().saturating_duration_since(self.began).as_micros();
+        self.last.store(u64::try_from(micros).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    fn last(&self) -> Instant {
+        self.began + Duration::from_micros(self.last.load(Ordering::Acquire))
+    }
+}
+
+/// Runs a task that must show progress.
+pub(crate) async fn watch(
+    progress: Watched,
+    limit: Duration,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ExitReason> {
+    let mut work = pin!(run_caught(work));
+    loop {
+        let due = progress.last() + limit;
+        tokio::select! {
+            biased;
+            outcome = &mut work => return outcome,
+            () = tokio::time::sleep_until(due.into()) => {
+                if progress.clock.now() >= progress.last() + limit {
+                    return Err(ExitReason::Unresponsive { what: "a task of it".to_owned(), limit });
+                }
+            }
+        }
+    }
+}
+
+/// Locks a mutex whose holders never panic while they hold it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

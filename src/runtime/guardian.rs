@@ -1,0 +1,216 @@
+//! The guardian: starts a system's services and its tree, and ends both, in order, whichever ends first.
+//!
+//! It is the one actor without a supervisor. It restarts nothing: that is what the root is for.
+
+use std::sync::Arc;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::oneshot;
+
+use crate::error::StartError;
+use crate::event::EventKind;
+use crate::exit::{ExitReason, Failure, GaveUp, ShutdownCause};
+use crate::id::{ChildId, Path};
+use crate::runtime::life::Life;
+use crate::runtime::slot::AnySlot;
+use crate::runtime::spec::{StartOf, SupervisorSpec, spawn_supervisor, supervisor_slot};
+use crate::runtime::supervisor::SupervisorMessage;
+use crate::runtime::system::System;
+
+pub(crate) enum GuardianMessage {
+    /// A tree has started all its children.
+    Ready(Tree),
+    /// The owner of the system wants it to end.
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tree {
+    Services,
+    Root,
+}
+
+pub(crate) struct Guardian;
+
+pub(crate) struct GuardianBirth {
+    pub(crate) system: System,
+    pub(crate) root: Arc<SupervisorSpec>,
+    /// `None` where the root mounts the services itself.
+    pub(crate) services: Option<Arc<SupervisorSpec>>,
+    pub(crate) started: oneshot::Sender<Result<(), StartError>>,
+}
+
+pub(crate) struct GuardianState {
+    system: System,
+    root_spec: Arc<SupervisorSpec>,
+    services_spec: Option<Arc<SupervisorSpec>>,
+    started: Option<oneshot::Sender<Result<(), StartError>>>,
+    services: Option<Running>,
+    root: Option<Running>,
+    stopping: bool,
+    /// Why the system ends, where nobody asked it to.
+    failure: Option<(Path, ExitReason)>,
+}
+
+struct Running {
+    path: Path,
+    slot: Arc<dyn AnySlot>,
+    actor: ActorRef<SupervisorMessage>,
+    life: Arc<Life>,
+}
+
+impl Actor for Guardian {
+    type Msg = GuardianMessage;
+    type State = GuardianState;
+    type Arguments = GuardianBirth;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<GuardianMessage>,
+        birth: GuardianBirth,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(GuardianState {
+            system: birth.system,
+            root_spec: birth.root,
+            services_spec: birth.services,
+            started: Some(birth.started),
+            services: None,
+            root: None,
+            stopping: false,
+            failure: None,
+        })
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<GuardianMessage>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let first = if state.services_spec.is_some() { Tree::Services } else { Tree::Root };
+        state.start(&myself, first).await;
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<GuardianMessage>,
+        message: GuardianMessage,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            GuardianMessage::Ready(Tree::Services) if !state.stopping => state.start(&myself, Tree::Root).await,
+            GuardianMessage::Ready(Tree::Root) if !state.stopping => state.ready(),
+            GuardianMessage::Ready(_) => {}
+            GuardianMessage::Stop => state.end(&myself, None),
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<GuardianMessage>,
+        event: SupervisionEvent,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(cell, ..) => state.ended(&myself, &cell, None),
+            SupervisionEvent::ActorFailed(cell, error) => state.ended(&myself, &cell, Some(error.to_string())),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl GuardianState {
+    async fn start(&mut self, myself: &ActorRef<GuardianMessage>, tree: Tree) {
+        let spec = match (tree, &self.services_spec) {
+            (Tree::Services, Some(services)) => Arc::clone(services),
+            _ => Arc::clone(&self.root_spec),
+        };
+        let name = ChildId::new(&spec.name).expect("`System::start` checked all names of the tree");
+        let path = Path::root(&name);
+        let slot = self.system.slot_or_make(&path, || supervisor_slot(&self.system, path.clone()));
+        let life = slot.core().begin(self.system.epoch());
+        let ready = {
+            let myself = myself.clone();
+            Box::new(move || {
+                let _ = myself.cast(GuardianMessage::Ready(tree));
+            })
+        };
+        let start = StartOf {
+            system: self.system.clone(),
+            slot: Arc::clone(&slot),
+            life: Arc::clone(&life),
+            supervisor: myself.get_cell(),
+        };
+        match spawn_supervisor(spec, start, ready).await {
+            Ok(cell) => {
+                let running = Running { path, slot, actor: ActorRef::from(cell), life };
+                *(if tree == Tree::Root { &mut self.root } else { &mut self.services }) = Some(running);
+            }
+            Err(error) => self.end(myself, Some((path, ExitReason::StartFailed(Failure::new(error.to_string()))))),
+        }
+    }
+
+    fn ready(&mut self) {
+        self.system.set_ready(true);
+        if let Some(root) = &self.root {
+            self.system.bus().publish(&root.path, EventKind::Ready);
+        }
+        if let Some(started) = self.started.take() {
+            let _ = started.send(Ok(()));
+        }
+    }
+
+    /// Begins to end: the tree first, then the services it may need for that.
+    fn end(&mut self, myself: &ActorRef<GuardianMessage>, failure: Option<(Path, ExitReason)>) {
+        if !self.stopping {
+            self.stopping = true;
+            self.system.set_ready(false);
+            let path = self.root.as_ref().or(self.services.as_ref()).map(|running| running.path.clone());
+            if let Some(path) = path {
+                let culprit = failure.as_ref().and_then(|(path, _)| ChildId::new(path.name()).ok());
+                self.system.bus().publish(&path, EventKind::Ending { culprit });
+            }
+        }
+        if self.failure.is_none() {
+            self.failure = failure;
+        }
+        match (&self.root, &self.services) {
+            (Some(tree), _) | (None, Some(tree)) => {
+                let _ = tree.actor.cast(SupervisorMessage::Stop(ExitReason::SHUTDOWN));
+            }
+            (None, None) => self.finish(myself),
+        }
+    }
+
+    fn ended(&mut self, myself: &ActorRef<GuardianMessage>, cell: &ActorCell, error: Option<String>) {
+        let is_it = |running: &mut Running| running.actor.get_id() == cell.get_id();
+        let Some(running) = self.root.take_if(is_it).or_else(|| self.services.take_if(is_it)) else { return };
+        let reason = running.life.reason().cloned().unwrap_or_else(|| match error {
+            Some(error) => ExitReason::Failed(Failure::new(error)),
+            None => ExitReason::Killed,
+        });
+        running.slot.ended(running.life.incarnation);
+        let asked = self.stopping && matches!(reason, ExitReason::Shutdown(ShutdownCause::Requested));
+        let failure = (!asked).then(|| (running.path.clone(), reason));
+        self.end(myself, failure);
+    }
+
+    fn finish(&mut self, myself: &ActorRef<GuardianMessage>) {
+        self.system.close_all();
+        let failure = self.failure.take();
+        if let Some(started) = self.started.take() {
+            let error = match failure.clone() {
+                Some((path, reason)) => StartError::Child { path, reason },
+                None => StartError::Runtime("it was asked to stop before it had started".to_owned()),
+            };
+            let _ = started.send(Err(error));
+        }
+        self.system.set_ended(match failure {
+            Some((path, reason)) => Err(GaveUp { path, reason }),
+            None => Ok(()),
+        });
+        myself.stop(None);
+    }
+}

@@ -1,0 +1,104 @@
+//! One life of a child, as its shell and its supervisor both see it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::exit::ExitReason;
+use crate::id::Incarnation;
+use crate::runtime::tasks::Tasks;
+
+/// The record of one incarnation, shared by its shell and its supervisor.
+///
+/// ractor tells ends apart by strings only, so the shell writes down here what really happened, and the supervisor
+/// looks here first.
+pub(crate) struct Life {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) tasks: Tasks,
+    started: AtomicBool,
+    stopped_itself: AtomicBool,
+    ending: AtomicBool,
+    asked: OnceLock<ExitReason>,
+    reason: OnceLock<ExitReason>,
+    epoch: Instant,
+    handler_since: AtomicU64,
+}
+
+impl Life {
+    pub(crate) fn new(incarnation: Incarnation, epoch: Instant) -> Self {
+        Self {
+            incarnation,
+            tasks: Tasks::default(),
+            started: AtomicBool::new(false),
+            stopped_itself: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            asked: OnceLock::new(),
+            reason: OnceLock::new(),
+            epoch,
+            handler_since: AtomicU64::new(0),
+        }
+    }
+
+    /// The child finished starting.
+    pub(crate) fn mark_started(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
+    }
+
+    /// The supervisor, or the child itself, asks the child to stop with this reason. The first reason stays.
+    pub(crate) fn ask_to_stop(&self, reason: ExitReason) {
+        let _ = self.asked.set(reason);
+        self.ending.store(true, Ordering::Release);
+    }
+
+    /// Whether the shell should take no further message.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    /// The reason that was given to whoever asked the child to stop.
+    pub(crate) fn asked(&self) -> Option<&ExitReason> {
+        self.asked.get()
+    }
+
+    /// Notes how the life ended. The first note stays.
+    pub(crate) fn end(&self, reason: ExitReason) {
+        self.ending.store(true, Ordering::Release);
+        let _ = self.reason.set(reason);
+    }
+
+    pub(crate) fn reason(&self) -> Option<&ExitReason> {
+        self.reason.get()
+    }
+
+    /// The stop hook ran to its end: what ractor reports as `killed` was a stop with that word as its reason.
+    pub(crate) fn mark_stopped(&self) {
+        self.stopped_itself.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn was_stopped(&self) -> bool {
+        self.stopped_itself.load(Ordering::Acquire)
+    }
+
+    /// A handler begins, or made progress.
+    pub(crate) fn note_handler(&self, now: Instant) {
+        let micros = now.saturating_duration_since(self.epoch).as_micros();
+        self.handler_since.store(u64::try_from(micros).unwrap_or(u64::MAX - 1) + 1, Ordering::Release);
+    }
+
+    /// No handler is running.
+    pub(crate) fn note_idle(&self) {
+        self.handler_since.store(0, Ordering::Release);
+    }
+
+    /// When the running handler began or last made progress, or `None` when none runs.
+    pub(crate) fn handler_since(&self) -> Option<Instant> {
+        match self.handler_since.load(Ordering::Acquire) {
+            0 => None,
+            micros => Some(self.epoch + Duration::from_micros(micros - 1)),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A plain ractor actor as a child: the actor runs inside a wrapper with the same type of message.
+//!
+//! The wrapper catches panics and records the typed reason (decision 12). Messages travel on ractor's own port.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+
+use crate::error::SpecError;
+use crate::exit::{ExitReason, Failure};
+use crate::id::Path;
+use crate::runtime::guard::run_caught;
+use crate::runtime::life::Life;
+use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
+use crate::runtime::spec::{StartOf, Worker};
+use crate::runtime::system::System;
+use crate::seam::BoxFuture;
+
+pub(crate) struct PlainWorker<T, F> {
+    make: F,
+    actor: PhantomData<fn() -> T>,
+}
+
+impl<T, F> PlainWorker<T, F> {
+    pub(crate) const fn new(make: F) -> Self {
+        Self { make, actor: PhantomData }
+    }
+}
+
+impl<T, F> Worker for PlainWorker<T, F>
+where
+    T: Actor,
+    T::Arguments: Sync,
+    F: Fn() -> (T, T::Arguments) + Send + Sync,
+{
+    fn check(&self, _: &Path) -> Result<(), SpecError> {
+        Ok(())
+    }
+
+    fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
+        Arc::new(BareSlot(SlotCore::new(path, Vec::new(), system.bus().clone())))
+    }
+
+    fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
+        let (actor, args) = (self.make)();
+        let birth = PlainBirth { args, slot: start.slot, life: start.life };
+        let supervisor = start.supervisor;
+        Box::pin(async move {
+            let (actor, _) = Actor::spawn_linked(None, Plain(actor), birth, supervisor).await?;
+            Ok(actor.get_cell())
+        })
+    }
+}
+
+struct Plain<T>(T);
+
+struct PlainBirth<T: Actor> {
+    args: T::Arguments,
+    slot: Arc<dyn AnySlot>,
+    life: Arc<Life>,
+}
+
+struct PlainState<T: Actor> {
+    state: Option<T::State>,
+    args: Option<T::Arguments>,
+    slot: Arc<dyn AnySlot>,
+    life: Arc<Life>,
+}
+
+impl<T: Actor> PlainState<T> {
+    fn inner(&mut self) -> &mut T::State {
+        self.state.as_mut().expect("ractor handles nothing before `post_start` has made the state")
+    }
+
+    /// Notes the reason of a crash and gives ractor an error, so that it ends the actor as failed.
+    fn crash(&self, reason: ExitReason) -> ActorProcessingErr {
+        let error = reason.to_string();
+        self.slot.ended(self.life.incarnation);
+        self.life.end(reason);
+        error.into()
+    }
+
+    fn settle(&self, outcome: Result<Result<(), ActorProcessingErr>, ExitReason>) -> Result<(), ActorProcessingErr> {
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.crash(ExitReason::Failed(Failure::new(error)))),
+            Err(panicked) => Err(self.crash(panicked)),
+        }
+    }
+}
+
+impl<T> Actor for Plain<T>
+where
+    T: Actor,
+    T::Arguments: Sync,
+{
+    type Msg = T::Msg;
+    type State = PlainState<T>;
+    type Arguments = PlainBirth<T>;
+
+    async fn pre_start(&self, _: ActorRef<T::Msg>, birth: PlainBirth<T>) -> Result<Self::State, ActorProcessingErr> {
+        Ok(PlainState { state: None, args: Some(birth.args), slot: birth.slot, life: birth.life })
+    }
+
+    async fn post_start(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        let args = state.args.take().expect("an actor starts once");
+        let failed = |error: ActorProcessingErr| ExitReason::StartFailed(Failure::new(error));
+        // The user's `pre_start` runs here, in the actor's own task: linked and killable while it starts.
+        let made = run_caught(self.0.pre_start(myself.clone(), args)).await;
+        match made.and_then(|made| made.map_err(failed)) {
+            Ok(made) => state.state = Some(made),
+            Err(reason) => return Err(state.crash(reason)),
+        }
+        let begun = run_caught(self.0.post_start(myself.clone(), state.inner())).await;
+        if let Err(reason) = begun.and_then(|begun| begun.map_err(failed)) {
+            return Err(state.crash(reason));
+        }
+        state.life.mark_started();
+        state.slot.core().open(&state.life, myself.get_cell());
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<T::Msg>,
+        message: T::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let outcome = run_caught(self.0.handle(myself, message, state.inner())).await;
+        state.settle(outcome)
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<T::Msg>,
+        event: SupervisionEvent,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let outcome = run_caught(self.0.handle_supervisor_evt(myself, event, state.inner())).await;
+        state.settle(outcome)
+    }
+
+    async fn post_stop(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        let outcome = run_caught(self.0.post_stop(myself, state.inner())).await;
+        state.settle(outcome)?;
+        state.life.mark_stopped();
+        Ok(())
+    }
+}
+
+/// The reason of an end of which the shell noted none: ractor's word for it (decision 12).
+///
+/// A kill leaves no note and no stop hook run to its end; a stop whose reason happens to be `killed` leaves the latter.
+pub(crate) fn reason_from_ractor(life: &Life, word: Option<&str>) -> ExitReason {
+    use crate::exit::ShutdownCause::Because;
+    if let Some(asked) = life.asked()
+        && life.was_stopped()
+    {
+        return asked.clone();
+    }
+    match word {
+        Some("killed" | "actor_task_cancelled") if !life.was_stopped() => ExitReason::Killed,
+        None | Some("Drained") => ExitReason::Normal,
+        Some(word) => ExitReason::Shutdown(Because(word.to_owned())),
+    }
+}

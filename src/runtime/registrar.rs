@@ -1,0 +1,134 @@
+//! The registrar: the one writer of the registry's index.
+//!
+//! It keeps nothing of its own: after a restart, or when it missed events, it makes the index anew from the slots.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::error::RequestError;
+use crate::event::EventKind;
+use crate::exit::BoxError;
+use crate::fault::Subject;
+use crate::id::{Incarnation, Path};
+use crate::runtime::agent::{Agent, Context};
+use crate::runtime::bus::EventsError;
+use crate::runtime::route::candidates;
+use crate::runtime::slot::{AnySlot, Presence};
+use crate::runtime::system::System;
+
+/// How long one try to register may take before it is repeated.
+const REGISTER_TRY: Duration = Duration::from_secs(5);
+
+pub(crate) struct Registrar;
+
+#[derive(Clone)]
+pub(crate) enum RegistrarMessage {
+    Register { path: Path, incarnation: Incarnation },
+    Closed { path: Path },
+    Anew,
+}
+
+pub(crate) enum RegistrarReply {
+    Registered(Uuid),
+    Done,
+}
+
+impl Agent for Registrar {
+    type Args = ();
+    type Message = RegistrarMessage;
+    type Reply = RegistrarReply;
+
+    async fn start((): (), ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+        // Subscribed before the slots are read, so that what closes in between is heard.
+        let mut events = ctx.system().events();
+        make_anew(ctx.system());
+        let myself = ctx.myself();
+        ctx.spawn(async move {
+            loop {
+                let message = match events.next().await {
+                    Ok(event) if matches!(event.kind, EventKind::Closed) => {
+                        RegistrarMessage::Closed { path: event.path.clone() }
+                    }
+                    Ok(_) => continue,
+                    Err(EventsError::Lagged { .. }) => RegistrarMessage::Anew,
+                    Err(EventsError::Closed) => return,
+                };
+                myself.tell_patiently(message).await;
+            }
+        });
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, message: RegistrarMessage, ctx: &mut Context<Self>) -> Result<RegistrarReply, BoxError> {
+        let system = ctx.system();
+        match message {
+            RegistrarMessage::Register { path, .. } => {
+                if let Some(slot) = system.slot(&path) {
+                    slot.core().set_registered();
+                    put(system, &slot);
+                }
+                Ok(RegistrarReply::Registered(system.entropy().id()))
+            }
+            RegistrarMessage::Closed { path } => {
+                system.index().remove(&path);
+                Ok(RegistrarReply::Done)
+            }
+            RegistrarMessage::Anew => {
+                make_anew(system);
+                Ok(RegistrarReply::Done)
+            }
+        }
+    }
+
+    fn subject(message: &RegistrarMessage) -> Option<Subject> {
+        match message {
+            RegistrarMessage::Register { path, incarnation } => {
+                Some(Subject::new(path.as_str(), u32::try_from(incarnation.get()).unwrap_or(u32::MAX)))
+            }
+            RegistrarMessage::Closed { .. } | RegistrarMessage::Anew => None,
+        }
+    }
+}
+
+fn put(system: &System, slot: &Arc<dyn AnySlot>) {
+    for candidate in candidates(slot) {
+        system.index().insert(candidate);
+    }
+}
+
+fn make_anew(system: &System) {
+    for slot in system.slots() {
+        let core = slot.core();
+        if core.presence() == Presence::Closed {
+            system.index().remove(&core.path);
+        } else if core.is_registered() {
+            put(system, &slot);
+        }
+    }
+}
+
+/// Registers a life of an agent; called by its shell. What offers nothing needs no registrar.
+///
+/// The registrar may itself be between two lives: then this waits, and a try that was lost with one is repeated.
+pub(crate) async fn register(
+    system: &System,
+    slot: &dyn AnySlot,
+    incarnation: Incarnation,
+) -> Result<Uuid, RequestError> {
+    let core = slot.core();
+    if core.offers.is_empty() {
+        return Ok(system.entropy().id());
+    }
+    let registrar = system.registrar()?;
+    loop {
+        let message = RegistrarMessage::Register { path: core.path.clone(), incarnation };
+        match registrar.ask_within(message, REGISTER_TRY).await {
+            Ok(RegistrarReply::Registered(id)) => return Ok(id),
+            Ok(RegistrarReply::Done)
+            | Err(RequestError::Exited { .. } | RequestError::Timeout { .. } | RequestError::Full { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The shell: the ractor actor that every agent runs inside.
+//!
+//! It starts the agent, drains its slot's mailbox in bounded batches, catches panics, notices a hung handler, owns
+//! timers and tasks, moves the lifecycle, and writes down how the life really ended before ractor reports that it did.
+//!
+//! # Invariants
+//!
+//! * The user's start runs in `post_start`, in the shell's own task: the child is linked and killable while it starts.
+//! * The reason of an end is written before ractor's exit event is sent, and last of all for an orderly stop: an agent
+//!   that is killed while its stop hook hangs reads `killed`.
+//! * No message is taken once the end has been asked for.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tracing::Instrument;
+
+use crate::error::RequestError;
+use crate::event::{DropReason, EventKind};
+use crate::exit::{ExitReason, Failure};
+use crate::fault::{Fault, FaultPoint};
+use crate::lifecycle::{AgentState, Life as Lifecycle, state};
+use crate::runtime::agent::{Agent, Context};
+use crate::runtime::guard::{HandlerTimer, run_caught, run_handler};
+use crate::runtime::life::Life;
+use crate::runtime::registrar;
+use crate::runtime::slot::{AnySlot, Envelope, Slot};
+use crate::runtime::system::System;
+
+/// How many messages a shell takes from its slot at once. Between two batches ractor looks at its other ports.
+const BATCH: usize = 64;
+
+/// How long an orderly stop lets the agent finish, as it is written into the lifecycle's `Draining` state.
+const STOP_HORIZON: Duration = Duration::from_secs(5);
+
+/// What a shell is woken with. Users' messages never travel on ractor's port.
+pub(crate) enum ShellMessage {
+    /// There is something in the slot.
+    Wake,
+    /// A task of the agent panicked or was silent; the reason is noted.
+    TaskFailed,
+}
+
+/// What a shell is born with.
+pub(crate) struct Birth<A: Agent> {
+    pub(crate) system: System,
+    pub(crate) slot: Arc<Slot<A::Message, A::Reply>>,
+    pub(crate) life: Arc<Life>,
+    pub(crate) args: A::Args,
+    pub(crate) handler_deadline: Option<Duration>,
+}
+
+pub(crate) struct Shell<A>(PhantomData<fn() -> A>);
+
+impl<A> Shell<A> {
+    pub(crate) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+pub(crate) struct ShellState<A: Agent> {
+    // Dropped in this order: first the agent, then its context, which aborts what is left of its tasks.
+    agent: Option<A>,
+    args: Option<A::Args>,
+    ctx: Context<A>,
+    machine: Option<Lifecycle<state::Active>>,
+    handler_deadline: Option<Duration>,
+    timer: HandlerTimer,
+    span: tracing::Span,
+}
+
+impl<A: Agent> Actor for Shell<A> {
+    type Msg = ShellMessage;
+    type State = ShellState<A>;
+    type Arguments = Birth<A>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<ShellMessage>,
+        birth: Birth<A>,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let path = birth.slot.core().path.clone();
+        let span = tracing::debug_span!("agent", %path, incarnation = birth.life.incarnation.get());
+        let ctx =
+            Context { system: birth.system, slot: birth.slot, path, life: birth.life, port: myself, stopping: None };
+        Ok(ShellState {
+            agent: None,
+            args: Some(birth.args),
+            ctx,
+            machine: None,
+            handler_deadline: birth.handler_deadline,
+            timer: HandlerTimer::default(),
+            span,
+        })
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<ShellMessage>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let span = state.span.clone();
+        match state.begin().instrument(span).await {
+            Ok(()) => {
+                state.ctx.life.mark_started();
+                state.ctx.slot.open(&state.ctx.life, myself);
+                Ok(())
+            }
+            Err(reason) => Err(state.fail(reason).await),
+        }
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<ShellMessage>,
+        message: ShellMessage,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        if matches!(message, ShellMessage::Wake) {
+            let span = state.span.clone();
+            if let Err(reason) = state.drain().instrument(span).await {
+                return Err(state.fail(reason).await);
+            }
+        }
+        // A task's failure is noted by the task; it counts whichever message the shell was woken with.
+        if let Some(reason) = state.ctx.life.reason().cloned() {
+            return Err(state.fail(reason).await);
+        }
+        if let Some(reason) = state.ctx.stopping.clone() {
+            state.ctx.life.ask_to_stop(reason);
+            myself.stop(None);
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<ShellMessage>,
+        _: SupervisionEvent,
+        _: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        // ractor's default would stop the shell when an actor that the agent linked to itself ends. Agents have no
+        // children here; who wants some describes a supervisor.
+        Ok(())
+    }
+
+    async fn post_stop(&self, _: ActorRef<ShellMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        let span = state.span.clone();
+        state.end().instrument(span).await
+    }
+}
+
+impl<A: Agent> ShellState<A> {
+    /// Runs the user's start and registers what the agent offers.
+    async fn begin(&mut self) -> Result<(), ExitReason> {
+        let started_at = self.ctx.system.clock().now();
+        let machine = Lifecycle::new().enter(state::Registering { started_at });
+        self.announce(machine.snapshot());
+        let args = self.args.take().expect("a shell starts once");
+        let started = run_caught(A::start(args, &mut self.ctx)).await?;
+        self.agent = Some(started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?);
+        if let Some(reason) = self.ctx.life.reason() {
+            // A task of it failed while it started.
+            return Err(reason.clone());
+        }
+        let registry_id = registrar::register(&self.ctx.system, &*self.ctx.slot, self.ctx.life.incarnation)
+            .await
+            .map_err(|error| ExitReason::StartFailed(Failure::new(error)))?;
+        let machine = machine.enter(state::Registered { registry_id });
+        self.announce(machine.snapshot());
+        let machine = machine.enter(state::Active { since: self.ctx.system.clock().now(), message_count: 0 });
+        self.announce(machine.snapshot());
+        self.machine = Some(machine);
+        Ok(())
+    }
+
+    fn announce(&self, state: AgentState) {
+        self.ctx.slot.core().set_state(&self.ctx.life, state);
+    }
+
+    /// Handles up to a batch of messages.
+    async fn drain(&mut self) -> Result<(), ExitReason> {
+        let slot = Arc::clone(&self.ctx.slot);
+        if self.ctx.life.is_ending() {
+            return Ok(());
+        }
+        let mut batch = slot.take(BATCH);
+        while let Some(envelope) = batch.next() {
+            self.one(envelope).await?;
+            if self.ctx.stopping.is_some() || self.ctx.life.is_ending() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, envelope: Envelope<A::Message, A::Reply>) -> Result<(), ExitReason> {
+        let Envelope { message, reply } = envelope;
+        if reply.as_ref().is_some_and(crate::runtime::slot::ReplyTo::is_abandoned) {
+            self.dropped(DropReason::Expired);
+            return Ok(());
+        }
+        let mut owed = Owed { reply, ctx_path: self.ctx.path.clone(), life: Arc::clone(&self.ctx.life) };
+        let outcome = self.handle_guarded(message).await;
+        self.ctx.slot.core().count_handled();
+        match outcome {
+            Ok(Ok(answer)) => {
+                owed.pay(Ok(answer));
+                Ok(())
+            }
+            Ok(Err(error)) => Err(self.ended_in_handler(owed, ExitReason::Failed(Failure::new(error)))),
+            Err(reason) => Err(self.ended_in_handler(owed, reason)),
+        }
+    }
+
+    fn ended_in_handler(&self, mut owed: Owed<A::Reply>, reason: ExitReason) -> ExitReason {
+        self.ctx.life.end(reason.clone());
+        // From here on nobody takes this life for a living one, also before its supervisor hears of it.
+        self.ctx.slot.ended(self.ctx.life.incarnation);
+        self.dropped(DropReason::HandlerEnded);
+        owed.fail(&reason);
+        reason
+    }
+
+    fn dropped(&self, why: DropReason) {
+        self.ctx.slot.core().bus.publish(&self.ctx.path, EventKind::Dropped { why });
+    }
+
+    async fn handle_guarded(&mut self, message: A::Message) -> Result<Result<A::Reply, crate::BoxError>, ExitReason> {
+        let fault = self.fault_for(&message);
+        let agent = self.agent.as_mut().expect("messages come only after the start");
+        let life = Arc::clone(&self.ctx.life);
+        let ctx = &mut self.ctx;
+        let clock = Arc::clone(ctx.system.clock());
+        let handler = async move {
+            match fault {
+                Some(Fault::CrashBefore) => panic!("a fault on purpose, before the message was handled"),
+                Some(Fault::Hang) => std::future::pending::<()>().await,
+                _ => {}
+            }
+            let reply = agent.handle(message, ctx).await;
+            assert!(fault != Some(Fault::CrashAfter), "a fault on purpose, after the message was handled");
+            reply
+        };
+        match self.handler_deadline {
+            None => run_caught(handler).await,
+            Some(limit) => run_handler(handler, &life, &*clock, limit, &mut self.timer).await,
+        }
+    }
+
+    fn fault_for(&self, message: &A::Message) -> Option<Fault> {
+        let plan = self.ctx.system.faults()?;
+        let subject = A::subject(message)?;
+        plan.at(&FaultPoint { path: &self.ctx.path, incarnation: self.ctx.life.incarnation, subject: &subject })
+    }
+
+    /// The life ends by a crash: what belongs to it goes first.
+    async fn fail(&mut self, reason: ExitReason) -> ActorProcessingErr {
+        self.ctx.life.end(reason.clone());
+        self.ctx.slot.ended(self.ctx.life.incarnation);
+        self.drop_agent();
+        self.ctx.life.tasks.abort_all();
+        self.ctx.life.tasks.emptied().await;
+        self.terminate(&reason);
+        reason.to_string().into()
+    }
+
+    /// The life ends in an orderly way.
+    async fn end(&mut self) -> Result<(), ActorProcessingErr> {
+        let reason = self.ctx.life.asked().cloned().unwrap_or(ExitReason::Normal);
+        if let Some(machine) = self.machine.take() {
+            let deadline = self.ctx.system.clock().now() + STOP_HORIZON;
+            self.announce(machine.enter(state::Draining { reason: reason.to_string(), deadline }).snapshot());
+        }
+        if let Some(agent) = self.agent.as_mut()
+            && let Err(panicked) = run_caught(agent.stop(&reason, &mut self.ctx)).await
+        {
+            return Err(self.fail(panicked).await);
+        }
+        self.drop_agent();
+        self.ctx.life.tasks.abort_all();
+        self.ctx.life.tasks.emptied().await;
+        // A task's crash while the hook ran is how this life ended, if there was one.
+        let reason = self.ctx.life.reason().cloned().unwrap_or(reason);
+        self.ctx.slot.ended(self.ctx.life.incarnation);
+        self.terminate(&reason);
+        self.ctx.life.mark_stopped();
+        self.ctx.life.end(reason);
+        Ok(())
+    }
+
+    fn terminate(&self, reason: &ExitReason) {
+        self.announce(AgentState::Terminated { reason: reason.to_string() });
+    }
+
+    /// Drops the agent's state; a panic in its drop must not take the shell's bookkeeping with it.
+    fn drop_agent(&mut self) {
+        let agent = self.agent.take();
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(agent)));
+        if dropped.is_err() {
+            tracing::warn!(path = %self.ctx.path, "the agent's state panicked while it was dropped");
+        }
+    }
+}
+
+/// The answer to a message that is being handled. Dropped unpaid, by a kill, it tells the asker so.
+struct Owed<R> {
+    reply: Option<crate::runtime::slot::ReplyTo<R>>,
+    ctx_path: crate::Path,
+    life: Arc<Life>,
+}
+
+impl<R> Owed<R> {
+    fn pay(&mut self, answer: Result<R, RequestError>) {
+        if let Some(reply) = self.reply.take() {
+            reply.send(answer);
+        }
+    }
+
+    fn fail(&mut self, reason: &ExitReason) {
+        let path = self.ctx_path.clone();
+        self.pay(Err(RequestError::Exited { path, incarnation: self.life.incarnation, reason: reason.clone() }));
+    }
+}
+
+impl<R> Drop for Owed<R> {
+    fn drop(&mut self) {
+        if self.reply.is_some() {
+            let reason = self.life.reason().cloned().unwrap_or(ExitReason::Killed);
+            self.fail(&reason);
+        }
+    }
+}

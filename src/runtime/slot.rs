@@ -1,0 +1,458 @@
+//! Slots: where a child is reached, whichever of its incarnations is alive.
+//!
+//! A slot belongs to the system and outlives restarts, also of its supervisor. An agent's mailbox lives here, so that
+//! a crash costs the message that was being handled and no other.
+//!
+//! # Invariants
+//!
+//! * At most one incarnation is open in a slot; one that ended is never open again.
+//! * Messages leave in the order in which they came; what was taken and not handled goes back to the front.
+//! * A closed slot refuses; one at rest refuses until its child is started again.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ractor::{ActorCell, ActorRef};
+use tokio::sync::{Notify, oneshot};
+
+use crate::error::RequestError;
+use crate::event::{DropReason, EventKind};
+use crate::flow::mailbox::Mailbox;
+use crate::id::{Incarnation, Path};
+use crate::lifecycle::AgentState;
+use crate::registry::record::OfferRecord;
+use crate::runtime::bus::Bus;
+use crate::runtime::life::Life;
+use crate::runtime::route::Routable;
+use crate::runtime::shell::ShellMessage;
+
+/// Whether somebody is there to handle a message, or will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// An incarnation is being started, or will be: messages wait.
+    Awaited,
+    /// An incarnation is open.
+    Live,
+    /// Not running, and not coming back by itself: messages are refused.
+    Resting,
+    /// Forgotten: messages are refused for ever.
+    Closed,
+}
+
+/// What every slot has, whatever kind of child it is for.
+pub(crate) struct SlotCore {
+    pub(crate) path: Path,
+    pub(crate) offers: Vec<OfferRecord>,
+    pub(crate) bus: Bus,
+    live: AtomicU64,
+    last: AtomicU64,
+    handled: AtomicU64,
+    record: Mutex<Record>,
+}
+
+struct Record {
+    presence: Presence,
+    state: AgentState,
+    cell: Option<ActorCell>,
+    life: Option<Arc<Life>>,
+    registered: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code of a user runs under these locks, so a poisoned one still holds a whole value.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SlotCore {
+    pub(crate) fn new(path: Path, offers: Vec<OfferRecord>, bus: Bus) -> Self {
+        Self {
+            path,
+            offers,
+            bus,
+            live: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            handled: AtomicU64::new(0),
+            record: Mutex::new(Record {
+                presence: Presence::Awaited,
+                state: AgentState::Unregistered,
+                cell: None,
+                life: None,
+                registered: false,
+            }),
+        }
+    }
+
+    /// The life that is open, if one is.
+    pub(crate) fn incarnation(&self) -> Option<Incarnation> {
+        Incarnation::new(self.live.load(Ordering::Acquire))
+    }
+
+    /// Begins a new life; numbers are never used twice.
+    pub(crate) fn begin(&self, epoch: Instant) -> Arc<Life> {
+        let number = self.last.fetch_add(1, Ordering::AcqRel) + 1;
+        let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
+        let life = Arc::new(Life::new(incarnation, epoch));
+        let mut record = lock(&self.record);
+        record.life = Some(Arc::clone(&life));
+        record.cell = None;
+        // The lifecycle belongs to one incarnation: the next one begins it anew.
+        record.state = AgentState::Unregistered;
+        life
+    }
+
+    pub(crate) fn presence(&self) -> Presence {
+        lock(&self.record).presence
+    }
+
+    pub(crate) fn cell(&self) -> Option<ActorCell> {
+        lock(&self.record).cell.clone()
+    }
+
+    pub(crate) fn state(&self) -> AgentState {
+        let mut state = lock(&self.record).state.clone();
+        if let AgentState::Active { message_count, .. } = &mut state {
+            *message_count = self.handled.load(Ordering::Relaxed);
+        }
+        state
+    }
+
+    /// The shell tells everyone else in which state its incarnation is. Late words of an older life are dropped.
+    pub(crate) fn set_state(&self, life: &Life, to: AgentState) {
+        let mut record = lock(&self.record);
+        if record.life.as_ref().is_none_or(|current| current.incarnation != life.incarnation) {
+            return;
+        }
+        let from = record.state.name();
+        let name = to.name();
+        if from == name {
+            return;
+        }
+        if matches!(to, AgentState::Active { .. }) {
+            self.handled.store(0, Ordering::Relaxed);
+        }
+        record.state = to;
+        drop(record);
+        let kind = EventKind::Lifecycle { incarnation: life.incarnation, from, to: name };
+        self.bus.publish(&self.path, kind);
+    }
+
+    pub(crate) fn set_registered(&self) {
+        lock(&self.record).registered = true;
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        lock(&self.record).registered
+    }
+
+    pub(crate) fn count_handled(&self) {
+        self.handled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many tasks the open life runs.
+    pub(crate) fn tasks(&self) -> usize {
+        let life = lock(&self.record).life.clone();
+        life.map_or(0, |life| life.tasks.count())
+    }
+
+    pub(crate) fn open(&self, life: &Life, cell: ActorCell) {
+        let mut record = lock(&self.record);
+        record.presence = Presence::Live;
+        record.cell = Some(cell);
+        self.live.store(life.incarnation.get(), Ordering::Release);
+    }
+
+    fn end(&self, incarnation: Incarnation) -> bool {
+        let mut record = lock(&self.record);
+        if record.life.as_ref().is_none_or(|life| life.incarnation != incarnation) {
+            return false;
+        }
+        if record.presence == Presence::Live {
+            record.presence = Presence::Awaited;
+        }
+        record.cell = None;
+        self.live.store(0, Ordering::Release);
+        true
+    }
+
+    fn set_presence(&self, presence: Presence) -> bool {
+        let mut record = lock(&self.record);
+        if record.presence == Presence::Closed || record.presence == presence {
+            return false;
+        }
+        record.presence = presence;
+        self.live.store(0, Ordering::Release);
+        true
+    }
+}
+
+/// A slot, whatever its child's types of message and reply.
+pub(crate) trait AnySlot: Send + Sync {
+    fn core(&self) -> &SlotCore;
+    /// No life is open any more; messages wait.
+    fn ended(&self, incarnation: Incarnation);
+    /// The child is expected (again).
+    fn awaited(&self);
+    /// The child will not come back by itself.
+    fn rest(&self);
+    /// The child is forgotten.
+    fn close(&self);
+    /// Messages that wait.
+    fn queued(&self) -> usize;
+    /// The routes to this slot, one for each offer of its core, in that order.
+    fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>>;
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+/// The slot of a child that has no mailbox of ours: a supervisor or a plain actor.
+pub(crate) struct BareSlot(pub(crate) SlotCore);
+
+impl AnySlot for BareSlot {
+    fn core(&self) -> &SlotCore {
+        &self.0
+    }
+
+    fn ended(&self, incarnation: Incarnation) {
+        self.0.end(incarnation);
+    }
+
+    fn awaited(&self) {
+        self.0.set_presence(Presence::Awaited);
+    }
+
+    fn rest(&self) {
+        if self.0.set_presence(Presence::Resting) {
+            self.0.bus.publish(&self.0.path, EventKind::Resting);
+        }
+    }
+
+    fn close(&self) {
+        if self.0.set_presence(Presence::Closed) {
+            self.0.bus.publish(&self.0.path, EventKind::Closed);
+        }
+    }
+
+    fn queued(&self) -> usize {
+        0
+    }
+
+    fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
+        Vec::new()
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+/// Where a reply goes. An answer is owed: dropped without one, the asker learns that the incarnation ended.
+pub(crate) struct ReplyTo<R> {
+    sender: Option<oneshot::Sender<Result<R, RequestError>>>,
+}
+
+impl<R> ReplyTo<R> {
+    pub(crate) fn new(sender: oneshot::Sender<Result<R, RequestError>>) -> Self {
+        Self { sender: Some(sender) }
+    }
+
+    pub(crate) fn send(mut self, reply: Result<R, RequestError>) {
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.send(reply);
+        }
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+}
+
+/// A message on its way.
+pub(crate) struct Envelope<M, R> {
+    pub(crate) message: M,
+    pub(crate) reply: Option<ReplyTo<R>>,
+}
+
+/// Why a push was refused; the message comes back.
+pub(crate) enum Refused<M, R> {
+    Full(Envelope<M, R>, usize),
+    Gone(Envelope<M, R>),
+}
+
+/// The slot of an agent, with its mailbox.
+pub(crate) struct Slot<M, R> {
+    core: SlotCore,
+    routables: Arc<[Routable<M, R>]>,
+    desk: Mutex<Desk<M, R>>,
+    room: Notify,
+}
+
+struct Desk<M, R> {
+    mailbox: Mailbox<Envelope<M, R>>,
+    port: Option<ActorRef<ShellMessage>>,
+    woken: bool,
+    refusing: bool,
+}
+
+impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
+    pub(crate) fn new(core: SlotCore, routables: Arc<[Routable<M, R>]>, bound: usize) -> Self {
+        let desk = Desk { mailbox: Mailbox::new(bound), port: None, woken: false, refusing: false };
+        Self { core, routables, desk: Mutex::new(desk), room: Notify::new() }
+    }
+
+    /// Puts a message into the mailbox and wakes the shell.
+    pub(crate) fn push(&self, envelope: Envelope<M, R>) -> Result<(), Refused<M, R>> {
+        let mut desk = lock(&self.desk);
+        if desk.refusing {
+            return Err(Refused::Gone(envelope));
+        }
+        let bound = desk.mailbox.bound();
+        desk.mailbox.push(envelope).map_err(|full| Refused::Full(full.0, bound))?;
+        desk.wake();
+        Ok(())
+    }
+
+    /// Resolves when there may be room again, or when the slot closed. Enable it before the push that it follows.
+    pub(crate) fn room(&self) -> tokio::sync::futures::Notified<'_> {
+        self.room.notified()
+    }
+
+    /// The shell of a new life is ready for messages.
+    pub(crate) fn open(&self, life: &Life, port: ActorRef<ShellMessage>) {
+        self.core.open(life, port.get_cell());
+        let mut desk = lock(&self.desk);
+        desk.port = Some(port);
+        desk.woken = false;
+        desk.refusing = false;
+        if !desk.mailbox.is_empty() {
+            desk.wake();
+        }
+    }
+
+    /// The shell takes up to `most` messages. Fewer than all leaves a wake-up behind.
+    pub(crate) fn take(&self, most: usize) -> Batch<'_, M, R> {
+        let mut desk = lock(&self.desk);
+        let was_full = desk.mailbox.room() == 0;
+        let mut items = VecDeque::new();
+        desk.mailbox.take(most, &mut items);
+        desk.woken = false;
+        if !desk.mailbox.is_empty() {
+            desk.wake();
+        }
+        drop(desk);
+        if was_full {
+            self.room.notify_waiters();
+        }
+        Batch { slot: self, items }
+    }
+
+    fn refuse(&self, presence: Presence) -> bool {
+        if !self.core.set_presence(presence) {
+            return false;
+        }
+        let waiting = {
+            let mut desk = lock(&self.desk);
+            desk.refusing = true;
+            desk.port = None;
+            desk.mailbox.close()
+        };
+        self.room.notify_waiters();
+        self.refuse_all(waiting);
+        true
+    }
+
+    fn refuse_all(&self, waiting: VecDeque<Envelope<M, R>>) {
+        for envelope in waiting {
+            if let Some(reply) = envelope.reply {
+                reply.send(Err(RequestError::Gone { path: self.core.path.clone() }));
+            }
+            self.core.bus.publish(&self.core.path, EventKind::Dropped { why: DropReason::Closed });
+        }
+    }
+}
+
+impl<M, R> Desk<M, R> {
+    fn wake(&mut self) {
+        if self.woken {
+            return;
+        }
+        if let Some(port) = &self.port {
+            // A port that is closed belongs to a life whose end is on its way; the next life wakes itself.
+            self.woken = port.cast(ShellMessage::Wake).is_ok();
+        }
+    }
+}
+
+impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
+    fn core(&self) -> &SlotCore {
+        &self.core
+    }
+
+    fn ended(&self, incarnation: Incarnation) {
+        if self.core.end(incarnation) {
+            let mut desk = lock(&self.desk);
+            desk.port = None;
+            desk.woken = false;
+        }
+    }
+
+    fn awaited(&self) {
+        if self.core.set_presence(Presence::Awaited) {
+            lock(&self.desk).refusing = false;
+        }
+    }
+
+    fn rest(&self) {
+        if self.refuse(Presence::Resting) {
+            self.core.bus.publish(&self.core.path, EventKind::Resting);
+        }
+    }
+
+    fn close(&self) {
+        if self.refuse(Presence::Closed) {
+            self.core.bus.publish(&self.core.path, EventKind::Closed);
+        }
+    }
+
+    fn queued(&self) -> usize {
+        lock(&self.desk).mailbox.len()
+    }
+
+    fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
+        self.routables.iter().map(|routable| routable(Arc::clone(&self))).collect()
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+/// Messages that the shell took and has not handled yet. Dropped, however that comes, they go back to the front.
+pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
+    slot: &'a Slot<M, R>,
+    items: VecDeque<Envelope<M, R>>,
+}
+
+impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
+    pub(crate) fn next(&mut self) -> Option<Envelope<M, R>> {
+        self.items.pop_front()
+    }
+}
+
+impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
+    fn drop(&mut self) {
+        if self.items.is_empty() {
+            return;
+        }
+        let mut items = std::mem::take(&mut self.items);
+        let mut desk = lock(&self.slot.desk);
+        if desk.refusing {
+            drop(desk);
+            self.slot.refuse_all(items);
+            return;
+        }
+        desk.mailbox.give_back(&mut items);
+        desk.wake();
+    }
+}

@@ -1,0 +1,19 @@
+//! The rules of supervision, as functions of values.
+//!
+//! Everything here is pure: no task, no clock, no actor. The supervisor of the runtime feeds a [`machine::Machine`]
+//! with what happened and when, and carries out the commands that come back. The numbers of rules in the comments are
+//! those of Erlang/OTP's supervisor as the project's specification lists them.
+
+pub mod decision;
+pub mod history;
+pub mod intensity;
+pub mod machine;
+pub mod policy;
+
+pub use decision::{Decision, decide};
+pub use history::{Entry, History};
+pub use intensity::{Intensity, Moment, Tally, Window};
+pub use machine::{
+    ChildExit, ChildKey, ChildState, ChildView, Command, Event, Machine, Note, Start, StartCause, Verdict,
+};
+pub use policy::{ChildKind, ChildRules, Restart, Rules, Shutdown, SpecProblem, Strategy};

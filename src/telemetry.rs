@@ -1,0 +1,52 @@
+//! Turns events into `tracing` records.
+
+use crate::event::{Event, EventKind};
+use crate::exit::BoxError;
+use crate::runtime::bus::EventsError;
+use crate::runtime::serve::TaskContext;
+
+/// Reports every event of the system to `tracing`, for as long as it is up. Runs as the system's event bus.
+///
+/// An abnormal end and a supervisor that gives up are warnings; what is ordinary is for debugging.
+///
+/// # Errors
+///
+/// Never; the event stream is closed only when the system is gone.
+pub(crate) async fn report(ctx: TaskContext) -> Result<(), BoxError> {
+    let mut events = ctx.system().events();
+    loop {
+        match events.next().await {
+            Ok(event) => record(&event),
+            Err(EventsError::Lagged { missed }) => tracing::warn!(missed, "events were not logged: too many at once"),
+            Err(EventsError::Closed) => return Ok(()),
+        }
+    }
+}
+
+fn record(event: &Event) {
+    let path = &event.path;
+    match &event.kind {
+        EventKind::Exited { incarnation, reason, verdict } if reason.is_abnormal() => {
+            tracing::warn!(%path, %incarnation, %reason, %verdict, "exited");
+        }
+        EventKind::Exited { incarnation, reason, verdict } => {
+            tracing::debug!(%path, %incarnation, %reason, %verdict, "exited");
+        }
+        EventKind::GaveUp(escalation) => {
+            tracing::error!(%path, limit = %escalation.limit, child = %escalation.child, "gave up");
+        }
+        EventKind::Starting { incarnation, cause } => tracing::debug!(%path, %incarnation, %cause, "starting"),
+        EventKind::Started { incarnation } => tracing::debug!(%path, %incarnation, "started"),
+        EventKind::Killing { incarnation } => {
+            tracing::warn!(%path, %incarnation, "did not stop in time and is killed");
+        }
+        EventKind::Dropped { why } => tracing::debug!(%path, ?why, "a message was dropped"),
+        EventKind::Lifecycle { incarnation, from, to } => {
+            tracing::trace!(%path, %incarnation, ?from, ?to, "lifecycle");
+        }
+        EventKind::Closed => tracing::debug!(%path, "closed"),
+        EventKind::Resting => tracing::debug!(%path, "at rest"),
+        EventKind::Ready => tracing::info!(%path, "ready"),
+        EventKind::Ending { culprit } => tracing::info!(%path, ?culprit, "ending"),
+    }
+}
