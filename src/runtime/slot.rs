@@ -7,7 +7,7 @@
 //!
 //! * At most one incarnation is open in a slot; one that ended is never open again.
 //! * Messages leave in the order in which they came; what was taken and not handled goes back to the front.
-//! * A closed slot refuses; one at rest refuses until its child is started again.
+//! * A slot that is at rest or closed refuses until its child is started again; its numbers go on then.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ pub(crate) enum Presence {
     Live,
     /// Not running, and not coming back by itself: messages are refused.
     Resting,
-    /// Forgotten: messages are refused for ever.
+    /// Forgotten: messages are refused, until its supervisor is itself started again and starts the child anew.
     Closed,
 }
 
@@ -179,10 +179,13 @@ impl SlotCore {
 
     fn set_presence(&self, presence: Presence) -> bool {
         let mut record = lock(&self.record);
-        if record.presence == Presence::Closed || record.presence == presence {
+        if record.presence == presence || (record.presence == Presence::Closed && presence == Presence::Resting) {
             return false;
         }
         record.presence = presence;
+        if presence == Presence::Closed {
+            record.registered = false;
+        }
         self.live.store(0, Ordering::Release);
         true
     }
@@ -355,7 +358,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             let mut desk = lock(&self.desk);
             desk.refusing = true;
             desk.port = None;
-            desk.mailbox.close()
+            // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
+            let mut waiting = VecDeque::new();
+            desk.mailbox.take(usize::MAX, &mut waiting);
+            waiting
         };
         self.room.notify_waiters();
         self.refuse_all(waiting);
