@@ -28,6 +28,7 @@ use crate::runtime::life::Life;
 use crate::runtime::registrar;
 use crate::runtime::slot::{AnySlot, Envelope, Slot};
 use crate::runtime::system::System;
+use crate::runtime::tasks::Resident;
 
 /// How many messages a shell takes from its slot at once. Between two batches ractor looks at its other ports.
 const BATCH: usize = 64;
@@ -62,7 +63,7 @@ impl<A> Shell<A> {
 
 pub(crate) struct ShellState<A: Agent> {
     // Dropped in this order: first the agent, then its context, which aborts what is left of its tasks.
-    agent: Option<A>,
+    agent: Option<Resident<A>>,
     args: Option<A::Args>,
     ctx: Context<A>,
     machine: Option<Lifecycle<state::Active>>,
@@ -160,7 +161,8 @@ impl<A: Agent> ShellState<A> {
         self.announce(machine.snapshot());
         let args = self.args.take().expect("a shell starts once");
         let started = run_caught(A::start(args, &mut self.ctx)).await?;
-        self.agent = Some(started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?);
+        let agent = started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?;
+        self.agent = Some(self.ctx.life.tasks.house(agent));
         if let Some(reason) = self.ctx.life.reason() {
             // A task of it failed while it started.
             return Err(reason.clone());
@@ -230,7 +232,7 @@ impl<A: Agent> ShellState<A> {
 
     async fn handle_guarded(&mut self, message: A::Message) -> Result<Result<A::Reply, crate::BoxError>, ExitReason> {
         let fault = self.fault_for(&message);
-        let agent = self.agent.as_mut().expect("messages come only after the start");
+        let agent = self.agent.as_mut().and_then(Resident::get_mut).expect("messages come only after the start");
         let life = Arc::clone(&self.ctx.life);
         let ctx = &mut self.ctx;
         let clock = Arc::clone(ctx.system.clock());
@@ -260,7 +262,7 @@ impl<A: Agent> ShellState<A> {
     async fn fail(&mut self, reason: ExitReason) -> ActorProcessingErr {
         self.ctx.life.end(reason.clone());
         self.ctx.slot.ended(self.ctx.life.incarnation);
-        self.drop_agent();
+        self.agent = None;
         self.ctx.life.tasks.abort_all();
         self.ctx.life.tasks.emptied().await;
         self.terminate(&reason);
@@ -274,12 +276,12 @@ impl<A: Agent> ShellState<A> {
             let deadline = self.ctx.system.clock().now() + STOP_HORIZON;
             self.announce(machine.enter(state::Draining { reason: reason.to_string(), deadline }).snapshot());
         }
-        if let Some(agent) = self.agent.as_mut()
+        if let Some(agent) = self.agent.as_mut().and_then(Resident::get_mut)
             && let Err(panicked) = run_caught(agent.stop(&reason, &mut self.ctx)).await
         {
             return Err(self.fail(panicked).await);
         }
-        self.drop_agent();
+        self.agent = None;
         self.ctx.life.tasks.abort_all();
         self.ctx.life.tasks.emptied().await;
         // A task's crash while the hook ran is how this life ended, if there was one.
@@ -293,15 +295,6 @@ impl<A: Agent> ShellState<A> {
 
     fn terminate(&self, reason: &ExitReason) {
         self.announce(AgentState::Terminated { reason: reason.to_string() });
-    }
-
-    /// Drops the agent's state; a panic in its drop must not take the shell's bookkeeping with it.
-    fn drop_agent(&mut self) {
-        let agent = self.agent.take();
-        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(agent)));
-        if dropped.is_err() {
-            tracing::warn!(path = %self.ctx.path, "the agent's state panicked while it was dropped");
-        }
     }
 }
 

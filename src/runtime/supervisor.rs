@@ -134,7 +134,9 @@ impl Actor for SupervisorShell {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorStarted(cell) => state.actor_started(&myself, &cell).await,
-            SupervisionEvent::ActorTerminated(cell, _, word) => {
+            SupervisionEvent::ActorTerminated(cell, remains, word) => {
+                // The state of a killed child, whose tasks end with it: gone before its end is judged.
+                drop(remains);
                 state.actor_ended(&myself, &cell, |life| reason_from_ractor(life, word.as_deref())).await
             }
             SupervisionEvent::ActorFailed(cell, error) => {
@@ -324,10 +326,10 @@ impl SupervisorState {
         let Some(open) = self.children.get(&child).and_then(|child| child.open.as_ref()) else { return Ok(()) };
         let life = Arc::clone(&open.life);
         let reason = life.reason().cloned().unwrap_or_else(|| otherwise(&life));
-        if life.tasks.count() == 0 {
+        if life.tasks.is_empty() {
             return self.gone(myself, child, start, reason).await;
         }
-        // Killed: its tasks are being aborted. The life is over when the last of them is.
+        // Killed: its tasks are being aborted, its state is being dropped. The life is over when all of that is gone.
         let myself = myself.clone();
         tokio::spawn(async move {
             life.tasks.emptied().await;
