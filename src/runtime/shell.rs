@@ -26,7 +26,7 @@ use crate::runtime::agent::{Agent, Context};
 use crate::runtime::guard::{HandlerTimer, run_caught, run_handler};
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
-use crate::runtime::slot::{AnySlot, Envelope, Slot};
+use crate::runtime::slot::{AnySlot, Envelope, ReplyTo, Slot};
 use crate::runtime::system::System;
 use crate::runtime::tasks::Resident;
 
@@ -200,29 +200,28 @@ impl<A: Agent> ShellState<A> {
 
     async fn one(&mut self, envelope: Envelope<A::Message, A::Reply>) -> Result<(), ExitReason> {
         let Envelope { message, reply } = envelope;
-        if reply.as_ref().is_some_and(crate::runtime::slot::ReplyTo::is_abandoned) {
+        if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
             self.dropped(DropReason::Expired);
             return Ok(());
         }
-        let mut owed = Owed { reply, ctx_path: self.ctx.path.clone(), life: Arc::clone(&self.ctx.life) };
+        let mut owed = Owed { reply, slot: Arc::clone(&self.ctx.slot), life: Arc::clone(&self.ctx.life), settled: false };
         let outcome = self.handle_guarded(message).await;
         self.ctx.slot.core().count_handled();
         match outcome {
             Ok(Ok(answer)) => {
-                owed.pay(Ok(answer));
+                owed.pay(answer);
                 Ok(())
             }
-            Ok(Err(error)) => Err(self.ended_in_handler(owed, ExitReason::Failed(Failure::new(error)))),
-            Err(reason) => Err(self.ended_in_handler(owed, reason)),
+            Ok(Err(error)) => Err(self.ended_in_handler(ExitReason::Failed(Failure::new(error)))),
+            Err(reason) => Err(self.ended_in_handler(reason)),
         }
     }
 
-    fn ended_in_handler(&self, mut owed: Owed<A::Reply>, reason: ExitReason) -> ExitReason {
+    /// Notes the end before the answer that is owed is dropped, so that the asker hears of it with its reason.
+    fn ended_in_handler(&self, reason: ExitReason) -> ExitReason {
         self.ctx.life.end(reason.clone());
         // From here on nobody takes this life for a living one, also before its supervisor hears of it.
         self.ctx.slot.ended(self.ctx.life.incarnation);
-        self.dropped(DropReason::HandlerEnded);
-        owed.fail(&reason);
         reason
     }
 
@@ -298,31 +297,35 @@ impl<A: Agent> ShellState<A> {
     }
 }
 
-/// The answer to a message that is being handled. Dropped unpaid, by a kill, it tells the asker so.
-struct Owed<R> {
-    reply: Option<crate::runtime::slot::ReplyTo<R>>,
-    ctx_path: crate::Path,
+/// The answer to a message that is being handled. Dropped unpaid, by a crash or a kill, it reports the message as
+/// dropped and tells the asker so.
+struct Owed<M: Send + 'static, R: Send + 'static> {
+    reply: Option<ReplyTo<R>>,
+    slot: Arc<Slot<M, R>>,
     life: Arc<Life>,
+    settled: bool,
 }
 
-impl<R> Owed<R> {
-    fn pay(&mut self, answer: Result<R, RequestError>) {
+impl<M: Send + 'static, R: Send + 'static> Owed<M, R> {
+    fn pay(&mut self, answer: R) {
+        self.settled = true;
         if let Some(reply) = self.reply.take() {
-            reply.send(answer);
+            reply.send(Ok(answer));
         }
     }
-
-    fn fail(&mut self, reason: &ExitReason) {
-        let path = self.ctx_path.clone();
-        self.pay(Err(RequestError::Exited { path, incarnation: self.life.incarnation, reason: reason.clone() }));
-    }
 }
 
-impl<R> Drop for Owed<R> {
+impl<M: Send + 'static, R: Send + 'static> Drop for Owed<M, R> {
     fn drop(&mut self) {
-        if self.reply.is_some() {
+        if self.settled {
+            return;
+        }
+        let core = self.slot.core();
+        core.bus.publish(&core.path, EventKind::Dropped { why: DropReason::HandlerEnded });
+        if let Some(reply) = self.reply.take() {
             let reason = self.life.reason().cloned().unwrap_or(ExitReason::Killed);
-            self.fail(&reason);
+            let (path, incarnation) = (core.path.clone(), self.life.incarnation);
+            reply.send(Err(RequestError::Exited { path, incarnation, reason }));
         }
     }
 }
