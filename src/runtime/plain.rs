@@ -71,7 +71,10 @@ struct PlainState<T: Actor> {
 
 impl<T: Actor> PlainState<T> {
     fn inner(&mut self) -> &mut T::State {
-        self.state.as_mut().and_then(Resident::get_mut).expect("ractor handles nothing before `post_start` has made the state")
+        self.state
+            .as_mut()
+            .and_then(Resident::get_mut)
+            .expect("ractor handles nothing before `post_start` has made the state")
     }
 
     /// Notes the reason of a crash and gives ractor an error, so that it ends the actor as failed.
@@ -83,7 +86,10 @@ impl<T: Actor> PlainState<T> {
         error.into()
     }
 
-    fn settle(&mut self, outcome: Result<Result<(), ActorProcessingErr>, ExitReason>) -> Result<(), ActorProcessingErr> {
+    fn settle(
+        &mut self,
+        outcome: Result<Result<(), ActorProcessingErr>, ExitReason>,
+    ) -> Result<(), ActorProcessingErr> {
         match outcome {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(self.crash(ExitReason::Failed(Failure::new(error)))),

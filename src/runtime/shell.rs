@@ -204,7 +204,8 @@ impl<A: Agent> ShellState<A> {
             self.dropped(DropReason::Expired);
             return Ok(());
         }
-        let mut owed = Owed { reply, slot: Arc::clone(&self.ctx.slot), life: Arc::clone(&self.ctx.life), settled: false };
+        let mut owed =
+            Owed { reply, slot: Arc::clone(&self.ctx.slot), life: Arc::clone(&self.ctx.life), settled: false };
         let outcome = self.handle_guarded(message).await;
         self.ctx.slot.core().count_handled();
         match outcome {
@@ -230,12 +231,12 @@ impl<A: Agent> ShellState<A> {
     }
 
     async fn handle_guarded(&mut self, message: A::Message) -> Result<Result<A::Reply, crate::BoxError>, ExitReason> {
-        let fault = self.fault_for(&message);
         let agent = self.agent.as_mut().and_then(Resident::get_mut).expect("messages come only after the start");
         let life = Arc::clone(&self.ctx.life);
         let ctx = &mut self.ctx;
         let clock = Arc::clone(ctx.system.clock());
         let handler = async move {
+            let fault = fault_for::<A>(ctx, &message);
             match fault {
                 Some(Fault::CrashBefore) => panic!("a fault on purpose, before the message was handled"),
                 Some(Fault::Hang) => std::future::pending::<()>().await,
@@ -249,12 +250,6 @@ impl<A: Agent> ShellState<A> {
             None => run_caught(handler).await,
             Some(limit) => run_handler(handler, &life, &*clock, limit, &mut self.timer).await,
         }
-    }
-
-    fn fault_for(&self, message: &A::Message) -> Option<Fault> {
-        let plan = self.ctx.system.faults()?;
-        let subject = A::subject(message)?;
-        plan.at(&FaultPoint { path: &self.ctx.path, incarnation: self.ctx.life.incarnation, subject: &subject })
     }
 
     /// The life ends by a crash: what belongs to it goes first.
@@ -295,6 +290,12 @@ impl<A: Agent> ShellState<A> {
     fn terminate(&self, reason: &ExitReason) {
         self.announce(AgentState::Terminated { reason: reason.to_string() });
     }
+}
+
+fn fault_for<A: Agent>(ctx: &Context<A>, message: &A::Message) -> Option<Fault> {
+    let plan = ctx.system.faults()?;
+    let subject = A::subject(message)?;
+    plan.at(&FaultPoint { path: &ctx.path, incarnation: ctx.life.incarnation, subject: &subject })
 }
 
 /// The answer to a message that is being handled. Dropped unpaid, by a crash or a kill, it reports the message as

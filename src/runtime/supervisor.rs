@@ -20,6 +20,7 @@ use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
 use crate::id::{ChildId, Path};
 use crate::lifecycle::AgentState;
+use crate::runtime::guard::run_caught;
 use crate::runtime::life::Life;
 use crate::runtime::plain::reason_from_ractor;
 use crate::runtime::slot::AnySlot;
@@ -75,7 +76,8 @@ struct Child {
 /// The life of a child that has not ended, as far as its supervisor knows.
 struct Open {
     start: Start,
-    cell: ActorCell,
+    /// `None` when there was not even an actor.
+    cell: Option<ActorCell>,
     life: Arc<Life>,
     at: std::time::Instant,
     cause: StartCause,
@@ -238,22 +240,27 @@ impl SupervisorState {
             supervisor: myself.get_cell(),
         };
         let spawned = match &child.spec.kind {
-            Kind::Worker(worker) => worker.spawn(start_of).await,
-            Kind::Supervisor(spec) => spawn_supervisor(Arc::clone(spec), start_of, ready(myself, key, start)).await,
-            Kind::System => spawn_supervisor(system.services(), start_of, ready(myself, key, start)).await,
+            // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.
+            Kind::Worker(worker) => run_caught(async { worker.spawn(start_of).await }).await,
+            Kind::Supervisor(spec) => Ok(spawn_supervisor(Arc::clone(spec), start_of, ready(myself, key, start)).await),
+            Kind::System => Ok(spawn_supervisor(system.services(), start_of, ready(myself, key, start)).await),
         };
-        match spawned {
-            Ok(cell) => {
-                self.by_actor.insert(cell.get_id(), (key, start));
-                child.open = Some(Open { start, cell, life, at: system.clock().now(), cause });
-                None
-            }
-            Err(error) => {
-                let reason = ExitReason::StartFailed(Failure::new(error.to_string()));
-                child.slot.ended(life.incarnation);
-                Some(Event::Exited { child: key, start, reason })
-            }
+        let spawned = spawned
+            .and_then(|spawned| spawned.map_err(|error| ExitReason::StartFailed(Failure::new(error.to_string()))));
+        let at = system.clock().now();
+        let (cell, failed) = match spawned {
+            Ok(cell) => (Some(cell), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        if let Some(cell) = &cell {
+            self.by_actor.insert(cell.get_id(), (key, start));
         }
+        let incarnation = life.incarnation;
+        child.open = Some(Open { start, cell, life, at, cause });
+        failed.map(|reason| {
+            child.slot.ended(incarnation);
+            Event::Exited { child: key, start, reason }
+        })
     }
 
     /// Asks a child to end, or kills it. A nested supervisor is not killed by ractor's means, which would leave its
@@ -261,6 +268,7 @@ impl SupervisorState {
     fn stop(&mut self, key: ChildKey, start: Start, kill: bool) {
         let Some(child) = self.children.get(&key) else { return };
         let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return };
+        let Some(cell) = &open.cell else { return };
         let path = &child.slot.core().path;
         if kill {
             self.system.bus().publish(path, EventKind::Killing { incarnation: open.life.incarnation });
@@ -269,13 +277,16 @@ impl SupervisorState {
             (ChildKind::Supervisor, _) => {
                 let reason = if kill { ExitReason::Killed } else { ExitReason::SHUTDOWN };
                 // Refused only by a supervisor that has ended, whose exit event is on its way.
-                let _ = ActorRef::<SupervisorMessage>::from(open.cell.clone()).cast(SupervisorMessage::Stop(reason));
+                let _ = ActorRef::<SupervisorMessage>::from(cell.clone()).cast(SupervisorMessage::Stop(reason));
             }
             (ChildKind::Worker, false) => {
                 open.life.ask_to_stop(ExitReason::SHUTDOWN);
-                open.cell.stop(None);
+                cell.stop(None);
             }
-            (ChildKind::Worker, true) => open.cell.kill(),
+            (ChildKind::Worker, true) => {
+                open.life.mark_ending();
+                cell.kill();
+            }
         }
     }
 
