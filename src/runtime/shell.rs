@@ -106,7 +106,8 @@ impl<A: Agent> Actor for Shell<A> {
         match state.begin().instrument(span).await {
             Ok(()) => {
                 state.ctx.life.mark_started();
-                state.ctx.slot.open(&state.ctx.life, myself);
+                state.ctx.slot.open(&state.ctx.life, myself.clone());
+                state.stop_if_asked(&myself);
                 Ok(())
             }
             Err(reason) => Err(state.fail(reason).await),
@@ -129,10 +130,7 @@ impl<A: Agent> Actor for Shell<A> {
         if let Some(reason) = state.ctx.life.reason().cloned() {
             return Err(state.fail(reason).await);
         }
-        if let Some(reason) = state.ctx.stopping.clone() {
-            state.ctx.life.ask_to_stop(reason);
-            myself.stop(None);
-        }
+        state.stop_if_asked(&myself);
         Ok(())
     }
 
@@ -180,6 +178,14 @@ impl<A: Agent> ShellState<A> {
 
     fn announce(&self, state: AgentState) {
         self.ctx.slot.core().set_state(&self.ctx.life, state);
+    }
+
+    /// Ends the life if the agent asked for it through its context.
+    fn stop_if_asked(&self, myself: &ActorRef<ShellMessage>) {
+        if let Some(reason) = self.ctx.stopping.clone() {
+            self.ctx.life.ask_to_stop(reason);
+            myself.stop(None);
+        }
     }
 
     /// Handles up to a batch of messages.
