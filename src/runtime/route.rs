@@ -122,7 +122,7 @@ impl<Request, Reply> Provider<Request, Reply> {
         self.slot.core().incarnation()
     }
 
-    /// How much it has to do: messages that wait and tasks that run.
+    /// How much it has to do: messages that wait or are being handled, and tasks that run.
     #[must_use]
     pub fn load(&self) -> usize {
         self.slot.queued() + self.slot.core().tasks()

@@ -11,7 +11,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -202,7 +202,7 @@ pub(crate) trait AnySlot: Send + Sync {
     fn rest(&self);
     /// The child is forgotten.
     fn close(&self);
-    /// Messages that wait.
+    /// Messages that wait or are being handled.
     fn queued(&self) -> usize;
     /// The routes to this slot, one for each offer of its core, in that order.
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>>;
@@ -288,6 +288,8 @@ pub(crate) struct Slot<M, R> {
     core: SlotCore,
     routables: Arc<[Routable<M, R>]>,
     desk: Mutex<Desk<M, R>>,
+    /// How many messages the shell has taken and not finished, the one it handles included.
+    in_hand: AtomicUsize,
     room: Notify,
 }
 
@@ -301,7 +303,7 @@ struct Desk<M, R> {
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     pub(crate) fn new(core: SlotCore, routables: Arc<[Routable<M, R>]>, bound: usize) -> Self {
         let desk = Desk { mailbox: Mailbox::new(bound), port: None, woken: false, refusing: false };
-        Self { core, routables, desk: Mutex::new(desk), room: Notify::new() }
+        Self { core, routables, desk: Mutex::new(desk), in_hand: AtomicUsize::new(0), room: Notify::new() }
     }
 
     /// Puts a message into the mailbox and wakes the shell.
@@ -347,6 +349,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if was_full {
             self.room.notify_waiters();
         }
+        self.in_hand.store(items.len(), Ordering::Relaxed);
         Batch { slot: self, items }
     }
 
@@ -422,7 +425,7 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     }
 
     fn queued(&self) -> usize {
-        lock(&self.desk).mailbox.len()
+        lock(&self.desk).mailbox.len() + self.in_hand.load(Ordering::Relaxed)
     }
 
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
@@ -442,12 +445,15 @@ pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
 
 impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     pub(crate) fn next(&mut self) -> Option<Envelope<M, R>> {
+        // What is returned is in hand until the next one is asked for.
+        self.slot.in_hand.store(self.items.len(), Ordering::Relaxed);
         self.items.pop_front()
     }
 }
 
 impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
     fn drop(&mut self) {
+        self.slot.in_hand.store(0, Ordering::Relaxed);
         if self.items.is_empty() {
             return;
         }
