@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,6 @@ struct Inner {
     bus: Bus,
     slots: DashMap<Path, Arc<dyn AnySlot>>,
     index: Index<Reached>,
-    turn: AtomicUsize,
     supervisors: DashMap<Path, Arc<Published>>,
     services: Arc<SupervisorSpec>,
     services_path: Path,
@@ -127,7 +126,6 @@ impl System {
             bus,
             slots: DashMap::new(),
             index: Index::default(),
-            turn: AtomicUsize::new(0),
             supervisors: DashMap::new(),
             services: Arc::clone(&services),
             services_path,
@@ -173,8 +171,7 @@ impl System {
         request: Q,
         limit: Duration,
     ) -> Result<R, RequestError> {
-        let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed);
-        route::pick(&self.inner.index, capability, turn)?.ask(request, limit).await
+        route::pick(&self.inner.index, capability)?.ask(request, limit).await
     }
 
     /// All providers of a capability that run or are about to, by path.
