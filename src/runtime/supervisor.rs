@@ -378,7 +378,7 @@ impl SupervisorState {
             Note::GaveUp(escalation) => {
                 if self.path.parent().is_none() {
                     // Before anything else: whoever asks must not be sent here any more.
-                    self.system.set_ready(false);
+                    self.system.set_ending();
                 }
                 self.system.bus().publish(&self.path, EventKind::GaveUp(escalation));
             }
