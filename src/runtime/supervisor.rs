@@ -81,6 +81,7 @@ struct Open {
     life: Arc<Life>,
     at: std::time::Instant,
     cause: StartCause,
+    announced: bool,
 }
 
 impl Actor for SupervisorShell {
@@ -256,7 +257,7 @@ impl SupervisorState {
             self.by_actor.insert(cell.get_id(), (key, start));
         }
         let incarnation = life.incarnation;
-        child.open = Some(Open { start, cell, life, at, cause });
+        child.open = Some(Open { start, cell, life, at, cause, announced: false });
         failed.map(|reason| {
             child.slot.ended(incarnation);
             Event::Exited { child: key, start, reason }
@@ -318,10 +319,11 @@ impl SupervisorState {
         Ok(())
     }
 
-    fn announce_started(&self, child: ChildKey, start: Start) {
-        if let Some(child) = self.children.get(&child)
-            && let Some(open) = child.open.as_ref().filter(|open| open.start == start)
+    fn announce_started(&mut self, child: ChildKey, start: Start) {
+        if let Some(child) = self.children.get_mut(&child)
+            && let Some(open) = child.open.as_mut().filter(|open| open.start == start && !open.announced)
         {
+            open.announced = true;
             let kind = EventKind::Started { incarnation: open.life.incarnation };
             self.system.bus().publish(&child.slot.core().path, kind);
         }
@@ -364,6 +366,7 @@ impl SupervisorState {
         // The word of a nested supervisor that it is up travels on another port than its end, and may come later.
         let was_ready = open.life.has_started() && entry.spec.rules.kind == ChildKind::Supervisor;
         if was_ready {
+            self.announce_started(child, start);
             self.feed(myself, Event::Started { child, start }).await;
         }
         self.feed(myself, Event::Exited { child, start, reason }).await;
