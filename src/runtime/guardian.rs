@@ -66,9 +66,10 @@ impl Actor for Guardian {
 
     async fn pre_start(
         &self,
-        _: ActorRef<GuardianMessage>,
+        myself: ActorRef<GuardianMessage>,
         birth: GuardianBirth,
     ) -> Result<Self::State, ActorProcessingErr> {
+        birth.system.set_guardian(myself);
         Ok(GuardianState {
             system: birth.system,
             root_spec: birth.root,
@@ -153,8 +154,7 @@ impl GuardianState {
     }
 
     fn ready(&mut self) {
-        self.system.set_ready(true);
-        if let Some(root) = &self.root {
+        if let Some(root) = self.root.as_ref().filter(|_| self.system.set_ready()) {
             self.system.bus().publish(&root.path, EventKind::Ready);
         }
         if let Some(started) = self.started.take() {
@@ -166,7 +166,7 @@ impl GuardianState {
     fn end(&mut self, myself: &ActorRef<GuardianMessage>, failure: Option<(Path, ExitReason)>) {
         if !self.stopping {
             self.stopping = true;
-            self.system.set_ready(false);
+            self.system.set_ending();
             let path = self.root.as_ref().or(self.services.as_ref()).map(|running| running.path.clone());
             if let Some(path) = path {
                 let culprit = failure.as_ref().and_then(|(path, _)| ChildId::new(path.name()).ok());

@@ -72,7 +72,10 @@ impl Agent for Registrar {
                 Ok(RegistrarReply::Registered(system.entropy().id()))
             }
             RegistrarMessage::Closed { path } => {
-                system.index().remove(&path);
+                // The word may be late: the child may have been started anew with its supervisor, and registered.
+                if system.slot(&path).is_none_or(|slot| slot.core().presence() == Presence::Closed) {
+                    system.index().remove(&path);
+                }
                 Ok(RegistrarReply::Done)
             }
             RegistrarMessage::Anew => {

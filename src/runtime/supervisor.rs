@@ -20,6 +20,7 @@ use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
 use crate::id::{ChildId, Path};
 use crate::lifecycle::AgentState;
+use crate::runtime::guard::run_caught;
 use crate::runtime::life::Life;
 use crate::runtime::plain::reason_from_ractor;
 use crate::runtime::slot::AnySlot;
@@ -75,10 +76,12 @@ struct Child {
 /// The life of a child that has not ended, as far as its supervisor knows.
 struct Open {
     start: Start,
-    cell: ActorCell,
+    /// `None` when there was not even an actor.
+    cell: Option<ActorCell>,
     life: Arc<Life>,
     at: std::time::Instant,
     cause: StartCause,
+    announced: bool,
 }
 
 impl Actor for SupervisorShell {
@@ -134,7 +137,9 @@ impl Actor for SupervisorShell {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorStarted(cell) => state.actor_started(&myself, &cell).await,
-            SupervisionEvent::ActorTerminated(cell, _, word) => {
+            SupervisionEvent::ActorTerminated(cell, remains, word) => {
+                // The state of a killed child, whose tasks end with it: gone before its end is judged.
+                drop(remains);
                 state.actor_ended(&myself, &cell, |life| reason_from_ractor(life, word.as_deref())).await
             }
             SupervisionEvent::ActorFailed(cell, error) => {
@@ -236,22 +241,27 @@ impl SupervisorState {
             supervisor: myself.get_cell(),
         };
         let spawned = match &child.spec.kind {
-            Kind::Worker(worker) => worker.spawn(start_of).await,
-            Kind::Supervisor(spec) => spawn_supervisor(Arc::clone(spec), start_of, ready(myself, key, start)).await,
-            Kind::System => spawn_supervisor(system.services(), start_of, ready(myself, key, start)).await,
+            // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.
+            Kind::Worker(worker) => run_caught(async { worker.spawn(start_of).await }).await,
+            Kind::Supervisor(spec) => Ok(spawn_supervisor(Arc::clone(spec), start_of, ready(myself, key, start)).await),
+            Kind::System => Ok(spawn_supervisor(system.services(), start_of, ready(myself, key, start)).await),
         };
-        match spawned {
-            Ok(cell) => {
-                self.by_actor.insert(cell.get_id(), (key, start));
-                child.open = Some(Open { start, cell, life, at: system.clock().now(), cause });
-                None
-            }
-            Err(error) => {
-                let reason = ExitReason::StartFailed(Failure::new(error.to_string()));
-                child.slot.ended(life.incarnation);
-                Some(Event::Exited { child: key, start, reason })
-            }
+        let spawned = spawned
+            .and_then(|spawned| spawned.map_err(|error| ExitReason::StartFailed(Failure::new(error.to_string()))));
+        let at = system.clock().now();
+        let (cell, failed) = match spawned {
+            Ok(cell) => (Some(cell), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        if let Some(cell) = &cell {
+            self.by_actor.insert(cell.get_id(), (key, start));
         }
+        let incarnation = life.incarnation;
+        child.open = Some(Open { start, cell, life, at, cause, announced: false });
+        failed.map(|reason| {
+            child.slot.ended(incarnation);
+            Event::Exited { child: key, start, reason }
+        })
     }
 
     /// Asks a child to end, or kills it. A nested supervisor is not killed by ractor's means, which would leave its
@@ -259,6 +269,7 @@ impl SupervisorState {
     fn stop(&mut self, key: ChildKey, start: Start, kill: bool) {
         let Some(child) = self.children.get(&key) else { return };
         let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return };
+        let Some(cell) = &open.cell else { return };
         let path = &child.slot.core().path;
         if kill {
             self.system.bus().publish(path, EventKind::Killing { incarnation: open.life.incarnation });
@@ -267,13 +278,16 @@ impl SupervisorState {
             (ChildKind::Supervisor, _) => {
                 let reason = if kill { ExitReason::Killed } else { ExitReason::SHUTDOWN };
                 // Refused only by a supervisor that has ended, whose exit event is on its way.
-                let _ = ActorRef::<SupervisorMessage>::from(open.cell.clone()).cast(SupervisorMessage::Stop(reason));
+                let _ = ActorRef::<SupervisorMessage>::from(cell.clone()).cast(SupervisorMessage::Stop(reason));
             }
             (ChildKind::Worker, false) => {
                 open.life.ask_to_stop(ExitReason::SHUTDOWN);
-                open.cell.stop(None);
+                cell.stop(None);
             }
-            (ChildKind::Worker, true) => open.cell.kill(),
+            (ChildKind::Worker, true) => {
+                open.life.mark_ending();
+                cell.kill();
+            }
         }
     }
 
@@ -305,10 +319,11 @@ impl SupervisorState {
         Ok(())
     }
 
-    fn announce_started(&self, child: ChildKey, start: Start) {
-        if let Some(child) = self.children.get(&child)
-            && let Some(open) = child.open.as_ref().filter(|open| open.start == start)
+    fn announce_started(&mut self, child: ChildKey, start: Start) {
+        if let Some(child) = self.children.get_mut(&child)
+            && let Some(open) = child.open.as_mut().filter(|open| open.start == start && !open.announced)
         {
+            open.announced = true;
             let kind = EventKind::Started { incarnation: open.life.incarnation };
             self.system.bus().publish(&child.slot.core().path, kind);
         }
@@ -324,10 +339,10 @@ impl SupervisorState {
         let Some(open) = self.children.get(&child).and_then(|child| child.open.as_ref()) else { return Ok(()) };
         let life = Arc::clone(&open.life);
         let reason = life.reason().cloned().unwrap_or_else(|| otherwise(&life));
-        if life.tasks.count() == 0 {
+        if life.tasks.is_empty() {
             return self.gone(myself, child, start, reason).await;
         }
-        // Killed: its tasks are being aborted. The life is over when the last of them is.
+        // Killed: its tasks are being aborted, its state is being dropped. The life is over when all of that is gone.
         let myself = myself.clone();
         tokio::spawn(async move {
             life.tasks.emptied().await;
@@ -351,6 +366,7 @@ impl SupervisorState {
         // The word of a nested supervisor that it is up travels on another port than its end, and may come later.
         let was_ready = open.life.has_started() && entry.spec.rules.kind == ChildKind::Supervisor;
         if was_ready {
+            self.announce_started(child, start);
             self.feed(myself, Event::Started { child, start }).await;
         }
         self.feed(myself, Event::Exited { child, start, reason }).await;
@@ -365,7 +381,7 @@ impl SupervisorState {
             Note::GaveUp(escalation) => {
                 if self.path.parent().is_none() {
                     // Before anything else: whoever asks must not be sent here any more.
-                    self.system.set_ready(false);
+                    self.system.set_ending();
                 }
                 self.system.bus().publish(&self.path, EventKind::GaveUp(escalation));
             }
