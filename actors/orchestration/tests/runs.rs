@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use common::{Running, Seen, World};
+use common::{Seen, World};
 use serde_json::{Value, json};
 use steadfast::FaultPlan;
 use steadfast_orchestration::chaos::Chaos;
@@ -229,22 +229,11 @@ after = ["first"]
 command = { program = "print" }
 "#;
     let (mut world, _) = World::new(goal, MemoryFiles::new());
-    let (started, go) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
-    let (begun, wait) = (Arc::clone(&started), Arc::clone(&go));
-    world.commands = Arc::new(steadfast_orchestration::seam::testing::ScriptedCommands::later(move |_| {
-        let (begun, wait) = (Arc::clone(&begun), Arc::clone(&wait));
-        Box::pin(async move {
-            begun.notify_one();
-            wait.notified().await;
-            Ok(steadfast_orchestration::seam::commands::Completed::new(
-                steadfast_orchestration::seam::commands::Exit::Code(0),
-            ))
-        })
-    }));
-    let running: Running = world.start(None).await;
-    started.notified().await;
+    let held = world.hold_commands();
+    let running = world.start(None).await;
+    held.started.notified().await;
     preset::drain(&running.system, "drained").await.expect("the orchestrator hears it");
-    go.notify_one();
+    held.go.notify_one();
     let report = running.finish().await;
     assert_eq!((report.status, report.lost), (Status::Drained, 0));
     assert_eq!((report.tasks.succeeded, report.tasks.unfinished), (1, 1));
