@@ -149,7 +149,7 @@ pub(crate) struct Running {
 impl Running {
     /// Waits for the report, and ends the tree.
     pub(crate) async fn finish(self) -> Report {
-        let report = tokio::time::timeout(Duration::from_secs(60), self.feed.report()).await;
+        let report = tokio::time::timeout(Duration::from_mins(1), self.feed.report()).await;
         let report = report.unwrap_or_else(|_| panic!("no report: {:?}", self.system.alive()));
         self.system.shutdown().await.expect("the tree ends in order");
         Report::clone(&report)
