@@ -1,0 +1,133 @@
+//! Where an agent keeps the leases it holds, and carries them out.
+//!
+//! # Invariants
+//!
+//! * A lease for another incarnation is not taken.
+//! * The same lease delivered twice is carried out once.
+//! * What was carried out is reported until the orchestrator has recorded or refused it, or is gone.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast::{Agent, Context, Progress, RequestError, System, TaskId};
+
+use crate::agents::ask::{PAUSE, TRY, again};
+use crate::agents::protocol::{Lease, LeaseId, LeaseReply, LeaseRequest, REPORT, ReportReply, ReportRequest};
+use crate::cache::Cache;
+use crate::redact::Redactor;
+use crate::seam::commands::{Commands, Heartbeat};
+use crate::seam::files::Files;
+use crate::work::{Outcome, Tools, Work, perform};
+
+/// How long a lease may go without progress before its holder counts as hung. A running program is progress.
+pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How many leases are remembered after they ended, so that a late copy of one is recognised.
+const REMEMBERED: usize = 64;
+
+/// What agents carry tasks out with. Shared by all of them and given to every incarnation anew.
+#[derive(Clone)]
+pub struct Workshop {
+    /// The input folder.
+    pub files: Arc<dyn Files>,
+    /// The programs.
+    pub commands: Arc<dyn Commands>,
+    /// What may be told.
+    pub redactor: Redactor,
+    /// What was read before.
+    pub cache: Arc<Cache>,
+}
+
+impl fmt::Debug for Workshop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workshop").field("root", &self.files.root()).field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl Workshop {
+    /// Carries one attempt out.
+    pub(crate) async fn perform(&self, work: &Work, heartbeat: &Heartbeat) -> Result<Outcome, crate::work::Failure> {
+        let tools = Tools::new(&*self.files, &*self.commands, &self.redactor).cache(&self.cache).heartbeat(heartbeat);
+        perform(work, tools).await
+    }
+}
+
+/// The leases of one incarnation.
+#[derive(Debug, Default)]
+pub struct Desk {
+    taken: BTreeMap<LeaseId, TaskId>,
+    order: VecDeque<LeaseId>,
+}
+
+impl Desk {
+    /// Answers a request about a lease; what is taken is carried out by a task of the agent.
+    pub fn handle<A: Agent>(
+        &mut self,
+        request: LeaseRequest,
+        shop: &Workshop,
+        ctx: &mut Context<A>,
+    ) -> LeaseReply {
+        match request {
+            LeaseRequest::Take(lease) => self.take(*lease, shop, ctx),
+            LeaseRequest::Drop(lease) => {
+                // It stays remembered, so that a copy of it that comes later is not carried out.
+                if let Some(task) = self.taken.get(&lease) {
+                    ctx.cancel(*task);
+                }
+                LeaseReply::Accepted
+            }
+        }
+    }
+
+    fn take<A: Agent>(&mut self, lease: Lease, shop: &Workshop, ctx: &mut Context<A>) -> LeaseReply {
+        if lease.id.agent != *ctx.path() || lease.id.incarnation != ctx.incarnation() {
+            return LeaseReply::Stale;
+        }
+        if self.taken.contains_key(&lease.id) {
+            return LeaseReply::Accepted;
+        }
+        let id = lease.id.clone();
+        let (shop, system) = (shop.clone(), ctx.system().clone());
+        let task = ctx.spawn_watched(PROGRESS_DEADLINE, |progress| carry_out(lease, shop, system, progress));
+        self.remember(id, task);
+        LeaseReply::Accepted
+    }
+
+    fn remember(&mut self, id: LeaseId, task: TaskId) {
+        self.order.push_back(id.clone());
+        self.taken.insert(id, task);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.taken.remove(&oldest);
+        }
+    }
+}
+
+async fn carry_out(lease: Lease, shop: Workshop, system: System, progress: Progress) {
+    let beats = progress.clone();
+    let heartbeat: Heartbeat = Arc::new(move || beats.beat());
+    let end = shop.perform(&lease.work, &heartbeat).await;
+    let report = ReportRequest { lease: lease.id.clone(), end };
+    // Waiting for the orchestrator is progress as well: it may be between two incarnations, or judging the result.
+    let mut pause = PAUSE;
+    loop {
+        progress.beat();
+        match deliver(&lease, &report, &system).await {
+            Ok(ReportReply::Settled | ReportReply::Refused) | Err(RequestError::Gone { .. }) => return,
+            Ok(ReportReply::Received) => {
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(20 * PAUSE);
+            }
+            Err(error) => again("report", &error).await,
+        }
+    }
+}
+
+async fn deliver(lease: &Lease, report: &ReportRequest, system: &System) -> Result<ReportReply, RequestError> {
+    let path = &lease.orchestrator;
+    let unknown = || RequestError::Unknown { path: path.to_string() };
+    system.provider(&REPORT, path).ok_or_else(unknown)?.ask(report.clone(), TRY).await
+}

@@ -1,0 +1,120 @@
+//! What a task refers to: from the cache first, then from its source, which fills the cache.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::agents::desk::Workshop;
+use crate::agents::protocol::{ContextReply, ContextRequest, Wanted};
+use crate::cache::Source;
+use crate::goal::fields::{ItemsError, Stage, templates};
+use crate::goal::model::{DEFAULT_TIMEOUT, Task};
+use crate::goal::span::Span;
+use crate::goal::template::{Root, Scope, TemplateError, references};
+use crate::goal::work as kind;
+use crate::goal::model::FailureClass;
+use crate::run::Lookups;
+use crate::work::{Failure, Outcome, Work, WorkSpec};
+
+/// How long a result stays in the cache. It never changes once it is recorded; this only bounds how long it is kept.
+const KEPT: Duration = Duration::from_secs(3600);
+
+/// The tasks whose results a task refers to in its inputs, its work, and its condition.
+pub(crate) fn results_of_work(task: &Task) -> BTreeSet<String> {
+    results(task, |pointer, stage| stage != Stage::Start || pointer.starts_with("/when"))
+}
+
+/// The tasks whose results a task refers to in its condition and its list.
+pub(crate) fn results_of_list(task: &Task) -> BTreeSet<String> {
+    results(task, |_, stage| stage == Stage::Start)
+}
+
+fn results(task: &Task, wanted: impl Fn(&str, Stage) -> bool) -> BTreeSet<String> {
+    let templates = templates(task).into_iter().filter(|template| wanted(&template.pointer, template.stage));
+    // A plan holds no template that cannot be read.
+    let references = templates.flat_map(|template| references(&Value::String(template.text)).unwrap_or_default());
+    references
+        .filter_map(|reference| match reference.root {
+            Root::Result(id) => Some(id),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Answers a request.
+pub(super) async fn find(request: ContextRequest, shop: &Workshop) -> ContextReply {
+    let mut results = BTreeMap::new();
+    let mut lookups = Lookups::default();
+    for (id, source) in &request.results {
+        let key = format!("{}/{id}", request.attempt.run);
+        let fill = async { Ok::<_, Infallible>(Value::clone(source)) };
+        let Ok((value, from)) = shop.cache.get_or_fill(&key, KEPT, fill).await;
+        match from {
+            Source::Hit | Source::Shared => lookups.hits += 1,
+            Source::Miss => lookups.misses += 1,
+        }
+        results.insert(id.clone(), Value::clone(&value));
+    }
+    let scope = Scope::new(&request.params, &results);
+    let found = match &request.wanted {
+        Wanted::Items => items(&request, &scope, shop).await,
+        Wanted::Work | Wanted::ItemWork(_) => work(&request, &scope, lookups),
+    };
+    found.unwrap_or_else(|failure| {
+        ContextReply::Impossible(Failure { message: shop.redactor.text(&failure.message).into_owned(), ..failure })
+    })
+}
+
+fn work(request: &ContextRequest, scope: &Scope<'_>, lookups: Lookups) -> Result<ContextReply, Failure> {
+    let (scope, when) = match (&request.wanted, request.attempt.task.index()) {
+        // The condition of a task with `for_each` was asked before its list.
+        (Wanted::ItemWork(item), Some(index)) => (scope.item(index as usize, item), None),
+        _ => (*scope, request.task.resolved_when(scope).map_err(unresolved)?),
+    };
+    let task = request.task.resolved(&scope).map_err(unresolved)?;
+    let spec = match task.work() {
+        Some(kind::Work::Command(command)) => WorkSpec::Command(command.clone()),
+        Some(kind::Work::Retrieve(retrieve)) => WorkSpec::Retrieve(retrieve.clone()),
+        Some(kind::Work::Check(check)) => WorkSpec::Check(check.clone()),
+        Some(kind::Work::Collect(value)) => WorkSpec::Collect(value.clone()),
+        None => return Err(Failure::new(FailureClass::Invalid, "the task has no kind, or several")),
+    };
+    let work = Work {
+        run: request.attempt.run.to_string(),
+        attempt: request.attempt.number,
+        key: idempotency_key(request),
+        result: task.result,
+        when,
+        timeout: task.timeout.unwrap_or(DEFAULT_TIMEOUT).duration(),
+        ..Work::new(request.attempt.task.to_string(), spec)
+    };
+    Ok(ContextReply::Work { work: Box::new(work), lookups })
+}
+
+/// The same for every attempt of the task in this run, and for no other task.
+fn idempotency_key(request: &ContextRequest) -> String {
+    format!("{}:{}", request.attempt.run, request.attempt.task)
+}
+
+async fn items(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> Result<ContextReply, Failure> {
+    let work = Work {
+        when: request.task.resolved_when(scope).map_err(unresolved)?,
+        timeout: Span::from_secs(60).duration(),
+        ..Work::new(request.attempt.task.to_string(), WorkSpec::Collect(Value::Null))
+    };
+    let quiet: crate::seam::commands::Heartbeat = std::sync::Arc::new(|| {});
+    if let Outcome::Skipped { reason } = shop.perform(&work, &quiet).await? {
+        return Ok(ContextReply::Skip(reason));
+    }
+    let items = request.task.items(scope).map_err(|error| match error {
+        ItemsError::Template(error) => unresolved(error),
+        other => Failure::new(FailureClass::Invalid, other.to_string()),
+    })?;
+    Ok(ContextReply::Items(items.unwrap_or_default()))
+}
+
+fn unresolved(error: TemplateError) -> Failure {
+    Failure::new(FailureClass::Invalid, error.to_string())
+}

@@ -1,0 +1,110 @@
+//! Chooses who takes a task.
+
+use std::fmt;
+use std::sync::Arc;
+
+use steadfast::{Agent, BoxError, Context, Incarnation, Path, Subject, System};
+
+use crate::agents::protocol::{Assignment, RouteReply, RouteRequest, task_capability};
+
+/// How a router chooses. Each step can be replaced; the given ones choose the least loaded of those that are free.
+pub trait Select: Send + Sync {
+    /// What whoever takes this task must be able to do.
+    fn analyze_requirements(&self, request: &RouteRequest) -> Requirement {
+        Requirement { capability: request.capability.clone() }
+    }
+
+    /// Those who can, by path; also those between two incarnations.
+    fn find_agents(&self, requirement: &Requirement, system: &System) -> Vec<Candidate> {
+        let providers = system.providers(&task_capability(&requirement.capability));
+        let candidate = |provider: steadfast::Provider<_, _>| Candidate {
+            path: provider.path().clone(),
+            incarnation: provider.incarnation(),
+            load: provider.load(),
+        };
+        providers.into_iter().map(candidate).collect()
+    }
+
+    /// The one that takes it, of those that are alive and hold no lease of the run; by path among equals.
+    fn select_agent<'c>(&self, free: &'c [Candidate]) -> Option<&'c Candidate> {
+        free.iter().min_by_key(|candidate| candidate.load)
+    }
+}
+
+/// The selection as it is given: the least loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeastLoaded;
+
+impl Select for LeastLoaded {}
+
+/// What whoever takes a task must be able to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// The capability.
+    pub capability: String,
+}
+
+/// Somebody who could take a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Where it stands.
+    pub path: Path,
+    /// Its life, or `None` between two.
+    pub incarnation: Option<Incarnation>,
+    /// How much it has to do.
+    pub load: usize,
+}
+
+/// The router.
+pub struct Router(Arc<dyn Select>);
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Router")
+    }
+}
+
+/// What a router is asked.
+#[derive(Debug)]
+pub struct RouterMessage(RouteRequest);
+
+impl From<RouteRequest> for RouterMessage {
+    fn from(request: RouteRequest) -> Self {
+        Self(request)
+    }
+}
+
+impl Agent for Router {
+    type Args = Arc<dyn Select>;
+    type Message = RouterMessage;
+    type Reply = RouteReply;
+
+    async fn start(select: Self::Args, _: &mut Context<Self>) -> Result<Self, BoxError> {
+        Ok(Self(select))
+    }
+
+    async fn handle(&mut self, message: RouterMessage, ctx: &mut Context<Self>) -> Result<RouteReply, BoxError> {
+        Ok(route(&*self.0, &message.0, ctx.system()))
+    }
+
+    fn subject(message: &RouterMessage) -> Option<Subject> {
+        Some(message.0.attempt.subject())
+    }
+}
+
+fn route(select: &dyn Select, request: &RouteRequest, system: &System) -> RouteReply {
+    let requirement = select.analyze_requirements(request);
+    let all = select.find_agents(&requirement, system);
+    if all.is_empty() {
+        return RouteReply::NoProvider;
+    }
+    let candidates = all.len();
+    let free: Vec<_> = all
+        .into_iter()
+        .filter(|candidate| candidate.incarnation.is_some() && !request.busy.contains(&candidate.path))
+        .collect();
+    let chosen = select.select_agent(&free).and_then(|candidate| Some((candidate, candidate.incarnation?)));
+    let Some((candidate, incarnation)) = chosen else { return RouteReply::NoneFree };
+    let reason = format!("{} of {candidates} are free, and it has the least to do: {}", free.len(), candidate.load);
+    RouteReply::Assigned(Assignment { agent: candidate.path.clone(), incarnation, candidates, reason })
+}

@@ -1,0 +1,36 @@
+//! One run of a plan: where it stands and what comes next.
+//!
+//! Everything that happens in a run is a [`Record`], appended to the journal before anything is done about it. A
+//! [`RunState`] is what the records add up to, and [`next`] says what to do now. So whoever has the records has the
+//! run: an orchestrator that crashed folds them again and goes on.
+//!
+//! This module is pure. It sends no message, reads no clock and knows no agent but by path.
+//!
+//! # Invariants
+//!
+//! * The same records give the same state, wherever the fold was interrupted.
+//! * A task whose outcome is recorded is never leased again, and its outcome never changes.
+//! * The [digest](result_digest) depends on the declared results alone: not on order, times, attempts or agents.
+
+mod decide;
+mod digest;
+mod id;
+mod outline;
+mod record;
+mod report;
+mod settle;
+mod shared;
+mod state;
+
+pub use decide::{Step, next};
+pub use digest::{canonical, result_digest, sha256_hex, value_digest};
+pub use id::{InvalidTaskId, Millis, TaskId};
+pub use outline::{Entry, Fan, Outline, RunLimits};
+pub use record::{Class, Leased, Lookups, Outcome, Record, RecordError, SkipCause, Status, decode, encode};
+pub use report::{Facts, FailureNote, Report, Restarts, TaskReport, Totals};
+pub use settle::{AttemptEnd, attempt_ended, attempt_lost};
+pub use shared::Shared;
+pub use state::{Counts, Held, Misfit, RunState, Settled, TaskState};
+
+#[cfg(test)]
+mod tests;

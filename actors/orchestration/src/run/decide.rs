@@ -1,0 +1,114 @@
+//! What a run does next.
+
+use crate::run::id::{Millis, TaskId};
+use crate::run::record::{Class, Outcome, Record, SkipCause, Status};
+use crate::run::state::RunState;
+
+/// One thing to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Step {
+    /// Append this record, apply it, and ask again.
+    Append(Record),
+    /// Find out how many items the list of this task has.
+    Expand(String),
+    /// Prepare this attempt and give it out.
+    Prepare {
+        /// The task.
+        task: TaskId,
+        /// The number of the attempt.
+        attempt: u32,
+    },
+    /// Nothing further before this moment, unless something happens.
+    WakeAt(Millis),
+}
+
+/// Returns what to do at `now`, in an order that depends on the state and the time alone.
+///
+/// Where there is something to append, only that is returned. Otherwise each call names everything that may be under
+/// way, including what a caller has begun and not yet recorded.
+#[must_use]
+pub fn next(state: &RunState, now: Millis) -> Vec<Step> {
+    if state.ended().is_some() || !state.is_planned() {
+        return Vec::new();
+    }
+    let records = to_append(state, now);
+    if !records.is_empty() {
+        return records.into_iter().map(Step::Append).collect();
+    }
+    let mut steps = Vec::new();
+    if !state.is_draining() {
+        let room = state.outline().limits().concurrency.saturating_sub(state.held().count());
+        steps.extend(state.due(now, room).into_iter().map(|task| prepare(state, task)));
+    }
+    let deadline = deadline(state);
+    let due = if state.is_draining() { None } else { state.next_due(now) };
+    steps.extend(deadline.into_iter().chain(due).min().map(Step::WakeAt));
+    steps
+}
+
+fn prepare(state: &RunState, task: TaskId) -> Step {
+    if state.is_unexpanded(&task) {
+        return Step::Expand(task.task().to_owned());
+    }
+    let attempt = state.task(&task).map_or(0, |task| task.attempts) + 1;
+    Step::Prepare { task, attempt }
+}
+
+/// What follows from the state without anybody doing anything.
+fn to_append(state: &RunState, now: Millis) -> Vec<Record> {
+    if deadline(state).is_some_and(|deadline| now >= deadline) && state.open() > 0 {
+        return state.open_tasks().map(|task| out_of_time(state, task, now)).collect();
+    }
+    if state.open() == 0 {
+        return vec![Record::Ended { status: status(state), wall: now }];
+    }
+    if state.is_draining() {
+        let idle = state.held().next().is_none();
+        return idle.then_some(Record::Ended { status: Status::Drained, wall: now }).into_iter().collect();
+    }
+    state.doomed().map(|task| skipped(state, task, now)).collect()
+}
+
+fn deadline(state: &RunState) -> Option<Millis> {
+    state.outline().limits().deadline.map(|limit| state.started().after(limit))
+}
+
+fn out_of_time(state: &RunState, task: &TaskId, now: Millis) -> Record {
+    let limit = state.outline().limits().deadline.unwrap_or_default();
+    let stood = match (state.lease(task), state.task(task).map_or(0, |task| task.attempts)) {
+        (Some(held), _) => format!("while attempt {} was running", held.attempt),
+        (None, 0) => "before it was started".to_owned(),
+        (None, attempts) => format!("after {attempts} attempts"),
+    };
+    let message = format!(
+        "the run's deadline of {limit:?} passed {stood}; raise `limits.deadline` in the goal file, or give the run more \
+         `--jobs`"
+    );
+    let attempt = state.task(task).map_or(0, |task| task.attempts);
+    Record::Recorded {
+        task: task.clone(),
+        attempt,
+        outcome: Outcome::Failed { class: Class::Deadline, message },
+        wall: now,
+    }
+}
+
+fn skipped(state: &RunState, task: &str, now: Millis) -> Record {
+    let needs: Vec<_> = state.failed_needs(task).map(|need| format!("`{need}`")).collect();
+    let reason = format!("it needs {}, which did not succeed", needs.join(" and "));
+    Record::Recorded {
+        task: TaskId::single(task),
+        attempt: 0,
+        outcome: Outcome::Skipped { reason, cause: SkipCause::NeedFailed },
+        wall: now,
+    }
+}
+
+/// How a run whose tasks all have their outcome ended.
+fn status(state: &RunState) -> Status {
+    let failed = state.tasks().any(|(_, task)| {
+        task.settled.as_ref().is_some_and(|settled| matches!(settled.outcome, Outcome::Failed { .. }))
+    });
+    if failed { Status::Failed } else { Status::Reached }
+}

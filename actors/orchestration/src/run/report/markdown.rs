@@ -1,0 +1,123 @@
+//! A report as a page for people.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
+
+use serde_json::Value;
+
+use crate::run::report::{Report, TaskReport};
+
+/// How many characters of a result a table shows.
+const SHOWN: usize = 80;
+
+/// How many rows the table of tasks has; `report.json` holds all of them.
+const ROWS: usize = 200;
+
+pub(super) fn render(report: &Report, whole: &BTreeSet<String>) -> String {
+    let mut page = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = write_page(&mut page, report, whole);
+    page
+}
+
+fn write_page(page: &mut String, report: &Report, whole: &BTreeSet<String>) -> fmt::Result {
+    writeln!(page, "# {}: {}\n", report.goal, report.status.as_str())?;
+    if let Some(description) = &report.description {
+        writeln!(page, "{}\n", description.trim())?;
+    }
+    write_totals(page, report)?;
+    write_troubles(page, report)?;
+    write_wholes(page, report, whole)?;
+    write_tasks(page, report)
+}
+
+fn write_totals(page: &mut String, report: &Report) -> fmt::Result {
+    let tasks = report.tasks;
+    writeln!(page, "| | |\n|---|---|")?;
+    writeln!(
+        page,
+        "| tasks | {} in all: {} succeeded, {} failed, {} skipped, {} unfinished |",
+        tasks.total, tasks.succeeded, tasks.failed, tasks.skipped, tasks.unfinished
+    )?;
+    writeln!(page, "| result digest | `{}` |", report.result_digest)?;
+    writeln!(page, "| run | `{}`, started {}, took {} ms |", report.run, report.started, report.elapsed_ms)?;
+    writeln!(
+        page,
+        "| agents | {} used, {} restarts, {} leases given out again, {} reports refused |",
+        report.agents_used, report.restarts.total, report.reissued, report.refused
+    )?;
+    writeln!(page, "| context | {} from the cache, {} from its source |", report.context.hits, report.context.misses)?;
+    writeln!(page, "| lost, run again after the end | {}, {} |\n", report.lost, report.completed_rerun)
+}
+
+fn write_troubles(page: &mut String, report: &Report) -> fmt::Result {
+    let troubles: Vec<_> = report.results.iter().filter(|task| task.failure.is_some()).collect();
+    if troubles.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "## What did not succeed\n")?;
+    for task in troubles.iter().take(ROWS) {
+        let Some(note) = &task.failure else { continue };
+        writeln!(page, "* `{}` {} ({}): {}", task.id, task.outcome, note.class, indented(&note.message))?;
+        if let Some(remedy) = &note.remedy {
+            writeln!(page, "  What to do: {remedy}.")?;
+        }
+    }
+    more(page, troubles.len())?;
+    writeln!(page)
+}
+
+fn write_wholes(page: &mut String, report: &Report, whole: &BTreeSet<String>) -> fmt::Result {
+    for task in report.results.iter().filter(|task| whole.contains(&task.id)) {
+        let Some(value) = &task.value else { continue };
+        // A fence longer than any run of backticks inside cannot be closed by the value.
+        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        let fence = "`".repeat(longest_run(&text).max(2) + 1);
+        writeln!(page, "## Result of `{}`\n\n{fence}json\n{text}\n{fence}\n", task.id)?;
+    }
+    Ok(())
+}
+
+fn write_tasks(page: &mut String, report: &Report) -> fmt::Result {
+    writeln!(page, "## Tasks\n\n| task | outcome | attempts | recorded | agent | result |\n|---|---|---|---|---|---|")?;
+    for task in report.results.iter().take(ROWS) {
+        writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {} | {} |",
+            task.id,
+            task.outcome,
+            task.attempts,
+            task.recorded.as_deref().unwrap_or("-"),
+            task.agent.as_deref().unwrap_or("-"),
+            shown(task)
+        )?;
+    }
+    more(page, report.results.len())
+}
+
+fn more(page: &mut String, all: usize) -> fmt::Result {
+    if all > ROWS { writeln!(page, "\n{} more are in `report.json`.", all - ROWS) } else { Ok(()) }
+}
+
+/// A result in a cell: one line, cut, with nothing that would end the cell.
+fn shown(task: &TaskReport) -> String {
+    let Some(value) = &task.value else { return "-".to_owned() };
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut cut: String = line.trim().chars().take(SHOWN).collect();
+    if cut.len() < line.trim().len() {
+        cut.push('…');
+    }
+    format!("`{}`", cut.replace('`', "'").replace('|', "\\|"))
+}
+
+fn indented(message: &str) -> String {
+    message.trim().replace('\n', "\n  ")
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}

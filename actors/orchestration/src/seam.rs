@@ -1,0 +1,13 @@
+//! The world outside, as traits: [`Files`](files::Files) and [`Commands`](commands::Commands).
+//!
+//! Nothing else in this crate reads a file, starts a program or asks for an environment variable. Both traits are
+//! dyn-compatible. Neither starts a task of its own: a future that is dropped has stopped.
+
+pub mod commands;
+pub mod files;
+pub mod testing;
+
+use std::pin::Pin;
+
+/// A future behind a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
