@@ -8,6 +8,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,12 +65,7 @@ pub struct Desk {
 
 impl Desk {
     /// Answers a request about a lease; what is taken is carried out by a task of the agent.
-    pub fn handle<A: Agent>(
-        &mut self,
-        request: LeaseRequest,
-        shop: &Workshop,
-        ctx: &mut Context<A>,
-    ) -> LeaseReply {
+    pub fn handle<A: Agent>(&mut self, request: LeaseRequest, shop: &Workshop, ctx: &mut Context<A>) -> LeaseReply {
         match request {
             LeaseRequest::Take(lease) => self.take(*lease, shop, ctx),
             LeaseRequest::Drop(lease) => {
@@ -109,7 +106,13 @@ impl Desk {
 async fn carry_out(lease: Lease, shop: Workshop, system: System, progress: Progress) {
     let beats = progress.clone();
     let heartbeat: Heartbeat = Arc::new(move || beats.beat());
-    let end = shop.perform(&lease.work, &heartbeat).await;
+    let mut performing = pin!(shop.perform(&lease.work, &heartbeat));
+    // Each time the work is woken it gets on, be it by one more piece of a large file.
+    let end = poll_fn(|cx| {
+        progress.beat();
+        performing.as_mut().poll(cx)
+    })
+    .await;
     let report = ReportRequest { lease: lease.id.clone(), end };
     // Waiting for the orchestrator is progress as well: it may be between two incarnations, or judging the result.
     let mut pause = PAUSE;

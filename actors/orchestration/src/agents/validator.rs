@@ -54,9 +54,7 @@ impl Agent for Validator {
     async fn handle(&mut self, message: ValidatorMessage, ctx: &mut Context<Self>) -> Result<ValidatorReply, BoxError> {
         Ok(match message {
             ValidatorMessage::Validate(request) => ValidatorReply::Verdicts(self.judge(&request)),
-            ValidatorMessage::Lease(request) => {
-                ValidatorReply::Lease(self.desk.handle(request, &self.args.shop, ctx))
-            }
+            ValidatorMessage::Lease(request) => ValidatorReply::Lease(self.desk.handle(request, &self.args.shop, ctx)),
         })
     }
 

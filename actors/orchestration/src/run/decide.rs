@@ -29,8 +29,11 @@ pub enum Step {
 /// way, including what a caller has begun and not yet recorded.
 #[must_use]
 pub fn next(state: &RunState, now: Millis) -> Vec<Step> {
-    if state.ended().is_some() || !state.is_planned() {
+    if state.ended().is_some() {
         return Vec::new();
+    }
+    if !state.is_planned() {
+        return unplanned(state, now).into_iter().collect();
     }
     let records = to_append(state, now);
     if !records.is_empty() {
@@ -45,6 +48,15 @@ pub fn next(state: &RunState, now: Millis) -> Vec<Step> {
     let due = if state.is_draining() { None } else { state.next_due(now) };
     steps.extend(deadline.into_iter().chain(due).min().map(Step::WakeAt));
     steps
+}
+
+fn unplanned(state: &RunState, now: Millis) -> Option<Step> {
+    let status = match (state.problem(), state.is_draining()) {
+        (Some(_), _) => Status::Failed,
+        (None, true) => Status::Drained,
+        (None, false) => return None,
+    };
+    Some(Step::Append(Record::Ended { status, wall: now }))
 }
 
 fn prepare(state: &RunState, task: TaskId) -> Step {

@@ -34,6 +34,11 @@ pub enum Record {
         /// How long the critical path takes at least, in milliseconds.
         at_least: u64,
     },
+    /// The goal cannot be carried out.
+    Unplannable {
+        /// Why, and what to do, for people.
+        message: String,
+    },
     /// The list of a task with `for_each` is known.
     Expanded {
         /// The id of the task in the goal.

@@ -23,6 +23,8 @@ pub struct Report {
     pub goal: String,
     /// What the goal is for, as its file says.
     pub description: Option<String>,
+    /// Why the goal could not be planned, and what to do.
+    pub problem: Option<String>,
     /// The run's id.
     pub run: String,
     /// The digest of the declared results.
@@ -137,6 +139,7 @@ impl Report {
             status,
             goal: facts.goal,
             description: facts.description,
+            problem: state.problem().map(str::to_owned),
             run: state.run().map(|run| run.to_string()).unwrap_or_default(),
             result_digest: result_digest(state),
             tasks,
@@ -161,6 +164,7 @@ impl Report {
         let clean = |text: &mut String| *text = redactor.text(text).into_owned();
         clean(&mut report.goal);
         report.description.iter_mut().for_each(clean);
+        report.problem.iter_mut().for_each(clean);
         for task in &mut report.results {
             task.value = task.value.as_ref().map(|value| redactor.value(value));
             task.failure.iter_mut().for_each(|note| clean(&mut note.message));

@@ -20,6 +20,7 @@ pub struct RunState {
     run: Option<RunId>,
     started: Millis,
     planned: bool,
+    problem: Option<String>,
     draining: bool,
     ended: Option<(Status, Millis)>,
     tasks: BTreeMap<TaskId, TaskState>,
@@ -141,6 +142,7 @@ impl RunState {
             run: None,
             started: Millis(0),
             planned: false,
+            problem: None,
             draining: false,
             ended: None,
             tasks: outline.order().iter().map(|id| (TaskId::single(id), TaskState::default())).collect(),
@@ -183,6 +185,7 @@ impl RunState {
                 self.started = *wall;
             }
             Record::Planned { .. } => self.planned = true,
+            Record::Unplannable { message } => self.problem = Some(message.clone()),
             Record::Expanded { task, items } => self.expanded(task, *items)?,
             Record::Leased(leased) => self.leased(leased)?,
             Record::Failed { task, class, message, wall, .. } => {
@@ -362,6 +365,12 @@ impl RunState {
     #[must_use]
     pub fn is_planned(&self) -> bool {
         self.planned
+    }
+
+    /// Why the goal cannot be carried out, where it cannot.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
     }
 
     /// Whether the run was asked to stop.

@@ -10,11 +10,11 @@ use crate::agents::desk::Workshop;
 use crate::agents::protocol::{ContextReply, ContextRequest, Wanted};
 use crate::cache::Source;
 use crate::goal::fields::{ItemsError, Stage, templates};
+use crate::goal::model::FailureClass;
 use crate::goal::model::{DEFAULT_TIMEOUT, Task};
 use crate::goal::span::Span;
 use crate::goal::template::{Root, Scope, TemplateError, references};
 use crate::goal::work as kind;
-use crate::goal::model::FailureClass;
 use crate::run::Lookups;
 use crate::work::{Failure, Outcome, Work, WorkSpec};
 

@@ -25,6 +25,9 @@ fn write_page(page: &mut String, report: &Report, whole: &BTreeSet<String>) -> f
     if let Some(description) = &report.description {
         writeln!(page, "{}\n", description.trim())?;
     }
+    if let Some(problem) = &report.problem {
+        writeln!(page, "The goal could not be planned: {}\n", problem.trim())?;
+    }
     write_totals(page, report)?;
     write_troubles(page, report)?;
     write_wholes(page, report, whole)?;

@@ -1,0 +1,66 @@
+//! The journal of one run, as its present owner writes it.
+
+use std::sync::Arc;
+
+use steadfast::seam::{AppendAt, Journal};
+use steadfast::{BoxError, RunId};
+
+use crate::redact::Redactor;
+use crate::run::{Outcome, Record, decode, encode};
+
+/// The stream of one run, which this incarnation alone may append to until the next one fences it.
+pub(super) struct Log {
+    journal: Arc<dyn Journal>,
+    run: RunId,
+    at: AppendAt,
+    redactor: Redactor,
+}
+
+impl Log {
+    /// Makes `owner` the only one who may append, and returns the records so far.
+    pub(super) async fn open(
+        journal: Arc<dyn Journal>,
+        run: RunId,
+        owner: (&str, Redactor),
+    ) -> Result<(Self, Vec<Record>), BoxError> {
+        let (name, redactor) = owner;
+        let epoch = journal.fence(run, name).await?;
+        let mut log = Self { journal, run, at: AppendAt { epoch, expected: 0 }, redactor };
+        let records = log.read().await?;
+        log.at.expected = records.len() as u64;
+        Ok((log, records))
+    }
+
+    /// All records.
+    pub(super) async fn read(&self) -> Result<Vec<Record>, BoxError> {
+        let frames = self.journal.read(self.run, 0).await?;
+        Ok(frames.iter().map(|frame| decode(frame)).collect::<Result<_, _>>()?)
+    }
+
+    /// Appends records, all or none, and returns them as they stand in the journal.
+    ///
+    /// After an error it is not known where the stream ends; the incarnation ends with it and the next one reads anew.
+    pub(super) async fn append(&mut self, records: Vec<Record>) -> Result<Vec<Record>, BoxError> {
+        let records: Vec<_> = records.into_iter().map(|record| self.redacted(record)).collect();
+        let frames = records.iter().map(encode).collect::<Result<_, _>>()?;
+        self.at.expected = self.journal.append(self.run, self.at, frames).await?;
+        Ok(records)
+    }
+
+    /// The record without secrets in its texts. Results were redacted before they were digested.
+    fn redacted(&self, mut record: Record) -> Record {
+        let clean = |text: &mut String| *text = self.redactor.text(text).into_owned();
+        match &mut record {
+            Record::Unplannable { message } | Record::Failed { message, .. } => clean(message),
+            Record::Lost { why, .. } => clean(why),
+            Record::Recorded { outcome: Outcome::Failed { message, .. }, .. } => clean(message),
+            Record::Recorded { outcome: Outcome::Skipped { reason, .. }, .. } => clean(reason),
+            Record::RunStarted { goal, params, .. } => {
+                clean(goal);
+                clean(params);
+            }
+            _ => {}
+        }
+        record
+    }
+}

@@ -1,0 +1,146 @@
+//! From a report to an outcome, and what becomes of leases whose holder died.
+
+use steadfast::{BoxError, Context, Incarnation, Path};
+
+use super::{Orchestrator, Own, set_going};
+use crate::agents::ask::ask_any;
+use crate::agents::protocol::{Attempt, LeaseId, ReportReply, ReportRequest, VALIDATE, ValidateRequest};
+use crate::run::{AttemptEnd, Class, Held, Millis, Record, TaskId, attempt_ended, attempt_lost};
+use crate::work::Outcome;
+use crate::work::validate::Verdicts;
+
+impl Orchestrator {
+    /// An agent says how an attempt ended. The same report may come any number of times.
+    pub(super) async fn report(
+        &mut self,
+        report: ReportRequest,
+        ctx: &mut Context<Self>,
+    ) -> Result<ReportReply, BoxError> {
+        let ReportRequest { lease, end } = report;
+        if !self.holds(&lease) {
+            return self.settled_or_refused(&lease).await;
+        }
+        let task = &lease.attempt.task;
+        let end = match end {
+            Ok(Outcome::Done { value }) => {
+                if !self.bench.judging.contains_key(&lease) {
+                    self.bench.judging.insert(lease.clone(), value.clone());
+                    self.judge(lease, value, ctx)?;
+                }
+                return Ok(ReportReply::Received);
+            }
+            Ok(Outcome::Skipped { reason }) => AttemptEnd::Skipped { reason },
+            Err(failure) => AttemptEnd::Failed { class: failure.class.into(), message: failure.message },
+        };
+        let records = attempt_ended(&self.state, task, end, self.wall());
+        self.commit(records).await?;
+        Ok(ReportReply::Settled)
+    }
+
+    /// A report for a lease that is not out: it was recorded before and only the answer got lost, or the lease is
+    /// somebody else's by now.
+    async fn settled_or_refused(&mut self, lease: &LeaseId) -> Result<ReportReply, BoxError> {
+        let task = self.state.task(&lease.attempt.task);
+        let recorded = task.is_some_and(|task| !task.lost && task.last.as_ref().is_some_and(|last| is(last, lease)));
+        if recorded || self.state.ended().is_some() {
+            return Ok(if recorded { ReportReply::Settled } else { ReportReply::Refused });
+        }
+        let refused = Record::Refused {
+            task: lease.attempt.task.clone(),
+            attempt: lease.attempt.number,
+            agent: lease.agent.clone(),
+            incarnation: lease.incarnation.get(),
+        };
+        self.commit(vec![refused]).await?;
+        Ok(ReportReply::Refused)
+    }
+
+    /// Has a result judged before it is recorded.
+    fn judge(&mut self, lease: LeaseId, value: serde_json::Value, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let schema = self.planned_task(lease.attempt.task.task())?.task().schema.clone();
+        let goal = self.args.goal.name.clone();
+        let request = ValidateRequest { attempt: lease.attempt.clone(), goal, value, schema };
+        let system = ctx.system().clone();
+        set_going(ctx, async move {
+            let verdicts = ask_any(&system, &VALIDATE, request).await;
+            Some(Own::Judged { lease, verdicts })
+        });
+        Ok(())
+    }
+
+    /// The validator answered.
+    pub(super) async fn judged(&mut self, lease: &LeaseId, verdicts: &Verdicts) -> Result<(), BoxError> {
+        let Some(value) = self.bench.judging.remove(lease) else { return Ok(()) };
+        if !self.holds(lease) {
+            return Ok(());
+        }
+        let end = if verdicts.passed() {
+            AttemptEnd::Succeeded(self.args.redactor.value(&value))
+        } else {
+            let class = if verdicts.policy.passed() { Class::Invalid } else { Class::Denied };
+            AttemptEnd::Failed { class, message: verdicts.reasons().join("; ") }
+        };
+        let records = attempt_ended(&self.state, &lease.attempt.task, end, self.wall());
+        self.commit(records).await
+    }
+
+    /// An incarnation is no more: its leases are given out again.
+    pub(super) async fn lost_with(
+        &mut self,
+        agent: &Path,
+        incarnation: Incarnation,
+        why: &str,
+    ) -> Result<(), BoxError> {
+        let of_it = |held: &Held| held.agent == *agent && held.incarnation == incarnation.get();
+        let tasks: Vec<_> = self.state.held().filter(|(_, held)| of_it(held)).map(|(task, _)| task.clone()).collect();
+        for task in tasks {
+            self.lose(&task, why).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares every lease with the slot of its holder.
+    pub(super) async fn compare(&mut self, ctx: &Context<Self>) -> Result<(), BoxError> {
+        let alive = |held: &Held| ctx.system().incarnation(&held.agent).map(Incarnation::get) == Some(held.incarnation);
+        let gone: Vec<_> = self.state.held().filter(|(_, held)| !alive(held)).collect();
+        let gone: Vec<_> = gone.into_iter().map(|(task, held)| (task.clone(), held.clone())).collect();
+        for (task, held) in gone {
+            self.lose(&task, &format!("`{}`, incarnation {}, is no more", held.agent, held.incarnation)).await?;
+        }
+        Ok(())
+    }
+
+    async fn lose(&mut self, task: &TaskId, why: &str) -> Result<(), BoxError> {
+        let records = attempt_lost(&self.state, task, why, self.wall());
+        self.commit(records).await
+    }
+
+    /// Gives out no more leases.
+    pub(super) async fn drain(&mut self) -> Result<(), BoxError> {
+        if self.state.is_draining() || self.state.ended().is_some() {
+            return Ok(());
+        }
+        self.commit(vec![Record::Draining]).await
+    }
+
+    /// Whether exactly this lease is out.
+    pub(super) fn holds(&self, lease: &LeaseId) -> bool {
+        self.state.lease(&lease.attempt.task).is_some_and(|held| is(held, lease))
+    }
+
+    /// The lease of a task that is out.
+    pub(super) fn lease_of(&self, task: &TaskId) -> Option<LeaseId> {
+        let held = self.state.lease(task)?;
+        let attempt = Attempt { run: self.args.run, task: task.clone(), number: held.attempt };
+        Some(LeaseId { attempt, agent: held.agent.clone(), incarnation: Incarnation::new(held.incarnation)? })
+    }
+
+    /// The time of day.
+    pub(super) fn wall(&self) -> Millis {
+        Millis::of(self.clock.wall())
+    }
+}
+
+fn is(held: &Held, lease: &LeaseId) -> bool {
+    held.attempt == lease.attempt.number && held.agent == lease.agent && held.incarnation == lease.incarnation.get()
+}

@@ -1,0 +1,165 @@
+//! How an incarnation begins: where the last one ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast::{BoxError, Context, EventKind, Events, EventsError, Incarnation, System};
+
+use super::{Log, Orchestrator, Own, RunArgs, set_going};
+use crate::agents::ask::ask_any;
+use crate::agents::orchestrator::{Bench, OrchestratorMessage};
+use crate::agents::protocol::{Attempt, ContextReply, LeaseId, PLAN, PlanReply, PlanRequest};
+use crate::plan::Plan;
+use crate::run::{Millis, Outline, Record, RunState};
+
+/// How often and how long apart the planner is asked while nobody offers a capability that the goal needs.
+const TRIES: u32 = 100;
+const APART: Duration = Duration::from_millis(50);
+
+impl Orchestrator {
+    /// Fences the journal, reads it, and goes on from there.
+    pub(super) async fn resume(args: RunArgs, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+        // Before anything is read, so that no exit falls between the two.
+        watch(ctx);
+        let owner = format!("{}#{}", ctx.path(), ctx.incarnation());
+        let journal = ctx.system().journal();
+        let (mut log, mut records) = Log::open(journal, args.run, (&owner, args.redactor.clone())).await?;
+        if records.is_empty() {
+            let first = Record::RunStarted {
+                run: args.run,
+                goal: serde_json::to_string(&args.goal)?,
+                params: serde_json::to_string(&args.params)?,
+                wall: Millis::of(ctx.system().clock().wall()),
+            };
+            records = log.append(vec![first]).await?;
+            records.iter().for_each(|record| args.feed.tell(record));
+        }
+        let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));
+        let plan = if planned { Some(Arc::new(Plan::rebuild(args.goal.clone(), args.params.clone())?)) } else { None };
+        let state = fold(plan.as_deref(), args.jobs, &records)?;
+        let mut orchestrator =
+            Self { args, clock: Arc::clone(ctx.system().clock()), log, plan, state, bench: Bench::default() };
+        orchestrator.take_up(ctx).await?;
+        orchestrator.advance(ctx).await?;
+        Ok(orchestrator)
+    }
+
+    /// Sends again what is out and whose holder lives, and takes back the rest.
+    async fn take_up(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        if self.state.ended().is_some() {
+            return Ok(());
+        }
+        if self.plan.is_none() {
+            self.ask_for_a_plan(ctx);
+            return Ok(());
+        }
+        self.compare(ctx).await?;
+        let held: Vec<_> = self.state.held().map(|(task, held)| (task.clone(), held.clone())).collect();
+        for (task, held) in held {
+            let Some(incarnation) = Incarnation::new(held.incarnation) else { continue };
+            let attempt = Attempt { run: self.args.run, task, number: held.attempt };
+            let lease = LeaseId { attempt: attempt.clone(), agent: held.agent, incarnation };
+            let context = self.context_of(attempt)?;
+            let system = ctx.system().clone();
+            set_going(ctx, async move {
+                let reply = super::carry::context(&system, context).await;
+                Some(Own::Resumed { lease, reply })
+            });
+        }
+        Ok(())
+    }
+
+    fn ask_for_a_plan(&self, ctx: &mut Context<Self>) {
+        let request = PlanRequest { goal: self.args.goal.clone(), params: self.args.params.clone() };
+        let system = ctx.system().clone();
+        set_going(ctx, async move { Some(Own::Planned(ask_for_a_plan(&system, request).await)) });
+    }
+
+    /// The planner answered.
+    pub(super) async fn planned(&mut self, reply: PlanReply) -> Result<(), BoxError> {
+        if self.plan.is_some() || self.state.ended().is_some() {
+            return Ok(());
+        }
+        let plan = match reply {
+            PlanReply::Planned(plan) => plan,
+            PlanReply::Refused(message) => return self.commit(vec![Record::Unplannable { message }]).await,
+            PlanReply::Unoffered(names) => {
+                let message = format!(
+                    "nobody offers {}; name a capability that an agent of this tree offers, or leave `capability` out",
+                    names.join(", ")
+                );
+                return self.commit(vec![Record::Unplannable { message }]).await;
+            }
+        };
+        let planned = Record::Planned {
+            tasks: u32::try_from(plan.len())?,
+            critical_path: plan.critical_path().to_vec(),
+            at_least: u64::try_from(plan.critical_length().as_millis())?,
+        };
+        self.commit(vec![planned]).await?;
+        let plan = Arc::new(*plan);
+        self.state = fold(Some(&plan), self.args.jobs, &self.log.read().await?)?;
+        self.plan = Some(plan);
+        Ok(())
+    }
+
+    /// A lease that was out when this incarnation began has its work again.
+    pub(super) fn resumed(&mut self, lease: LeaseId, reply: ContextReply, ctx: &mut Context<Self>) {
+        if !self.holds(&lease) {
+            return;
+        }
+        match reply {
+            ContextReply::Work { work, .. } => self.deliver(lease, *work, ctx),
+            // The same question had an answer when the lease was given out, and nothing that it depends on changes.
+            other => {
+                tracing::error!(task = %lease.attempt.task, ?other, "the context of a lease cannot be found again")
+            }
+        }
+    }
+}
+
+fn fold(plan: Option<&Plan>, jobs: usize, records: &[Record]) -> Result<RunState, BoxError> {
+    let outline = plan.map_or_else(Outline::default, |plan| Outline::of(plan, jobs));
+    Ok(RunState::fold(Arc::new(outline), records)?)
+}
+
+/// Asks until somebody offers everything the goal needs: at the start of a tree an offer may be on its way.
+async fn ask_for_a_plan(system: &System, request: PlanRequest) -> PlanReply {
+    for _ in 1..TRIES {
+        match ask_any(system, &PLAN, request.clone()).await {
+            PlanReply::Unoffered(_) => tokio::time::sleep(APART).await,
+            reply => return reply,
+        }
+    }
+    ask_any(system, &PLAN, request).await
+}
+
+/// Turns every exit into a message to the orchestrator.
+fn watch(ctx: &mut Context<Orchestrator>) {
+    let mut events = ctx.system().events();
+    let (myself, incarnation) = (ctx.myself(), ctx.incarnation());
+    ctx.spawn(async move {
+        while let Some(own) = next_exit(&mut events).await {
+            let message = OrchestratorMessage::Own(incarnation, own);
+            if myself.tell_wait(message, Duration::from_secs(60)).await.is_err() {
+                // The mailbox was full for a minute, or the agent is gone: what is missed is compared later.
+                tracing::warn!("an exit was not told");
+            }
+        }
+    });
+}
+
+async fn next_exit(events: &mut Events) -> Option<Own> {
+    loop {
+        match events.next().await {
+            Ok(event) => {
+                if let EventKind::Exited { incarnation, reason, .. } = &event.kind {
+                    let why = format!("`{}`, incarnation {incarnation}, {reason}", event.path);
+                    return Some(Own::Exited { agent: event.path.clone(), incarnation: *incarnation, why });
+                }
+            }
+            Err(EventsError::Lagged { .. }) => return Some(Own::Compare),
+            Err(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! A goal is carried to the same result, whichever agents die or hang on the way.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use common::{Running, Seen, World};
+use serde_json::{Value, json};
+use steadfast::FaultPlan;
+use steadfast_orchestration::chaos::Chaos;
+use steadfast_orchestration::preset;
+use steadfast_orchestration::run::{Report, Status};
+use steadfast_orchestration::seam::testing::MemoryFiles;
+
+const GOAL: &str = r#"
+name = "small"
+
+[[tasks]]
+id = "list"
+retrieve = { files = ["**"] }
+
+[[tasks]]
+id = "digests"
+for_each = "${tasks.list.result}"
+retrieve = { digest = "${item}" }
+
+[[tasks]]
+id = "prints"
+for_each = "${tasks.list.result}"
+result = "stdout"
+command = { program = "print", args = ["${index}", "${item}"] }
+
+[[tasks]]
+id = "history"
+when = { exists = ".git" }
+result = "stdout"
+command = { program = "print", args = ["history"] }
+
+[[tasks]]
+id = "none"
+for_each = "${tasks.history.result}"
+command = { program = "print" }
+
+[[tasks]]
+id = "report"
+collect = { files = "${tasks.digests.result}", prints = "${tasks.prints.result}", history = "${tasks.history.result}" }
+
+[[tasks]]
+id = "valid"
+check = { value = "${tasks.report.result}", schema = { type = "object", required = ["files", "prints"] } }
+"#;
+
+fn files() -> MemoryFiles {
+    (0..12).fold(MemoryFiles::new(), |files, number| files.with(&format!("src/{number}.rs"), format!("// {number}")))
+}
+
+fn chaos(rates: &str, seed: u64) -> Option<Arc<dyn FaultPlan>> {
+    Some(Arc::new(Chaos::new(rates.parse().expect("rates"), seed)))
+}
+
+fn value_of(report: &Report, id: &str) -> Option<Value> {
+    report.results.iter().find(|task| task.id == id).and_then(|task| task.value.clone())
+}
+
+#[track_caller]
+fn check_counts(report: &Report, seed: u64) {
+    assert_eq!((report.lost, report.completed_rerun), (0, 0), "seed {seed}");
+    let again: u64 = report.results.iter().map(|task| u64::from(task.attempts.saturating_sub(1))).sum();
+    assert_eq!(report.reissued, again, "seed {seed}: {report:#?}");
+}
+
+/// What the witness saw agrees with the report: every key ended, and none began after its outcome was recorded.
+#[track_caller]
+fn check_witness(seen: &[Seen], report: &Report, seed: u64) {
+    let tasks: BTreeMap<_, _> = report.results.iter().filter_map(|task| Some((task.key.clone()?, task))).collect();
+    let keys: BTreeSet<_> = seen.iter().map(|seen| seen.key.clone()).collect();
+    for key in keys {
+        let task = tasks.get(&key).unwrap_or_else(|| panic!("seed {seed}: no task has the key {key}"));
+        let of_key = || seen.iter().filter(|seen| seen.key == key);
+        assert!(of_key().any(|seen| seen.what == "end"), "seed {seed}: {key} never ended");
+        let recorded = u128::from(task.recorded_unix_ms.expect("it was recorded"));
+        assert!(of_key().all(|seen| seen.what == "end" || seen.wall <= recorded), "seed {seed}: {key} ran again");
+        let attempts: BTreeSet<_> = of_key().map(|seen| (seen.attempt, seen.what)).collect();
+        assert_eq!(attempts.len(), of_key().count(), "seed {seed}: an attempt at {key} was carried out twice");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_calm_run_reaches_its_goal_and_reports_every_item_as_a_task() {
+    let (world, witness) = World::new(GOAL, files());
+    let report = world.run(None).await;
+    assert_eq!(report.status, Status::Reached, "{report:#?}");
+    // list, 12 digests, 12 prints, history, report, valid; the list of `none` is empty.
+    assert_eq!((report.tasks.total, report.tasks.succeeded, report.tasks.skipped), (28, 27, 1));
+    assert_eq!((report.restarts.total, report.reissued, report.refused), (0, 0, 0));
+    assert_eq!(value_of(&report, "prints[3]"), Some(json!("3 src/11.rs")));
+    assert_eq!(value_of(&report, "report").expect("a value")["history"], Value::Null);
+    check_counts(&report, 0);
+    check_witness(&witness.seen(), &report, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_that_crash_change_nothing_about_the_result() {
+    let calm = World::new(GOAL, files()).0.run(None).await;
+    for seed in 0..10 {
+        let (world, witness) = World::new(GOAL, files());
+        let report = world.run(chaos("crash=20%", seed)).await;
+        assert_eq!(report.status, Status::Reached, "seed {seed}: {report:#?}");
+        assert_eq!(report.result_digest, calm.result_digest, "seed {seed}");
+        assert!(report.restarts.total > 0, "seed {seed}: nothing crashed");
+        check_counts(&report, seed);
+        check_witness(&witness.seen(), &report, seed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn agents_that_hang_change_nothing_about_the_result() {
+    let calm = World::new(GOAL, files()).0.run(None).await;
+    for seed in 0..4 {
+        let (world, witness) = World::new(GOAL, files());
+        let report = world.run(chaos("crash=20%,hang=5%", seed)).await;
+        assert_eq!((report.status, &report.result_digest), (Status::Reached, &calm.result_digest), "seed {seed}");
+        check_counts(&report, seed);
+        check_witness(&witness.seen(), &report, seed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_changed_byte_changes_the_digest() {
+    let one = World::new(GOAL, files()).0.run(None).await;
+    let other = World::new(GOAL, files().with("src/3.rs", "// 4")).0.run(None).await;
+    assert_ne!(one.result_digest, other.result_digest);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_fails_fails_the_goal_and_says_what_to_do() {
+    let goal = r#"
+name = "failing"
+[[tasks]]
+id = "bad"
+retries = { attempts = 3, backoff = "10ms" }
+command = { program = "false" }
+[[tasks]]
+id = "after"
+after = ["bad"]
+collect = 1
+[[tasks]]
+id = "beside"
+collect = 2
+"#;
+    let (world, _) = World::new(goal, MemoryFiles::new());
+    let report = world.run(None).await;
+    assert_eq!((report.status, report.tasks.failed, report.tasks.skipped), (Status::Failed, 1, 1));
+    let task = |id: &str| report.results.iter().find(|task| task.id == id).expect("a task");
+    assert_eq!((task("bad").attempts, task("beside").outcome.as_str()), (3, "succeeded"));
+    let note = task("bad").failure.as_ref().expect("why it failed");
+    assert!(note.class == "exit" && note.message.contains("it is false") && note.remedy.is_some(), "{note:?}");
+    assert_eq!(task("after").failure.as_ref().expect("why").message, "it needs `bad`, which did not succeed");
+    assert_eq!(report.reissued, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_that_its_schema_refuses_fails_its_task() {
+    let goal = r#"
+name = "refused"
+[[tasks]]
+id = "wrong"
+collect = "text"
+schema = { type = "number" }
+"#;
+    let report = World::new(goal, MemoryFiles::new()).0.run(None).await;
+    let note = report.results[0].failure.clone().expect("why it failed");
+    assert!(note.class == "invalid" && note.message.starts_with("schema: "), "{note:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_ends_what_is_still_running() {
+    let goal = r#"
+name = "late"
+limits = { deadline = "300ms" }
+[[tasks]]
+id = "forever"
+command = { program = "forever" }
+[[tasks]]
+id = "quick"
+collect = 1
+"#;
+    let (mut world, _) = World::new(goal, MemoryFiles::new());
+    let gone = Arc::new(tokio::sync::Notify::new());
+    let signal = Arc::clone(&gone);
+    world.commands = Arc::new(steadfast_orchestration::seam::testing::ScriptedCommands::later(move |invocation| {
+        let end = CallOnDrop(Arc::clone(&signal));
+        Box::pin(async move {
+            let _end = end;
+            let beat = invocation.heartbeat.expect("a lease has a heartbeat");
+            loop {
+                beat();
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        })
+    }));
+    let running = world.start(None).await;
+    let report = running.feed.report().await;
+    assert_eq!((report.status, report.tasks.failed, report.tasks.succeeded), (Status::Failed, 1, 1));
+    gone.notified().await;
+    running.system.shutdown().await.expect("the tree ends in order");
+}
+
+struct CallOnDrop(Arc<tokio::sync::Notify>);
+
+impl Drop for CallOnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_run_ends_what_is_in_flight_and_starts_nothing_more() {
+    let goal = r#"
+name = "drained"
+[[tasks]]
+id = "first"
+result = "stdout"
+command = { program = "print", args = ["1"] }
+[[tasks]]
+id = "second"
+after = ["first"]
+command = { program = "print" }
+"#;
+    let (mut world, _) = World::new(goal, MemoryFiles::new());
+    let (started, go) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+    let (begun, wait) = (Arc::clone(&started), Arc::clone(&go));
+    world.commands = Arc::new(steadfast_orchestration::seam::testing::ScriptedCommands::later(move |_| {
+        let (begun, wait) = (Arc::clone(&begun), Arc::clone(&wait));
+        Box::pin(async move {
+            begun.notify_one();
+            wait.notified().await;
+            Ok(steadfast_orchestration::seam::commands::Completed::new(
+                steadfast_orchestration::seam::commands::Exit::Code(0),
+            ))
+        })
+    }));
+    let running: Running = world.start(None).await;
+    started.notified().await;
+    preset::drain(&running.system, "drained").await.expect("the orchestrator hears it");
+    go.notify_one();
+    let report = running.finish().await;
+    assert_eq!((report.status, report.lost), (Status::Drained, 0));
+    assert_eq!((report.tasks.succeeded, report.tasks.unfinished), (1, 1));
+}
