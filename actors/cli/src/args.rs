@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use steadfast_orchestration::chaos::ChaosRates;
 
 /// The most executors that may be asked for.
 const MOST_JOBS: i64 = 1024;
@@ -53,8 +54,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Make agents fail on purpose, such as crash=10%,hang=2%
-    #[arg(long, value_name = "RATES", value_parser = rates)]
-    pub(crate) chaos: Option<Rates>,
+    #[arg(long, value_name = "RATES")]
+    pub(crate) chaos: Option<ChaosRates>,
 }
 
 /// The arguments of `steadfast check`.
@@ -90,45 +91,14 @@ pub(crate) struct Param {
     pub(crate) value: String,
 }
 
-/// How often agents are made to fail: parts of 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Rates {
-    pub(crate) crash: f64,
-    pub(crate) hang: f64,
-}
-
 fn param(text: &str) -> Result<Param, String> {
     let expected = "expected NAME=VALUE, such as environment=staging";
     let (name, value) = text.split_once('=').ok_or(expected)?;
-    if name.is_empty() { Err(expected.to_owned()) } else { Ok(Param { name: name.to_owned(), value: value.to_owned() }) }
-}
-
-fn rates(text: &str) -> Result<Rates, String> {
-    let expected = "expected rates such as crash=10%,hang=2%";
-    let mut rates = Rates::default();
-    let mut seen = Vec::new();
-    for part in text.split(',') {
-        let (name, value) = part.trim().split_once('=').ok_or(expected)?;
-        if seen.contains(&name) {
-            return Err(format!("`{name}` is given twice; {expected}"));
-        }
-        seen.push(name);
-        match name {
-            "crash" => rates.crash = percent(value)?,
-            "hang" => rates.hang = percent(value)?,
-            _ => return Err(format!("there is no fault `{name}`; {expected}")),
-        }
+    if name.is_empty() {
+        Err(expected.to_owned())
+    } else {
+        Ok(Param { name: name.to_owned(), value: value.to_owned() })
     }
-    if rates.crash + rates.hang > 1.0 {
-        return Err("the rates add up to more than 100%".to_owned());
-    }
-    Ok(rates)
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-    let number = number.filter(|number| (0.0..=100.0).contains(number));
-    number.map(|number| number / 100.0).ok_or_else(|| format!("`{text}` is no rate from 0% to 100%"))
 }
 
 #[cfg(test)]
@@ -147,20 +117,5 @@ mod tests {
         assert_eq!(param("a="), Ok(Param { name: "a".to_owned(), value: String::new() }));
         assert!(param("a").is_err());
         assert!(param("=b").is_err());
-    }
-
-    #[test]
-    fn rates_are_percentages_that_leave_room_for_what_goes_well() {
-        let check = |text: &str, crash: f64, hang: f64| {
-            let rates = rates(text).expect("rates");
-            assert!((rates.crash - crash).abs() < 1e-9 && (rates.hang - hang).abs() < 1e-9, "{text}: {rates:?}");
-        };
-        check("crash=10%,hang=2%", 0.10, 0.02);
-        check("hang=0.5%", 0.0, 0.005);
-        check("crash=100%", 1.0, 0.0);
-        for wrong in ["", "crash", "crash=10", "crash=-1%", "crash=101%", "slow=1%", "crash=1%,crash=2%", "crash=60%,hang=50%"]
-        {
-            assert!(rates(wrong).is_err(), "{wrong}");
-        }
     }
 }

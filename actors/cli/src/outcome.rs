@@ -155,9 +155,10 @@ impl Outcome {
         let tasks = report.tasks;
         let unfinished =
             if tasks.unfinished == 0 { String::new() } else { format!(", {} unfinished", tasks.unfinished) };
-        let folder = self.folder.as_ref().map_or_else(String::new, |folder| {
-            format!("\n  report    {}", folder.join("report.md").display())
-        });
+        let folder = self
+            .folder
+            .as_ref()
+            .map_or_else(String::new, |folder| format!("\n  report    {}", folder.join("report.md").display()));
         Some(format!(
             "goal {}: {} after {}\n  tasks     {} in all: {} succeeded, {} failed, {} skipped{unfinished}\n  agents    {} \
              used, {} restarts, {} leases given out again\n  digest    {}{folder}",
@@ -179,15 +180,16 @@ impl Outcome {
 /// The tasks of a report that failed: which, why, and what to do.
 pub(crate) fn failed_tasks(report: &Report) -> Vec<Problem> {
     let failed: Vec<_> = report.results.iter().filter(|task| task.outcome == "failed").collect();
-    let mut problems: Vec<Problem> = failed
+    let unplanned = report
+        .problem
         .iter()
-        .take(NAMED)
-        .filter_map(|task| {
-            let note = task.failure.as_ref()?;
-            let place = format!("task `{}` failed ({}, attempt {})", task.id, note.class, task.attempts);
-            Some(Problem { place, problem: note.message.clone(), remedy: note.remedy.clone(), shown: None })
-        })
-        .collect();
+        .map(|problem| Problem::new("goal", problem.clone(), "correct the goal file, and see `steadfast check`"));
+    let named = failed.iter().take(NAMED).filter_map(|task| {
+        let note = task.failure.as_ref()?;
+        let place = format!("task `{}` failed ({}, attempt {})", task.id, note.class, task.attempts);
+        Some(Problem { place, problem: note.message.clone(), remedy: note.remedy.clone(), shown: None })
+    });
+    let mut problems: Vec<Problem> = unplanned.chain(named).collect();
     if failed.len() > NAMED {
         let more = format!("{} more tasks failed", failed.len() - NAMED);
         problems.push(Problem::new("goal", more, "see report.json"));

@@ -7,7 +7,7 @@ use crate::screen::Screen;
 /// Replaces Rust's own hook, which would print a panic's text as it is.
 pub(crate) fn install(screen: &Screen) {
     let screen = screen.clone();
-    std::panic::set_hook(Box::new(move |info| screen.line(line(info))));
+    std::panic::set_hook(Box::new(move |info| screen.panic(&line(info))));
     // Makes the place of a panic known to exit reasons, and calls ours.
     steadfast::panic_hook();
 }

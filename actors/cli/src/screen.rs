@@ -63,8 +63,15 @@ impl Screen {
     }
 
     /// Writes a line, or several at once.
+    ///
+    /// Panics are counted by the lines that say `panicked at`, so that no other line says it.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
-        let text = self.redactor.get().unwrap_or(&Redactor::new()).text(text.as_ref()).into_owned();
+        self.panic(&text.as_ref().replace("panicked at", "panicked in"));
+    }
+
+    /// Writes the line of a panic.
+    pub(crate) fn panic(&self, text: &str) {
+        let text = self.redactor.get().unwrap_or(&Redactor::new()).text(text).into_owned();
         if let Err(TrySendError::Full(_)) = self.items.try_send(Item::Line(text)) {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
