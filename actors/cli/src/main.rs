@@ -1,3 +1,102 @@
 //! The command `steadfast`.
+//!
+//! It reads the command line, composes the tree of agents, runs it, and tells what came of it. What runs, and how, is
+//! in `steadfast-orchestration`; how it stays up is in `steadfast`.
+//!
+//! # Invariants
+//!
+//! * The process ends by returning from `main`, with the exit status of [`Status`].
+//! * Everything that is printed passes the redactor.
 
-fn main() {}
+mod args;
+mod load;
+mod outcome;
+mod panics;
+mod run;
+mod screen;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use steadfast_orchestration::goal::json_schema;
+use steadfast_orchestration::plan::render;
+use steadfast_orchestration::redact::Redactor;
+
+use crate::args::{CheckArgs, Cli, Format, RunArgs, Verb};
+use crate::outcome::{Outcome, Problem, Status};
+use crate::screen::{Screen, print};
+
+fn main() -> ExitCode {
+    let screen = Screen::open();
+    panics::install(&screen);
+    let status = match Cli::try_parse() {
+        Ok(Cli { verb: Verb::Run(args) }) => run_goal(&args, &screen),
+        Ok(Cli { verb: Verb::Check(args) }) => check_goal(&args, &screen),
+        Ok(Cli { verb: Verb::Schema }) => {
+            print(&format!("{:#}", json_schema()));
+            Status::Reached
+        }
+        Err(error) => usage(&error, &screen),
+    };
+    screen.flush();
+    ExitCode::from(status.code())
+}
+
+fn run_goal(args: &RunArgs, screen: &Screen) -> Status {
+    let outcome = run::run(args, screen);
+    tell(&outcome.problems, screen);
+    // What is told on stderr stands before the summary when both go to one terminal.
+    screen.flush();
+    let redactor = screen.redactor();
+    if args.json {
+        print(&outcome.json(&redactor));
+    } else if let Some(text) = outcome.text() {
+        print(&redactor.text(&text));
+    }
+    outcome.status
+}
+
+fn check_goal(args: &CheckArgs, screen: &Screen) -> Status {
+    match load::load(&args.goal, &args.params) {
+        Ok(prepared) => {
+            let plan = &prepared.plan;
+            print(&match args.format {
+                Format::Text => render::text(plan),
+                Format::Mermaid => render::mermaid(plan),
+                Format::Dot => render::dot(plan),
+                Format::Json => format!("{:#}", render::json(plan)),
+            });
+            Status::Reached
+        }
+        Err(problems) => {
+            tell(&problems, screen);
+            if args.format == Format::Json {
+                print(&Outcome::invalid(problems).json(&Redactor::new()));
+            }
+            Status::Invalid
+        }
+    }
+}
+
+fn tell(problems: &[Problem], screen: &Screen) {
+    for problem in problems {
+        screen.line(format!("error: {problem}"));
+    }
+}
+
+/// The command line is wrong, or asks for help.
+fn usage(error: &clap::Error, screen: &Screen) -> Status {
+    let text = Redactor::new().text(&error.to_string()).into_owned();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        print(&text);
+        return Status::Reached;
+    }
+    screen.line(&text);
+    if std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json") {
+        let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let problem = Problem::new("command line", problem, "see `steadfast --help`");
+        print(&Outcome::invalid(vec![problem]).json(&Redactor::new()));
+    }
+    Status::Invalid
+}

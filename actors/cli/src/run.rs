@@ -1,0 +1,271 @@
+//! `steadfast run`: from the arguments to the outcome.
+//!
+//! Everything that can be refused is refused before the tree is started, and whatever happens to the tree, the report
+//! is written and nothing is left running.
+
+mod conduct;
+mod gate;
+mod narrate;
+mod signals;
+mod write;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast::seam::{Clock, Entropy, Journal};
+use steadfast::{FaultPlan, MemoryJournal, RunId, SeededEntropy, StartError, System, TokioClock};
+use steadfast_orchestration::agents::desk::Workshop;
+use steadfast_orchestration::agents::orchestrator::{Feed, RunArgs as Orders};
+use steadfast_orchestration::cache::{Bounds, Cache};
+use steadfast_orchestration::chaos::Chaos;
+use steadfast_orchestration::preset::{self, Staff};
+use steadfast_orchestration::run::{Facts, Millis, Report, Restarts, RunState, Status as RunStatus};
+use steadfast_orchestration::seam::files::DiskFiles;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::args::RunArgs;
+use crate::load::{Prepared, load};
+use crate::outcome::{Outcome, Problem, Status, failed_tasks};
+use crate::screen::Screen;
+use conduct::{Conductor, End};
+use gate::Gate;
+use signals::Signals;
+
+/// The folder that gets the report when none is named.
+pub(crate) const DEFAULT_REPORT: &str = "steadfast-report";
+
+/// How long the tree may take to stop in order once the run is over.
+const STOP: Duration = Duration::from_secs(5);
+
+/// How long blocked threads are waited for at the end of the process.
+const THREADS: Duration = Duration::from_millis(200);
+
+/// What a run needs to begin.
+struct Setting {
+    prepared: Prepared,
+    files: DiskFiles,
+    report: PathBuf,
+    jobs: usize,
+    entropy: Arc<dyn Entropy>,
+    clock: Arc<dyn Clock>,
+    faults: Option<Arc<dyn FaultPlan>>,
+    gate: Arc<Gate>,
+    screen: Screen,
+}
+
+/// How far a run came.
+struct Ran {
+    end: End,
+    state: RunState,
+    restarts: Restarts,
+    now: Millis,
+}
+
+/// Carries a goal to its end.
+pub(crate) fn run(args: &RunArgs, screen: &Screen) -> Outcome {
+    let setting = match Setting::of(args, screen) {
+        Ok(setting) => setting,
+        Err(problems) => return Outcome::invalid(problems),
+    };
+    let runtime = match Builder::new_multi_thread().enable_all().worker_threads(workers()).build() {
+        Ok(runtime) => runtime,
+        Err(error) => return not_begun(Status::GaveUp, format!("the threads of the runtime cannot start: {error}")),
+    };
+    let ran = runtime.block_on(carry_out(&setting));
+    screen.progress(None);
+    let left = setting.leave_nothing(runtime);
+    let mut outcome = match ran {
+        Ok(ran) => setting.outcome(&ran),
+        Err(outcome) => outcome,
+    };
+    outcome.problems.extend(left);
+    outcome
+}
+
+/// At least two, so that an agent that blocks its thread does not hold up all others.
+fn workers() -> usize {
+    processors().max(2)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
+}
+
+impl Setting {
+    /// Checks everything there is to check.
+    fn of(args: &RunArgs, screen: &Screen) -> Result<Self, Vec<Problem>> {
+        let prepared = load(&args.goal, &args.params)?;
+        screen.redact_by(&prepared.redactor);
+        let report = std::path::absolute(&args.report).map_err(|error| vec![no_report(&args.report, &error)])?;
+        let files = DiskFiles::open(&args.input).map_err(|error| vec![no_input(&args.input, &error)])?;
+        // Also the usual folder, so that the report of one run does not change the result of the next.
+        let files = files.excluding([report.as_path(), Path::new(DEFAULT_REPORT)]);
+        write::prepare(&report).map_err(|error| vec![no_report(&args.report, &error)])?;
+        let clock: Arc<dyn Clock> = Arc::new(TokioClock);
+        let seed = args.seed.unwrap_or_else(|| SeededEntropy::from_os(Arc::clone(&clock)).stream("seed").next_u64());
+        let faults = args.chaos.map(|rates| {
+            screen.line(format!(
+                "chaos: {}% crashes, {}% hangs, --seed {seed}",
+                100.0 * rates.crash(),
+                100.0 * rates.hang()
+            ));
+            Arc::new(Chaos::new(rates, seed)) as Arc<dyn FaultPlan>
+        });
+        Ok(Self {
+            prepared,
+            files,
+            report,
+            jobs: args.jobs.map_or_else(processors, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX)),
+            entropy: Arc::new(SeededEntropy::new(seed, Arc::clone(&clock))),
+            clock,
+            faults,
+            gate: Arc::default(),
+            screen: screen.clone(),
+        })
+    }
+
+    /// Starts the tree of agents.
+    async fn start(&self, journal: Arc<dyn Journal>, orders: Orders) -> Result<System, StartError> {
+        let clock = Arc::clone(&self.clock);
+        let shop = Workshop {
+            files: Arc::new(self.files.clone()),
+            commands: Arc::clone(&self.gate) as _,
+            redactor: self.prepared.redactor.clone(),
+            cache: Arc::new(Cache::new(Bounds::default(), Arc::new(move || clock.now()))),
+        };
+        let mut builder =
+            preset::builder().clock(Arc::clone(&self.clock)).entropy(Arc::clone(&self.entropy)).journal(journal);
+        if let Some(faults) = &self.faults {
+            builder = builder.faults(Arc::clone(faults));
+        }
+        builder.start(preset::tree(&Staff::new(self.jobs, shop), orders)).await
+    }
+
+    fn orders(&self) -> Orders {
+        Orders {
+            run: RunId::new(self.entropy.id()),
+            goal: self.prepared.plan.goal().clone(),
+            params: self.prepared.plan.params().clone(),
+            jobs: self.jobs,
+            redactor: self.prepared.redactor.clone(),
+            feed: Feed::new(),
+        }
+    }
+
+    /// Ends the threads, and whatever process is left.
+    fn leave_nothing(&self, runtime: Runtime) -> Option<Problem> {
+        self.gate.close();
+        runtime.shutdown_timeout(THREADS);
+        let left = self.gate.end_all();
+        (left > 0).then(|| {
+            let problem = format!("the processes of {left} commands could not be ended");
+            Problem::new("commands", problem, "look for processes that wait for a broken disk or network folder")
+        })
+    }
+
+    /// Writes the report and says what came of the run.
+    fn outcome(&self, ran: &Ran) -> Outcome {
+        let goal = self.prepared.plan.goal();
+        let facts =
+            Facts { goal: goal.name.clone(), description: goal.description.clone(), restarts: ran.restarts.clone() };
+        let report = Report::of(&ran.state, facts, ran.now).redacted(&self.prepared.redactor);
+        let (status, mut problems) = ran.end.told(ran.state.ended().map(|(status, _)| status));
+        problems.extend(failed_tasks(&report));
+        let written = write::report(&self.report, &report, (status, &self.prepared.plan));
+        let mut outcome = Outcome { status, report: Some(report), folder: Some(self.report.clone()), problems };
+        if let Err(error) = written {
+            outcome.folder = None;
+            outcome.problems.push(no_report(&self.report, &error));
+            if status == Status::Reached {
+                outcome.status = Status::Failed;
+            }
+        }
+        outcome
+    }
+}
+
+/// Starts the tree, conducts the run, and stops the tree.
+async fn carry_out(setting: &Setting) -> Result<Ran, Outcome> {
+    let gave_up = |problem: String| not_begun(Status::GaveUp, problem);
+    let listening = Signals::listen();
+    let mut signals = listening.map_err(|error| gave_up(format!("signals cannot be listened to: {error}")))?;
+    let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
+    let orders = setting.orders();
+    let system = tokio::select! {
+        biased;
+        () = signals.next() => {
+            return Err(not_begun(Status::Drained, "it was interrupted before the agents had started".to_owned()));
+        }
+        started = setting.start(Arc::clone(&journal), orders.clone()) => {
+            started.map_err(|error| gave_up(error.to_string()))?
+        }
+    };
+    let mut conductor = Conductor::new(setting, &system, (&orders, journal));
+    let end = conductor.conduct(&mut signals).await;
+    setting.gate.close();
+    let end = if matches!(end, End::Stopped) { end } else { stop(&system, &mut signals, end).await };
+    let counted = system.restarts();
+    let by_supervisor = counted.by_supervisor.iter().map(|(path, restarts)| (path.to_string(), *restarts)).collect();
+    Ok(Ran {
+        end,
+        state: conductor.into_state(),
+        restarts: Restarts { total: counted.total, by_supervisor },
+        now: Millis::of(setting.clock.wall()),
+    })
+}
+
+/// Stops the tree in order, in a limited time, and at once when a signal says so for the second time.
+async fn stop(system: &System, signals: &mut Signals, end: End) -> End {
+    tokio::select! {
+        biased;
+        () = signals.second() => End::Stopped,
+        // What a tree makes of its end after the run has ended changes nothing about the run.
+        _ = tokio::time::timeout(STOP, system.shutdown()) => end,
+    }
+}
+
+impl End {
+    /// The status, and what there is to say about it.
+    fn told(&self, ended: Option<RunStatus>) -> (Status, Vec<Problem>) {
+        let told = |status, problem: &str, remedy: &str| (status, vec![Problem::new("run", problem, remedy)]);
+        match (self, ended) {
+            (Self::Stopped, _) => told(Status::Stopped, "it was stopped at once", "run it again"),
+            (_, Some(RunStatus::Reached)) => (Status::Reached, Vec::new()),
+            (_, Some(RunStatus::Failed)) => (Status::Failed, Vec::new()),
+            (Self::GaveUp(why), _) => {
+                told(Status::GaveUp, why, "see the first cause in the reason, and the lines above for what led to it")
+            }
+            (Self::TimeUp, _) => told(
+                Status::Drained,
+                "it was interrupted, and tasks that did not end in time were killed",
+                "run it again to finish it",
+            ),
+            (Self::Over, _) => told(Status::Drained, "it was interrupted before it was finished", "run it again"),
+        }
+    }
+}
+
+/// The tree did not start.
+fn not_begun(status: Status, problem: String) -> Outcome {
+    let problems = vec![Problem::new("run", problem, "see the reason, and run it again")];
+    Outcome { status, problems, ..Outcome::invalid(Vec::new()) }
+}
+
+fn no_input(folder: &Path, error: &dyn std::error::Error) -> Problem {
+    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+    Problem::new(
+        format!("--input {}", folder.display()),
+        format!("the input folder cannot be used: {error}{cause}"),
+        "name a folder that exists and may be read",
+    )
+}
+
+fn no_report(folder: &Path, error: &dyn std::error::Error) -> Problem {
+    Problem::new(
+        format!("--report {}", folder.display()),
+        format!("the report cannot be written: {error}"),
+        "name a folder that exists or can be created, and may be written to",
+    )
+}

@@ -1,0 +1,189 @@
+//! Watches a run until it is over, tells what happens, and drains it when a signal says so.
+//!
+//! The journal is read directly, not through the tree: what the run came to is known here whatever becomes of the
+//! agents. Nothing in the tree waits for anything here.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast::seam::Journal;
+use steadfast::{Events, EventsError, RequestError, RunId, System};
+use steadfast_orchestration::agents::orchestrator::RunArgs as Orders;
+use steadfast_orchestration::preset;
+use steadfast_orchestration::run::{Millis, Outline, Record, RunState, decode};
+use tokio::sync::broadcast::Receiver;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::Setting;
+use super::narrate;
+use super::signals::Signals;
+use crate::screen::Screen;
+
+/// How long running tasks may take to end by themselves once the run is drained.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the line of progress is drawn.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How the conducting of a run ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The run has ended by itself; the journal says how.
+    Over,
+    /// The tree gave up.
+    GaveUp(String),
+    /// The run was drained, and tasks were still running when the time was up.
+    TimeUp,
+    /// A second signal came.
+    Stopped,
+}
+
+/// Follows one run.
+pub(crate) struct Conductor {
+    system: System,
+    screen: Screen,
+    goal: String,
+    run: RunId,
+    journal: Arc<dyn Journal>,
+    events: Events,
+    /// Only wakes us up: the records themselves are read from the journal, where none is missed.
+    records: Receiver<Arc<Record>>,
+    read: u64,
+    state: RunState,
+    /// Until when running tasks may end by themselves, once a signal came.
+    draining: Option<Instant>,
+    /// The orchestrator is being told to drain.
+    asking: Option<Asking>,
+}
+
+type Asking = Pin<Box<dyn Future<Output = Result<(), RequestError>>>>;
+
+impl Conductor {
+    /// Begins to follow a run that was just started.
+    pub(crate) fn new(setting: &Setting, system: &System, (orders, journal): (&Orders, Arc<dyn Journal>)) -> Self {
+        Self {
+            system: system.clone(),
+            screen: setting.screen.clone(),
+            goal: orders.goal.name.clone(),
+            run: orders.run,
+            journal,
+            events: system.events(),
+            records: orders.feed.records(),
+            read: 0,
+            state: RunState::new(Arc::new(Outline::of(&setting.prepared.plan, setting.jobs))),
+            draining: None,
+            asking: None,
+        }
+    }
+
+    /// What the run came to.
+    pub(crate) fn into_state(self) -> RunState {
+        self.state
+    }
+
+    /// Follows the run to its end.
+    pub(crate) async fn conduct(&mut self, signals: &mut Signals) -> End {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if let Err(why) = self.read().await {
+                return End::GaveUp(why);
+            }
+            if self.state.ended().is_some() {
+                return End::Over;
+            }
+            tokio::select! {
+                biased;
+                () = signals.next() => match self.draining {
+                    None => self.drain(),
+                    Some(_) => return End::Stopped,
+                },
+                ended = self.system.ended() => {
+                    return End::GaveUp(ended.map_or_else(|why| why.to_string(), |()| "the tree ended".to_owned()));
+                }
+                () = time_up(self.draining) => return End::TimeUp,
+                answer = asked(&mut self.asking) => self.heard(&answer),
+                event = self.events.next() => self.event(event),
+                _ = self.records.recv() => {}
+                _ = tick.tick() => self.tick(),
+            }
+        }
+    }
+
+    /// Reads what is new in the journal.
+    async fn read(&mut self) -> Result<(), String> {
+        let frames = self.journal.read(self.run, self.read).await.map_err(|error| error.to_string())?;
+        for frame in frames {
+            self.read += 1;
+            let record = decode(&frame).map_err(|error| error.to_string())?;
+            if let Some(line) = narrate::record(&record, &self.state) {
+                self.screen.line(line);
+            }
+            self.state.apply(&record).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        self.screen.line(format!(
+            "interrupted: no further tasks are started, running ones have {} s to end; once more stops at once",
+            DRAIN.as_secs()
+        ));
+        #[expect(clippy::disallowed_methods, reason = "the deadline is one of tokio's timers")]
+        let until = Instant::now() + DRAIN;
+        self.draining = Some(until);
+        self.asking = Some(self.ask_to_drain());
+    }
+
+    fn ask_to_drain(&self) -> Asking {
+        let (system, goal) = (self.system.clone(), self.goal.clone());
+        Box::pin(async move { preset::drain(&system, &goal).await })
+    }
+
+    /// The orchestrator answered, or did not.
+    fn heard(&mut self, answer: &Result<(), RequestError>) {
+        if let Err(error) = answer {
+            self.screen.line(format!("the orchestrator has not heard of it yet: {error}"));
+        }
+    }
+
+    fn event(&mut self, event: Result<Arc<steadfast::Event>, EventsError>) {
+        match event {
+            Ok(event) => {
+                if let Some(line) = narrate::event(&event) {
+                    self.screen.line(line);
+                }
+            }
+            Err(error) => self.screen.line(format!("events of the tree: {error}")),
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.draining.is_some() && self.asking.is_none() && !self.state.is_draining() {
+            self.asking = Some(self.ask_to_drain());
+        }
+        if self.screen.has_progress() && self.state.is_planned() {
+            let elapsed = Millis::of(self.system.clock().wall()).since(self.state.started());
+            let text = narrate::progress(&self.state, self.system.restarts().total, elapsed);
+            self.screen.progress(Some(text));
+        }
+    }
+}
+
+async fn time_up(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn asked(asking: &mut Option<Asking>) -> Result<(), RequestError> {
+    let answer = match asking {
+        Some(asked) => asked.await,
+        None => std::future::pending().await,
+    };
+    *asking = None;
+    answer
+}
