@@ -180,14 +180,12 @@ fn no_provider<Request, Reply>(
     let (same, strangers): (Vec<_>, Vec<_>) =
         list.iter().filter(here).partition(|candidate| candidate.offer.types == types);
     let name = capability.name().to_owned();
-    match (&same[..], &strangers[..]) {
-        ([], [stranger, ..]) => RequestError::WrongType { capability: name, path: stranger.path.clone() },
-        _ => {
-            let mut versions: Vec<_> = same.iter().map(|candidate| &candidate.offer.version).collect();
-            versions.sort_unstable();
-            versions.dedup();
-            let offered = versions.into_iter().map(ToString::to_string).collect();
-            RequestError::NoProvider { capability: name, version: capability.version().to_owned(), offered }
-        }
+    if let ([], [stranger, ..]) = (&same[..], &strangers[..]) {
+        return RequestError::WrongType { capability: name, path: stranger.path.clone() };
     }
+    let mut versions: Vec<_> = same.iter().map(|candidate| &candidate.offer.version).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let offered = versions.into_iter().map(ToString::to_string).collect();
+    RequestError::NoProvider { capability: name, version: capability.version().to_owned(), offered }
 }
