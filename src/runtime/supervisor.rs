@@ -36,6 +36,8 @@ pub(crate) type Parent = Box<dyn Fn() + Send + Sync>;
 pub(crate) enum SupervisorMessage {
     /// Stop the children, in order, and end with this reason.
     Stop(ExitReason),
+    /// Kill the children, and end as killed once they are gone.
+    Kill,
     /// A nested supervisor has started all its children.
     ChildReady { child: ChildKey, start: Start },
     /// The tasks of a life that ended are gone too.
@@ -115,6 +117,7 @@ impl Actor for SupervisorShell {
     ) -> Result<(), ActorProcessingErr> {
         let event = match message {
             SupervisorMessage::Stop(reason) => Event::Stop { reason },
+            SupervisorMessage::Kill => Event::Kill,
             SupervisorMessage::ChildReady { child, start } => {
                 state.announce_started(child, start);
                 Event::Started { child, start }

@@ -64,6 +64,8 @@ pub struct Machine {
     phase: Phase,
     /// When the runtime will send [`Event::Timer`].
     armed: Option<Moment>,
+    /// Whether children are killed instead of asked, since the supervisor itself is.
+    killed: bool,
     now: Moment,
     out: Vec<Command>,
 }
@@ -79,6 +81,7 @@ impl Machine {
             line: VecDeque::new(),
             phase: Phase::New,
             armed: None,
+            killed: false,
             now: Moment::ZERO,
             out: Vec::new(),
         };
@@ -97,6 +100,7 @@ impl Machine {
             Event::Started { child, start } => self.started(child, start),
             Event::Exited { child, start, reason } => self.exited(child, start, reason),
             Event::Stop { reason } => self.line.push_back(Item::Stop { reason }),
+            Event::Kill => self.kill(),
             Event::Timer => self.timer(),
         }
         self.go_on();
@@ -292,7 +296,31 @@ impl Machine {
         }
     }
 
+    /// Ends everything now, whatever was being done.
+    fn kill(&mut self) {
+        if matches!(self.phase, Phase::Done) {
+            return;
+        }
+        self.killed = true;
+        let current = match &self.phase {
+            Phase::Starting(starting) => starting.current,
+            Phase::Stopping(stopping) => stopping.current.as_ref().map(|leaving| leaving.child),
+            Phase::New | Phase::Idle | Phase::Done => None,
+        };
+        self.end(ExitReason::Killed, Verdict::StoppedOnRequest);
+        let Some(key) = current else { return };
+        let Some(child) = self.children.get_mut(key) else { return };
+        if let Life::Starting(start) | Life::Stopping(start) = child.life {
+            child.life = Life::Stopping(start);
+            if let Phase::Stopping(stopping) = &mut self.phase {
+                stopping.current = Some(Leaving { child: key, kill_at: None });
+            }
+            self.out.push(Command::Kill { child: key, start });
+        }
+    }
+
     fn send_away(&mut self, child: ChildKey, start: Start, shutdown: Shutdown) {
+        let shutdown = if self.killed { Shutdown::Kill } else { shutdown };
         if shutdown != Shutdown::Kill {
             self.out.push(Command::Stop { child, start });
         }
