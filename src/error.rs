@@ -62,7 +62,7 @@ pub enum StartError {
     /// A child did not start.
     #[error("`{path}` {reason}{}", rest_of_chain(reason))]
     Child {
-        /// The supervisor that did not start, or the one whose child did not.
+        /// The child that did not start; the supervisors above it did not because of it.
         path: Path,
         /// Why, down to the first cause.
         reason: ExitReason,

@@ -1,7 +1,6 @@
 //! Guarantee: a supervisor that restarts too often gives up and fails upwards; when the root gives up, readiness turns
 //! false first, the outcome names the setting and the first cause, and nothing is left alive.
 
-use std::error::Error;
 use std::time::Duration;
 
 use steadfast::testing::{Log, Order, Probe, Recorder, Script};
@@ -152,12 +151,7 @@ async fn a_nested_child_that_does_not_start_is_named_by_its_path_and_nothing_sta
         .child(Probe::spec("never", &log));
     let error = System::start(spec).await.expect_err("a child does not start");
     assert!(matches!(error, StartError::Child { .. }));
-    assert_eq!(
-        error.to_string(),
-        "`root` did not start, since `inner` did not start, since `broken` did not start: no licence; child `inner` \
-         did not start, since `broken` did not start: no licence; child `broken` did not start: no licence"
-    );
-    assert!(error.source().is_none());
+    assert_eq!(error.to_string(), "`root/inner/broken` did not start: no licence");
     assert_eq!(
         log.take(),
         [
@@ -178,7 +172,7 @@ async fn a_panic_in_a_start_is_a_failed_start() {
     let broken = Script::new(&log).start(|_| panic!("no licence"));
     let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(Probe::scripted("broken", broken));
     let error = System::start(spec).await.expect_err("a child does not start");
-    assert!(error.to_string().ends_with("child `broken` panicked: no licence"), "{error}");
+    assert_eq!(error.to_string(), "`root/broken` panicked: no licence");
 }
 
 #[tokio::test(start_paused = true)]

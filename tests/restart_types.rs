@@ -117,8 +117,7 @@ async fn a_transient_and_a_temporary_child_serve_again_when_their_supervisor_is_
         SupervisorSpec::new("root", Strategy::OneForOne).child(ChildSpec::supervisor(inner).shutdown(Shutdown::Wait));
     let system = System::start(spec).await.expect("the tree starts");
     let mut events = Recorder::of(&system);
-    let probe =
-        |name: &str| system.agent::<Probe>(&format!("root/inner/{name}").parse().expect("a path")).expect("an agent");
+    let probe = |name: &str| Probe::at(&system, &format!("root/inner/{name}"));
     for name in ["transient", "temporary"] {
         probe(name).tell(Order::Stop(ExitReason::Normal)).expect("there is room");
         events.exit(&format!("root/inner/{name}")).await;
