@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use steadfast::testing::{Log, Order, Probe, Recorder, Script, VirtualClock};
+use steadfast::testing::{Log, Order, Probe, Recorder, Script, VirtualClock, settled};
 use steadfast::{
     ChildSpec, DropReason, EventKind, ExitReason, Intensity, RequestError, Restart, Shutdown, Strategy, SupervisorSpec,
     System, TellError,
@@ -101,7 +101,7 @@ async fn a_kill_in_the_middle_of_a_handler_answers_the_asker_and_reports_the_mes
         let busy = busy.clone();
         async move { busy.ask_within(Order::Hang, 60 * SECOND).await }
     });
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    settled().await;
     let clock = VirtualClock::new();
     busy.tell(Order::Echo(1)).expect("there is room");
     Probe::at(&system, "root/culprit").tell(Order::Panic("boom")).expect("there is room");
@@ -240,7 +240,7 @@ async fn whoever_waits_for_room_when_the_agent_is_forgotten_is_told_at_once() {
     let system = System::start(spec).await.expect("the tree starts");
     let agent = Probe::at(&system, "root/a");
     agent.tell(Order::Wait(SECOND)).expect("there is room");
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    settled().await;
     agent.tell(Order::Echo(0)).expect("there is room");
     let waits = tokio::spawn({
         let agent = agent.clone();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use steadfast::testing::{Log, Order, Probe, Recorder, Script, VirtualClock};
+use steadfast::testing::{Log, Order, Probe, Recorder, Script, VirtualClock, settled};
 use steadfast::{ChildSpec, Shutdown, Strategy, SupervisorSpec, System};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -59,8 +59,7 @@ async fn stop_after(order: Order, shutdown: Shutdown, stop_takes: Duration) -> (
     let system = System::start(root().child(child)).await.expect("the tree starts");
     let mut events = Recorder::of(&system);
     Probe::at(&system, "root/child").tell(order).expect("there is room");
-    // The clock only moves once everybody waits: then the message is being handled.
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    settled().await;
     let _ = log.take();
     let clock = VirtualClock::new();
     system.shutdown().await.expect("an orderly end");
@@ -82,7 +81,7 @@ async fn a_child_is_given_five_seconds_when_its_spec_does_not_say() {
     let log = Log::default();
     let system = System::start(root().child(Probe::spec("child", &log))).await.expect("the tree starts");
     Probe::at(&system, "root/child").tell(Order::Hang).expect("there is room");
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    settled().await;
     let clock = VirtualClock::new();
     system.shutdown().await.expect("an orderly end");
     assert_eq!(clock.elapsed(), 5 * SECOND);
@@ -118,9 +117,9 @@ async fn a_running_handler_is_finished_before_the_stop_and_what_waits_behind_it_
         let child = child.clone();
         async move { child.ask(Order::Wait(SECOND)).await }
     });
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    settled().await;
     let behind = tokio::spawn(async move { child.ask(Order::Echo(1)).await });
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    settled().await;
     let _ = log.take();
     system.shutdown().await.expect("an orderly end");
     assert_eq!(log.take(), ["stop root/child #1", "gone root/child #1"]);
