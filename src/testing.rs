@@ -12,3 +12,10 @@ pub use clock::VirtualClock;
 pub use fault::{Drawn, Faults};
 pub use probe::{Log, Order, Probe, Script};
 pub use recorder::{Exit, Recorder};
+
+/// Waits until nobody has anything to do: every task waits for a timer or for somebody else.
+///
+/// Only with tokio's clock paused, which then moves to the next timer; it moves by a millisecond here.
+pub async fn settled() {
+    crate::runtime::wait::sleep(std::time::Duration::from_millis(1)).await;
+}

@@ -202,7 +202,7 @@ impl GuardianState {
         let failure = self.failure.take();
         if let Some(started) = self.started.take() {
             let error = match failure.clone() {
-                Some((path, reason)) => StartError::Child { path, reason },
+                Some((path, reason)) => first_failure(path, reason),
                 None => StartError::Runtime("it was asked to stop before it had started".to_owned()),
             };
             let _ = started.send(Err(error));
@@ -213,4 +213,13 @@ impl GuardianState {
         });
         myself.stop(None);
     }
+}
+
+/// The child that did not start, down through the supervisors that did not start because of it.
+fn first_failure(mut path: Path, mut reason: ExitReason) -> StartError {
+    while let ExitReason::Shutdown(ShutdownCause::ChildFailedToStart { child, reason: cause }) = reason {
+        path = path.child(&child);
+        reason = *cause;
+    }
+    StartError::Child { path, reason }
 }

@@ -8,8 +8,10 @@ use crate::exit::{BoxError, ExitReason};
 use crate::fault::Subject;
 use crate::id::{Incarnation, Path};
 use crate::runtime::agent::{Agent, Context};
+use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::guard::lock;
 use crate::runtime::spec::{AgentSpec, ChildSpec};
+use crate::runtime::system::System;
 use crate::runtime::wait;
 use crate::seam::BoxFuture;
 
@@ -151,6 +153,17 @@ impl Probe {
     #[must_use]
     pub fn spec(name: &str, log: &Log) -> AgentSpec<Self> {
         Self::scripted(name, Script::new(log))
+    }
+
+    /// The probe at a path of a running tree.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[must_use]
+    pub fn at(system: &System, path: &str) -> AgentRef<Self> {
+        let parsed = path.parse().unwrap_or_else(|error| panic!("{error}"));
+        system.agent(&parsed).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// A probe as a child.

@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_mins(10);
 /// let system = System::start(spec).await?;
 /// let mut events = Recorder::of(&system);
 ///
-/// system.agent::<Probe>(&"root/worker".parse()?)?.tell(Order::Panic("boom"))?;
+/// Probe::at(&system, "root/worker").tell(Order::Panic("boom"))?;
 /// events.started("root/worker", 2).await;
 /// assert_eq!(
 ///     events.story(),
