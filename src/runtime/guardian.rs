@@ -192,6 +192,8 @@ impl GuardianState {
             None => ExitReason::Killed,
         });
         running.slot.ended(running.life.incarnation);
+        // Nobody starts it again: whoever asks somebody in it need not wait.
+        self.system.each_within(&running.path, |slot| slot.rest());
         let asked = self.stopping && matches!(reason, ExitReason::Shutdown(ShutdownCause::Requested));
         let failure = (!asked).then(|| (running.path.clone(), reason));
         self.end(myself, failure);

@@ -23,7 +23,7 @@ use crate::exit::{ExitReason, Failure};
 use crate::fault::{Fault, FaultPoint};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::runtime::agent::{Agent, Context};
-use crate::runtime::guard::{HandlerTimer, run_caught, run_handler};
+use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler};
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
 use crate::runtime::slot::{AnySlot, Envelope, ReplyTo, Slot};
@@ -158,7 +158,15 @@ impl<A: Agent> ShellState<A> {
         let machine = Lifecycle::new().enter(state::Registering { started_at });
         self.announce(machine.snapshot());
         let args = self.args.take().expect("a shell starts once");
-        let started = run_caught(A::start(args, &mut self.ctx)).await?;
+        let (clock, life) = (Arc::clone(self.ctx.system.clock()), Arc::clone(&self.ctx.life));
+        let start = A::start(args, &mut self.ctx);
+        let started = match self.handler_deadline {
+            None => run_caught(start).await?,
+            Some(limit) => {
+                let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its start" };
+                run_handler(start, watch, &mut self.timer).await?
+            }
+        };
         let agent = started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?;
         self.agent = Some(self.ctx.life.tasks.house(agent));
         if let Some(reason) = self.ctx.life.reason() {
@@ -254,7 +262,10 @@ impl<A: Agent> ShellState<A> {
         };
         match self.handler_deadline {
             None => run_caught(handler).await,
-            Some(limit) => run_handler(handler, &life, &*clock, limit, &mut self.timer).await,
+            Some(limit) => {
+                let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its handler" };
+                run_handler(handler, watch, &mut self.timer).await
+            }
         }
     }
 

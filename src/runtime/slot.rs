@@ -25,6 +25,7 @@ use crate::id::{Incarnation, Path};
 use crate::lifecycle::AgentState;
 use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
+use crate::runtime::guard::drop_caught;
 use crate::runtime::life::Life;
 use crate::runtime::route::Routable;
 use crate::runtime::shell::ShellMessage;
@@ -372,10 +373,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     fn refuse_all(&self, waiting: VecDeque<Envelope<M, R>>) {
-        for envelope in waiting {
-            if let Some(reply) = envelope.reply {
+        for Envelope { message, reply } in waiting {
+            if let Some(reply) = reply {
                 reply.send(Err(RequestError::Gone { path: self.core.path.clone() }));
             }
+            // A message is a user's value, and this runs in the supervisor or the guardian.
+            drop_caught(message);
             self.core.bus.publish(&self.core.path, EventKind::Dropped { why: DropReason::Closed });
         }
     }

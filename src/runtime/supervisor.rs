@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::AbortHandle;
-use tokio::time::sleep_until;
 
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
@@ -42,8 +41,8 @@ pub(crate) enum SupervisorMessage {
     ChildReady { child: ChildKey, start: Start },
     /// The tasks of a life that ended are gone too.
     Gone { child: ChildKey, start: Start, reason: ExitReason },
-    /// The one timer fired.
-    Timer,
+    /// The timer of this number fired. Only the last one is in force.
+    Timer(u64),
 }
 
 pub(crate) struct SupervisorShell;
@@ -67,6 +66,7 @@ pub(crate) struct SupervisorState {
     children: BTreeMap<ChildKey, Child>,
     by_actor: HashMap<ActorId, (ChildKey, Start)>,
     timer: Option<AbortHandle>,
+    timers: u64,
 }
 
 struct Child {
@@ -123,7 +123,9 @@ impl Actor for SupervisorShell {
                 Event::Started { child, start }
             }
             SupervisorMessage::Gone { child, start, reason } => return state.gone(&myself, child, start, reason).await,
-            SupervisorMessage::Timer => {
+            // One that was replaced when it had just fired.
+            SupervisorMessage::Timer(number) if number != state.timers => return Ok(()),
+            SupervisorMessage::Timer(_) => {
                 state.timer = None;
                 Event::Timer
             }
@@ -171,7 +173,7 @@ impl SupervisorState {
             .collect();
         let began = system.clock().now();
         let by_actor = HashMap::new();
-        Self { machine, began, path, system, slot, life, parent, children, by_actor, timer: None }
+        Self { machine, began, path, system, slot, life, parent, children, by_actor, timer: None, timers: 0 }
     }
 
     fn now(&self) -> Duration {
@@ -195,16 +197,8 @@ impl SupervisorState {
             Command::Stop { child, start } => self.stop(child, start, false),
             Command::Kill { child, start } => self.stop(child, start, true),
             Command::Arm { at } => self.arm(myself, at),
-            Command::Forget { child } => {
-                if let Some(child) = self.children.remove(&child) {
-                    self.system.each_within(&child.slot.core().path, |slot| slot.close());
-                }
-            }
-            Command::Rest { child } => {
-                if let Some(child) = self.children.get(&child) {
-                    self.system.each_within(&child.slot.core().path, |slot| slot.rest());
-                }
-            }
+            Command::Forget { child } => self.forget(child),
+            Command::Rest { child } => self.rest(child),
             Command::Note(note) => self.note(note),
             Command::Ready => {
                 self.life.mark_started();
@@ -267,8 +261,26 @@ impl SupervisorState {
         })
     }
 
+    /// Messages to this child, and to all below it, are refused from now on.
+    fn forget(&mut self, key: ChildKey) {
+        let Some(child) = self.children.remove(&key) else { return };
+        match child.spec.rules.kind {
+            ChildKind::Worker => child.slot.close(),
+            ChildKind::Supervisor => self.system.each_within(&child.slot.core().path, |slot| slot.close()),
+        }
+    }
+
+    /// Messages to this child, and to all below it, are refused until it is started again.
+    fn rest(&self, key: ChildKey) {
+        let Some(child) = self.children.get(&key) else { return };
+        match child.spec.rules.kind {
+            ChildKind::Worker => child.slot.rest(),
+            ChildKind::Supervisor => self.system.each_within(&child.slot.core().path, |slot| slot.rest()),
+        }
+    }
+
     /// Asks a child to end, or kills it. A nested supervisor is not killed by ractor's means, which would leave its
-    /// children behind: it is told, ends them in order, and reports that it was killed.
+    /// children behind: it is told, kills them, and reports that it was killed once they are gone.
     fn stop(&mut self, key: ChildKey, start: Start, kill: bool) {
         let Some(child) = self.children.get(&key) else { return };
         let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return };
@@ -279,9 +291,9 @@ impl SupervisorState {
         }
         match (child.spec.rules.kind, kill) {
             (ChildKind::Supervisor, _) => {
-                let reason = if kill { ExitReason::Killed } else { ExitReason::SHUTDOWN };
+                let word = if kill { SupervisorMessage::Kill } else { SupervisorMessage::Stop(ExitReason::SHUTDOWN) };
                 // Refused only by a supervisor that has ended, whose exit event is on its way.
-                let _ = ActorRef::<SupervisorMessage>::from(cell.clone()).cast(SupervisorMessage::Stop(reason));
+                let _ = ActorRef::<SupervisorMessage>::from(cell.clone()).cast(word);
             }
             (ChildKind::Worker, false) => {
                 open.life.ask_to_stop(ExitReason::SHUTDOWN);
@@ -299,11 +311,13 @@ impl SupervisorState {
         if let Some(timer) = self.timer.take() {
             timer.abort();
         }
-        let at = self.began + at;
+        let wait = at.saturating_sub(self.now());
+        self.timers += 1;
+        let number = self.timers;
         let myself = myself.clone();
         let task = tokio::spawn(async move {
-            sleep_until(at.into()).await;
-            let _ = myself.cast(SupervisorMessage::Timer);
+            tokio::time::sleep(wait).await;
+            let _ = myself.cast(SupervisorMessage::Timer(number));
         });
         self.timer = Some(task.abort_handle());
     }
@@ -345,7 +359,11 @@ impl SupervisorState {
         if life.tasks.is_empty() {
             return self.gone(myself, child, start, reason).await;
         }
-        // Killed: its tasks are being aborted, its state is being dropped. The life is over when all of that is gone.
+        // Killed: its tasks are being aborted, its state is being dropped. The life is over when all of that is gone, and
+        // nobody is to take it for a living one until then.
+        if let Some(child) = self.children.get(&child) {
+            child.slot.ended(life.incarnation);
+        }
         let myself = myself.clone();
         tokio::spawn(async move {
             life.tasks.emptied().await;
@@ -371,6 +389,10 @@ impl SupervisorState {
         if was_ready {
             self.announce_started(child, start);
             self.feed(myself, Event::Started { child, start }).await;
+        }
+        if self.system.is_ending() {
+            // No restart is coming: whoever asks it need not wait.
+            self.rest(child);
         }
         self.feed(myself, Event::Exited { child, start, reason }).await;
         Ok(())

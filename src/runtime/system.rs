@@ -476,6 +476,10 @@ impl System {
         self.inner.readiness.store(ENDING, Ordering::Release);
     }
 
+    pub(crate) fn is_ending(&self) -> bool {
+        self.inner.readiness.load(Ordering::Acquire) == ENDING
+    }
+
     pub(crate) fn set_ended(&self, outcome: Result<(), GaveUp>) {
         self.inner.ended.send_replace(Some(outcome));
     }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use crate::runtime::guard::drop_caught;
 
 use crate::seam::BoxFuture;
 
@@ -88,11 +89,8 @@ impl<T> Resident<T> {
 
 impl<T> Drop for Resident<T> {
     fn drop(&mut self) {
-        let state = self.state.take();
         // Code of a user: a panic in it must not end whoever happens to drop the state, who may be the supervisor.
-        if catch_unwind(AssertUnwindSafe(move || drop(state))).is_err() {
-            tracing::warn!("the state of an agent panicked while it was dropped");
-        }
+        drop_caught(self.state.take());
         let mut table = self.shared.lock();
         table.has_state = false;
         if table.is_empty() {
