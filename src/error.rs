@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::exit::{ExitReason, GaveUp};
 use crate::id::{Incarnation, InvalidName, Path};
+use crate::supervision::policy::SpecProblem;
 
 /// A supervision tree as it was described cannot be started; nothing was.
 #[derive(Debug, thiserror::Error)]
@@ -26,11 +27,21 @@ pub enum SpecError {
         /// The name.
         child: String,
     },
-    /// The window of an intensity has no length.
-    #[error("`{supervisor}` counts restarts within a period of zero; use `Intensity::at_most(n).within(period)`")]
-    ZeroPeriod {
+    /// A supervisor's limits cannot be meant.
+    #[error("`{supervisor}`: {source}")]
+    Rules {
         /// The supervisor.
         supervisor: String,
+        /// What is wrong with them.
+        source: SpecProblem,
+    },
+    /// A limit of an agent leaves it no room or no time at all.
+    #[error("`{child}` has a {limit} of zero; give it more, or leave the setting out")]
+    ZeroLimit {
+        /// The child.
+        child: String,
+        /// Which limit.
+        limit: &'static str,
     },
     /// No start may fail, and so none would be tried.
     #[error(
@@ -198,10 +209,18 @@ pub enum RequestError {
     /// The name is offered with other types of request or reply than the caller's.
     #[error("`{capability}` is offered by `{path}` with other types of request or reply than this constant has")]
     WrongType {
-        /// The capability's name, or the type of agent.
+        /// The capability's name.
         capability: String,
         /// Who offers it.
         path: Path,
+    },
+    /// The agent at this path is of another type.
+    #[error("the agent at `{path}` is not a `{expected}`")]
+    WrongAgent {
+        /// Where the agent is.
+        path: Path,
+        /// The type that was asked for.
+        expected: &'static str,
     },
     /// The agent's reply is not one that belongs to this capability.
     #[error("`{path}` replied to `{capability}` with a reply of another capability")]
@@ -226,6 +245,7 @@ fn offered_versions(offered: &[String]) -> String {
 /// No child of the tree has this path, or it is not one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no `{path}` in the tree")]
+#[non_exhaustive]
 pub struct UnknownPath {
     /// What was asked for.
     pub path: String,

@@ -13,6 +13,7 @@ use crate::supervision::machine::{StartCause, Verdict};
 
 /// Something that happened in the tree.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Event {
     /// When.
     pub at: Instant,
@@ -67,6 +68,11 @@ pub enum EventKind {
         /// Why.
         why: DropReason,
     },
+    /// A message was not taken; its sender has it back, or an error.
+    Refused {
+        /// Why.
+        why: RefuseReason,
+    },
     /// A supervisor asked a child to stop and it did not within its time; it is killed.
     Killing {
         /// The life that is killed.
@@ -74,11 +80,23 @@ pub enum EventKind {
     },
     /// The whole system is up.
     Ready,
+    /// The whole system has ended. The last event of every stream.
+    Ended,
     /// The whole system begins to end.
     Ending {
         /// The child of the system that began it, where one did.
         culprit: Option<ChildId>,
     },
+}
+
+/// Why a message was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefuseReason {
+    /// The mailbox held as many messages as it may.
+    Full,
+    /// The agent is not running, and no restart of it is coming.
+    Gone,
 }
 
 /// Why a message was dropped.

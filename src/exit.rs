@@ -66,6 +66,7 @@ pub enum ShutdownCause {
 
 /// A supervisor gave up. The first cause is found by following `reason`, which may itself be an escalation.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Escalation {
     /// The child whose end was one too many.
     pub child: ChildId,
@@ -222,6 +223,7 @@ fn chain_text(error: &dyn Error) -> String {
 /// A system ended because its root, or the supervisor of its own services, gave up.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("`{path}` {reason}{}", first_cause(reason))]
+#[non_exhaustive]
 pub struct GaveUp {
     /// The supervisor that gave up last.
     pub path: Path,

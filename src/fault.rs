@@ -6,6 +6,7 @@ use crate::id::{Incarnation, Path};
 
 /// What a message is about, as its agent says. Faults are drawn by it, and traces name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct Subject {
     /// The thing, such as the id of a task.
     pub about: String,
@@ -23,6 +24,7 @@ impl Subject {
 
 /// Where the shell asks the plan: an agent is about to handle a message that has a subject.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct FaultPoint<'a> {
     /// The agent.
     pub path: &'a Path,

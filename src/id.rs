@@ -3,6 +3,7 @@
 //! Each is a type of its own, so that one cannot be passed for another. All are cheap to clone and print as their
 //! value.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -124,6 +125,19 @@ impl Path {
     /// The path as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Path {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A path hashes and compares as its text, so a table by path can be asked with text.
+impl Borrow<str> for Path {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -59,7 +59,7 @@ mod telemetry;
 pub mod testing;
 
 pub use error::{RequestError, ShutdownError, SpecError, StartError, TellError, UnknownPath};
-pub use event::{DropReason, Event, EventKind};
+pub use event::{DropReason, Event, EventKind, RefuseReason};
 pub use exit::{BoxError, Escalation, ExitClass, ExitReason, Failure, GaveUp, ShutdownCause};
 pub use fault::{Fault, FaultPlan, FaultPoint, Subject};
 pub use flow::mailbox::DEFAULT_BOUND;

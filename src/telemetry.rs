@@ -40,12 +40,14 @@ fn record(event: &Event) {
         EventKind::Killing { incarnation } => {
             tracing::warn!(%path, %incarnation, "did not stop in time and is killed");
         }
+        EventKind::Refused { why } => tracing::debug!(%path, ?why, "a message was refused"),
         EventKind::Dropped { why } => tracing::debug!(%path, ?why, "a message was dropped"),
         EventKind::Lifecycle { incarnation, from, to } => {
             tracing::trace!(%path, %incarnation, ?from, ?to, "lifecycle");
         }
         EventKind::Closed => tracing::debug!(%path, "closed"),
         EventKind::Resting => tracing::debug!(%path, "at rest"),
+        EventKind::Ended => tracing::info!(%path, "ended"),
         EventKind::Ready => tracing::info!(%path, "ready"),
         EventKind::Ending { culprit } => tracing::info!(%path, ?culprit, "ending"),
     }

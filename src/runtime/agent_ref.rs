@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{RequestError, TellError};
+use crate::event::{EventKind, RefuseReason};
 use crate::id::{Incarnation, Path};
 use crate::runtime::agent::Agent;
 use crate::runtime::guard::after;
@@ -109,7 +110,16 @@ impl<A: Agent> AgentRef<A> {
     }
 }
 
+fn report<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: &Refused<M, R>) {
+    let why = match refused {
+        Refused::Full(..) => RefuseReason::Full,
+        Refused::Gone(_) => RefuseReason::Gone,
+    };
+    slot.core().bus.publish(&slot.core().path, EventKind::Refused { why });
+}
+
 fn refused_tell<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: Refused<M, R>) -> TellError<M> {
+    report(slot, &refused);
     let path = slot.core().path.clone();
     match refused {
         Refused::Full(envelope, bound) => TellError::Full { message: envelope.message, path, bound },
@@ -152,9 +162,12 @@ pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
     let (sender, receiver) = oneshot::channel();
     let envelope = Envelope { message, reply: Some(ReplyTo::new(sender)) };
     let path = || slot.core().path.clone();
-    push_wait(slot, envelope, Some(by)).await.map_err(|refused| match refused {
-        Refused::Full(_, bound) => RequestError::Full { path: path(), bound, limit },
-        Refused::Gone(_) => RequestError::Gone { path: path() },
+    push_wait(slot, envelope, Some(by)).await.map_err(|refused| {
+        report(slot, &refused);
+        match refused {
+            Refused::Full(_, bound) => RequestError::Full { path: path(), bound, limit },
+            Refused::Gone(_) => RequestError::Gone { path: path() },
+        }
     })?;
     match timeout_at(by, receiver).await {
         Ok(Ok(reply)) => reply,

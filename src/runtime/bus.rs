@@ -1,6 +1,7 @@
 //! The event stream: bounded, and honest about what a slow reader missed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::broadcast;
 
@@ -16,11 +17,12 @@ pub const EVENT_BOUND: usize = 4096;
 pub(crate) struct Bus {
     clock: Arc<dyn Clock>,
     sender: broadcast::Sender<Arc<Event>>,
+    over: Arc<AtomicBool>,
 }
 
 impl Bus {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, sender: broadcast::Sender::new(EVENT_BOUND) }
+        Self { clock, sender: broadcast::Sender::new(EVENT_BOUND), over: Arc::new(AtomicBool::new(false)) }
     }
 
     pub(crate) fn publish(&self, path: &Path, kind: EventKind) {
@@ -31,13 +33,25 @@ impl Bus {
         let _ = self.sender.send(Arc::new(Event { at: self.clock.now(), path: path.clone(), kind }));
     }
 
+    /// Publishes the last event. Readers that begin later have nothing to wait for.
+    pub(crate) fn end(&self, path: &Path) {
+        self.over.store(true, Ordering::Release);
+        self.publish(path, EventKind::Ended);
+    }
+
     pub(crate) fn subscribe(&self) -> Events {
-        Events(self.sender.subscribe())
+        // In this order: what ends between the two is received.
+        let receiver = self.sender.subscribe();
+        Events { receiver, over: self.over.load(Ordering::Acquire) }
     }
 }
 
 /// A reader of the event stream, from the moment it was made.
-pub struct Events(broadcast::Receiver<Arc<Event>>);
+pub struct Events {
+    receiver: broadcast::Receiver<Arc<Event>>,
+    /// The last event was given, or was over before this reader began.
+    over: bool,
+}
 
 impl Events {
     /// Waits for the next event.
@@ -51,10 +65,14 @@ impl Events {
     ///
     /// Dropped before it returns, no event is lost.
     pub async fn next(&mut self) -> Result<Arc<Event>, EventsError> {
-        self.0.recv().await.map_err(|error| match error {
-            broadcast::error::RecvError::Lagged(missed) => EventsError::Lagged { missed },
-            broadcast::error::RecvError::Closed => EventsError::Closed,
-        })
+        if self.over {
+            return Err(EventsError::Closed);
+        }
+        match self.receiver.recv().await {
+            Ok(event) => Ok(self.given(event)),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Err(EventsError::Lagged { missed }),
+            Err(broadcast::error::RecvError::Closed) => Err(EventsError::Closed),
+        }
     }
 
     /// Returns the next event if there is one now.
@@ -63,12 +81,20 @@ impl Events {
     ///
     /// As [`next`](Self::next).
     pub fn try_next(&mut self) -> Result<Option<Arc<Event>>, EventsError> {
-        match self.0.try_recv() {
-            Ok(event) => Ok(Some(event)),
+        if self.over {
+            return Err(EventsError::Closed);
+        }
+        match self.receiver.try_recv() {
+            Ok(event) => Ok(Some(self.given(event))),
             Err(broadcast::error::TryRecvError::Empty) => Ok(None),
             Err(broadcast::error::TryRecvError::Lagged(missed)) => Err(EventsError::Lagged { missed }),
             Err(broadcast::error::TryRecvError::Closed) => Err(EventsError::Closed),
         }
+    }
+
+    fn given(&mut self, event: Arc<Event>) -> Arc<Event> {
+        self.over = matches!(event.kind, EventKind::Ended);
+        event
     }
 }
 

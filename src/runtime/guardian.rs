@@ -16,6 +16,7 @@ use crate::runtime::slot::AnySlot;
 use crate::runtime::spec::{StartOf, SupervisorSpec, spawn_supervisor, supervisor_slot};
 use crate::runtime::supervisor::SupervisorMessage;
 use crate::runtime::system::System;
+use crate::supervision::machine::{StartCause, Verdict};
 
 pub(crate) enum GuardianMessage {
     /// A tree has started all its children.
@@ -99,9 +100,14 @@ impl Actor for Guardian {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            GuardianMessage::Ready(Tree::Services) if !state.stopping => state.start(&myself, Tree::Root).await,
-            GuardianMessage::Ready(Tree::Root) if !state.stopping => state.ready(),
-            GuardianMessage::Ready(_) => {}
+            GuardianMessage::Ready(tree) => {
+                state.announce_started(tree);
+                match tree {
+                    _ if state.stopping => {}
+                    Tree::Services => state.start(&myself, Tree::Root).await,
+                    Tree::Root => state.ready(),
+                }
+            }
             GuardianMessage::Stop => state.end(&myself, None),
         }
         Ok(())
@@ -144,12 +150,21 @@ impl GuardianState {
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
         };
+        self.system.bus().publish(&path, EventKind::Starting { incarnation: life.incarnation, cause: StartCause::Init });
         match spawn_supervisor(spec, start, ready).await {
             Ok(cell) => {
                 let running = Running { path, slot, actor: ActorRef::from(cell), life };
                 *(if tree == Tree::Root { &mut self.root } else { &mut self.services }) = Some(running);
             }
             Err(error) => self.end(myself, Some((path, ExitReason::StartFailed(Failure::new(error.to_string()))))),
+        }
+    }
+
+    fn announce_started(&self, tree: Tree) {
+        let running = if tree == Tree::Root { &self.root } else { &self.services };
+        if let Some(running) = running {
+            let kind = EventKind::Started { incarnation: running.life.incarnation };
+            self.system.bus().publish(&running.path, kind);
         }
     }
 
@@ -195,12 +210,16 @@ impl GuardianState {
         // Nobody starts it again: whoever asks somebody in it need not wait.
         self.system.each_within(&running.path, |slot| slot.rest());
         let asked = self.stopping && matches!(reason, ExitReason::Shutdown(ShutdownCause::Requested));
+        let verdict = if asked { Verdict::StoppedOnRequest } else { Verdict::GaveUp };
+        let kind = EventKind::Exited { incarnation: running.life.incarnation, reason: reason.clone(), verdict };
+        self.system.bus().publish(&running.path, kind);
         let failure = (!asked).then(|| (running.path.clone(), reason));
         self.end(myself, failure);
     }
 
     fn finish(&mut self, myself: &ActorRef<GuardianMessage>) {
         self.system.close_all();
+        self.system.bus().end(&Path::root(&ChildId::new(&self.root_spec.name).expect("it was checked")));
         let failure = self.failure.take();
         if let Some(started) = self.started.take() {
             let error = match failure.clone() {

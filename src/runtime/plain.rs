@@ -32,7 +32,6 @@ impl<T, F> PlainWorker<T, F> {
 impl<T, F> Worker for PlainWorker<T, F>
 where
     T: Actor,
-    T::Arguments: Sync,
     F: Fn() -> (T, T::Arguments) + Send + Sync,
 {
     fn check(&self, _: &Path) -> Result<(), SpecError> {
@@ -45,7 +44,7 @@ where
 
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
         let (actor, args) = (self.make)();
-        let birth = PlainBirth { args, slot: start.slot, life: start.life };
+        let birth = PlainBirth { args, system: start.system, slot: start.slot, life: start.life };
         let supervisor = start.supervisor;
         Box::pin(async move {
             let (actor, _) = Actor::spawn_linked(None, Plain(actor), birth, supervisor).await?;
@@ -58,6 +57,7 @@ struct Plain<T>(T);
 
 struct PlainBirth<T: Actor> {
     args: T::Arguments,
+    system: System,
     slot: Arc<dyn AnySlot>,
     life: Arc<Life>,
 }
@@ -65,6 +65,7 @@ struct PlainBirth<T: Actor> {
 struct PlainState<T: Actor> {
     state: Option<Resident<T::State>>,
     args: Option<T::Arguments>,
+    system: System,
     slot: Arc<dyn AnySlot>,
     life: Arc<Life>,
 }
@@ -101,14 +102,13 @@ impl<T: Actor> PlainState<T> {
 impl<T> Actor for Plain<T>
 where
     T: Actor,
-    T::Arguments: Sync,
 {
     type Msg = T::Msg;
     type State = PlainState<T>;
     type Arguments = PlainBirth<T>;
 
     async fn pre_start(&self, _: ActorRef<T::Msg>, birth: PlainBirth<T>) -> Result<Self::State, ActorProcessingErr> {
-        Ok(PlainState { state: None, args: Some(birth.args), slot: birth.slot, life: birth.life })
+        Ok(PlainState { state: None, args: Some(birth.args), system: birth.system, slot: birth.slot, life: birth.life })
     }
 
     async fn post_start(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
@@ -126,6 +126,7 @@ where
         }
         state.life.mark_started();
         state.slot.core().open(&state.life, myself.get_cell());
+        state.slot.core().activate(&state.life, &state.system);
         Ok(())
     }
 

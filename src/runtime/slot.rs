@@ -9,7 +9,7 @@
 //! * Messages leave in the order in which they came; what was taken and not handled goes back to the front.
 //! * A slot that is at rest or closed refuses until its child is started again; its numbers go on then.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,13 +22,14 @@ use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::flow::mailbox::Mailbox;
 use crate::id::{Incarnation, Path};
-use crate::lifecycle::AgentState;
+use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
 use crate::runtime::guard::drop_caught;
 use crate::runtime::life::Life;
 use crate::runtime::route::Routable;
 use crate::runtime::shell::ShellMessage;
+use crate::runtime::system::System;
 
 /// Whether somebody is there to handle a message, or will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,11 @@ impl SlotCore {
         if from == name {
             return;
         }
+        if !from.may_become(name) {
+            // The shell holds the typestate, so this is a fault of the runtime; the state that was known stays.
+            tracing::error!(path = %self.path, %from, to = %name, "an illegal transition was announced");
+            return;
+        }
         if matches!(to, AgentState::Active { .. }) {
             self.handled.store(0, Ordering::Relaxed);
         }
@@ -138,6 +144,16 @@ impl SlotCore {
         drop(record);
         let kind = EventKind::Lifecycle { incarnation: life.incarnation, from, to: name };
         self.bus.publish(&self.path, kind);
+    }
+
+    /// The states up to active, for a child without a shell of ours: it has nothing to register.
+    pub(crate) fn activate(&self, life: &Life, system: &System) {
+        let now = system.clock().now();
+        let machine = Lifecycle::new().enter(state::Registering { started_at: now });
+        self.set_state(life, machine.snapshot());
+        let machine = machine.enter(state::Registered { registry_id: system.entropy().id() });
+        self.set_state(life, machine.snapshot());
+        self.set_state(life, machine.enter(state::Active { since: now, message_count: 0 }).snapshot());
     }
 
     pub(crate) fn set_registered(&self) {
@@ -287,6 +303,7 @@ pub(crate) enum Refused<M, R> {
 /// The slot of an agent, with its mailbox.
 pub(crate) struct Slot<M, R> {
     core: SlotCore,
+    agent: TypeId,
     routables: Arc<[Routable<M, R>]>,
     desk: Mutex<Desk<M, R>>,
     /// How many messages the shell has taken and not finished, the one it handles included.
@@ -302,9 +319,14 @@ struct Desk<M, R> {
 }
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
-    pub(crate) fn new(core: SlotCore, routables: Arc<[Routable<M, R>]>, bound: usize) -> Self {
+    pub(crate) fn new<A: 'static>(core: SlotCore, routables: Arc<[Routable<M, R>]>, bound: usize) -> Self {
         let desk = Desk { mailbox: Mailbox::new(bound), port: None, woken: false, refusing: false };
-        Self { core, routables, desk: Mutex::new(desk), in_hand: AtomicUsize::new(0), room: Notify::new() }
+        Self { core, agent: TypeId::of::<A>(), routables, desk: Mutex::new(desk), in_hand: AtomicUsize::new(0), room: Notify::new() }
+    }
+
+    /// Whether this is the slot of an agent of that type.
+    pub(crate) fn is_of<A: 'static>(&self) -> bool {
+        self.agent == TypeId::of::<A>()
     }
 
     /// Puts a message into the mailbox and wakes the shell.

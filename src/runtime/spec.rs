@@ -77,9 +77,7 @@ impl SupervisorSpec {
             source,
         })?;
         let path = above.map_or_else(|| Path::root(&name), |above| above.child(&name));
-        if self.rules.intensity.period.is_zero() {
-            return Err(SpecError::ZeroPeriod { supervisor: place });
-        }
+        self.rules.check().map_err(|source| SpecError::Rules { supervisor: place.clone(), source })?;
         if self.rules.failed_starts == Some(0) {
             return Err(SpecError::NoFailedStarts { supervisor: place });
         }
@@ -193,7 +191,6 @@ impl ChildSpec {
     pub fn actor<T, F>(name: impl Into<String>, make: F) -> Self
     where
         T: Actor,
-        T::Arguments: Sync,
         F: Fn() -> (T, T::Arguments) + Send + Sync + 'static,
     {
         Self {
@@ -356,6 +353,13 @@ struct AgentWorker<A: Agent> {
 
 impl<A: Agent> Worker for AgentWorker<A> {
     fn check(&self, path: &Path) -> Result<(), SpecError> {
+        let zero = |limit| SpecError::ZeroLimit { child: path.to_string(), limit };
+        if self.bound == 0 {
+            return Err(zero("mailbox"));
+        }
+        if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
+            return Err(zero("handler deadline"));
+        }
         match self.records.iter().find_map(|record| record.as_ref().err()) {
             None => Ok(()),
             Some(SpecErrorParts { capability, version }) => Err(SpecError::Version {
@@ -369,7 +373,7 @@ impl<A: Agent> Worker for AgentWorker<A> {
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         let offers = self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect();
         let core = SlotCore::new(path, offers, system.bus().clone());
-        Arc::new(Slot::<A::Message, A::Reply>::new(core, Arc::clone(&self.routables), self.bound))
+        Arc::new(Slot::<A::Message, A::Reply>::new::<A>(core, Arc::clone(&self.routables), self.bound))
     }
 
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {

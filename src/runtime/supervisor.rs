@@ -201,6 +201,7 @@ impl SupervisorState {
             Command::Rest { child } => self.rest(child),
             Command::Note(note) => self.note(note),
             Command::Ready => {
+                self.slot.core().activate(&self.life, &self.system);
                 self.life.mark_started();
                 (self.parent)();
             }

@@ -74,6 +74,7 @@ struct Published {
 
 /// How often supervisors started a child again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Restarts {
     /// All of them together.
     pub total: u64,
@@ -193,8 +194,13 @@ impl System {
 
     /// The provider of a capability at a path, if it offers it and runs or is about to.
     #[must_use]
-    pub fn provider<Q: Wire, R: Wire>(&self, capability: &Capability<Q, R>, path: &Path) -> Option<Provider<Q, R>> {
-        self.providers(capability).into_iter().find(|provider| provider.path() == path)
+    pub fn provider<Q: Wire, R: Wire>(
+        &self,
+        capability: &Capability<Q, R>,
+        path: impl AsRef<str>,
+    ) -> Option<Provider<Q, R>> {
+        let path = written(path.as_ref());
+        self.providers(capability).into_iter().find(|provider| provider.path().as_str() == path)
     }
 
     /// The names of the capabilities that somebody offers, sorted.
@@ -207,22 +213,24 @@ impl System {
     ///
     /// # Errors
     ///
-    /// [`RequestError::Unknown`] when there is none, [`RequestError::WrongType`] when it is of another type.
-    pub fn agent<A: Agent>(&self, path: &Path) -> Result<AgentRef<A>, RequestError> {
-        let slot = self.slot(path).ok_or_else(|| RequestError::Unknown { path: path.to_string() })?;
-        let slot = slot.as_any().downcast::<Slot<A::Message, A::Reply>>().map_err(|_| RequestError::WrongType {
-            capability: std::any::type_name::<A>().to_owned(),
-            path: path.clone(),
-        })?;
-        Ok(AgentRef::new(slot))
+    /// [`RequestError::Unknown`] when there is none, [`RequestError::WrongAgent`] when it is of another type.
+    pub fn agent<A: Agent>(&self, path: impl AsRef<str>) -> Result<AgentRef<A>, RequestError> {
+        let path = path.as_ref();
+        let slot = self.slot(path).ok_or_else(|| RequestError::Unknown { path: path.to_owned() })?;
+        let place = slot.core().path.clone();
+        let wrong = || RequestError::WrongAgent { path: place, expected: std::any::type_name::<A>() };
+        match slot.as_any().downcast::<Slot<A::Message, A::Reply>>() {
+            Ok(slot) if slot.is_of::<A>() => Ok(AgentRef::new(slot)),
+            _ => Err(wrong()),
+        }
     }
 
     /// The plain ractor actor at a path, as it is now: the reference is good for its present incarnation only.
     ///
     /// `None` between two incarnations, and where the path is not a plain actor with this type of message.
     #[must_use]
-    pub fn actor<M: Message>(&self, path: &Path) -> Option<ActorRef<M>> {
-        let slot = self.slot(path)?;
+    pub fn actor<M: Message>(&self, path: impl AsRef<str>) -> Option<ActorRef<M>> {
+        let slot = self.slot(path.as_ref())?;
         let cell = slot.core().cell()?;
         slot.as_any().downcast::<BareSlot>().ok()?;
         (cell.is_message_type_of::<M>() == Some(true)).then(|| cell.into())
@@ -230,8 +238,8 @@ impl System {
 
     /// The incarnation that is alive at a path, or `None` between two, and where there is none.
     #[must_use]
-    pub fn incarnation(&self, path: &Path) -> Option<Incarnation> {
-        self.slot(path)?.core().incarnation()
+    pub fn incarnation(&self, path: impl AsRef<str>) -> Option<Incarnation> {
+        self.slot(path.as_ref())?.core().incarnation()
     }
 
     /// The state of the lifecycle at a path.
@@ -239,9 +247,8 @@ impl System {
     /// # Errors
     ///
     /// When there is no such path in the tree.
-    pub fn state(&self, path: &str) -> Result<AgentState, UnknownPath> {
-        let unknown = || UnknownPath { path: path.to_owned() };
-        Ok(self.slot(&path.parse().map_err(|_| unknown())?).ok_or_else(unknown)?.core().state())
+    pub fn state(&self, path: impl AsRef<str>) -> Result<AgentState, UnknownPath> {
+        Ok(self.known(path.as_ref())?.core().state())
     }
 
     /// How the lives at a path ended, as far as its supervisor remembers. For a supervisor: those of its children.
@@ -250,15 +257,14 @@ impl System {
     /// # Errors
     ///
     /// When there is no such path in the tree.
-    pub fn history(&self, path: &str) -> Result<History, UnknownPath> {
-        let unknown = || UnknownPath { path: path.to_owned() };
-        let path: Path = path.parse().map_err(|_| unknown())?;
-        self.slot(&path).ok_or_else(unknown)?;
+    pub fn history(&self, path: impl AsRef<str>) -> Result<History, UnknownPath> {
+        let slot = self.known(path.as_ref())?;
+        let path = slot.core().path.clone();
         let of = |supervisor: &Path| self.inner.supervisors.get(supervisor).map(|entry| lock(&entry.history).clone());
         if let Some(children) = of(&path) {
             return Ok(children);
         }
-        let name = ChildId::new(path.name()).map_err(|_| unknown())?;
+        let name = ChildId::new(path.name()).map_err(|_| UnknownPath { path: path.to_string() })?;
         let siblings = path.parent().and_then(|parent| of(&parent).map(|history| (parent, history)));
         Ok(siblings.map_or_else(|| History::new(path), |(_, history)| history.of(&name)))
     }
@@ -421,8 +427,12 @@ impl System {
         self.agent(&self.inner.services_path.child(&name))
     }
 
-    pub(crate) fn slot(&self, path: &Path) -> Option<Arc<dyn AnySlot>> {
-        self.inner.slots.get(path).map(|slot| Arc::clone(&slot))
+    pub(crate) fn slot(&self, path: impl AsRef<str>) -> Option<Arc<dyn AnySlot>> {
+        self.inner.slots.get(written(path.as_ref())).map(|slot| Arc::clone(&slot))
+    }
+
+    fn known(&self, path: &str) -> Result<Arc<dyn AnySlot>, UnknownPath> {
+        self.slot(path).ok_or_else(|| UnknownPath { path: path.to_owned() })
     }
 
     /// All slots, by path.
@@ -483,4 +493,9 @@ impl System {
     pub(crate) fn set_ended(&self, outcome: Result<(), GaveUp>) {
         self.inner.ended.send_replace(Some(outcome));
     }
+}
+
+/// A path as it is written in the tables: without the leading slash that people may give it.
+fn written(path: &str) -> &str {
+    path.strip_prefix('/').unwrap_or(path)
 }

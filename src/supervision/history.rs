@@ -16,6 +16,7 @@ use super::machine::{StartCause, Verdict};
 
 /// One ended life of a child.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// The child.
     pub child: ChildId,

@@ -24,6 +24,7 @@ pub type Moment = Duration;
 /// assert_eq!(Intensity::default().to_string(), "1 in 5s");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Intensity {
     /// The most restarts.
     pub max: u32,
@@ -65,6 +66,7 @@ impl fmt::Display for Intensity {
 ///
 /// Prints as `1 of 3 in 5s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Tally {
     /// The restarts in the window, the present one included.
     pub count: usize,

@@ -162,8 +162,7 @@ impl Probe {
     /// When there is none.
     #[must_use]
     pub fn at(system: &System, path: &str) -> AgentRef<Self> {
-        let parsed = path.parse().unwrap_or_else(|error| panic!("{error}"));
-        system.agent(&parsed).unwrap_or_else(|error| panic!("{error}"))
+        system.agent(path).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// A probe as a child.

@@ -172,5 +172,7 @@ fn line(event: &Event) -> Option<String> {
         EventKind::Killing { incarnation } => format!("killing {path} #{incarnation}"),
         EventKind::Ready => format!("ready {path}"),
         EventKind::Ending { .. } => format!("ending {path}"),
+        EventKind::Refused { why } => format!("refused {path} {why:?}"),
+        EventKind::Ended => format!("ended {path}"),
     })
 }
