@@ -35,6 +35,9 @@ impl Actor for Counter {
     }
 }
 
+/// A way to end the actor.
+type End = fn(&ActorRef<Message>);
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Every incarnation is a new actor with new arguments.
@@ -49,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     counter.cast(Message::Add(2))?;
     println!("40 + 2: {}", ractor::call!(counter, Message::Total)?);
 
-    let ends: [(&str, fn(&ActorRef<Message>)); 5] = [
+    let ends: [(&str, End); 5] = [
         ("it panics", |actor| drop(actor.cast(Message::Panic))),
         ("it returns an error", |actor| drop(actor.cast(Message::Fail))),
         ("it is stopped", |actor| actor.stop(None)),
