@@ -109,6 +109,7 @@ async fn a_start_names_its_cause_and_an_exit_its_verdict() {
 
 #[tokio::test(start_paused = true)]
 async fn a_life_goes_through_legal_states_only_and_the_next_begins_anew() {
+    use StateName::{Active, Draining, Registered, Registering, Terminated, Unregistered};
     let log = Log::default();
     let spec = SupervisorSpec::new("root", Strategy::OneForAll)
         .intensity(Intensity::at_most(10))
@@ -128,7 +129,6 @@ async fn a_life_goes_through_legal_states_only_and_the_next_begins_anew() {
             states.push(to);
         }
     }
-    use StateName::{Active, Draining, Registered, Registering, Terminated, Unregistered};
     let from_birth = |end: &[StateName]| [&[Unregistered, Registering, Registered, Active][..], end].concat();
     assert_eq!(lives["root/a #1"], [Active, Terminated]);
     assert_eq!(lives["root/killed #1"], [Active, Terminated]);

@@ -293,7 +293,10 @@ async fn a_registrar_that_crashes_or_hangs_loses_no_registration_and_routing_goe
         assert_eq!(clock.elapsed(), Duration::ZERO);
         events.started("root/b", 2).await;
         assert_eq!(faults.drawn().len(), 1, "{fault:?}");
-        assert_eq!(system.incarnation(&"system/registrar".parse().expect("a path")).map(|life| life.get()), Some(2));
+        assert_eq!(
+            system.incarnation(&"system/registrar".parse().expect("a path")).map(steadfast::Incarnation::get),
+            Some(2)
+        );
         let tally = tally(&system, &[NAME], 4).await;
         assert_eq!(tally, BTreeMap::from([("a #1".to_owned(), 2), ("b #2".to_owned(), 2)]), "{fault:?}");
         system.shutdown().await.expect("an orderly end");

@@ -255,7 +255,7 @@ impl Agent for Holder {
     }
 
     async fn stop(&mut self, _: &ExitReason, _: &mut Context<Self>) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -17,17 +17,15 @@ pub enum Standing {
 /// Returns its position, or `None` when all are away.
 #[must_use]
 pub fn choose(standings: &[Standing], turn: usize) -> Option<usize> {
-    let count = standings.len();
-    let rank = |standing: Standing| match standing {
-        Standing::Live(load) => Some((0, load)),
-        Standing::Awaited(load) => Some((1, load)),
+    let rank = |standing: &Standing| match standing {
+        Standing::Live(load) => Some((0, *load)),
+        Standing::Awaited(load) => Some((1, *load)),
         Standing::Away => None,
     };
-    (0..count)
-        .map(|step| (turn.wrapping_add(step)) % count)
-        .filter_map(|position| rank(standings[position]).map(|rank| (rank, position)))
-        .reduce(|best, next| if next.0 < best.0 { next } else { best })
-        .map(|(_, position)| position)
+    let best = standings.iter().filter_map(rank).min()?;
+    let equals = || standings.iter().enumerate().filter(|(_, standing)| rank(standing) == Some(best));
+    let position = turn % equals().count();
+    equals().nth(position).map(|(position, _)| position)
 }
 
 #[cfg(test)]
@@ -56,6 +54,13 @@ mod tests {
     fn equals_are_chosen_in_turn() {
         for turn in 0..6 {
             check(&[Live(0), Live(0), Live(0)], turn, Some(turn % 3));
+        }
+    }
+
+    #[test]
+    fn those_who_cannot_be_chosen_do_not_skew_the_turns_of_the_others() {
+        for turn in 0..6 {
+            check(&[Live(0), Live(7), Live(0), Away], turn, Some([0, 2][turn % 2]));
         }
     }
 
