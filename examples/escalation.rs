@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         while let Ok(event) = events.next().await {
             match &event.kind {
                 EventKind::Exited { reason, verdict, .. } => {
-                    println!("{:<20} {reason}; {verdict}", event.path.as_str())
+                    println!("{:<20} {reason}; {verdict}", event.path.as_str());
                 }
                 EventKind::GaveUp(escalation) => println!("{:<20} gives up: {}", event.path.as_str(), escalation.limit),
                 EventKind::Ending { .. } => break,

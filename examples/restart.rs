@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let system = System::start(spec).await?;
 
     // Good for all lives of the agent.
-    let adder = system.agent::<Adder>(&"root/adder".parse()?)?;
+    let adder = system.agent::<Adder>("root/adder")?;
     adder.ask(Message::Add(1)).await?;
     println!("1 + 2: {}", adder.ask(Message::Add(2)).await?);
 

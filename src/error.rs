@@ -43,14 +43,6 @@ pub enum SpecError {
         /// Which limit.
         limit: &'static str,
     },
-    /// No start may fail, and so none would be tried.
-    #[error(
-        "`{supervisor}` gives up after 0 failed starts, which allows none; use `failed_starts(1)` or more, or leave it out"
-    )]
-    NoFailedStarts {
-        /// The supervisor.
-        supervisor: String,
-    },
     /// A capability's version is not a semantic version.
     #[error("`{child}` offers `{capability}` in version `{version}`, which is not of the form 1.2.3")]
     Version {

@@ -242,7 +242,7 @@ async fn a_panic_in_the_factory_of_a_child_costs_the_child_and_not_its_superviso
         .child(ChildSpec::actor::<Plain, _>("plain", make));
     let system = System::start(spec).await.expect("the tree starts");
     let mut events = Recorder::of(&system);
-    system.actor::<()>(&"root/plain".parse().expect("a path")).expect("an actor").kill();
+    system.actor::<()>("root/plain").expect("an actor").kill();
     events.started("root/plain", 3).await;
     assert_eq!(
         events.story(),

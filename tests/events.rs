@@ -69,7 +69,7 @@ async fn every_start_and_every_exit_of_a_child_is_one_event_with_its_cause() {
     }
     let expected = |life| if life == 1 { [0, 0, 1] } else { [1, 1, 1] };
     let mut all = BTreeMap::new();
-    for (path, count) in [("root/inner", 3), ("root/inner/a", 7), ("root/inner/b", 7)] {
+    for (path, count) in [("root", 1), ("root/inner", 3), ("root/inner/a", 7), ("root/inner/b", 7)] {
         all.extend((1..=count).map(|life| (format!("{path} #{life}"), expected(life))));
     }
     assert_eq!(lives, all);

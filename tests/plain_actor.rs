@@ -111,7 +111,7 @@ async fn the_reference_is_that_of_the_present_life_and_of_the_right_type_only() 
     let (system, mut events) = tree().await;
     let first = system.actor::<Tell>(&path()).expect("it is alive");
     assert!(system.actor::<String>(&path()).is_none(), "another type of message");
-    assert!(system.actor::<Tell>(&"root/none".parse().expect("a path")).is_none());
+    assert!(system.actor::<Tell>("root/none").is_none());
     first.cast(Tell::Panic).expect("it is alive");
     events.exit("root/plain").await;
     events.started("root/plain", 2).await;

@@ -46,7 +46,7 @@ async fn outcome(restart: Restart, end: End) -> char {
         End::Panic => Order::Panic("boom"),
         End::Error => Order::Fail("no disk"),
         End::Killed => {
-            system.actor::<()>(&"root/plain".parse().expect("a path")).expect("an actor").kill();
+            system.actor::<()>("root/plain").expect("an actor").kill();
             Order::Echo(0)
         }
     };

@@ -168,7 +168,7 @@ async fn equal_providers_are_asked_in_turn_also_when_other_capabilities_are_aske
 async fn the_least_loaded_provider_is_asked_and_a_message_in_hand_is_load() {
     let system = start(root().child(namer("a")).child(namer("b")).child(namer("c"))).await;
     let busy = |name: &str, requests: usize| {
-        let provider = system.provider(&NAME, &format!("root/{name}").parse().expect("a path")).expect("it is live");
+        let provider = system.provider(&NAME, format!("root/{name}")).expect("it is live");
         for _ in 0..requests {
             let provider = provider.clone();
             tokio::spawn(async move { provider.ask(Ask::After(60 * SECOND), 600 * SECOND).await });
@@ -276,7 +276,7 @@ async fn with_a_registrar_that(fault: Fault) -> (System, Arc<Faults>, Recorder) 
     let spec = root().child(namer("a")).child(namer("b"));
     let system = builder.start(spec).await.expect("the tree starts");
     let events = Recorder::of(&system);
-    let b = system.provider(&NAME, &"root/b".parse().expect("a path")).expect("it is live");
+    let b = system.provider(&NAME, "root/b").expect("it is live");
     b.ask(Ask::Crash, SECOND).await.expect_err("it crashes");
     (system, faults, events)
 }
@@ -293,10 +293,7 @@ async fn a_registrar_that_crashes_or_hangs_loses_no_registration_and_routing_goe
         assert_eq!(clock.elapsed(), Duration::ZERO);
         events.started("root/b", 2).await;
         assert_eq!(faults.drawn().len(), 1, "{fault:?}");
-        assert_eq!(
-            system.incarnation(&"system/registrar".parse().expect("a path")).map(steadfast::Incarnation::get),
-            Some(2)
-        );
+        assert_eq!(system.incarnation("system/registrar").map(steadfast::Incarnation::get), Some(2));
         let tally = tally(&system, &[NAME], 4).await;
         assert_eq!(tally, BTreeMap::from([("a #1".to_owned(), 2), ("b #2".to_owned(), 2)]), "{fault:?}");
         system.shutdown().await.expect("an orderly end");

@@ -280,7 +280,7 @@ async fn a_state_that_panics_in_its_drop_costs_nobody_else() {
     let mut events = Recorder::of(&system);
     Probe::at(&system, "root/culprit").tell(Order::Panic("boom")).expect("there is room");
     events.started("root/grudge", 2).await;
-    assert_eq!(system.incarnation(&"root".parse().expect("a path")).map(steadfast::Incarnation::get), Some(1));
+    assert_eq!(system.incarnation("root").map(steadfast::Incarnation::get), Some(1));
     system.shutdown().await.expect("an orderly end");
 }
 

@@ -54,7 +54,7 @@ async fn a_window_without_length_is_refused() {
     let outcome = System::start(root(&log).child(ChildSpec::supervisor(inner))).await;
     assert_eq!(
         refused(&log, outcome),
-        "`root/inner` counts restarts within a period of zero; use `Intensity::at_most(n).within(period)`"
+        "`root/inner`: the period of the intensity is zero; give it a length, such as 5s"
     );
 }
 
@@ -62,10 +62,7 @@ async fn a_window_without_length_is_refused() {
 async fn a_limit_that_allows_no_start_at_all_is_refused() {
     let log = Log::default();
     let outcome = System::start(root(&log).failed_starts(0)).await;
-    assert_eq!(
-        refused(&log, outcome),
-        "`root` gives up after 0 failed starts, which allows none; use `failed_starts(1)` or more, or leave it out"
-    );
+    assert_eq!(refused(&log, outcome), "`root`: `failed_starts` is 0; allow at least 1, or leave it out");
 }
 
 #[tokio::test(start_paused = true)]

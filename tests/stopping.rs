@@ -47,6 +47,7 @@ async fn a_tree_stops_leaf_first_in_reverse_and_every_stop_hook_runs() {
             "exited root/inner/x #1 shutdown",
             "exited root/inner #1 shutdown",
             "exited root/a #1 shutdown",
+            "exited root #1 shutdown",
         ]
     );
     assert_eq!(system.alive(), []);

@@ -268,7 +268,7 @@ async fn no_overlap(rounds: u64, shutdown: Shutdown, panics: bool) {
         .child(ChildSpec::agent::<Holder>("holder", census.clone()).shutdown(shutdown));
     let system = System::start(spec).await.expect("the tree starts");
     let mut events = Recorder::of(&system).limit(30 * SECOND);
-    let holder = system.agent::<Holder>(&"root/holder".parse().expect("a path")).expect("an agent");
+    let holder = system.agent::<Holder>("root/holder").expect("an agent");
     for round in 0..rounds {
         if panics {
             holder.tell(true).expect("there is room");

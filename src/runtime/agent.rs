@@ -48,7 +48,7 @@ use crate::runtime::tasks::TaskId;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(ChildSpec::agent::<Counter>("counter", 40));
 /// let system = System::start(spec).await?;
-/// let counter = system.agent::<Counter>(&"root/counter".parse()?)?;
+/// let counter = system.agent::<Counter>("root/counter")?;
 /// assert_eq!(counter.ask(2).await?, 42);
 /// assert!(counter.ask(u64::MAX).await.is_err()); // It ends, is started again,
 /// assert_eq!(counter.ask(2).await?, 42); // and begins where it began before.
@@ -140,7 +140,7 @@ impl<A: Agent> Context<A> {
         let unknown = || RequestError::Unknown { path: format!("sibling `{name}` of {}", self.path) };
         let name = ChildId::new(name).map_err(|_| unknown())?;
         let parent = self.path.parent().ok_or_else(unknown)?;
-        self.system.agent(&parent.child(&name))
+        self.system.agent(parent.child(&name))
     }
 
     /// The system.

@@ -150,7 +150,9 @@ impl GuardianState {
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
         };
-        self.system.bus().publish(&path, EventKind::Starting { incarnation: life.incarnation, cause: StartCause::Init });
+        self.system
+            .bus()
+            .publish(&path, EventKind::Starting { incarnation: life.incarnation, cause: StartCause::Init });
         match spawn_supervisor(spec, start, ready).await {
             Ok(cell) => {
                 let running = Running { path, slot, actor: ActorRef::from(cell), life };

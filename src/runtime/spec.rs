@@ -78,9 +78,6 @@ impl SupervisorSpec {
         })?;
         let path = above.map_or_else(|| Path::root(&name), |above| above.child(&name));
         self.rules.check().map_err(|source| SpecError::Rules { supervisor: place.clone(), source })?;
-        if self.rules.failed_starts == Some(0) {
-            return Err(SpecError::NoFailedStarts { supervisor: place });
-        }
         let mut names = BTreeSet::new();
         for child in &self.children {
             if !names.insert(child.name.as_str()) {

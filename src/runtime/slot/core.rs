@@ -1,0 +1,188 @@
+//! What every slot has, whatever kind of child it is for: who is there, in which state.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use ractor::ActorCell;
+
+use crate::event::EventKind;
+use crate::id::{Incarnation, Path};
+use crate::lifecycle::{AgentState, Life as Lifecycle, state};
+use crate::registry::record::OfferRecord;
+use crate::runtime::bus::Bus;
+use crate::runtime::guard::lock;
+use crate::runtime::life::Life;
+use crate::runtime::system::System;
+
+/// Whether somebody is there to handle a message, or will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// An incarnation is being started, or will be: messages wait.
+    Awaited,
+    /// An incarnation is open.
+    Live,
+    /// Not running, and not coming back by itself: messages are refused.
+    Resting,
+    /// Forgotten: messages are refused, until its supervisor is itself started again and starts the child anew.
+    Closed,
+}
+
+/// What every slot has, whatever kind of child it is for.
+pub(crate) struct SlotCore {
+    pub(crate) path: Path,
+    pub(crate) offers: Vec<OfferRecord>,
+    pub(crate) bus: Bus,
+    live: AtomicU64,
+    last: AtomicU64,
+    handled: AtomicU64,
+    record: Mutex<Record>,
+}
+
+struct Record {
+    presence: Presence,
+    state: AgentState,
+    cell: Option<ActorCell>,
+    life: Option<Arc<Life>>,
+    registered: bool,
+}
+
+impl SlotCore {
+    pub(crate) fn new(path: Path, offers: Vec<OfferRecord>, bus: Bus) -> Self {
+        Self {
+            path,
+            offers,
+            bus,
+            live: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            handled: AtomicU64::new(0),
+            record: Mutex::new(Record {
+                presence: Presence::Awaited,
+                state: AgentState::Unregistered,
+                cell: None,
+                life: None,
+                registered: false,
+            }),
+        }
+    }
+
+    /// The life that is open, if one is.
+    pub(crate) fn incarnation(&self) -> Option<Incarnation> {
+        Incarnation::new(self.live.load(Ordering::Acquire))
+    }
+
+    /// Begins a new life; numbers are never used twice.
+    pub(crate) fn begin(&self, epoch: Instant) -> Arc<Life> {
+        let number = self.last.fetch_add(1, Ordering::AcqRel) + 1;
+        let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
+        let life = Arc::new(Life::new(incarnation, epoch));
+        let mut record = lock(&self.record);
+        record.life = Some(Arc::clone(&life));
+        record.cell = None;
+        // The lifecycle belongs to one incarnation: the next one begins it anew.
+        record.state = AgentState::Unregistered;
+        life
+    }
+
+    pub(crate) fn presence(&self) -> Presence {
+        lock(&self.record).presence
+    }
+
+    pub(crate) fn cell(&self) -> Option<ActorCell> {
+        lock(&self.record).cell.clone()
+    }
+
+    pub(crate) fn state(&self) -> AgentState {
+        let mut state = lock(&self.record).state.clone();
+        if let AgentState::Active { message_count, .. } = &mut state {
+            *message_count = self.handled.load(Ordering::Relaxed);
+        }
+        state
+    }
+
+    /// The shell tells everyone else in which state its incarnation is. Late words of an older life are dropped.
+    pub(crate) fn set_state(&self, life: &Life, to: AgentState) {
+        let mut record = lock(&self.record);
+        if record.life.as_ref().is_none_or(|current| current.incarnation != life.incarnation) {
+            return;
+        }
+        let from = record.state.name();
+        let name = to.name();
+        if from == name {
+            return;
+        }
+        if !from.may_become(name) {
+            // The shell holds the typestate, so this is a fault of the runtime; the state that was known stays.
+            tracing::error!(path = %self.path, %from, to = %name, "an illegal transition was announced");
+            return;
+        }
+        if matches!(to, AgentState::Active { .. }) {
+            self.handled.store(0, Ordering::Relaxed);
+        }
+        record.state = to;
+        drop(record);
+        let kind = EventKind::Lifecycle { incarnation: life.incarnation, from, to: name };
+        self.bus.publish(&self.path, kind);
+    }
+
+    /// The states up to active, for a child without a shell of ours: it has nothing to register.
+    pub(crate) fn activate(&self, life: &Life, system: &System) {
+        let now = system.clock().now();
+        let machine = Lifecycle::new().enter(state::Registering { started_at: now });
+        self.set_state(life, machine.snapshot());
+        let machine = machine.enter(state::Registered { registry_id: system.entropy().id() });
+        self.set_state(life, machine.snapshot());
+        self.set_state(life, machine.enter(state::Active { since: now, message_count: 0 }).snapshot());
+    }
+
+    pub(crate) fn set_registered(&self) {
+        lock(&self.record).registered = true;
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        lock(&self.record).registered
+    }
+
+    pub(crate) fn count_handled(&self) {
+        self.handled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many tasks the open life runs.
+    pub(crate) fn tasks(&self) -> usize {
+        let life = lock(&self.record).life.clone();
+        life.map_or(0, |life| life.tasks.count())
+    }
+
+    pub(crate) fn open(&self, life: &Life, cell: ActorCell) {
+        let mut record = lock(&self.record);
+        record.presence = Presence::Live;
+        record.cell = Some(cell);
+        self.live.store(life.incarnation.get(), Ordering::Release);
+    }
+
+    pub(super) fn end(&self, incarnation: Incarnation) -> bool {
+        let mut record = lock(&self.record);
+        if record.life.as_ref().is_none_or(|life| life.incarnation != incarnation) {
+            return false;
+        }
+        if record.presence == Presence::Live {
+            record.presence = Presence::Awaited;
+        }
+        record.cell = None;
+        self.live.store(0, Ordering::Release);
+        true
+    }
+
+    pub(super) fn set_presence(&self, presence: Presence) -> bool {
+        let mut record = lock(&self.record);
+        if record.presence == presence || (record.presence == Presence::Closed && presence == Presence::Resting) {
+            return false;
+        }
+        record.presence = presence;
+        if presence == Presence::Closed {
+            record.registered = false;
+        }
+        self.live.store(0, Ordering::Release);
+        true
+    }
+}
