@@ -119,7 +119,7 @@ async fn the_reference_is_that_of_the_present_life_and_of_the_right_type_only() 
     assert_ne!(first.get_id(), second.get_id());
     assert!(first.cast(Tell::Nothing).is_err(), "a reference of ractor dies with its incarnation");
     let number = ractor::call!(second, Tell::Which).expect("a reply");
-    assert_eq!((number, system.incarnation(&path())), (7, Incarnation::new(2)));
+    assert_eq!((number, system.incarnation(path())), (7, Incarnation::new(2)));
     system.shutdown().await.expect("an orderly end");
     assert!(system.actor::<Tell>(&path()).is_none());
 }
