@@ -104,6 +104,7 @@ async fn a_kill_in_the_middle_of_a_handler_answers_the_asker_and_reports_the_mes
     settled().await;
     let clock = VirtualClock::new();
     busy.tell(Order::Echo(1)).expect("there is room");
+    let _ = log.take();
     Probe::at(&system, "root/culprit").tell(Order::Panic("boom")).expect("there is room");
     let error = asked.await.expect("no panic").expect_err("it was killed");
     assert_eq!(error.to_string(), "root/busy, incarnation 1, was killed");

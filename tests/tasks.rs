@@ -201,6 +201,7 @@ struct Census(Arc<CensusOf>);
 
 #[derive(Default)]
 struct CensusOf {
+    tasks: usize,
     present: AtomicUsize,
     starts: AtomicUsize,
     overlaps: AtomicUsize,
@@ -218,7 +219,7 @@ impl Census {
 impl Drop for Counted {
     fn drop(&mut self) {
         // Long enough for another thread to start the next life, if it could.
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(2));
         self.0.0.present.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -237,7 +238,7 @@ impl Agent for Holder {
             census.0.overlaps.fetch_add(1, Ordering::SeqCst);
         }
         census.0.starts.fetch_add(1, Ordering::SeqCst);
-        for _ in 0..4 {
+        for _ in 0..census.0.tasks {
             let held = census.enter();
             ctx.spawn(async move {
                 let _held = held;
@@ -259,9 +260,17 @@ impl Agent for Holder {
     }
 }
 
+/// How a life is made to end.
+#[derive(Clone, Copy)]
+enum End {
+    Panicked,
+    Killed,
+}
+
 /// Crashes or kills a child again and again on several threads. Real time: it is about threads.
-async fn no_overlap(rounds: u64, shutdown: Shutdown, panics: bool) {
-    let census = Census::default();
+async fn no_overlap(tasks: usize, shutdown: Shutdown, end: End) {
+    let rounds = 25;
+    let census = Census(Arc::new(CensusOf { tasks, ..CensusOf::default() }));
     let spec = SupervisorSpec::new("root", Strategy::OneForAll)
         .intensity(Intensity::at_most(10_000))
         .child(Probe::scripted("killer", Script::new(&Log::default())))
@@ -270,13 +279,14 @@ async fn no_overlap(rounds: u64, shutdown: Shutdown, panics: bool) {
     let mut events = Recorder::of(&system).limit(30 * SECOND);
     let holder = system.agent::<Holder>("root/holder").expect("an agent");
     for round in 0..rounds {
-        if panics {
-            holder.tell(true).expect("there is room");
-        } else {
-            if round % 2 == 0 {
-                holder.tell(false).expect("there is room");
+        match end {
+            End::Panicked => holder.tell(true).expect("there is room"),
+            End::Killed => {
+                if round % 2 == 0 {
+                    holder.tell(false).expect("there is room");
+                }
+                Probe::at(&system, "root/killer").tell(Order::Panic("kills the other")).expect("there is room");
             }
-            Probe::at(&system, "root/killer").tell(Order::Panic("kills the other")).expect("there is room");
         }
         events.started("root/holder", round + 2).await;
     }
@@ -288,15 +298,18 @@ async fn no_overlap(rounds: u64, shutdown: Shutdown, panics: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_lives_of_a_child_never_overlap_when_it_panics_on_several_threads() {
-    no_overlap(200, Shutdown::Kill, true).await;
+    no_overlap(0, Shutdown::Kill, End::Panicked).await;
+    no_overlap(4, Shutdown::Kill, End::Panicked).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_lives_of_a_child_never_overlap_when_it_is_killed_on_several_threads() {
-    no_overlap(200, Shutdown::Kill, false).await;
+    no_overlap(0, Shutdown::Kill, End::Killed).await;
+    no_overlap(4, Shutdown::Kill, End::Killed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_lives_of_a_child_never_overlap_when_it_is_killed_in_its_stop_hook_on_several_threads() {
-    no_overlap(50, Shutdown::Within(Duration::from_millis(2)), false).await;
+    no_overlap(0, Shutdown::Within(Duration::from_millis(2)), End::Killed).await;
+    no_overlap(4, Shutdown::Within(Duration::from_millis(2)), End::Killed).await;
 }

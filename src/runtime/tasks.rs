@@ -181,3 +181,44 @@ impl Tasks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    struct Marks(Arc<AtomicBool>);
+
+    impl Drop for Marks {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_not_empty_before_the_state_is_dropped_whoever_holds_it() {
+        let tasks = Tasks::default();
+        let gone = Arc::new(AtomicBool::new(false));
+        let resident = tasks.house(Marks(Arc::clone(&gone)));
+        let emptied = tokio::spawn(tasks.emptied());
+        tokio::task::yield_now().await;
+        assert!(!tasks.is_empty() && !emptied.is_finished());
+        let held: Box<dyn std::any::Any + Send> = Box::new(resident);
+        drop(held);
+        emptied.await.expect("it resolves");
+        assert!(tasks.is_empty() && gone.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_starts_after_all_was_aborted() {
+        let tasks = Tasks::default();
+        tasks.abort_all();
+        let ran = Arc::new(AtomicBool::new(false));
+        let mark = Arc::clone(&ran);
+        tasks.spawn(|_| Box::pin(async move { mark.store(true, Ordering::SeqCst) }));
+        tasks.emptied().await;
+        tokio::task::yield_now().await;
+        assert!(!ran.load(Ordering::SeqCst));
+    }
+}
