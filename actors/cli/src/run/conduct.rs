@@ -118,9 +118,7 @@ impl Conductor {
         for frame in frames {
             self.read += 1;
             let record = decode(&frame).map_err(|error| error.to_string())?;
-            if let Some(line) = narrate::record(&record, &self.state) {
-                self.screen.line(line);
-            }
+            self.screen.line(narrate::record(&record, &self.state));
             self.state.apply(&record).map_err(|error| error.to_string())?;
         }
         Ok(())

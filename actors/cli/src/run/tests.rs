@@ -61,7 +61,7 @@ fn a_tree_that_does_not_start_ends_the_run_with_its_reason() {
     let setting = Setting { journal: Breaking::after(0), ..setting(folder.path()) };
     let outcome = outcome_of(&setting);
     assert_eq!(outcome.status, Status::GaveUp, "{outcome:?}");
-    assert!(outcome.problems[0].problem.contains("the disk is gone"), "{outcome:?}");
+    assert!(outcome.problems[0].what.contains("the disk is gone"), "{outcome:?}");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_tree_that_gives_up_ends_the_run_with_its_reason_and_a_report() {
     let setting = Setting { journal: Breaking::after(2), ..setting(folder.path()) };
     let outcome = outcome_of(&setting);
     assert_eq!(outcome.status, Status::GaveUp, "{outcome:?}");
-    assert!(outcome.problems[0].problem.contains("the disk is gone"), "{outcome:?}");
+    assert!(outcome.problems[0].what.contains("the disk is gone"), "{outcome:?}");
     let report = std::fs::read_to_string(setting.report.join("report.json")).expect("a report");
     assert!(report.contains("\"status\": \"gave_up\""), "{report}");
 }
