@@ -11,9 +11,9 @@ use crate::id::{Incarnation, InvalidName, Path};
 #[non_exhaustive]
 pub enum SpecError {
     /// A name in the tree is not one.
-    #[error("below `{supervisor}`: {source}")]
+    #[error("{}{source}", below(supervisor))]
     Name {
-        /// The supervisor whose spec holds the name.
+        /// The supervisor whose spec holds the name; empty for the root.
         supervisor: String,
         /// What is wrong with it.
         source: InvalidName,
@@ -29,6 +29,14 @@ pub enum SpecError {
     /// The window of an intensity has no length.
     #[error("`{supervisor}` counts restarts within a period of zero; use `Intensity::at_most(n).within(period)`")]
     ZeroPeriod {
+        /// The supervisor.
+        supervisor: String,
+    },
+    /// No start may fail, and so none would be tried.
+    #[error(
+        "`{supervisor}` gives up after 0 failed starts, which allows none; use `failed_starts(1)` or more, or leave it out"
+    )]
+    NoFailedStarts {
         /// The supervisor.
         supervisor: String,
     },
@@ -52,6 +60,10 @@ pub enum SpecError {
     },
 }
 
+fn below(supervisor: &str) -> String {
+    if supervisor.is_empty() { String::new() } else { format!("below `{supervisor}`: ") }
+}
+
 /// A system did not start; what had started was stopped again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -62,7 +74,7 @@ pub enum StartError {
     /// A child did not start.
     #[error("`{path}` {reason}{}", rest_of_chain(reason))]
     Child {
-        /// The supervisor that did not start, or the one whose child did not.
+        /// The child that did not start; the supervisors above it did not because of it.
         path: Path,
         /// Why, down to the first cause.
         reason: ExitReason,

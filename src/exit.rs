@@ -175,38 +175,48 @@ impl fmt::Display for ShutdownCause {
 ///
 /// `Display` prints the error and its causes on one line.
 #[derive(Clone)]
-pub struct Failure(Arc<dyn Error + Send + Sync>);
+pub struct Failure {
+    error: Arc<dyn Error + Send + Sync>,
+    // Rendered once, where the error came from: an error whose `Display` panics must not end whoever reports it.
+    text: Arc<str>,
+}
 
 impl Failure {
     /// Wraps an error.
     #[must_use]
     pub fn new(error: impl Into<BoxError>) -> Self {
-        Self(Arc::from(error.into()))
+        let error: Arc<dyn Error + Send + Sync> = Arc::from(error.into());
+        let text = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| chain_text(&*error)));
+        Self { text: text.unwrap_or_else(|_| "an error that panics when it is printed".to_owned()).into(), error }
     }
 
     /// The original error, to be inspected or downcast.
     #[must_use]
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.0
+        &*self.error
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&self.text)
     }
+}
+
+fn chain_text(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = text + ": " + &error.to_string();
+        cause = error.source();
+    }
+    text
 }
 
 /// A system ended because its root, or the supervisor of its own services, gave up.

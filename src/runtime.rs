@@ -4,7 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod agent_ref;
 pub(crate) mod builder;
 pub(crate) mod bus;
-mod guard;
+pub(crate) mod guard;
 mod guardian;
 mod keeper;
 mod life;
@@ -20,4 +20,6 @@ pub(crate) mod spec;
 mod supervisor;
 pub(crate) mod system;
 pub(crate) mod tasks;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod wait;
 pub(crate) mod world;

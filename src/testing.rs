@@ -1,37 +1,21 @@
-//! Helpers for tests of supervised systems.
+//! Helpers for tests of supervised systems: a recorder of events, faults by script, an agent that does as it is told, a
+//! clock that stands still with tokio's.
+//!
+//! Nothing here sleeps to wait for an effect: a test waits for the event that reports it, under a limit.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod clock;
+mod fault;
+mod probe;
+mod recorder;
 
-use crate::runtime::world::TokioClock;
-use crate::seam::Clock;
+pub use clock::VirtualClock;
+pub use fault::{Drawn, Faults};
+pub use probe::{Log, Order, Probe, Script};
+pub use recorder::{Exit, Recorder};
 
-/// A clock whose time of day follows tokio's clock, so that both stand still and jump together when a test pauses it.
-#[derive(Clone, Copy, Debug)]
-pub struct VirtualClock {
-    began: Instant,
-    wall: SystemTime,
-}
-
-impl VirtualClock {
-    /// A clock at 2026-01-01 00:00 UTC.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { began: TokioClock.now(), wall: UNIX_EPOCH + Duration::from_hours(490_896) }
-    }
-}
-
-impl Default for VirtualClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> Instant {
-        TokioClock.now()
-    }
-
-    fn wall(&self) -> SystemTime {
-        self.wall + self.now().saturating_duration_since(self.began)
-    }
+/// Waits until nobody has anything to do: every task waits for a timer or for somebody else.
+///
+/// Only with tokio's clock paused, which then moves to the next timer; it moves by a millisecond here.
+pub async fn settled() {
+    crate::runtime::wait::sleep(std::time::Duration::from_millis(1)).await;
 }

@@ -171,7 +171,6 @@ impl Codec for Bincode {
     }
 }
 
-/// Appends to a frame until the limit. bincode looks at its limit when it reads, not when it writes.
 /// JSON, for peers that have no bincode. Longer and slower; its frames can be read by people.
 #[cfg(feature = "json")]
 #[derive(Clone, Copy, Debug, Default)]
@@ -207,6 +206,7 @@ impl Codec for Json {
     }
 }
 
+/// Appends to a frame until the limit. bincode looks at its limit when it reads, not when it writes.
 struct Bounded<'a> {
     frame: &'a mut Vec<u8>,
     room: usize,

@@ -1,6 +1,7 @@
 //! From a capability's name to those who offer it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 
@@ -26,7 +27,15 @@ pub type Candidates<P> = Arc<[Arc<Candidate<P>>]>;
 /// A reader gets the list as it is at that moment, and holds no lock while it reads it.
 #[derive(Debug)]
 pub struct Index<P> {
-    by_name: DashMap<String, Candidates<P>>,
+    by_name: DashMap<String, Offers<P>>,
+}
+
+/// Who offers one name.
+#[derive(Debug)]
+struct Offers<P> {
+    list: Candidates<P>,
+    /// How often one of them was chosen; a count per name, so that the choices of one do not skew those of another.
+    turn: AtomicUsize,
 }
 
 impl<P> Default for Index<P> {
@@ -39,28 +48,38 @@ impl<P> Index<P> {
     /// Puts a candidate in, in place of an older one of the same path, name and version.
     pub fn insert(&self, candidate: Candidate<P>) {
         let candidate = Arc::new(candidate);
-        let mut entry = self.by_name.entry(candidate.offer.capability.clone()).or_insert_with(|| Arc::from([]));
-        let mut list: Vec<_> = entry.iter().filter(|old| !same_place(old, &candidate)).cloned().collect();
+        let none = || Offers { list: Arc::from([]), turn: AtomicUsize::new(0) };
+        let mut offers = self.by_name.entry(candidate.offer.capability.clone()).or_insert_with(none);
+        let mut list: Vec<_> = offers.list.iter().filter(|old| !same_place(old, &candidate)).cloned().collect();
         let place =
             list.partition_point(|old| (&old.path, &old.offer.version) < (&candidate.path, &candidate.offer.version));
         list.insert(place, candidate);
-        *entry = list.into();
+        offers.list = list.into();
     }
 
     /// Takes out all that a path offers.
     pub fn remove(&self, path: &Path) {
-        self.by_name.retain(|_, list| {
-            if list.iter().any(|candidate| candidate.path == *path) {
-                *list = list.iter().filter(|candidate| candidate.path != *path).cloned().collect();
+        self.by_name.retain(|_, offers| {
+            if offers.list.iter().any(|candidate| candidate.path == *path) {
+                offers.list = offers.list.iter().filter(|candidate| candidate.path != *path).cloned().collect();
             }
-            !list.is_empty()
+            !offers.list.is_empty()
         });
     }
 
     /// The candidates of a name, by path; empty when nobody offers it.
     #[must_use]
     pub fn candidates(&self, name: &str) -> Candidates<P> {
-        self.by_name.get(name).map_or_else(|| Arc::from([]), |list| Arc::clone(&list))
+        self.by_name.get(name).map_or_else(|| Arc::from([]), |offers| Arc::clone(&offers.list))
+    }
+
+    /// The candidates of a name, and whose turn it is among equals: one more at each call.
+    #[must_use]
+    pub fn next(&self, name: &str) -> (Candidates<P>, usize) {
+        match self.by_name.get(name) {
+            Some(offers) => (Arc::clone(&offers.list), offers.turn.fetch_add(1, Ordering::Relaxed)),
+            None => (Arc::from([]), 0),
+        }
     }
 
     /// The names that somebody offers, sorted.

@@ -3,7 +3,7 @@
 /// How a candidate stands at the moment of the choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// A life is open. The number is its load: messages that wait and tasks that run.
+    /// A life is open. The number is its load: messages that wait or are handled, and tasks that run.
     Live(usize),
     /// Between two lives: a message would wait for the next one.
     Awaited(usize),

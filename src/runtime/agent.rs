@@ -215,7 +215,7 @@ impl<A: Agent> Context<A> {
         })
     }
 
-    /// Ends the incarnation in an orderly way, with this reason, once the running handler has returned.
+    /// Ends the incarnation in an orderly way, with this reason, once the running handler, or the start, has returned.
     pub fn stop(&mut self, reason: ExitReason) {
         self.stopping.get_or_insert(reason);
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::{RequestError, TellError};
 use crate::id::{Incarnation, Path};
 use crate::runtime::agent::Agent;
+use crate::runtime::guard::after;
 use crate::runtime::slot::{AnySlot, Envelope, Refused, ReplyTo, Slot};
 
 /// How long an ask waits for its reply when it does not say.
@@ -73,7 +74,7 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// Dropped before it returns, the message was not told.
     pub async fn tell_wait(&self, message: A::Message, limit: Duration) -> Result<(), TellError<A::Message>> {
-        let by = Instant::now_by_clock() + limit;
+        let by = after(limit);
         push_wait(&self.slot, Envelope { message, reply: None }, Some(by))
             .await
             .map_err(|refused| refused_tell(&self.slot, refused))
@@ -105,17 +106,6 @@ impl<A: Agent> AgentRef<A> {
     /// See [`RequestError`].
     pub async fn ask_within(&self, message: A::Message, limit: Duration) -> Result<A::Reply, RequestError> {
         ask_slot(&self.slot, message, limit).await
-    }
-}
-
-trait NowByClock {
-    fn now_by_clock() -> Self;
-}
-
-impl NowByClock for Instant {
-    #[expect(clippy::disallowed_methods, reason = "tokio's timers are set by tokio's clock, virtual when paused")]
-    fn now_by_clock() -> Self {
-        Self::now()
     }
 }
 
@@ -158,7 +148,7 @@ pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
     message: M,
     limit: Duration,
 ) -> Result<R, RequestError> {
-    let by = Instant::now_by_clock() + limit;
+    let by = after(limit);
     let (sender, receiver) = oneshot::channel();
     let envelope = Envelope { message, reply: Some(ReplyTo::new(sender)) };
     let path = || slot.core().path.clone();

@@ -46,29 +46,39 @@ fn panicked(payload: &(dyn Any + Send)) -> ExitReason {
 #[derive(Default)]
 pub(crate) struct HandlerTimer(Option<Pin<Box<Sleep>>>);
 
-/// Runs a handler; a panic in it, or its silence for longer than `limit`, becomes the reason.
+/// What is watched, and for how long it may be silent.
+pub(crate) struct HandlerWatch<'a> {
+    pub(crate) life: &'a Life,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) limit: Duration,
+    pub(crate) what: &'static str,
+}
+
+/// Runs a handler, or a start; a panic in it, or its silence for longer than `limit`, becomes the reason.
 pub(crate) async fn run_handler<F: Future>(
     handler: F,
-    life: &Life,
-    clock: &dyn Clock,
-    limit: Duration,
+    watch: HandlerWatch<'_>,
     timer: &mut HandlerTimer,
 ) -> Result<F::Output, ExitReason> {
+    let HandlerWatch { life, clock, limit, what } = watch;
     let mut handler = pin!(handler);
     life.note_handler(clock.now());
     let outcome = poll_fn(|cx| {
         if let Poll::Ready(outcome) = poll_caught(handler.as_mut(), cx) {
             return Poll::Ready(outcome);
         }
-        let due = |life: &Life| life.handler_since().unwrap_or_else(|| clock.now()) + limit;
-        let sleep = timer.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due(life).into())));
+        let left = || {
+            let since =
+                life.handler_since().map_or(Duration::ZERO, |since| clock.now().saturating_duration_since(since));
+            limit.saturating_sub(since)
+        };
+        let sleep = timer.0.get_or_insert_with(|| Box::pin(tokio::time::sleep(left())));
         while sleep.as_mut().poll(cx).is_ready() {
-            let due = due(life);
-            if clock.now() >= due {
-                let what = "its handler".to_owned();
-                return Poll::Ready(Err(ExitReason::Unresponsive { what, limit }));
+            let left = left();
+            if left.is_zero() {
+                return Poll::Ready(Err(ExitReason::Unresponsive { what: what.to_owned(), limit }));
             }
-            sleep.as_mut().reset(due.into());
+            sleep.set(tokio::time::sleep(left));
         }
         Poll::Pending
     })
@@ -96,8 +106,10 @@ impl Watched {
         self.last.store(u64::try_from(micros).unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    fn last(&self) -> Instant {
-        self.began + Duration::from_micros(self.last.load(Ordering::Acquire))
+    /// For how long there was no progress.
+    fn silence(&self) -> Duration {
+        let last = Duration::from_micros(self.last.load(Ordering::Acquire));
+        self.clock.now().saturating_duration_since(self.began).saturating_sub(last)
     }
 }
 
@@ -109,17 +121,32 @@ pub(crate) async fn watch(
 ) -> Result<(), ExitReason> {
     let mut work = pin!(run_caught(work));
     loop {
-        let due = progress.last() + limit;
         tokio::select! {
             biased;
             outcome = &mut work => return outcome,
-            () = tokio::time::sleep_until(due.into()) => {
-                if progress.clock.now() >= progress.last() + limit {
+            () = tokio::time::sleep(limit.saturating_sub(progress.silence())) => {
+                if progress.silence() >= limit {
                     return Err(ExitReason::Unresponsive { what: "a task of it".to_owned(), limit });
                 }
             }
         }
     }
+}
+
+/// Drops a value of a user. A panic in its drop is reported and goes no further.
+pub(crate) fn drop_caught<T>(value: T) {
+    if catch_unwind(AssertUnwindSafe(move || drop(value))).is_err() {
+        tracing::warn!(r#type = std::any::type_name::<T>(), "a value panicked while it was dropped");
+    }
+}
+
+/// The moment after so long from now, by tokio's clock, by which its timers are set. A wait that is too long for the
+/// clock ends in 30 years.
+pub(crate) fn after(wait: Duration) -> tokio::time::Instant {
+    const FAR: Duration = Duration::from_hours(30 * 365 * 24);
+    #[expect(clippy::disallowed_methods, reason = "tokio's timers are set by tokio's clock, virtual when paused")]
+    let now = tokio::time::Instant::now();
+    now.checked_add(wait).unwrap_or_else(|| now + FAR)
 }
 
 /// Locks a mutex whose holders never panic while they hold it.

@@ -66,9 +66,10 @@ impl Actor for Guardian {
 
     async fn pre_start(
         &self,
-        _: ActorRef<GuardianMessage>,
+        myself: ActorRef<GuardianMessage>,
         birth: GuardianBirth,
     ) -> Result<Self::State, ActorProcessingErr> {
+        birth.system.set_guardian(myself);
         Ok(GuardianState {
             system: birth.system,
             root_spec: birth.root,
@@ -153,8 +154,7 @@ impl GuardianState {
     }
 
     fn ready(&mut self) {
-        self.system.set_ready(true);
-        if let Some(root) = &self.root {
+        if let Some(root) = self.root.as_ref().filter(|_| self.system.set_ready()) {
             self.system.bus().publish(&root.path, EventKind::Ready);
         }
         if let Some(started) = self.started.take() {
@@ -166,7 +166,7 @@ impl GuardianState {
     fn end(&mut self, myself: &ActorRef<GuardianMessage>, failure: Option<(Path, ExitReason)>) {
         if !self.stopping {
             self.stopping = true;
-            self.system.set_ready(false);
+            self.system.set_ending();
             let path = self.root.as_ref().or(self.services.as_ref()).map(|running| running.path.clone());
             if let Some(path) = path {
                 let culprit = failure.as_ref().and_then(|(path, _)| ChildId::new(path.name()).ok());
@@ -192,6 +192,8 @@ impl GuardianState {
             None => ExitReason::Killed,
         });
         running.slot.ended(running.life.incarnation);
+        // Nobody starts it again: whoever asks somebody in it need not wait.
+        self.system.each_within(&running.path, |slot| slot.rest());
         let asked = self.stopping && matches!(reason, ExitReason::Shutdown(ShutdownCause::Requested));
         let failure = (!asked).then(|| (running.path.clone(), reason));
         self.end(myself, failure);
@@ -202,7 +204,7 @@ impl GuardianState {
         let failure = self.failure.take();
         if let Some(started) = self.started.take() {
             let error = match failure.clone() {
-                Some((path, reason)) => StartError::Child { path, reason },
+                Some((path, reason)) => first_failure(path, reason),
                 None => StartError::Runtime("it was asked to stop before it had started".to_owned()),
             };
             let _ = started.send(Err(error));
@@ -213,4 +215,13 @@ impl GuardianState {
         });
         myself.stop(None);
     }
+}
+
+/// The child that did not start, down through the supervisors that did not start because of it.
+fn first_failure(mut path: Path, mut reason: ExitReason) -> StartError {
+    while let ExitReason::Shutdown(ShutdownCause::ChildFailedToStart { child, reason: cause }) = reason {
+        path = path.child(&child);
+        reason = *cause;
+    }
+    StartError::Child { path, reason }
 }

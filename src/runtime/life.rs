@@ -54,6 +54,11 @@ impl Life {
         self.ending.store(true, Ordering::Release);
     }
 
+    /// The child is about to be killed: a shell that is between two messages takes no further one.
+    pub(crate) fn mark_ending(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
     /// Whether the shell should take no further message.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.load(Ordering::Acquire)

@@ -15,6 +15,7 @@ use crate::runtime::life::Life;
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::spec::{StartOf, Worker};
 use crate::runtime::system::System;
+use crate::runtime::tasks::Resident;
 use crate::seam::BoxFuture;
 
 pub(crate) struct PlainWorker<T, F> {
@@ -62,7 +63,7 @@ struct PlainBirth<T: Actor> {
 }
 
 struct PlainState<T: Actor> {
-    state: Option<T::State>,
+    state: Option<Resident<T::State>>,
     args: Option<T::Arguments>,
     slot: Arc<dyn AnySlot>,
     life: Arc<Life>,
@@ -70,18 +71,25 @@ struct PlainState<T: Actor> {
 
 impl<T: Actor> PlainState<T> {
     fn inner(&mut self) -> &mut T::State {
-        self.state.as_mut().expect("ractor handles nothing before `post_start` has made the state")
+        self.state
+            .as_mut()
+            .and_then(Resident::get_mut)
+            .expect("ractor handles nothing before `post_start` has made the state")
     }
 
     /// Notes the reason of a crash and gives ractor an error, so that it ends the actor as failed.
-    fn crash(&self, reason: ExitReason) -> ActorProcessingErr {
+    fn crash(&mut self, reason: ExitReason) -> ActorProcessingErr {
+        self.state = None;
         let error = reason.to_string();
         self.slot.ended(self.life.incarnation);
         self.life.end(reason);
         error.into()
     }
 
-    fn settle(&self, outcome: Result<Result<(), ActorProcessingErr>, ExitReason>) -> Result<(), ActorProcessingErr> {
+    fn settle(
+        &mut self,
+        outcome: Result<Result<(), ActorProcessingErr>, ExitReason>,
+    ) -> Result<(), ActorProcessingErr> {
         match outcome {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(self.crash(ExitReason::Failed(Failure::new(error)))),
@@ -109,7 +117,7 @@ where
         // The user's `pre_start` runs here, in the actor's own task: linked and killable while it starts.
         let made = run_caught(self.0.pre_start(myself.clone(), args)).await;
         match made.and_then(|made| made.map_err(failed)) {
-            Ok(made) => state.state = Some(made),
+            Ok(made) => state.state = Some(state.life.tasks.house(made)),
             Err(reason) => return Err(state.crash(reason)),
         }
         let begun = run_caught(self.0.post_start(myself.clone(), state.inner())).await;
@@ -144,6 +152,7 @@ where
     async fn post_stop(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
         let outcome = run_caught(self.0.post_stop(myself, state.inner())).await;
         state.settle(outcome)?;
+        state.state = None;
         state.life.mark_stopped();
         Ok(())
     }

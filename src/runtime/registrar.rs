@@ -18,8 +18,9 @@ use crate::runtime::route::candidates;
 use crate::runtime::slot::{AnySlot, Presence};
 use crate::runtime::system::System;
 
-/// How long one try to register may take before it is repeated.
-const REGISTER_TRY: Duration = Duration::from_secs(5);
+/// How long an agent's start waits for the registrar in all. It has an end because the registrar may be waiting for the
+/// supervisor of this very agent to be stopped.
+const REGISTER_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Registrar;
 
@@ -72,7 +73,10 @@ impl Agent for Registrar {
                 Ok(RegistrarReply::Registered(system.entropy().id()))
             }
             RegistrarMessage::Closed { path } => {
-                system.index().remove(&path);
+                // The word may be late: the child may have been started anew with its supervisor, and registered.
+                if system.slot(&path).is_none_or(|slot| slot.core().presence() == Presence::Closed) {
+                    system.index().remove(&path);
+                }
                 Ok(RegistrarReply::Done)
             }
             RegistrarMessage::Anew => {
@@ -122,12 +126,17 @@ pub(crate) async fn register(
         return Ok(system.entropy().id());
     }
     let registrar = system.registrar()?;
+    let began = system.clock().now();
     loop {
         let message = RegistrarMessage::Register { path: core.path.clone(), incarnation };
-        match registrar.ask_within(message, REGISTER_TRY).await {
+        let left = REGISTER_LIMIT.saturating_sub(system.clock().now().saturating_duration_since(began));
+        match registrar.ask_within(message, left).await {
             Ok(RegistrarReply::Registered(id)) => return Ok(id),
-            Ok(RegistrarReply::Done)
-            | Err(RequestError::Exited { .. } | RequestError::Timeout { .. } | RequestError::Full { .. }) => {}
+            // Lost with a life of the registrar; the next one is asked.
+            Ok(RegistrarReply::Done) | Err(RequestError::Exited { .. }) if !left.is_zero() => {}
+            Ok(RegistrarReply::Done) => {
+                return Err(RequestError::Timeout { path: registrar.path().clone(), limit: REGISTER_LIMIT });
+            }
             Err(error) => return Err(error),
         }
     }

@@ -122,7 +122,7 @@ impl<Request, Reply> Provider<Request, Reply> {
         self.slot.core().incarnation()
     }
 
-    /// How much it has to do: messages that wait and tasks that run.
+    /// How much it has to do: messages that wait or are being handled, and tasks that run.
     #[must_use]
     pub fn load(&self) -> usize {
         self.slot.queued() + self.slot.core().tasks()
@@ -154,16 +154,11 @@ fn typed<Request: Wire, Reply: Wire>(candidate: &Candidate<Reached>) -> Option<P
 pub(crate) fn pick<Request: Wire, Reply: Wire>(
     index: &Index<Reached>,
     capability: &Capability<Request, Reply>,
-    turn: usize,
 ) -> Result<Provider<Request, Reply>, RequestError> {
-    let list = index.candidates(capability.name());
-    let none = || RequestError::NoProvider {
-        capability: capability.name().to_owned(),
-        version: capability.version().to_owned(),
-        offered: list.iter().map(|candidate| candidate.offer.version.to_string()).collect(),
-    };
-    let wanted = capability.version().parse().map_err(|_| none())?;
+    let (list, turn) = index.next(capability.name());
     let types = WireTypes::of::<Request, Reply>();
+    let none = || no_provider(&list, types, capability);
+    let wanted = capability.version().parse().map_err(|_| none())?;
     let standings: Vec<_> = list
         .iter()
         .map(|candidate| {
@@ -171,12 +166,26 @@ pub(crate) fn pick<Request: Wire, Reply: Wire>(
             if fits { standing(&*candidate.provider.slot) } else { Standing::Away }
         })
         .collect();
-    let Some(position) = choose(&standings, turn) else {
-        let stranger = list.iter().find(|candidate| candidate.offer.types != types);
-        return Err(stranger.map_or_else(none, |candidate| RequestError::WrongType {
-            capability: capability.name().to_owned(),
-            path: candidate.path.clone(),
-        }));
-    };
+    let position = choose(&standings, turn).ok_or_else(none)?;
     typed(&list[position]).ok_or_else(none)
+}
+
+/// Why there is none: only strangers to these types, or nobody who is there, in a version that fits.
+fn no_provider<Request, Reply>(
+    list: &[Arc<Candidate<Reached>>],
+    types: WireTypes,
+    capability: &Capability<Request, Reply>,
+) -> RequestError {
+    let here = |candidate: &&Arc<Candidate<Reached>>| standing(&*candidate.provider.slot) != Standing::Away;
+    let (same, strangers): (Vec<_>, Vec<_>) =
+        list.iter().filter(here).partition(|candidate| candidate.offer.types == types);
+    let name = capability.name().to_owned();
+    if let ([], [stranger, ..]) = (&same[..], &strangers[..]) {
+        return RequestError::WrongType { capability: name, path: stranger.path.clone() };
+    }
+    let mut versions: Vec<_> = same.iter().map(|candidate| &candidate.offer.version).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let offered = versions.into_iter().map(ToString::to_string).collect();
+    RequestError::NoProvider { capability: name, version: capability.version().to_owned(), offered }
 }

@@ -96,7 +96,11 @@ impl<Q: Wire, R: Wire> Agent for Served<Q, R> {
 pub struct Once;
 
 /// How the future of a [`Once`] ended.
-pub struct Done(Result<(), BoxError>);
+pub struct Done {
+    /// A word that waited in the mailbox while its life ended says nothing about the next one.
+    of: Incarnation,
+    outcome: Result<(), BoxError>,
+}
 
 impl Once {
     pub(crate) fn args<F, Fut>(function: F) -> <Self as Agent>::Args
@@ -124,14 +128,17 @@ impl Agent for Once {
             }
             // A life that is being stopped keeps the reason it was asked with.
             if !life.is_ending() {
-                myself.tell_patiently(Done(outcome)).await;
+                myself.tell_patiently(Done { of: life.incarnation, outcome }).await;
             }
         });
         Ok(Self)
     }
 
-    async fn handle(&mut self, Done(outcome): Done, ctx: &mut Context<Self>) -> Result<(), BoxError> {
-        match outcome {
+    async fn handle(&mut self, done: Done, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        if done.of != ctx.incarnation() {
+            return Ok(());
+        }
+        match done.outcome {
             Ok(()) => {
                 ctx.stop(ExitReason::Normal);
                 Ok(())

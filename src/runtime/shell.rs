@@ -23,11 +23,12 @@ use crate::exit::{ExitReason, Failure};
 use crate::fault::{Fault, FaultPoint};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::runtime::agent::{Agent, Context};
-use crate::runtime::guard::{HandlerTimer, run_caught, run_handler};
+use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler};
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
-use crate::runtime::slot::{AnySlot, Envelope, Slot};
+use crate::runtime::slot::{AnySlot, Envelope, ReplyTo, Slot};
 use crate::runtime::system::System;
+use crate::runtime::tasks::Resident;
 
 /// How many messages a shell takes from its slot at once. Between two batches ractor looks at its other ports.
 const BATCH: usize = 64;
@@ -62,7 +63,7 @@ impl<A> Shell<A> {
 
 pub(crate) struct ShellState<A: Agent> {
     // Dropped in this order: first the agent, then its context, which aborts what is left of its tasks.
-    agent: Option<A>,
+    agent: Option<Resident<A>>,
     args: Option<A::Args>,
     ctx: Context<A>,
     machine: Option<Lifecycle<state::Active>>,
@@ -105,7 +106,8 @@ impl<A: Agent> Actor for Shell<A> {
         match state.begin().instrument(span).await {
             Ok(()) => {
                 state.ctx.life.mark_started();
-                state.ctx.slot.open(&state.ctx.life, myself);
+                state.ctx.slot.open(&state.ctx.life, myself.clone());
+                state.stop_if_asked(&myself);
                 Ok(())
             }
             Err(reason) => Err(state.fail(reason).await),
@@ -128,10 +130,7 @@ impl<A: Agent> Actor for Shell<A> {
         if let Some(reason) = state.ctx.life.reason().cloned() {
             return Err(state.fail(reason).await);
         }
-        if let Some(reason) = state.ctx.stopping.clone() {
-            state.ctx.life.ask_to_stop(reason);
-            myself.stop(None);
-        }
+        state.stop_if_asked(&myself);
         Ok(())
     }
 
@@ -159,8 +158,17 @@ impl<A: Agent> ShellState<A> {
         let machine = Lifecycle::new().enter(state::Registering { started_at });
         self.announce(machine.snapshot());
         let args = self.args.take().expect("a shell starts once");
-        let started = run_caught(A::start(args, &mut self.ctx)).await?;
-        self.agent = Some(started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?);
+        let (clock, life) = (Arc::clone(self.ctx.system.clock()), Arc::clone(&self.ctx.life));
+        let start = A::start(args, &mut self.ctx);
+        let started = match self.handler_deadline {
+            None => run_caught(start).await?,
+            Some(limit) => {
+                let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its start" };
+                run_handler(start, watch, &mut self.timer).await?
+            }
+        };
+        let agent = started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?;
+        self.agent = Some(self.ctx.life.tasks.house(agent));
         if let Some(reason) = self.ctx.life.reason() {
             // A task of it failed while it started.
             return Err(reason.clone());
@@ -178,6 +186,14 @@ impl<A: Agent> ShellState<A> {
 
     fn announce(&self, state: AgentState) {
         self.ctx.slot.core().set_state(&self.ctx.life, state);
+    }
+
+    /// Ends the life if the agent asked for it through its context.
+    fn stop_if_asked(&self, myself: &ActorRef<ShellMessage>) {
+        if let Some(reason) = self.ctx.stopping.clone() {
+            self.ctx.life.ask_to_stop(reason);
+            myself.stop(None);
+        }
     }
 
     /// Handles up to a batch of messages.
@@ -198,29 +214,29 @@ impl<A: Agent> ShellState<A> {
 
     async fn one(&mut self, envelope: Envelope<A::Message, A::Reply>) -> Result<(), ExitReason> {
         let Envelope { message, reply } = envelope;
-        if reply.as_ref().is_some_and(crate::runtime::slot::ReplyTo::is_abandoned) {
+        if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
             self.dropped(DropReason::Expired);
             return Ok(());
         }
-        let mut owed = Owed { reply, ctx_path: self.ctx.path.clone(), life: Arc::clone(&self.ctx.life) };
+        let mut owed =
+            Owed { reply, slot: Arc::clone(&self.ctx.slot), life: Arc::clone(&self.ctx.life), settled: false };
         let outcome = self.handle_guarded(message).await;
         self.ctx.slot.core().count_handled();
         match outcome {
             Ok(Ok(answer)) => {
-                owed.pay(Ok(answer));
+                owed.pay(answer);
                 Ok(())
             }
-            Ok(Err(error)) => Err(self.ended_in_handler(owed, ExitReason::Failed(Failure::new(error)))),
-            Err(reason) => Err(self.ended_in_handler(owed, reason)),
+            Ok(Err(error)) => Err(self.ended_in_handler(ExitReason::Failed(Failure::new(error)))),
+            Err(reason) => Err(self.ended_in_handler(reason)),
         }
     }
 
-    fn ended_in_handler(&self, mut owed: Owed<A::Reply>, reason: ExitReason) -> ExitReason {
+    /// Notes the end before the answer that is owed is dropped, so that the asker hears of it with its reason.
+    fn ended_in_handler(&self, reason: ExitReason) -> ExitReason {
         self.ctx.life.end(reason.clone());
         // From here on nobody takes this life for a living one, also before its supervisor hears of it.
         self.ctx.slot.ended(self.ctx.life.incarnation);
-        self.dropped(DropReason::HandlerEnded);
-        owed.fail(&reason);
         reason
     }
 
@@ -229,12 +245,12 @@ impl<A: Agent> ShellState<A> {
     }
 
     async fn handle_guarded(&mut self, message: A::Message) -> Result<Result<A::Reply, crate::BoxError>, ExitReason> {
-        let fault = self.fault_for(&message);
-        let agent = self.agent.as_mut().expect("messages come only after the start");
+        let agent = self.agent.as_mut().and_then(Resident::get_mut).expect("messages come only after the start");
         let life = Arc::clone(&self.ctx.life);
         let ctx = &mut self.ctx;
         let clock = Arc::clone(ctx.system.clock());
         let handler = async move {
+            let fault = fault_for::<A>(ctx, &message);
             match fault {
                 Some(Fault::CrashBefore) => panic!("a fault on purpose, before the message was handled"),
                 Some(Fault::Hang) => std::future::pending::<()>().await,
@@ -246,21 +262,18 @@ impl<A: Agent> ShellState<A> {
         };
         match self.handler_deadline {
             None => run_caught(handler).await,
-            Some(limit) => run_handler(handler, &life, &*clock, limit, &mut self.timer).await,
+            Some(limit) => {
+                let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its handler" };
+                run_handler(handler, watch, &mut self.timer).await
+            }
         }
-    }
-
-    fn fault_for(&self, message: &A::Message) -> Option<Fault> {
-        let plan = self.ctx.system.faults()?;
-        let subject = A::subject(message)?;
-        plan.at(&FaultPoint { path: &self.ctx.path, incarnation: self.ctx.life.incarnation, subject: &subject })
     }
 
     /// The life ends by a crash: what belongs to it goes first.
     async fn fail(&mut self, reason: ExitReason) -> ActorProcessingErr {
         self.ctx.life.end(reason.clone());
         self.ctx.slot.ended(self.ctx.life.incarnation);
-        self.drop_agent();
+        self.agent = None;
         self.ctx.life.tasks.abort_all();
         self.ctx.life.tasks.emptied().await;
         self.terminate(&reason);
@@ -274,12 +287,12 @@ impl<A: Agent> ShellState<A> {
             let deadline = self.ctx.system.clock().now() + STOP_HORIZON;
             self.announce(machine.enter(state::Draining { reason: reason.to_string(), deadline }).snapshot());
         }
-        if let Some(agent) = self.agent.as_mut()
+        if let Some(agent) = self.agent.as_mut().and_then(Resident::get_mut)
             && let Err(panicked) = run_caught(agent.stop(&reason, &mut self.ctx)).await
         {
             return Err(self.fail(panicked).await);
         }
-        self.drop_agent();
+        self.agent = None;
         self.ctx.life.tasks.abort_all();
         self.ctx.life.tasks.emptied().await;
         // A task's crash while the hook ran is how this life ended, if there was one.
@@ -294,42 +307,43 @@ impl<A: Agent> ShellState<A> {
     fn terminate(&self, reason: &ExitReason) {
         self.announce(AgentState::Terminated { reason: reason.to_string() });
     }
-
-    /// Drops the agent's state; a panic in its drop must not take the shell's bookkeeping with it.
-    fn drop_agent(&mut self) {
-        let agent = self.agent.take();
-        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(agent)));
-        if dropped.is_err() {
-            tracing::warn!(path = %self.ctx.path, "the agent's state panicked while it was dropped");
-        }
-    }
 }
 
-/// The answer to a message that is being handled. Dropped unpaid, by a kill, it tells the asker so.
-struct Owed<R> {
-    reply: Option<crate::runtime::slot::ReplyTo<R>>,
-    ctx_path: crate::Path,
+fn fault_for<A: Agent>(ctx: &Context<A>, message: &A::Message) -> Option<Fault> {
+    let plan = ctx.system.faults()?;
+    let subject = A::subject(message)?;
+    plan.at(&FaultPoint { path: &ctx.path, incarnation: ctx.life.incarnation, subject: &subject })
+}
+
+/// The answer to a message that is being handled. Dropped unpaid, by a crash or a kill, it reports the message as
+/// dropped and tells the asker so.
+struct Owed<M: Send + 'static, R: Send + 'static> {
+    reply: Option<ReplyTo<R>>,
+    slot: Arc<Slot<M, R>>,
     life: Arc<Life>,
+    settled: bool,
 }
 
-impl<R> Owed<R> {
-    fn pay(&mut self, answer: Result<R, RequestError>) {
+impl<M: Send + 'static, R: Send + 'static> Owed<M, R> {
+    fn pay(&mut self, answer: R) {
+        self.settled = true;
         if let Some(reply) = self.reply.take() {
-            reply.send(answer);
+            reply.send(Ok(answer));
         }
     }
-
-    fn fail(&mut self, reason: &ExitReason) {
-        let path = self.ctx_path.clone();
-        self.pay(Err(RequestError::Exited { path, incarnation: self.life.incarnation, reason: reason.clone() }));
-    }
 }
 
-impl<R> Drop for Owed<R> {
+impl<M: Send + 'static, R: Send + 'static> Drop for Owed<M, R> {
     fn drop(&mut self) {
-        if self.reply.is_some() {
+        if self.settled {
+            return;
+        }
+        let core = self.slot.core();
+        core.bus.publish(&core.path, EventKind::Dropped { why: DropReason::HandlerEnded });
+        if let Some(reply) = self.reply.take() {
             let reason = self.life.reason().cloned().unwrap_or(ExitReason::Killed);
-            self.fail(&reason);
+            let (path, incarnation) = (core.path.clone(), self.life.incarnation);
+            reply.send(Err(RequestError::Exited { path, incarnation, reason }));
         }
     }
 }

@@ -7,11 +7,11 @@
 //!
 //! * At most one incarnation is open in a slot; one that ended is never open again.
 //! * Messages leave in the order in which they came; what was taken and not handled goes back to the front.
-//! * A closed slot refuses; one at rest refuses until its child is started again.
+//! * A slot that is at rest or closed refuses until its child is started again; its numbers go on then.
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -25,6 +25,7 @@ use crate::id::{Incarnation, Path};
 use crate::lifecycle::AgentState;
 use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
+use crate::runtime::guard::drop_caught;
 use crate::runtime::life::Life;
 use crate::runtime::route::Routable;
 use crate::runtime::shell::ShellMessage;
@@ -38,7 +39,7 @@ pub(crate) enum Presence {
     Live,
     /// Not running, and not coming back by itself: messages are refused.
     Resting,
-    /// Forgotten: messages are refused for ever.
+    /// Forgotten: messages are refused, until its supervisor is itself started again and starts the child anew.
     Closed,
 }
 
@@ -179,10 +180,13 @@ impl SlotCore {
 
     fn set_presence(&self, presence: Presence) -> bool {
         let mut record = lock(&self.record);
-        if record.presence == Presence::Closed || record.presence == presence {
+        if record.presence == presence || (record.presence == Presence::Closed && presence == Presence::Resting) {
             return false;
         }
         record.presence = presence;
+        if presence == Presence::Closed {
+            record.registered = false;
+        }
         self.live.store(0, Ordering::Release);
         true
     }
@@ -199,7 +203,7 @@ pub(crate) trait AnySlot: Send + Sync {
     fn rest(&self);
     /// The child is forgotten.
     fn close(&self);
-    /// Messages that wait.
+    /// Messages that wait or are being handled.
     fn queued(&self) -> usize;
     /// The routes to this slot, one for each offer of its core, in that order.
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>>;
@@ -285,6 +289,8 @@ pub(crate) struct Slot<M, R> {
     core: SlotCore,
     routables: Arc<[Routable<M, R>]>,
     desk: Mutex<Desk<M, R>>,
+    /// How many messages the shell has taken and not finished, the one it handles included.
+    in_hand: AtomicUsize,
     room: Notify,
 }
 
@@ -298,7 +304,7 @@ struct Desk<M, R> {
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     pub(crate) fn new(core: SlotCore, routables: Arc<[Routable<M, R>]>, bound: usize) -> Self {
         let desk = Desk { mailbox: Mailbox::new(bound), port: None, woken: false, refusing: false };
-        Self { core, routables, desk: Mutex::new(desk), room: Notify::new() }
+        Self { core, routables, desk: Mutex::new(desk), in_hand: AtomicUsize::new(0), room: Notify::new() }
     }
 
     /// Puts a message into the mailbox and wakes the shell.
@@ -344,6 +350,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if was_full {
             self.room.notify_waiters();
         }
+        self.in_hand.store(items.len(), Ordering::Relaxed);
         Batch { slot: self, items }
     }
 
@@ -355,7 +362,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             let mut desk = lock(&self.desk);
             desk.refusing = true;
             desk.port = None;
-            desk.mailbox.close()
+            // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
+            let mut waiting = VecDeque::new();
+            desk.mailbox.take(usize::MAX, &mut waiting);
+            waiting
         };
         self.room.notify_waiters();
         self.refuse_all(waiting);
@@ -363,10 +373,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     fn refuse_all(&self, waiting: VecDeque<Envelope<M, R>>) {
-        for envelope in waiting {
-            if let Some(reply) = envelope.reply {
+        for Envelope { message, reply } in waiting {
+            if let Some(reply) = reply {
                 reply.send(Err(RequestError::Gone { path: self.core.path.clone() }));
             }
+            // A message is a user's value, and this runs in the supervisor or the guardian.
+            drop_caught(message);
             self.core.bus.publish(&self.core.path, EventKind::Dropped { why: DropReason::Closed });
         }
     }
@@ -416,7 +428,7 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     }
 
     fn queued(&self) -> usize {
-        lock(&self.desk).mailbox.len()
+        lock(&self.desk).mailbox.len() + self.in_hand.load(Ordering::Relaxed)
     }
 
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
@@ -436,12 +448,15 @@ pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
 
 impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     pub(crate) fn next(&mut self) -> Option<Envelope<M, R>> {
+        // What is returned is in hand until the next one is asked for.
+        self.slot.in_hand.store(self.items.len(), Ordering::Relaxed);
         self.items.pop_front()
     }
 }
 
 impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
     fn drop(&mut self) {
+        self.slot.in_hand.store(0, Ordering::Relaxed);
         if self.items.is_empty() {
             return;
         }

@@ -72,10 +72,16 @@ impl SupervisorSpec {
     /// Checks this supervisor and all below it.
     pub(crate) fn check(&self, above: Option<&Path>) -> Result<Path, SpecError> {
         let place = above.map_or_else(|| self.name.clone(), |above| format!("{above}/{}", self.name));
-        let name = ChildId::new(&self.name).map_err(|source| SpecError::Name { supervisor: place.clone(), source })?;
+        let name = ChildId::new(&self.name).map_err(|source| SpecError::Name {
+            supervisor: above.map_or_else(String::new, ToString::to_string),
+            source,
+        })?;
         let path = above.map_or_else(|| Path::root(&name), |above| above.child(&name));
         if self.rules.intensity.period.is_zero() {
             return Err(SpecError::ZeroPeriod { supervisor: place });
+        }
+        if self.rules.failed_starts == Some(0) {
+            return Err(SpecError::NoFailedStarts { supervisor: place });
         }
         let mut names = BTreeSet::new();
         for child in &self.children {

@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::task::AbortHandle;
-use tokio::time::sleep_until;
 
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
 use crate::id::{ChildId, Path};
 use crate::lifecycle::AgentState;
+use crate::runtime::guard::run_caught;
 use crate::runtime::life::Life;
 use crate::runtime::plain::reason_from_ractor;
 use crate::runtime::slot::AnySlot;
@@ -35,12 +35,14 @@ pub(crate) type Parent = Box<dyn Fn() + Send + Sync>;
 pub(crate) enum SupervisorMessage {
     /// Stop the children, in order, and end with this reason.
     Stop(ExitReason),
+    /// Kill the children, and end as killed once they are gone.
+    Kill,
     /// A nested supervisor has started all its children.
     ChildReady { child: ChildKey, start: Start },
     /// The tasks of a life that ended are gone too.
     Gone { child: ChildKey, start: Start, reason: ExitReason },
-    /// The one timer fired.
-    Timer,
+    /// The timer of this number fired. Only the last one is in force.
+    Timer(u64),
 }
 
 pub(crate) struct SupervisorShell;
@@ -64,6 +66,7 @@ pub(crate) struct SupervisorState {
     children: BTreeMap<ChildKey, Child>,
     by_actor: HashMap<ActorId, (ChildKey, Start)>,
     timer: Option<AbortHandle>,
+    timers: u64,
 }
 
 struct Child {
@@ -75,10 +78,12 @@ struct Child {
 /// The life of a child that has not ended, as far as its supervisor knows.
 struct Open {
     start: Start,
-    cell: ActorCell,
+    /// `None` when there was not even an actor.
+    cell: Option<ActorCell>,
     life: Arc<Life>,
     at: std::time::Instant,
     cause: StartCause,
+    announced: bool,
 }
 
 impl Actor for SupervisorShell {
@@ -112,12 +117,15 @@ impl Actor for SupervisorShell {
     ) -> Result<(), ActorProcessingErr> {
         let event = match message {
             SupervisorMessage::Stop(reason) => Event::Stop { reason },
+            SupervisorMessage::Kill => Event::Kill,
             SupervisorMessage::ChildReady { child, start } => {
                 state.announce_started(child, start);
                 Event::Started { child, start }
             }
             SupervisorMessage::Gone { child, start, reason } => return state.gone(&myself, child, start, reason).await,
-            SupervisorMessage::Timer => {
+            // One that was replaced when it had just fired.
+            SupervisorMessage::Timer(number) if number != state.timers => return Ok(()),
+            SupervisorMessage::Timer(_) => {
                 state.timer = None;
                 Event::Timer
             }
@@ -134,7 +142,9 @@ impl Actor for SupervisorShell {
     ) -> Result<(), ActorProcessingErr> {
         match event {
             SupervisionEvent::ActorStarted(cell) => state.actor_started(&myself, &cell).await,
-            SupervisionEvent::ActorTerminated(cell, _, word) => {
+            SupervisionEvent::ActorTerminated(cell, remains, word) => {
+                // The state of a killed child, whose tasks end with it: gone before its end is judged.
+                drop(remains);
                 state.actor_ended(&myself, &cell, |life| reason_from_ractor(life, word.as_deref())).await
             }
             SupervisionEvent::ActorFailed(cell, error) => {
@@ -163,7 +173,7 @@ impl SupervisorState {
             .collect();
         let began = system.clock().now();
         let by_actor = HashMap::new();
-        Self { machine, began, path, system, slot, life, parent, children, by_actor, timer: None }
+        Self { machine, began, path, system, slot, life, parent, children, by_actor, timer: None, timers: 0 }
     }
 
     fn now(&self) -> Duration {
@@ -187,16 +197,8 @@ impl SupervisorState {
             Command::Stop { child, start } => self.stop(child, start, false),
             Command::Kill { child, start } => self.stop(child, start, true),
             Command::Arm { at } => self.arm(myself, at),
-            Command::Forget { child } => {
-                if let Some(child) = self.children.remove(&child) {
-                    self.system.each_within(&child.slot.core().path, |slot| slot.close());
-                }
-            }
-            Command::Rest { child } => {
-                if let Some(child) = self.children.get(&child) {
-                    self.system.each_within(&child.slot.core().path, |slot| slot.rest());
-                }
-            }
+            Command::Forget { child } => self.forget(child),
+            Command::Rest { child } => self.rest(child),
             Command::Note(note) => self.note(note),
             Command::Ready => {
                 self.life.mark_started();
@@ -236,44 +238,71 @@ impl SupervisorState {
             supervisor: myself.get_cell(),
         };
         let spawned = match &child.spec.kind {
-            Kind::Worker(worker) => worker.spawn(start_of).await,
-            Kind::Supervisor(spec) => spawn_supervisor(Arc::clone(spec), start_of, ready(myself, key, start)).await,
-            Kind::System => spawn_supervisor(system.services(), start_of, ready(myself, key, start)).await,
+            // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.
+            Kind::Worker(worker) => run_caught(async { worker.spawn(start_of).await }).await,
+            Kind::Supervisor(spec) => Ok(spawn_supervisor(Arc::clone(spec), start_of, ready(myself, key, start)).await),
+            Kind::System => Ok(spawn_supervisor(system.services(), start_of, ready(myself, key, start)).await),
         };
-        match spawned {
-            Ok(cell) => {
-                self.by_actor.insert(cell.get_id(), (key, start));
-                child.open = Some(Open { start, cell, life, at: system.clock().now(), cause });
-                None
-            }
-            Err(error) => {
-                let reason = ExitReason::StartFailed(Failure::new(error.to_string()));
-                child.slot.ended(life.incarnation);
-                Some(Event::Exited { child: key, start, reason })
-            }
+        let spawned = spawned
+            .and_then(|spawned| spawned.map_err(|error| ExitReason::StartFailed(Failure::new(error.to_string()))));
+        let at = system.clock().now();
+        let (cell, failed) = match spawned {
+            Ok(cell) => (Some(cell), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        if let Some(cell) = &cell {
+            self.by_actor.insert(cell.get_id(), (key, start));
+        }
+        let incarnation = life.incarnation;
+        child.open = Some(Open { start, cell, life, at, cause, announced: false });
+        failed.map(|reason| {
+            child.slot.ended(incarnation);
+            Event::Exited { child: key, start, reason }
+        })
+    }
+
+    /// Messages to this child, and to all below it, are refused from now on.
+    fn forget(&mut self, key: ChildKey) {
+        let Some(child) = self.children.remove(&key) else { return };
+        match child.spec.rules.kind {
+            ChildKind::Worker => child.slot.close(),
+            ChildKind::Supervisor => self.system.each_within(&child.slot.core().path, |slot| slot.close()),
+        }
+    }
+
+    /// Messages to this child, and to all below it, are refused until it is started again.
+    fn rest(&self, key: ChildKey) {
+        let Some(child) = self.children.get(&key) else { return };
+        match child.spec.rules.kind {
+            ChildKind::Worker => child.slot.rest(),
+            ChildKind::Supervisor => self.system.each_within(&child.slot.core().path, |slot| slot.rest()),
         }
     }
 
     /// Asks a child to end, or kills it. A nested supervisor is not killed by ractor's means, which would leave its
-    /// children behind: it is told, ends them in order, and reports that it was killed.
+    /// children behind: it is told, kills them, and reports that it was killed once they are gone.
     fn stop(&mut self, key: ChildKey, start: Start, kill: bool) {
         let Some(child) = self.children.get(&key) else { return };
         let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return };
+        let Some(cell) = &open.cell else { return };
         let path = &child.slot.core().path;
         if kill {
             self.system.bus().publish(path, EventKind::Killing { incarnation: open.life.incarnation });
         }
         match (child.spec.rules.kind, kill) {
             (ChildKind::Supervisor, _) => {
-                let reason = if kill { ExitReason::Killed } else { ExitReason::SHUTDOWN };
+                let word = if kill { SupervisorMessage::Kill } else { SupervisorMessage::Stop(ExitReason::SHUTDOWN) };
                 // Refused only by a supervisor that has ended, whose exit event is on its way.
-                let _ = ActorRef::<SupervisorMessage>::from(open.cell.clone()).cast(SupervisorMessage::Stop(reason));
+                let _ = ActorRef::<SupervisorMessage>::from(cell.clone()).cast(word);
             }
             (ChildKind::Worker, false) => {
                 open.life.ask_to_stop(ExitReason::SHUTDOWN);
-                open.cell.stop(None);
+                cell.stop(None);
             }
-            (ChildKind::Worker, true) => open.cell.kill(),
+            (ChildKind::Worker, true) => {
+                open.life.mark_ending();
+                cell.kill();
+            }
         }
     }
 
@@ -282,11 +311,13 @@ impl SupervisorState {
         if let Some(timer) = self.timer.take() {
             timer.abort();
         }
-        let at = self.began + at;
+        let wait = at.saturating_sub(self.now());
+        self.timers += 1;
+        let number = self.timers;
         let myself = myself.clone();
         let task = tokio::spawn(async move {
-            sleep_until(at.into()).await;
-            let _ = myself.cast(SupervisorMessage::Timer);
+            tokio::time::sleep(wait).await;
+            let _ = myself.cast(SupervisorMessage::Timer(number));
         });
         self.timer = Some(task.abort_handle());
     }
@@ -305,10 +336,11 @@ impl SupervisorState {
         Ok(())
     }
 
-    fn announce_started(&self, child: ChildKey, start: Start) {
-        if let Some(child) = self.children.get(&child)
-            && let Some(open) = child.open.as_ref().filter(|open| open.start == start)
+    fn announce_started(&mut self, child: ChildKey, start: Start) {
+        if let Some(child) = self.children.get_mut(&child)
+            && let Some(open) = child.open.as_mut().filter(|open| open.start == start && !open.announced)
         {
+            open.announced = true;
             let kind = EventKind::Started { incarnation: open.life.incarnation };
             self.system.bus().publish(&child.slot.core().path, kind);
         }
@@ -324,10 +356,14 @@ impl SupervisorState {
         let Some(open) = self.children.get(&child).and_then(|child| child.open.as_ref()) else { return Ok(()) };
         let life = Arc::clone(&open.life);
         let reason = life.reason().cloned().unwrap_or_else(|| otherwise(&life));
-        if life.tasks.count() == 0 {
+        if life.tasks.is_empty() {
             return self.gone(myself, child, start, reason).await;
         }
-        // Killed: its tasks are being aborted. The life is over when the last of them is.
+        // Killed: its tasks are being aborted, its state is being dropped. The life is over when all of that is gone, and
+        // nobody is to take it for a living one until then.
+        if let Some(child) = self.children.get(&child) {
+            child.slot.ended(life.incarnation);
+        }
         let myself = myself.clone();
         tokio::spawn(async move {
             life.tasks.emptied().await;
@@ -351,7 +387,12 @@ impl SupervisorState {
         // The word of a nested supervisor that it is up travels on another port than its end, and may come later.
         let was_ready = open.life.has_started() && entry.spec.rules.kind == ChildKind::Supervisor;
         if was_ready {
+            self.announce_started(child, start);
             self.feed(myself, Event::Started { child, start }).await;
+        }
+        if self.system.is_ending() {
+            // No restart is coming: whoever asks it need not wait.
+            self.rest(child);
         }
         self.feed(myself, Event::Exited { child, start, reason }).await;
         Ok(())
@@ -365,7 +406,7 @@ impl SupervisorState {
             Note::GaveUp(escalation) => {
                 if self.path.parent().is_none() {
                     // Before anything else: whoever asks must not be sent here any more.
-                    self.system.set_ready(false);
+                    self.system.set_ending();
                 }
                 self.system.bus().publish(&self.path, EventKind::GaveUp(escalation));
             }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -46,14 +46,18 @@ struct Inner {
     bus: Bus,
     slots: DashMap<Path, Arc<dyn AnySlot>>,
     index: Index<Reached>,
-    turn: AtomicUsize,
     supervisors: DashMap<Path, Arc<Published>>,
     services: Arc<SupervisorSpec>,
     services_path: Path,
     guardian: OnceLock<ActorRef<GuardianMessage>>,
-    ready: AtomicBool,
+    readiness: AtomicU8,
     ended: watch::Sender<Option<Result<(), GaveUp>>>,
 }
+
+/// How far a system is. It goes forward only.
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const ENDING: u8 = 2;
 
 /// The world as a system reaches it.
 pub(crate) struct World {
@@ -91,6 +95,10 @@ impl System {
     ///
     /// [`StartError::Spec`] when the description is wrong: then nothing was started. [`StartError::Child`] when a
     /// child did not start: then all that had started was stopped again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, the tree is stopped again, once the child that is starting has started or failed.
     pub async fn start(root: SupervisorSpec) -> Result<Self, StartError> {
         Self::builder().start(root).await
     }
@@ -127,15 +135,16 @@ impl System {
             bus,
             slots: DashMap::new(),
             index: Index::default(),
-            turn: AtomicUsize::new(0),
             supervisors: DashMap::new(),
             services: Arc::clone(&services),
             services_path,
             guardian: OnceLock::new(),
-            ready: AtomicBool::new(false),
+            readiness: AtomicU8::new(STARTING),
             ended: watch::Sender::new(None),
         };
         let system = Self { inner: Arc::new(inner) };
+        // Dropped before the tree is up, this ends it: nobody else could.
+        let mut abandoned = Abandoned(Some(system.clone()));
         let (started, outcome) = oneshot::channel();
         let birth = GuardianBirth {
             system: system.clone(),
@@ -143,10 +152,10 @@ impl System {
             services: mounts.is_empty().then_some(services),
             started,
         };
-        let (guardian, _) =
-            Actor::spawn(None, Guardian, birth).await.map_err(|error| StartError::Runtime(error.to_string()))?;
-        let _ = system.inner.guardian.set(guardian);
-        outcome.await.map_err(|_| StartError::Runtime("the guardian ended".to_owned()))??;
+        Actor::spawn(None, Guardian, birth).await.map_err(|error| StartError::Runtime(error.to_string()))?;
+        let outcome = outcome.await.map_err(|_| StartError::Runtime("the guardian ended".to_owned()));
+        abandoned.0 = None;
+        outcome??;
         Ok(system)
     }
 
@@ -173,8 +182,7 @@ impl System {
         request: Q,
         limit: Duration,
     ) -> Result<R, RequestError> {
-        let turn = self.inner.turn.fetch_add(1, Ordering::Relaxed);
-        route::pick(&self.inner.index, capability, turn)?.ask(request, limit).await
+        route::pick(&self.inner.index, capability)?.ask(request, limit).await
     }
 
     /// All providers of a capability that run or are about to, by path.
@@ -296,7 +304,7 @@ impl System {
     /// Whether the whole tree is up and nothing has begun to end it.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.inner.ready.load(Ordering::Acquire)
+        self.inner.readiness.load(Ordering::Acquire) == READY
     }
 
     /// The agents and actors that are alive, by path.
@@ -317,10 +325,7 @@ impl System {
     ///
     /// Dropped before it returns, the system ends all the same.
     pub async fn shutdown(&self) -> Result<(), ShutdownError> {
-        if let Some(guardian) = self.inner.guardian.get() {
-            // Refused only by a guardian that has ended, and then the outcome is there.
-            let _ = guardian.cast(GuardianMessage::Stop);
-        }
+        self.ask_to_end();
         Ok(self.ended().await?)
     }
 
@@ -358,8 +363,31 @@ impl System {
     }
 }
 
+/// A start that nobody waits for any more.
+struct Abandoned(Option<System>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some(system) = &self.0 {
+            system.ask_to_end();
+        }
+    }
+}
+
 /// What the rest of the runtime needs of a system.
 impl System {
+    fn ask_to_end(&self) {
+        if let Some(guardian) = self.inner.guardian.get() {
+            // Refused only by a guardian that has ended, and then the outcome is there.
+            let _ = guardian.cast(GuardianMessage::Stop);
+        }
+    }
+
+    /// The guardian says who it is, before anything of the tree could ask.
+    pub(crate) fn set_guardian(&self, guardian: ActorRef<GuardianMessage>) {
+        let _ = self.inner.guardian.set(guardian);
+    }
+
     pub(crate) fn epoch(&self) -> Instant {
         self.inner.epoch
     }
@@ -436,8 +464,20 @@ impl System {
         self.published(supervisor).restarts.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn set_ready(&self, ready: bool) {
-        self.inner.ready.store(ready, Ordering::Release);
+    /// The tree is up. Returns whether that is still worth saying: a root that gave up right after may have said so
+    /// before, on another way.
+    pub(crate) fn set_ready(&self) -> bool {
+        let readiness = &self.inner.readiness;
+        readiness.compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// The end has begun. It is never ready again.
+    pub(crate) fn set_ending(&self) {
+        self.inner.readiness.store(ENDING, Ordering::Release);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.inner.readiness.load(Ordering::Acquire) == ENDING
     }
 
     pub(crate) fn set_ended(&self, outcome: Result<(), GaveUp>) {

@@ -64,6 +64,8 @@ pub struct Machine {
     phase: Phase,
     /// When the runtime will send [`Event::Timer`].
     armed: Option<Moment>,
+    /// Whether children are killed instead of asked, since the supervisor itself is.
+    killed: bool,
     now: Moment,
     out: Vec<Command>,
 }
@@ -79,6 +81,7 @@ impl Machine {
             line: VecDeque::new(),
             phase: Phase::New,
             armed: None,
+            killed: false,
             now: Moment::ZERO,
             out: Vec::new(),
         };
@@ -97,6 +100,7 @@ impl Machine {
             Event::Started { child, start } => self.started(child, start),
             Event::Exited { child, start, reason } => self.exited(child, start, reason),
             Event::Stop { reason } => self.line.push_back(Item::Stop { reason }),
+            Event::Kill => self.kill(),
             Event::Timer => self.timer(),
         }
         self.go_on();
@@ -288,11 +292,35 @@ impl Machine {
             }
             // Its exit waits in line: this stop consumes it, and no restart follows (rule 14).
             Life::Ended(start, reason) => self.stopped(key, start, *reason),
-            Life::Stopped | Life::Restarting => self.leave_out(key),
+            Life::Stopped | Life::Restarting => {}
+        }
+    }
+
+    /// Ends everything now, whatever was being done.
+    fn kill(&mut self) {
+        if matches!(self.phase, Phase::Done) {
+            return;
+        }
+        self.killed = true;
+        let current = match &self.phase {
+            Phase::Starting(starting) => starting.current,
+            Phase::Stopping(stopping) => stopping.current.as_ref().map(|leaving| leaving.child),
+            Phase::New | Phase::Idle | Phase::Done => None,
+        };
+        self.end(ExitReason::Killed, Verdict::StoppedOnRequest);
+        let Some(key) = current else { return };
+        let Some(child) = self.children.get_mut(key) else { return };
+        if let Life::Starting(start) | Life::Stopping(start) = child.life {
+            child.life = Life::Stopping(start);
+            if let Phase::Stopping(stopping) = &mut self.phase {
+                stopping.current = Some(Leaving { child: key, kill_at: None });
+            }
+            self.out.push(Command::Kill { child: key, start });
         }
     }
 
     fn send_away(&mut self, child: ChildKey, start: Start, shutdown: Shutdown) {
+        let shutdown = if self.killed { Shutdown::Kill } else { shutdown };
         if shutdown != Shutdown::Kill {
             self.out.push(Command::Stop { child, start });
         }
@@ -309,21 +337,15 @@ impl Machine {
         }
     }
 
-    /// A child is gone as it should be.
+    /// A child is gone as it should be. A temporary one is not restarted with its group, but forgotten (rule 28).
     fn stopped(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
         let Phase::Stopping(Stopping { then, .. }) = &self.phase else { return };
-        let verdict = then.verdict();
-        if let Some(child) = self.children.get_mut(key) {
-            child.life = Life::Stopped;
-        }
+        let (verdict, is_group) = (then.verdict(), matches!(then, Then::Start(_)));
+        let Some(child) = self.children.get_mut(key) else { return };
+        child.life = Life::Stopped;
+        let is_temporary = child.is_temporary();
         self.note(key, start, (reason, verdict));
-        self.leave_out(key);
-    }
-
-    /// Forgets a temporary child that was stopped with its group (rule 28).
-    fn leave_out(&mut self, key: ChildKey) {
-        let Phase::Stopping(Stopping { then: Then::Start(_), .. }) = &self.phase else { return };
-        if self.children.get(key).is_some_and(child::Child::is_temporary) {
+        if is_temporary && is_group {
             self.forget(key);
         }
     }

@@ -131,16 +131,18 @@ fn rule_12_a_child_that_ends_otherwise_when_asked_counts_as_stopped() {
 
 #[test]
 fn rule_14_a_child_that_had_died_before_its_turn_is_simply_stopped() {
-    let mut world = begun(abc(Strategy::OneForAll).waiting("b", 2));
-    world.exit("c", crash());
+    let mut world = begun(abc(Strategy::OneForOne).waiting("a", 2));
     world.exit("a", crash());
-    world.verdicts();
-    assert_eq!(world.states(), "a ended, b starting, c stopped");
     world.stop();
-    world.release("b");
-    // The exit of `a` came before the stop, and so the group is restarted once more; only that counts.
-    assert_eq!(world.ended.as_ref().map(ExitReason::kind), Some("shutdown"));
-    assert_eq!(world.machine.restarts_in_window(Duration::ZERO), 2);
+    world.exit("c", crash());
+    assert_eq!(world.states(), "a starting, b running, c ended");
+    world.release("a");
+    assert_eq!(world.did(), "start(a) stop(b) stop(a) exit");
+    assert_eq!(
+        world.verdicts(),
+        "a: restarted (1 of 10 in 5s), c: stopped on request, b: stopped on request, a: stopped on request"
+    );
+    assert_eq!(world.machine.restarts_in_window(Duration::ZERO), 1);
 }
 
 #[test]
@@ -233,6 +235,17 @@ fn rule_22_an_intensity_of_0_allows_no_restart() {
     let mut world = begun(World::new(rules, &[("a", worker(Permanent))]));
     world.exit("a", ExitReason::Normal);
     assert_eq!(world.did(), "exit");
+}
+
+#[test]
+fn rule_22_the_window_slides_and_does_not_begin_anew() {
+    let rules = Rules::new(Strategy::OneForOne).intensity(Intensity::at_most(2));
+    let mut world = begun(World::new(rules, &[("a", worker(Permanent))]));
+    for pause in [0, 4_000, 2_000, 2_000] {
+        world.pass(pause);
+        world.exit("a", crash());
+    }
+    assert_eq!(world.did(), "start(a) start(a) start(a) exit");
 }
 
 #[test]
@@ -393,6 +406,18 @@ fn so_many_failed_starts_in_a_row_are_enough_where_the_intensity_would_allow_mor
     world.exit("a", crash());
     assert_eq!(world.did(), "start(a) start(a) stop(b) exit");
     assert_eq!(world.gave_up.as_deref(), Some("2 failed starts in a row (failed_starts)"));
+}
+
+#[test]
+fn each_start_tells_by_whose_decision_it_is() {
+    let mut world = abc(Strategy::RestForOne).failing("c", [2]).begun();
+    assert_eq!(world.causes(), "a by init, b by init, c by init");
+    world.exit("b", crash());
+    assert_eq!(
+        world.causes(),
+        "b by its own exit (1 of 10 in 5s), c by the exit of `b` (1 of 10 in 5s), \
+         c by its failed start (2 of 10 in 5s)"
+    );
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub(crate) struct World {
     last_stopped: Option<usize>,
     did: Vec<String>,
     verdicts: Vec<String>,
+    causes: Vec<String>,
     pub(crate) gave_up: Option<String>,
     pub(crate) ended: Option<ExitReason>,
 }
@@ -86,6 +87,7 @@ impl World {
             last_stopped: None,
             did: Vec::new(),
             verdicts: Vec::new(),
+            causes: Vec::new(),
             gave_up: None,
             ended: None,
         }
@@ -231,6 +233,11 @@ impl World {
         std::mem::take(&mut self.verdicts).join(", ")
     }
 
+    /// By whose decision children were started since the last look.
+    pub(crate) fn causes(&mut self) -> String {
+        std::mem::take(&mut self.causes).join(", ")
+    }
+
     /// The children's states, in order.
     pub(crate) fn states(&self) -> String {
         let states = self.machine.children().map(|(_, child)| format!("{} {}", child.id, child.state));
@@ -246,10 +253,16 @@ impl World {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Start { child, start, .. } => self.start(child, start),
+            Command::Start { child, start, cause } => {
+                self.causes.push(format!("{} by {cause}", self.names[&child]));
+                self.start(child, start);
+            }
             Command::Stop { child, start } => self.ask_to_stop(child, start),
             Command::Kill { child, start } => self.kill(child, start),
-            Command::Arm { at } => self.alarm = Some(at),
+            Command::Arm { at } => {
+                assert!(at > self.now, "armed for the past");
+                self.alarm = Some(at);
+            }
             Command::Forget { child } => self.did.push(format!("forget({})", self.names[&child])),
             Command::Rest { child } => self.did.push(format!("rest({})", self.names[&child])),
             Command::Ready => self.did.push("ready".to_owned()),

@@ -85,6 +85,8 @@ struct State {
     /// Keys by when they were last used, oldest first.
     order: BTreeMap<u64, String>,
     flights: BTreeMap<String, Arc<Flight>>,
+    /// The sizes of all entries together.
+    bytes: usize,
     uses: u64,
     stats: Stats,
 }
@@ -154,7 +156,7 @@ impl Cache {
             Found::Flight(seat) => seat,
         };
         // The permit is the turn to fill. It goes to the next one that waits when this future is dropped.
-        let _turn = seat.flight.turn.acquire().await.expect("the semaphore of a flight is never closed");
+        let _turn = seat.flight.turn.acquire().await;
         let landed = lock(&seat.flight.landed).clone();
         if let Some(value) = landed {
             self.state().stats.shared += 1;
@@ -171,8 +173,7 @@ impl Cache {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let state = self.state();
-        let bytes: usize = state.entries.values().map(|entry| entry.size).sum();
-        Stats { entries: state.entries.len() as u64, bytes: bytes as u64, ..state.stats }
+        Stats { entries: state.entries.len() as u64, bytes: state.bytes as u64, ..state.stats }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -207,6 +208,7 @@ impl Cache {
         let used = state.next_use();
         state.order.insert(used, key.to_owned());
         state.entries.insert(key.to_owned(), Entry { value: Arc::clone(value), filled: now, ttl, size, used });
+        state.bytes += size;
         state.make_room(self.bounds);
     }
 }
@@ -236,15 +238,15 @@ impl State {
     fn remove(&mut self, key: &str) {
         if let Some(entry) = self.entries.remove(key) {
             self.order.remove(&entry.used);
+            self.bytes -= entry.size;
         }
     }
 
     fn make_room(&mut self, bounds: Bounds) {
-        let mut bytes: usize = self.entries.values().map(|entry| entry.size).sum();
-        while self.entries.len() > bounds.entries || bytes > bounds.bytes {
+        while self.entries.len() > bounds.entries || self.bytes > bounds.bytes {
             let Some((_, key)) = self.order.pop_first() else { return };
             if let Some(entry) = self.entries.remove(&key) {
-                bytes -= entry.size;
+                self.bytes -= entry.size;
                 self.stats.evicted += 1;
             }
         }

@@ -24,13 +24,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cache::Cache;
-use crate::goal::model::{Check, Command, Condition, FailureClass, ResultKind, Retrieve};
+use crate::goal::model::{Check, Command, Condition, DEFAULT_TIMEOUT, FailureClass, ResultKind, Retrieve};
 use crate::redact::Redactor;
 use crate::seam::commands::{Commands, Heartbeat};
 use crate::seam::files::{Files, FilesError};
-
-/// How long an attempt may take when the task does not say.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// One attempt of a task. No string in it holds a reference any more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +63,7 @@ impl Work {
             spec,
             result: ResultKind::Exit,
             when: None,
-            timeout: DEFAULT_TIMEOUT,
+            timeout: DEFAULT_TIMEOUT.duration(),
         }
     }
 }

@@ -5,13 +5,14 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use common::{Running, Seen, World};
+use common::{RUN, Seen, World};
 use serde_json::{Value, json};
-use steadfast::FaultPlan;
+use steadfast::{FaultPlan, RunId};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Report, Status};
-use steadfast_orchestration::seam::testing::MemoryFiles;
+use steadfast_orchestration::seam::commands::{Completed, Exit};
+use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
 
 const GOAL: &str = r#"
 name = "small"
@@ -55,8 +56,8 @@ fn files() -> MemoryFiles {
     (0..12).fold(MemoryFiles::new(), |files, number| files.with(&format!("src/{number}.rs"), format!("// {number}")))
 }
 
-fn chaos(rates: &str, seed: u64) -> Option<Arc<dyn FaultPlan>> {
-    Some(Arc::new(Chaos::new(rates.parse().expect("rates"), seed)))
+fn chaos(rates: &str, seed: u64) -> Arc<dyn FaultPlan> {
+    Arc::new(Chaos::new(rates.parse().expect("rates"), seed))
 }
 
 fn value_of(report: &Report, id: &str) -> Option<Value> {
@@ -72,12 +73,12 @@ fn check_counts(report: &Report, seed: u64) {
 
 /// What the witness saw agrees with the report: every key ended, and none began after its outcome was recorded.
 #[track_caller]
-fn check_witness(seen: &[Seen], report: &Report, seed: u64) {
+fn check_witness(witnessed: &[Seen], report: &Report, seed: u64) {
     let tasks: BTreeMap<_, _> = report.results.iter().filter_map(|task| Some((task.key.clone()?, task))).collect();
-    let keys: BTreeSet<_> = seen.iter().map(|seen| seen.key.clone()).collect();
+    let keys: BTreeSet<_> = witnessed.iter().map(|seen| seen.key.clone()).collect();
     for key in keys {
         let task = tasks.get(&key).unwrap_or_else(|| panic!("seed {seed}: no task has the key {key}"));
-        let of_key = || seen.iter().filter(|seen| seen.key == key);
+        let of_key = || witnessed.iter().filter(|seen| seen.key == key);
         assert!(of_key().any(|seen| seen.what == "end"), "seed {seed}: {key} never ended");
         let recorded = u128::from(task.recorded_unix_ms.expect("it was recorded"));
         assert!(of_key().all(|seen| seen.what == "end" || seen.wall <= recorded), "seed {seed}: {key} ran again");
@@ -105,7 +106,7 @@ async fn agents_that_crash_change_nothing_about_the_result() {
     let calm = World::new(GOAL, files()).0.run(None).await;
     for seed in 0..10 {
         let (world, witness) = World::new(GOAL, files());
-        let report = world.run(chaos("crash=20%", seed)).await;
+        let report = world.run(Some(chaos("crash=20%", seed))).await;
         assert_eq!(report.status, Status::Reached, "seed {seed}: {report:#?}");
         assert_eq!(report.result_digest, calm.result_digest, "seed {seed}");
         assert!(report.restarts.total > 0, "seed {seed}: nothing crashed");
@@ -119,7 +120,7 @@ async fn agents_that_hang_change_nothing_about_the_result() {
     let calm = World::new(GOAL, files()).0.run(None).await;
     for seed in 0..4 {
         let (world, witness) = World::new(GOAL, files());
-        let report = world.run(chaos("crash=20%,hang=5%", seed)).await;
+        let report = world.run(Some(chaos("crash=20%,hang=5%", seed))).await;
         assert_eq!((report.status, &report.result_digest), (Status::Reached, &calm.result_digest), "seed {seed}");
         check_counts(&report, seed);
         check_witness(&witness.seen(), &report, seed);
@@ -189,7 +190,7 @@ collect = 1
     let (mut world, _) = World::new(goal, MemoryFiles::new());
     let gone = Arc::new(tokio::sync::Notify::new());
     let signal = Arc::clone(&gone);
-    world.commands = Arc::new(steadfast_orchestration::seam::testing::ScriptedCommands::later(move |invocation| {
+    world.commands = Arc::new(ScriptedCommands::later(move |invocation| {
         let end = CallOnDrop(Arc::clone(&signal));
         Box::pin(async move {
             let _end = end;
@@ -229,23 +230,53 @@ after = ["first"]
 command = { program = "print" }
 "#;
     let (mut world, _) = World::new(goal, MemoryFiles::new());
-    let (started, go) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
-    let (begun, wait) = (Arc::clone(&started), Arc::clone(&go));
-    world.commands = Arc::new(steadfast_orchestration::seam::testing::ScriptedCommands::later(move |_| {
-        let (begun, wait) = (Arc::clone(&begun), Arc::clone(&wait));
-        Box::pin(async move {
-            begun.notify_one();
-            wait.notified().await;
-            Ok(steadfast_orchestration::seam::commands::Completed::new(
-                steadfast_orchestration::seam::commands::Exit::Code(0),
-            ))
-        })
-    }));
-    let running: Running = world.start(None).await;
-    started.notified().await;
+    let held = world.hold_commands();
+    let running = world.start(None).await;
+    held.started.notified().await;
     preset::drain(&running.system, "drained").await.expect("the orchestrator hears it");
-    go.notify_one();
+    held.go.notify_one();
     let report = running.finish().await;
     assert_eq!((report.status, report.lost), (Status::Drained, 0));
     assert_eq!((report.tasks.succeeded, report.tasks.unfinished), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_a_task_prints_or_reads_is_in_no_record_and_no_report() {
+    const GOAL: &str = r#"
+name = "leaky"
+[[tasks]]
+id = "prints"
+result = "stdout"
+command = { program = "print", args = ["${tasks.reads.result.Password}", "Authorization: Bearer abcdefghijklmnop0123456789"] }
+[[tasks]]
+id = "reads"
+retrieve = { value = { file = "settings.json" } }
+[[tasks]]
+id = "fails"
+command = { program = "password=hunter2hunter2" }
+[[tasks]]
+id = "all"
+collect = ["${tasks.prints.result}", "${tasks.reads.result}"]
+"#;
+    let files = MemoryFiles::new().with("settings.json", r#"{ "Password": "hunter2hunter2", "port": 80 }"#);
+    let (mut world, _) = World::new(GOAL, files);
+    world.commands = Arc::new(ScriptedCommands::new(|invocation| {
+        let exit = Exit::Code(i32::from(invocation.program != "print"));
+        Ok(Completed::new(exit).stdout(invocation.args.join(" ")).stderr(invocation.program))
+    }));
+    let running = world.start(None).await;
+    let report = running.feed.report().await;
+    let records = running.system.journal().read(RunId::new(RUN), 0).await.expect("the journal can be read");
+    running.finish().await;
+    assert_eq!((report.tasks.succeeded, report.tasks.failed), (3, 1));
+    let written = [
+        serde_json::to_string(&*report).expect("JSON"),
+        report.to_markdown(&BTreeSet::from(["all".to_owned()])),
+        records.iter().map(|record| String::from_utf8_lossy(record).into_owned()).collect::<String>(),
+    ];
+    for text in written {
+        assert!(text.contains("REDACTED"), "{text}");
+        // The goal file itself is refused by the command line when it holds a secret, and is journaled redacted.
+        assert!(!text.contains("hunter2") && !text.contains("abcdefghijklmnop"), "{text}");
+    }
 }

@@ -39,6 +39,9 @@ pub enum Event {
         /// The reason with which the supervisor will exit.
         reason: ExitReason,
     },
+    /// The supervisor is to be killed (decision 11). Does not wait in line: what is starting or stopping is killed, then
+    /// all other children are, last first, and the supervisor exits as killed once all are gone.
+    Kill,
     /// The moment of [`Command::Arm`] has come.
     Timer,
 }

@@ -196,10 +196,7 @@ impl Orchestrator {
         match own {
             Own::Planned(reply) => self.planned(reply).await,
             Own::Prepared { task, attempt, reply } => self.prepared(task, attempt, reply).await,
-            Own::Resumed { lease, reply } => {
-                self.resumed(lease, reply, ctx);
-                Ok(())
-            }
+            Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply).await,
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
             Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts).await,

@@ -25,6 +25,9 @@ static FLAG: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is tested")
 });
 
+/// How much of a value is looked at to see whether it has the look of a secret.
+const LOOKED_AT: usize = 256;
+
 /// How a value is bound to its name.
 #[derive(Clone, Copy)]
 struct Binding {
@@ -32,24 +35,41 @@ struct Binding {
     quoted_name: bool,
     /// `name=value`, as in a shell or a query.
     tight: bool,
-    /// The name is also a word of prose and code: `token`, `secret`, `auth`.
-    everyday: bool,
-    /// The whole line is the value.
-    header: bool,
+    /// What may stand behind such a name.
+    name: Name,
+}
+
+/// What a name says about what stands behind it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Name {
+    /// `password`, `api_key`: hardly ever anything but a secret.
+    Telling,
+    /// `token`, `secret`, `auth`: also a word of prose and code.
+    Everyday,
+    /// `authorization`: a header, whose value is all of the line.
+    Header,
+}
+
+impl Binding {
+    /// Prose and code may follow, not a secret alone.
+    fn may_be_prose(self) -> bool {
+        self.name != Name::Telling
+    }
 }
 
 /// Every assigned value in `bytes`.
 pub(super) fn hits(bytes: &[u8]) -> Vec<Hit> {
-    let assigned = ASSIGNED.captures_iter(bytes).filter_map(|found| after_name(bytes, &found));
-    let flags = FLAG.captures_iter(bytes).filter_map(|found| {
+    let mut reader = Reader { bytes, run: (0..0, (false, false)), brackets: 0 };
+    let mut hits: Vec<Hit> = ASSIGNED.captures_iter(bytes).filter_map(|found| reader.after_name(&found)).collect();
+    hits.extend(FLAG.captures_iter(bytes).filter_map(|found| {
         let start = found.get(0).expect("group 0 is the match").end();
         let binding = Binding { tight: false, ..binding(&found) };
         if matches!(bytes.get(start), None | Some(b'-' | b'<' | b'[')) {
             return None;
         }
-        hit(bytes, start, binding)
-    });
-    assigned.chain(flags).collect()
+        reader.hit(start, binding)
+    }));
+    hits
 }
 
 fn binding(found: &Captures<'_>) -> Binding {
@@ -58,44 +78,138 @@ fn binding(found: &Captures<'_>) -> Binding {
     Binding {
         quoted_name: found.name("close").is_some(),
         tight: separator == b"=",
-        everyday: matches!(name.as_slice(), b"token" | b"secret" | b"auth" | b"authorization"),
-        header: name == b"authorization",
+        name: match name.as_slice() {
+            b"authorization" => Name::Header,
+            b"token" | b"secret" | b"auth" => Name::Everyday,
+            _ => Name::Telling,
+        },
     }
 }
 
-fn after_name(bytes: &[u8], found: &Captures<'_>) -> Option<Hit> {
-    let start = found.get(0).expect("group 0 is the match").end();
-    // `==` compares and `::` is a path: neither assigns.
-    let separator = found["sep"].trim_ascii_end();
-    let doubled =
-        separator.last().is_some_and(|last| separator.len() == found["sep"].len() && bytes.get(start) == Some(last));
-    if doubled {
-        return None;
-    }
-    hit(bytes, start, binding(found))
+/// Reads values, and remembers where the last long ones ended: a name may stand again in its own value, many times.
+struct Reader<'b> {
+    bytes: &'b [u8],
+    /// The last unquoted run, and by which rules it ends: behind a quoted name, to the end of the line.
+    run: (Range<usize>, (bool, bool)),
+    /// Where the last object or list ended.
+    brackets: usize,
 }
 
-fn hit(bytes: &[u8], start: usize, binding: Binding) -> Option<Hit> {
-    let (range, quoted) = if let Some(range) = quoted(bytes, start) {
-        let backtick = bytes[start] == b'`';
-        if backtick && binding.everyday && reads_as_a_word(&bytes[range.clone()]) {
+impl Reader<'_> {
+    fn after_name(&mut self, found: &Captures<'_>) -> Option<Hit> {
+        let bytes = self.bytes;
+        let start = found.get(0).expect("group 0 is the match").end();
+        // `==` compares and `::` is a path: neither assigns.
+        let separator = found["sep"].trim_ascii_end();
+        let doubled = separator
+            .last()
+            .is_some_and(|last| separator.len() == found["sep"].len() && bytes.get(start) == Some(last));
+        let binding = binding(found);
+        // `Token => …` is an arm of a match more often than an entry of a map.
+        let arm = separator.ends_with(b"=>") && !binding.quoted_name && binding.may_be_prose();
+        if doubled || arm || is_host_with_port(bytes, found) {
             return None;
         }
-        (range, true)
-    } else {
-        (unquoted(bytes, start, binding)?, false)
-    };
-    let value = &bytes[range.clone()];
-    if is_redacted(value) || is_placeholder(value) || (binding.header && is_placeholder(after_scheme(value))) {
-        return None;
+        self.hit(start, binding)
     }
-    let literal = quoted || binding.tight || binding.header;
-    let certainty = if literal && looks_secret(after_scheme(value)) { Certainty::Likely } else { Certainty::Suspected };
-    Some(Hit { range, kind: Kind::Assignment, certainty })
+
+    fn hit(&mut self, start: usize, binding: Binding) -> Option<Hit> {
+        let bytes = self.bytes;
+        let (range, quoted) = if let Some(range) = quoted(bytes, start) {
+            let content = &bytes[range.clone()];
+            // In prose a backtick may as well end a piece of code, as in "behind `token:` and".
+            let spaced = content.iter().take(LOOKED_AT).any(u8::is_ascii_whitespace);
+            if bytes[start] == b'`' && binding.may_be_prose() && (spaced || reads_as_a_word(content)) {
+                return None;
+            }
+            (range, true)
+        } else {
+            (self.unquoted(start, binding)?, false)
+        };
+        let value = &bytes[range.clone()];
+        if is_redacted(value)
+            || is_placeholder(value)
+            || (binding.name == Name::Header && is_placeholder(after_scheme(value)))
+        {
+            return None;
+        }
+        let literal = quoted || binding.tight || binding.name == Name::Header;
+        let certainty =
+            if literal && looks_secret(after_scheme(value)) { Certainty::Likely } else { Certainty::Suspected };
+        Some(Hit { range, kind: Kind::Assignment, certainty })
+    }
+
+    fn unquoted(&mut self, start: usize, binding: Binding) -> Option<Range<usize>> {
+        let bytes = self.bytes;
+        if binding.quoted_name && matches!(bytes.get(start), Some(b'{' | b'[')) {
+            if start < self.brackets {
+                // The object or list around it is taken out whole.
+                return None;
+            }
+            self.brackets = start + bracketed(&bytes[start..]);
+            return Some(start..self.brackets);
+        }
+        let run = &bytes[start..self.run_end(start, binding)];
+        let value = run.trim_ascii_end();
+        let bare = value.trim_ascii_start();
+        if bare.is_empty()
+            || bare.starts_with(b"//")
+            || is_constant(bare)
+            || (!binding.tight && reads_as_code(bare, binding))
+        {
+            return None;
+        }
+        let skipped = value.len() - bare.len();
+        Some(start + skipped..start + value.len())
+    }
+
+    /// Where the unquoted text that begins here ends.
+    fn run_end(&mut self, start: usize, binding: Binding) -> usize {
+        let rules = (binding.quoted_name, binding.name == Name::Header);
+        if self.run.1 == rules && self.run.0.contains(&start) {
+            return self.run.0.end;
+        }
+        let rest = &self.bytes[start..];
+        let stops = |at: usize| match rest[at] {
+            b'"' | b'\'' | b'`' | b'\n' | b'\r' => true,
+            b'\\' => matches!(rest.get(at + 1), Some(b'"' | b'\'')),
+            b',' | b'}' | b']' => binding.quoted_name,
+            byte => byte.is_ascii_whitespace() && binding.name != Name::Header,
+        };
+        let end = start + (0..rest.len()).find(|at| stops(*at)).unwrap_or(rest.len());
+        self.run = (start..end, rules);
+        end
+    }
 }
 
-/// The credentials of an `Authorization` header, without the name of their scheme.
+/// `http://auth:8080/` names a host, not a secret.
+fn is_host_with_port(bytes: &[u8], found: &Captures<'_>) -> bool {
+    let (name, whole) =
+        (found.name("name").map_or(0, |name| name.start()), found.get(0).map_or(0, |whole| whole.end()));
+    let host = bytes[..name].iter().rev().take(LOOKED_AT);
+    let length = host.take_while(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(byte)).count();
+    let digits = bytes[whole..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let after = bytes.get(whole + digits).is_none_or(|byte| byte.is_ascii_whitespace() || b"/?#\"'`,;)".contains(byte));
+    &found["sep"] == b":" && bytes[..name - length].ends_with(b"://") && (1..=5).contains(&digits) && after
+}
+
+/// `true`, `null` and their like, in any language.
+fn is_constant(value: &[u8]) -> bool {
+    let start = &value[..value.len().min(16)];
+    let constants: [&[u8]; 6] = [b"true", b"false", b"null", b"none", b"nil", b"undefined"];
+    constants.iter().any(|constant| trimmed(start).eq_ignore_ascii_case(constant))
+}
+
+/// A word of prose, an expression of code, or punctuation.
+fn reads_as_code(value: &[u8], binding: Binding) -> bool {
+    (binding.may_be_prose() && reads_as_a_word(value))
+        || reads_as_an_expression(value)
+        || !value.iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
+}
+
+/// The beginning of the credentials of an `Authorization` header, without the name of their scheme.
 fn after_scheme(value: &[u8]) -> &[u8] {
+    let value = &value[..value.len().min(LOOKED_AT)];
     let gap = value.iter().position(u8::is_ascii_whitespace);
     gap.map_or(value, |gap| value[gap..].trim_ascii())
 }
@@ -124,41 +238,6 @@ fn quoted(bytes: &[u8], start: usize) -> Option<Range<usize>> {
         }
     }
     Some(open..bytes.len())
-}
-
-fn unquoted(bytes: &[u8], start: usize, binding: Binding) -> Option<Range<usize>> {
-    let rest = &bytes[start..];
-    if binding.quoted_name && matches!(rest.first(), Some(b'{' | b'[')) {
-        return Some(start..start + bracketed(rest));
-    }
-    let stops = |at: usize| match rest[at] {
-        b'"' | b'\'' | b'`' => true,
-        b'\\' => matches!(rest.get(at + 1), Some(b'"' | b'\'')),
-        b',' | b'}' | b']' => binding.quoted_name,
-        b'\n' | b'\r' => true,
-        byte => byte.is_ascii_whitespace() && !binding.header,
-    };
-    let length = (0..rest.len()).find(|at| stops(*at)).unwrap_or(rest.len());
-    let value = rest[..length].trim_ascii_end();
-    let bare = value.trim_ascii_start();
-    let constant = matches!(
-        trimmed(bare).to_ascii_lowercase().as_slice(),
-        b"true" | b"false" | b"null" | b"none" | b"nil" | b"undefined"
-    );
-    if constant || bare.starts_with(b"//") || bare.is_empty() {
-        return None;
-    }
-    if !binding.tight {
-        let word = binding.everyday && reads_as_a_word(bare);
-        if word
-            || reads_as_an_expression(bare)
-            || !bare.iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
-        {
-            return None;
-        }
-    }
-    let skipped = value.len() - bare.len();
-    Some(start + skipped..start + value.len())
 }
 
 /// The length of a JSON object or list at the start of `rest`; all of it when it does not end.
@@ -205,7 +284,7 @@ fn reads_as_an_expression(value: &[u8]) -> bool {
     EXPRESSION.is_match(value)
 }
 
-/// What a person would take for a secret: a run of at least six characters with a digit or an odd mix of cases.
+/// What a person would take for a secret: at least six characters in one run, letters and digits.
 fn looks_secret(value: &[u8]) -> bool {
     let plain =
         value.len() >= 6 && !value.iter().any(|byte| byte.is_ascii_whitespace() || b"${}<>()%\\".contains(byte));

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::run::digest::{canonical, sha256_hex};
 use crate::run::id::{Millis, TaskId};
 use crate::run::record::{Class, Outcome, Record, SkipCause};
-use crate::run::state::RunState;
+use crate::run::state::{RunState, TaskState};
 
 /// How an attempt ended by itself, after validation.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub fn attempt_ended(state: &RunState, task: &TaskId, end: AttemptEnd, now: Mill
         AttemptEnd::Skipped { reason } => vec![recorded(Outcome::Skipped { reason, cause: SkipCause::Condition })],
         AttemptEnd::Failed { class, message } => {
             let failed = Record::Failed { task: task.clone(), attempt, class, message: message.clone(), wall: now };
-            let failures = state.task(task).map_or(0, |task| task.failures) + 1;
+            let failures = state.task(task).map_or(0, TaskState::failures) + 1;
             let again = state.outline().entry(task.task()).is_some_and(|entry| entry.tries_again(class, failures));
             if again { vec![failed] } else { vec![failed, recorded(Outcome::Failed { class, message })] }
         }

@@ -1,5 +1,7 @@
 //! Where a run stands: what its records add up to.
 
+mod view;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,8 +9,8 @@ use serde_json::Value;
 use steadfast::{Path, RunId};
 
 use crate::run::id::{Millis, TaskId};
-use crate::run::outline::{Fan, Outline};
-use crate::run::record::{Class, Leased, Lookups, Outcome, Record, SkipCause, Status};
+use crate::run::outline::Outline;
+use crate::run::record::{Leased, Lookups, Outcome, Record, SkipCause, Status};
 use crate::run::shared::Shared;
 
 /// Where a run stands.
@@ -42,16 +44,14 @@ pub struct RunState {
 pub struct TaskState {
     /// The highest attempt so far; 0 before the first.
     pub attempts: u32,
-    /// How many attempts failed by themselves.
-    pub failures: u32,
+    /// The attempts that failed by themselves.
+    pub failed: BTreeSet<u32>,
     /// How many attempts were lost with their agent.
     pub crashes: u32,
     /// The idempotency key, once an attempt was given out.
     pub key: Option<String>,
     /// The last lease, whether it is still out or not.
     pub last: Option<Held>,
-    /// How the last failed attempt failed.
-    pub last_failure: Option<(Class, String)>,
     /// The outcome, once there is one.
     pub settled: Option<Settled>,
     /// Whether the last lease was lost with its agent and the task was not given out since.
@@ -81,6 +81,14 @@ pub struct Held {
     pub key: String,
     /// The digest of everything that the attempt was given.
     pub input_digest: String,
+}
+
+impl TaskState {
+    /// How many attempts failed by themselves.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        u32::try_from(self.failed.len()).unwrap_or(u32::MAX)
+    }
 }
 
 impl Held {
@@ -188,9 +196,7 @@ impl RunState {
             Record::Unplannable { message } => self.problem = Some(message.clone()),
             Record::Expanded { task, items } => self.expanded(task, *items)?,
             Record::Leased(leased) => self.leased(leased)?,
-            Record::Failed { task, class, message, wall, .. } => {
-                self.failed(task, (*class, message.clone()), *wall)?;
-            }
+            Record::Failed { task, attempt, wall, .. } => self.failed(task, *attempt, *wall)?,
             Record::Lost { task, .. } => self.lost(task)?,
             Record::Refused { .. } => self.counts.refused += 1,
             Record::Recorded { task, outcome, wall, .. } => {
@@ -241,13 +247,12 @@ impl RunState {
         Ok(())
     }
 
-    fn failed(&mut self, id: &TaskId, failure: (Class, String), wall: Millis) -> Result<(), Misfit> {
+    fn failed(&mut self, id: &TaskId, attempt: u32, wall: Millis) -> Result<(), Misfit> {
         let outline = Arc::clone(&self.outline);
         let task = self.task_mut(id)?;
-        task.failures += 1;
-        task.last_failure = Some(failure);
+        task.failed.insert(attempt);
         if let (None, Some(entry)) = (&task.settled, outline.entry(id.task())) {
-            let due = wall.after(entry.backoff(task.failures));
+            let due = wall.after(entry.backoff(task.failures()));
             task.due = Some(due);
             self.later.insert((due, id.clone()));
         }
@@ -273,25 +278,23 @@ impl RunState {
         if task.settled.is_some() {
             return Ok(());
         }
+        let settlement = (fate_of(&settled.outcome), value_of(&settled.outcome));
         task.settled = Some(settled);
         self.open -= 1;
         self.rest(id);
         self.held.remove(id);
         self.doomed.remove(id.task());
-        match (id.index(), self.groups.get_mut(id.task())) {
-            (Some(_), Some(group)) => {
+        let (fate, value) = match self.groups.get_mut(id.task()) {
+            Some(group) => {
                 group.open -= 1;
-                if group.open == 0 {
-                    let (fate, value) = self.group_result(id.task());
-                    self.settle(id.task(), fate, value);
+                if group.open > 0 {
+                    return Ok(());
                 }
+                self.group_result(id.task())
             }
-            _ => {
-                let outcome = &self.tasks[id].settled.as_ref().expect("it was set above").outcome;
-                let (fate, value) = (fate_of(outcome), value_of(outcome));
-                self.settle(id.task(), fate, value);
-            }
-        }
+            None => settlement,
+        };
+        self.settle(id.task(), fate, value);
         Ok(())
     }
 
@@ -338,137 +341,6 @@ impl RunState {
 
     fn task_mut(&mut self, id: &TaskId) -> Result<&mut TaskState, Misfit> {
         self.tasks.get_mut(id).ok_or_else(|| Misfit { task: id.to_string() })
-    }
-}
-
-/// What is known of a run.
-impl RunState {
-    /// What the run is made of.
-    #[must_use]
-    pub fn outline(&self) -> &Outline {
-        &self.outline
-    }
-
-    /// The run, once it started.
-    #[must_use]
-    pub fn run(&self) -> Option<RunId> {
-        self.run
-    }
-
-    /// When the run started.
-    #[must_use]
-    pub fn started(&self) -> Millis {
-        self.started
-    }
-
-    /// Whether the plan was made.
-    #[must_use]
-    pub fn is_planned(&self) -> bool {
-        self.planned
-    }
-
-    /// Why the goal cannot be carried out, where it cannot.
-    #[must_use]
-    pub fn problem(&self) -> Option<&str> {
-        self.problem.as_deref()
-    }
-
-    /// Whether the run was asked to stop.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.draining
-    }
-
-    /// How and when the run ended, if it did.
-    #[must_use]
-    pub fn ended(&self) -> Option<(Status, Millis)> {
-        self.ended
-    }
-
-    /// Every task of the run, by id. A task with `for_each` is one task until its list is known, and then as many as
-    /// the list has items.
-    pub fn tasks(&self) -> impl Iterator<Item = (&TaskId, &TaskState)> {
-        self.tasks.iter()
-    }
-
-    /// The task with this id.
-    #[must_use]
-    pub fn task(&self, id: &TaskId) -> Option<&TaskState> {
-        self.tasks.get(id)
-    }
-
-    /// The items of an expanded task, in order.
-    pub fn items(&self, id: &str) -> impl Iterator<Item = (&TaskId, &TaskState)> {
-        self.tasks.range(TaskId::item(id, 0)..=TaskId::item(id, u32::MAX))
-    }
-
-    /// The tasks with `for_each` whose list is known, and how many items it has.
-    pub fn groups(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.groups.iter().map(|(id, group)| (id.as_str(), group.items))
-    }
-
-    /// The leases that are out.
-    pub fn held(&self) -> impl Iterator<Item = (&TaskId, &Held)> {
-        self.held.iter()
-    }
-
-    /// The lease of this task that is out.
-    #[must_use]
-    pub fn lease(&self, id: &TaskId) -> Option<&Held> {
-        self.held.get(id)
-    }
-
-    /// The result of a task of the goal whose outcome is known; null when it was skipped or failed.
-    #[must_use]
-    pub fn result(&self, id: &str) -> Option<&Shared> {
-        self.results.get(id)
-    }
-
-    /// How many tasks have no outcome yet.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.open
-    }
-
-    /// What happened, counted.
-    #[must_use]
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    /// The tasks that may be given out at `now`, in the order of the plan, at most `limit` of them.
-    pub(crate) fn due(&self, now: Millis, limit: usize) -> Vec<TaskId> {
-        let waited = self.later.iter().take_while(|(due, _)| *due <= now);
-        let waited = waited.filter_map(|(_, id)| Some((self.outline.position(id.task())?, id.clone())));
-        let mut due: BTreeSet<_> = self.idle.iter().take(limit).cloned().collect();
-        due.extend(waited);
-        due.into_iter().take(limit).map(|(_, id)| id).collect()
-    }
-
-    /// When the next task that waits after a failure may be given out.
-    pub(crate) fn next_due(&self, now: Millis) -> Option<Millis> {
-        self.later.iter().map(|(due, _)| *due).find(|due| *due > now)
-    }
-
-    /// The tasks to skip because one that they need failed, in the order of their ids.
-    pub(crate) fn doomed(&self) -> impl Iterator<Item = &str> {
-        self.doomed.iter().map(String::as_str)
-    }
-
-    /// The needs of a task that failed or were skipped after a failure.
-    pub(crate) fn failed_needs<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a str> {
-        let needs = self.outline.entry(id).into_iter().flat_map(|entry| &entry.needs);
-        needs.filter(|need| self.fates.get(*need) == Some(&Fate::Failed)).map(String::as_str)
-    }
-
-    /// The tasks without an outcome, by id.
-    pub(crate) fn open_tasks(&self) -> impl Iterator<Item = &TaskId> {
-        self.tasks.iter().filter(|(_, task)| task.settled.is_none()).map(|(id, _)| id)
-    }
-
-    /// Whether this task runs once for each item of a list that is not known yet.
-    pub(crate) fn is_unexpanded(&self, id: &TaskId) -> bool {
-        id.index().is_none() && self.outline.entry(id.task()).is_some_and(|entry| entry.fan == Fan::ForEach)
     }
 }
 

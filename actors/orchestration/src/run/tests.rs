@@ -234,7 +234,7 @@ fn a_failed_attempt_is_tried_again_after_its_backoff_and_a_lost_one_at_once() {
     drive.append(lost);
     assert_eq!(drive.todo(), ["a#3"]);
     drive.fail("a", Class::Exit);
-    drive.now = drive.now.after(Duration::from_secs(60));
+    drive.now = drive.now.after(Duration::from_mins(1));
     drive.fail("a", Class::Exit);
     assert_eq!(drive.outcome("a"), "exit: no");
     assert_eq!(drive.state.counts().reissued, 1);
@@ -317,14 +317,19 @@ fn records_survive_encoding() {
     }
 }
 
-/// A graph of up to eight tasks; some fan out, some fail for good, as their names say.
+/// A random number below `end`.
+fn below(rng: &mut Rng, end: usize) -> usize {
+    usize::try_from(rng.next_u64() % end as u64).expect("it is below a usize")
+}
+
+/// A graph of up to nine tasks; some fan out, some fail for good, as their names say.
 fn random_outline(seed: u64) -> Outline {
     let mut rng = Rng::new(seed);
     let mut names: Vec<String> = Vec::new();
     let mut outline = Outline::new(RunLimits { concurrency: 3, crashes: 1000, ..RunLimits::default() });
-    for number in 0..1 + rng.next_u64() % 8 {
+    for number in 0..=below(&mut rng, 8) {
         let needs: Vec<&str> = names.iter().filter(|_| rng.next_u64().is_multiple_of(3)).map(String::as_str).collect();
-        let kind = ["once", "once", "once", "each", "fails", "skips"][rng.next_u64() as usize % 6];
+        let kind = ["once", "once", "once", "each", "fails", "skips"][below(&mut rng, 6)];
         let name = format!("{kind}-{number}");
         let base = if kind == "each" { for_each(&needs) } else { entry(&needs) };
         outline = outline.task(&name, Entry { retries: Retries { attempts: 1000, ..Retries::default() }, ..base });
@@ -345,9 +350,9 @@ fn drive_to_the_end(outline: &Outline, seed: u64) -> Drive {
         if choices == 0 {
             continue;
         }
-        let choice = rng.next_u64() as usize % choices;
+        let choice = below(&mut rng, choices);
         match steps.get(choice) {
-            Some(Step::Expand(task)) => drive.expand(task, (task.len() + outline.order().len()) as u32 % 4),
+            Some(Step::Expand(task)) => drive.expand(task, u32::from(task.ends_with(['1', '3', '5'])) * 3),
             Some(Step::Prepare { task, .. }) if task.task().starts_with("skips") => skip(&mut drive, task),
             Some(Step::Prepare { task, .. }) => {
                 let settled = drive.state.task(task).is_some_and(|task| task.settled.is_some());

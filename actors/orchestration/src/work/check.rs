@@ -210,7 +210,8 @@ async fn scan_licences(scan: &Scan, tools: Tools<'_>) -> Result<(Value, Option<S
 }
 
 fn report(files: usize, findings: usize, listed: Vec<Value>) -> Value {
-    let mut report = json!({ "files": files, "findings": listed });
+    let mut report = json!({ "files": files });
+    report["findings"] = Value::Array(listed);
     if findings > LISTED {
         report["more"] = (findings - LISTED).into();
     }
@@ -224,6 +225,6 @@ fn complaint(scan: &Scan, names: &[String], (what, remedy): (&str, &str)) -> Opt
     }
     let more = names.len().saturating_sub(NAMED);
     let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-    let named: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
-    Some(format!("{} {what}; {remedy}:\n  {}{more}", names.len(), named.join("\n  ")))
+    let first: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
+    Some(format!("{} {what}; {remedy}:\n  {}{more}", names.len(), first.join("\n  ")))
 }

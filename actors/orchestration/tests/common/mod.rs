@@ -1,5 +1,7 @@
 //! A world in memory in which a goal is carried out by the real tree.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +16,10 @@ use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::Report;
 use steadfast_orchestration::seam::commands::{Commands, Completed, Exit, Invocation};
 use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
+use tokio::sync::Notify;
+
+/// The run of every test.
+pub(crate) const RUN: uuid::Uuid = uuid::Uuid::from_u128(1);
 
 /// One start or end of a command, as a witness outside the tree saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +82,21 @@ impl World {
         (Self { goal, files, commands: Arc::new(commands), redactor, jobs: 4 }, witness)
     }
 
+    /// Lets no command end before it is told to; then each ends well.
+    pub(crate) fn hold_commands(&mut self) -> Held {
+        let held = Held::default();
+        let (started, go) = (Arc::clone(&held.started), Arc::clone(&held.go));
+        self.commands = Arc::new(ScriptedCommands::later(move |_| {
+            let (started, go) = (Arc::clone(&started), Arc::clone(&go));
+            Box::pin(async move {
+                started.notify_one();
+                go.notified().await;
+                Ok(Completed::new(Exit::Code(0)))
+            })
+        }));
+        held
+    }
+
     /// Starts the run.
     pub(crate) async fn start(&self, faults: Option<Arc<dyn FaultPlan>>) -> Running {
         let loaded = goal::read("goal.toml", self.goal).expect("the goal file is valid");
@@ -89,7 +110,7 @@ impl World {
         };
         let feed = Feed::new();
         let run = RunArgs {
-            run: RunId::new(uuid::Uuid::from_u128(1)),
+            run: RunId::new(RUN),
             goal: loaded.goal.clone(),
             params: BTreeMap::new(),
             jobs: self.jobs,
@@ -110,6 +131,15 @@ impl World {
     }
 }
 
+/// Commands that wait.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// A command began.
+    pub(crate) started: Arc<Notify>,
+    /// One command may end.
+    pub(crate) go: Arc<Notify>,
+}
+
 /// A run under way.
 pub(crate) struct Running {
     pub(crate) system: System,
@@ -119,7 +149,7 @@ pub(crate) struct Running {
 impl Running {
     /// Waits for the report, and ends the tree.
     pub(crate) async fn finish(self) -> Report {
-        let report = tokio::time::timeout(Duration::from_secs(60), self.feed.report()).await;
+        let report = tokio::time::timeout(Duration::from_mins(1), self.feed.report()).await;
         let report = report.unwrap_or_else(|_| panic!("no report: {:?}", self.system.alive()));
         self.system.shutdown().await.expect("the tree ends in order");
         Report::clone(&report)

@@ -51,10 +51,11 @@ impl Log {
     fn redacted(&self, mut record: Record) -> Record {
         let clean = |text: &mut String| *text = self.redactor.text(text).into_owned();
         match &mut record {
-            Record::Unplannable { message } | Record::Failed { message, .. } => clean(message),
-            Record::Lost { why, .. } => clean(why),
-            Record::Recorded { outcome: Outcome::Failed { message, .. }, .. } => clean(message),
-            Record::Recorded { outcome: Outcome::Skipped { reason, .. }, .. } => clean(reason),
+            Record::Unplannable { message: text }
+            | Record::Failed { message: text, .. }
+            | Record::Lost { why: text, .. }
+            | Record::Recorded { outcome: Outcome::Failed { message: text, .. }, .. }
+            | Record::Recorded { outcome: Outcome::Skipped { reason: text, .. }, .. } => clean(text),
             Record::RunStarted { goal, params, .. } => {
                 clean(goal);
                 clean(params);

@@ -5,7 +5,7 @@ use steadfast::{BoxError, Context, Incarnation, Path};
 use super::{Orchestrator, Own, set_going};
 use crate::agents::ask::ask_any;
 use crate::agents::protocol::{Attempt, LeaseId, ReportReply, ReportRequest, VALIDATE, ValidateRequest};
-use crate::run::{AttemptEnd, Class, Held, Millis, Record, TaskId, attempt_ended, attempt_lost};
+use crate::run::{AttemptEnd, Class, Held, Millis, Record, TaskId, TaskState, attempt_ended, attempt_lost};
 use crate::work::Outcome;
 use crate::work::validate::Verdicts;
 
@@ -41,7 +41,8 @@ impl Orchestrator {
     /// somebody else's by now.
     async fn settled_or_refused(&mut self, lease: &LeaseId) -> Result<ReportReply, BoxError> {
         let task = self.state.task(&lease.attempt.task);
-        let recorded = task.is_some_and(|task| !task.lost && task.last.as_ref().is_some_and(|last| is(last, lease)));
+        let ended = |task: &TaskState| !task.lost && task.last.as_ref().is_some_and(|last| is(last, lease));
+        let recorded = task.is_some_and(|task| ended(task) || task.failed.contains(&lease.attempt.number));
         if recorded || self.state.ended().is_some() {
             return Ok(if recorded { ReportReply::Settled } else { ReportReply::Refused });
         }

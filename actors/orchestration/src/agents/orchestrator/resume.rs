@@ -32,7 +32,9 @@ impl Orchestrator {
                 wall: Millis::of(ctx.system().clock().wall()),
             };
             records = log.append(vec![first]).await?;
-            records.iter().for_each(|record| args.feed.tell(record));
+            for record in &records {
+                args.feed.tell(record);
+            }
         }
         let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));
         let plan = if planned { Some(Arc::new(Plan::rebuild(args.goal.clone(), args.params.clone())?)) } else { None };
@@ -104,16 +106,22 @@ impl Orchestrator {
     }
 
     /// A lease that was out when this incarnation began has its work again.
-    pub(super) fn resumed(&mut self, lease: LeaseId, reply: ContextReply, ctx: &mut Context<Self>) {
+    pub(super) fn resumed(
+        &mut self,
+        lease: LeaseId,
+        reply: ContextReply,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), BoxError> {
         if !self.holds(&lease) {
-            return;
+            return Ok(());
         }
         match reply {
-            ContextReply::Work { work, .. } => self.deliver(lease, *work, ctx),
-            // The same question had an answer when the lease was given out, and nothing that it depends on changes.
-            other => {
-                tracing::error!(task = %lease.attempt.task, ?other, "the context of a lease cannot be found again")
+            ContextReply::Work { work, .. } => {
+                self.deliver(lease, *work, ctx);
+                Ok(())
             }
+            // The same question had an answer when the lease was given out, and nothing that it depends on changes.
+            other => Err(format!("the context of `{}` cannot be found again: {other:?}", lease.attempt.task).into()),
         }
     }
 }
@@ -141,7 +149,7 @@ fn watch(ctx: &mut Context<Orchestrator>) {
     ctx.spawn(async move {
         while let Some(own) = next_exit(&mut events).await {
             let message = OrchestratorMessage::Own(incarnation, own);
-            if myself.tell_wait(message, Duration::from_secs(60)).await.is_err() {
+            if myself.tell_wait(message, Duration::from_mins(1)).await.is_err() {
                 // The mailbox was full for a minute, or the agent is gone: what is missed is compared later.
                 tracing::warn!("an exit was not told");
             }

@@ -19,7 +19,7 @@ use crate::run::Lookups;
 use crate::work::{Failure, Outcome, Work, WorkSpec};
 
 /// How long a result stays in the cache. It never changes once it is recorded; this only bounds how long it is kept.
-const KEPT: Duration = Duration::from_secs(3600);
+const KEPT: Duration = Duration::from_hours(1);
 
 /// The tasks whose results a task refers to in its inputs, its work, and its condition.
 pub(crate) fn results_of_work(task: &Task) -> BTreeSet<String> {
@@ -71,9 +71,9 @@ fn work(request: &ContextRequest, scope: &Scope<'_>, lookups: Lookups) -> Result
     let (scope, when) = match (&request.wanted, request.attempt.task.index()) {
         // The condition of a task with `for_each` was asked before its list.
         (Wanted::ItemWork(item), Some(index)) => (scope.item(index as usize, item), None),
-        _ => (*scope, request.task.resolved_when(scope).map_err(unresolved)?),
+        _ => (*scope, request.task.resolved_when(scope).map_err(|error| unresolved(&error))?),
     };
-    let task = request.task.resolved(&scope).map_err(unresolved)?;
+    let task = request.task.resolved(&scope).map_err(|error| unresolved(&error))?;
     let spec = match task.work() {
         Some(kind::Work::Command(command)) => WorkSpec::Command(command.clone()),
         Some(kind::Work::Retrieve(retrieve)) => WorkSpec::Retrieve(retrieve.clone()),
@@ -100,7 +100,7 @@ fn idempotency_key(request: &ContextRequest) -> String {
 
 async fn items(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> Result<ContextReply, Failure> {
     let work = Work {
-        when: request.task.resolved_when(scope).map_err(unresolved)?,
+        when: request.task.resolved_when(scope).map_err(|error| unresolved(&error))?,
         timeout: Span::from_secs(60).duration(),
         ..Work::new(request.attempt.task.to_string(), WorkSpec::Collect(Value::Null))
     };
@@ -109,12 +109,12 @@ async fn items(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> 
         return Ok(ContextReply::Skip(reason));
     }
     let items = request.task.items(scope).map_err(|error| match error {
-        ItemsError::Template(error) => unresolved(error),
+        ItemsError::Template(error) => unresolved(&error),
         other => Failure::new(FailureClass::Invalid, other.to_string()),
     })?;
     Ok(ContextReply::Items(items.unwrap_or_default()))
 }
 
-fn unresolved(error: TemplateError) -> Failure {
+fn unresolved(error: &TemplateError) -> Failure {
     Failure::new(FailureClass::Invalid, error.to_string())
 }

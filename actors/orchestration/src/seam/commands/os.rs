@@ -104,10 +104,10 @@ fn lives(group: i32) -> bool {
 /// Every process of this group has ended and only waits for its parent to ask. Where the system does not tell, none.
 fn only_dead_ones(group: i32) -> bool {
     let Ok(processes) = std::fs::read_dir("/proc") else { return false };
-    let stats = processes.flatten().filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+    let lines = processes.flatten().filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
     // `pid (name) state parent group …`, where the name may hold anything.
-    let mut members = stats.filter_map(|stat| {
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let mut members = lines.filter_map(|line| {
+        let mut fields = line.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?.to_owned();
         (fields.nth(1)?.parse() == Ok(group)).then_some(state)
     });

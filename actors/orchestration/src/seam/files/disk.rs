@@ -128,7 +128,9 @@ impl DiskFiles {
         WalkBuilder::new(&self.root)
             .standard_filters(false)
             .git_ignore(true)
-            .require_git(false)
+            // In a repository the rules end at its top. Elsewhere nothing would end them but the top of the disk, so
+            // that there only those below the root count.
+            .require_git(self.repository)
             .parents(self.repository)
             .follow_links(false)
             .filter_entry(entered)

@@ -1,0 +1,14 @@
+//! Waiting, for the helpers of tests: tokio's clock, virtual when paused.
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Waits for a future, at most for `limit`; `None` when that passed.
+pub(crate) async fn at_most<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(limit, future).await.ok()
+}
+
+/// Waits.
+pub(crate) async fn sleep(time: Duration) {
+    tokio::time::sleep(time).await;
+}

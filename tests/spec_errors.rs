@@ -1,0 +1,108 @@
+//! Guarantee: a tree that makes no sense is refused before anything starts, and the message names the place and the
+//! remedy.
+
+use std::error::Error;
+use std::time::Duration;
+
+use steadfast::testing::{Log, Probe};
+use steadfast::{Capability, ChildSpec, Intensity, StartError, Strategy, SupervisorSpec, System};
+
+const SUM: Capability<u64, u64> = Capability::new("math.sum", "1.0");
+
+/// Starts a tree whose first child writes to the log, and returns the message; nothing may have been started.
+#[track_caller]
+fn refused(log: &Log, outcome: Result<System, StartError>) -> String {
+    let error = outcome.expect_err("it makes no sense");
+    assert_eq!(error.to_string(), "the tree cannot be started");
+    assert_eq!(log.lines(), Vec::<String>::new(), "nothing was started");
+    error.source().expect("it has a cause").to_string()
+}
+
+fn root(log: &Log) -> SupervisorSpec {
+    SupervisorSpec::new("root", Strategy::OneForOne).child(Probe::spec("first", log))
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_children_of_one_name_are_refused() {
+    let log = Log::default();
+    let inner =
+        SupervisorSpec::new("inner", Strategy::OneForAll).child(Probe::spec("a", &log)).child(Probe::spec("a", &log));
+    let outcome = System::start(root(&log).child(ChildSpec::supervisor(inner))).await;
+    assert_eq!(refused(&log, outcome), "`root/inner` has two children named `a`; give each a name of its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_not_one_is_refused() {
+    let log = Log::default();
+    let rule = "use letters, digits, `-`, `_`, `.` and `:`, at least one of them";
+    let outcome = System::start(root(&log).child(Probe::spec("a/b", &log))).await;
+    assert_eq!(refused(&log, outcome), format!("below `root`: `a/b` is not a name: {rule}"));
+    let outcome = System::start(root(&log).child(Probe::spec("", &log))).await;
+    assert_eq!(refused(&log, outcome), format!("below `root`: `` is not a name: {rule}"));
+    let inner = SupervisorSpec::new("in ner", Strategy::OneForAll);
+    let outcome = System::start(root(&log).child(ChildSpec::supervisor(inner))).await;
+    assert_eq!(refused(&log, outcome), format!("below `root`: `in ner` is not a name: {rule}"));
+    let outcome = System::start(SupervisorSpec::new("ro ot", Strategy::OneForOne)).await;
+    assert_eq!(refused(&log, outcome), format!("`ro ot` is not a name: {rule}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_without_length_is_refused() {
+    let log = Log::default();
+    let inner =
+        SupervisorSpec::new("inner", Strategy::OneForAll).intensity(Intensity::at_most(3).within(Duration::ZERO));
+    let outcome = System::start(root(&log).child(ChildSpec::supervisor(inner))).await;
+    assert_eq!(
+        refused(&log, outcome),
+        "`root/inner` counts restarts within a period of zero; use `Intensity::at_most(n).within(period)`"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_allows_no_start_at_all_is_refused() {
+    let log = Log::default();
+    let outcome = System::start(root(&log).failed_starts(0)).await;
+    assert_eq!(
+        refused(&log, outcome),
+        "`root` gives up after 0 failed starts, which allows none; use `failed_starts(1)` or more, or leave it out"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_capability_in_a_version_that_is_not_one_is_refused() {
+    let log = Log::default();
+    let outcome = System::start(root(&log).child(ChildSpec::serve("adder", SUM, |_, n| async move { Ok(n) }))).await;
+    assert_eq!(
+        refused(&log, outcome),
+        "`root/adder` offers `math.sum` in version `1.0`, which is not of the form 1.2.3"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_system_that_is_mounted_twice_is_refused() {
+    let log = Log::default();
+    let inner = SupervisorSpec::new("inner", Strategy::OneForAll).child(ChildSpec::system());
+    let outcome = System::start(root(&log).child(ChildSpec::system()).child(ChildSpec::supervisor(inner))).await;
+    assert_eq!(
+        refused(&log, outcome),
+        "`ChildSpec::system()` stands at `root/system` and at `root/inner/system`; mount it once"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_offers_something_before_the_mounted_system_is_told_what_it_misses() {
+    const WELL: Capability<u64, u64> = Capability::new("math.sum", "1.0.0");
+    let adder = ChildSpec::serve("adder", WELL, |_, n| async move { Ok(n) });
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(adder).child(ChildSpec::system());
+    let error = System::start(spec).await.expect_err("there is no registrar yet");
+    assert_eq!(error.to_string(), "`root/adder` did not start: there is no `root/system/registrar` in the tree");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_root_may_be_called_as_the_services_are() {
+    let log = Log::default();
+    let spec = SupervisorSpec::new("system", Strategy::OneForOne).child(Probe::spec("registrar", &log));
+    let system = System::start(spec).await.expect("the tree starts");
+    assert!(Probe::at(&system, "system/registrar").incarnation().is_some());
+    system.shutdown().await.expect("an orderly end");
+}
