@@ -10,7 +10,7 @@ const MOST_JOBS: i64 = 1024;
 
 /// Runs goals by supervised agents that stay up.
 #[derive(Debug, Parser)]
-#[command(name = "steadfast", version, about)]
+#[command(name = "steadfast", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,

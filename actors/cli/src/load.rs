@@ -33,12 +33,12 @@ pub(crate) fn load(file: &Path, params: &[Param]) -> Result<Prepared, Vec<Proble
         let remedy = "name a goal file, TOML or JSON, that exists and may be read";
         vec![Problem::new(&name, format!("the goal file cannot be read: {error}"), remedy)]
     })?;
-    let loaded = read(&name, &text).map_err(problems)?;
+    let loaded = read(&name, &text).map_err(|errors| problems(&errors))?;
     let redactor = Redactor::new().with_literals(variables(&loaded.goal, &OsCommands::new()));
-    refuse_secrets(&loaded, params, &redactor).map_err(hidden)?;
+    refuse_secrets(&loaded, params, &redactor).map_err(|errors| hidden(&errors))?;
     let given = params.iter().map(|param| (param.name.as_str(), param.value.as_str()));
-    let values = loaded.params(given).map_err(problems)?;
-    let plan = loaded.plan(values, &preset::offered()).map_err(problems)?;
+    let values = loaded.params(given).map_err(|errors| problems(&errors))?;
+    let plan = loaded.plan(values, &preset::offered()).map_err(|errors| problems(&errors))?;
     Ok(Prepared { plan, redactor })
 }
 
@@ -93,13 +93,13 @@ fn remedy(name: &str) -> String {
     format!("put it into an environment variable, and in the `env` of the command use {{ from = \"{name}\" }}")
 }
 
-fn problems(errors: GoalErrors) -> Vec<Problem> {
+fn problems(errors: &GoalErrors) -> Vec<Problem> {
     let shown = |error: &GoalError| Problem { shown: Some(error.to_string()), ..hidden_problem(error) };
     errors.as_slice().iter().map(shown).collect()
 }
 
 /// The same without the line of the file, which holds the secret.
-fn hidden(errors: GoalErrors) -> Vec<Problem> {
+fn hidden(errors: &GoalErrors) -> Vec<Problem> {
     errors.as_slice().iter().map(hidden_problem).collect()
 }
 
@@ -124,7 +124,8 @@ mod tests {
         let loaded = read("g.toml", &text).expect("a goal");
         let params: Vec<_> =
             params.iter().map(|(name, value)| Param { name: (*name).to_owned(), value: (*value).to_owned() }).collect();
-        let found = refuse_secrets(&loaded, &params, &Redactor::new()).map_or_else(hidden, |()| Vec::new());
+        let found =
+            refuse_secrets(&loaded, &params, &Redactor::new()).map_or_else(|errors| hidden(&errors), |()| Vec::new());
         found
             .iter()
             .map(|problem| format!("{}: {}", problem.place, problem.remedy.clone().unwrap_or_default()))

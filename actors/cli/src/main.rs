@@ -94,7 +94,8 @@ fn usage(error: &clap::Error, screen: &Screen) -> Status {
     }
     screen.line(&text);
     if std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json") {
-        let problem = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let told: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+        let problem = told.join(" ").trim_start_matches("error: ").to_owned();
         let problem = Problem::new("command line", problem, "see `steadfast --help`");
         print(&Outcome::invalid(vec![problem]).json(&Redactor::new()));
     }

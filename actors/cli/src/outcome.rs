@@ -57,7 +57,8 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
     pub(crate) place: String,
-    pub(crate) problem: String,
+    #[serde(rename = "problem")]
+    pub(crate) what: String,
     pub(crate) remedy: Option<String>,
     /// The whole message, where it says more than the parts.
     #[serde(skip)]
@@ -66,14 +67,14 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(place: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { place: place.into(), problem: problem.into(), remedy: Some(remedy.into()), shown: None }
+        Self { place: place.into(), what: problem.into(), remedy: Some(remedy.into()), shown: None }
     }
 
     fn redacted(&self, redactor: &Redactor) -> Self {
         let clean = |text: &String| redactor.text(text).into_owned();
         Self {
             place: clean(&self.place),
-            problem: clean(&self.problem),
+            what: clean(&self.what),
             remedy: self.remedy.as_ref().map(clean),
             shown: None,
         }
@@ -85,7 +86,7 @@ impl fmt::Display for Problem {
         if let Some(shown) = &self.shown {
             return out.write_str(shown);
         }
-        write!(out, "{}: {}", self.place, self.problem)?;
+        write!(out, "{}: {}", self.place, self.what)?;
         self.remedy.iter().try_for_each(|remedy| write!(out, "\n  help: {remedy}"))
     }
 }
@@ -187,7 +188,7 @@ pub(crate) fn failed_tasks(report: &Report) -> Vec<Problem> {
     let named = failed.iter().take(NAMED).filter_map(|task| {
         let note = task.failure.as_ref()?;
         let place = format!("task `{}` failed ({}, attempt {})", task.id, note.class, task.attempts);
-        Some(Problem { place, problem: note.message.clone(), remedy: note.remedy.clone(), shown: None })
+        Some(Problem { place, what: note.message.clone(), remedy: note.remedy.clone(), shown: None })
     });
     let mut problems: Vec<Problem> = unplanned.chain(named).collect();
     if failed.len() > NAMED {

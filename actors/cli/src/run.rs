@@ -51,6 +51,7 @@ struct Setting {
     entropy: Arc<dyn Entropy>,
     clock: Arc<dyn Clock>,
     faults: Option<Arc<dyn FaultPlan>>,
+    journal: Arc<dyn Journal>,
     gate: Arc<Gate>,
     screen: Screen,
 }
@@ -99,7 +100,7 @@ impl Setting {
         let prepared = load(&args.goal, &args.params)?;
         screen.redact_by(&prepared.redactor);
         let report = std::path::absolute(&args.report).map_err(|error| vec![no_report(&args.report, &error)])?;
-        let files = DiskFiles::open(&args.input).map_err(|error| vec![no_input(&args.input, &error)])?;
+        let files = open_input(&args.input).map_err(|error| vec![no_input(&args.input, &error)])?;
         // Also the usual folder, so that the report of one run does not change the result of the next.
         let files = files.excluding([report.as_path(), Path::new(DEFAULT_REPORT)]);
         write::prepare(&report).map_err(|error| vec![no_report(&args.report, &error)])?;
@@ -121,13 +122,14 @@ impl Setting {
             entropy: Arc::new(SeededEntropy::new(seed, Arc::clone(&clock))),
             clock,
             faults,
+            journal: Arc::new(MemoryJournal::default()),
             gate: Arc::default(),
             screen: screen.clone(),
         })
     }
 
     /// Starts the tree of agents.
-    async fn start(&self, journal: Arc<dyn Journal>, orders: Orders) -> Result<System, StartError> {
+    async fn start(&self, orders: Orders) -> Result<System, StartError> {
         let clock = Arc::clone(&self.clock);
         let shop = Workshop {
             files: Arc::new(self.files.clone()),
@@ -135,8 +137,10 @@ impl Setting {
             redactor: self.prepared.redactor.clone(),
             cache: Arc::new(Cache::new(Bounds::default(), Arc::new(move || clock.now()))),
         };
-        let mut builder =
-            preset::builder().clock(Arc::clone(&self.clock)).entropy(Arc::clone(&self.entropy)).journal(journal);
+        let mut builder = preset::builder()
+            .clock(Arc::clone(&self.clock))
+            .entropy(Arc::clone(&self.entropy))
+            .journal(Arc::clone(&self.journal));
         if let Some(faults) = &self.faults {
             builder = builder.faults(Arc::clone(faults));
         }
@@ -191,18 +195,17 @@ async fn carry_out(setting: &Setting) -> Result<Ran, Outcome> {
     let gave_up = |problem: String| not_begun(Status::GaveUp, problem);
     let listening = Signals::listen();
     let mut signals = listening.map_err(|error| gave_up(format!("signals cannot be listened to: {error}")))?;
-    let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
     let orders = setting.orders();
     let system = tokio::select! {
         biased;
         () = signals.next() => {
             return Err(not_begun(Status::Drained, "it was interrupted before the agents had started".to_owned()));
         }
-        started = setting.start(Arc::clone(&journal), orders.clone()) => {
+        started = setting.start(orders.clone()) => {
             started.map_err(|error| gave_up(error.to_string()))?
         }
     };
-    let mut conductor = Conductor::new(setting, &system, (&orders, journal));
+    let mut conductor = Conductor::new(setting, &system, &orders);
     let end = conductor.conduct(&mut signals).await;
     setting.gate.close();
     let end = if matches!(end, End::Stopped) { end } else { stop(&system, &mut signals, end).await };
@@ -253,19 +256,29 @@ fn not_begun(status: Status, problem: String) -> Outcome {
     Outcome { status, problems, ..Outcome::invalid(Vec::new()) }
 }
 
-fn no_input(folder: &Path, error: &dyn std::error::Error) -> Problem {
-    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+fn open_input(folder: &Path) -> std::io::Result<DiskFiles> {
+    // Its own message for a missing folder speaks of files in the input folder.
+    if !std::fs::metadata(folder)?.is_dir() {
+        return Err(std::io::ErrorKind::NotADirectory.into());
+    }
+    DiskFiles::open(folder).map_err(std::io::Error::other)
+}
+
+fn no_input(folder: &Path, error: &std::io::Error) -> Problem {
     Problem::new(
         format!("--input {}", folder.display()),
-        format!("the input folder cannot be used: {error}{cause}"),
+        format!("the input folder cannot be used: {error}"),
         "name a folder that exists and may be read",
     )
 }
 
-fn no_report(folder: &Path, error: &dyn std::error::Error) -> Problem {
+fn no_report(folder: &Path, error: &std::io::Error) -> Problem {
     Problem::new(
         format!("--report {}", folder.display()),
         format!("the report cannot be written: {error}"),
         "name a folder that exists or can be created, and may be written to",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! * Whoever writes a line never waits: a thread of its own writes, and when it falls behind by [`BOUND`] lines, further
 //!   ones are left out, and their number is told.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -44,11 +45,16 @@ pub(crate) struct Screen {
 impl Screen {
     /// The screen on stderr.
     pub(crate) fn open() -> Self {
+        Self::on(std::io::stderr(), std::io::stderr().is_terminal())
+    }
+
+    /// A screen on something else.
+    fn on(sink: impl Write + Send + 'static, terminal: bool) -> Self {
         let (items, queue) = sync_channel(BOUND);
         let left_out = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&left_out);
-        std::thread::spawn(move || write_all(&queue, &told));
-        Self { items, left_out, redactor: Arc::default(), terminal: std::io::stderr().is_terminal() }
+        std::thread::spawn(move || write_all(&queue, &told, sink));
+        Self { items, left_out, redactor: Arc::default(), terminal }
     }
 
     /// From now on takes out what this redactor takes out.
@@ -108,11 +114,10 @@ impl Screen {
     }
 }
 
-fn write_all(queue: &Receiver<Item>, left_out: &AtomicU64) {
-    let mut stderr = std::io::stderr();
+fn write_all(queue: &Receiver<Item>, left_out: &AtomicU64, mut sink: impl Write) {
     let mut progress: Option<String> = None;
     for item in queue {
-        let mut text = String::new();
+        let (mut text, mut done) = (String::new(), None);
         if progress.is_some() {
             text.push_str(ERASE);
         }
@@ -122,19 +127,21 @@ fn write_all(queue: &Receiver<Item>, left_out: &AtomicU64) {
                 text.push('\n');
             }
             Item::Progress(next) => progress = next,
-            Item::Flush(done) => {
-                let _ = done.try_send(());
-            }
+            Item::Flush(written) => done = Some(written),
         }
         let missed = left_out.swap(0, Ordering::Relaxed);
         if missed > 0 {
-            text.push_str(&format!("... {missed} lines were left out, since nobody read them in time\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "... {missed} lines were left out, since nobody read them in time");
         }
         if let Some(progress) = &progress {
             text.push_str(progress);
         }
         // Nobody can be told that stderr is closed.
-        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+        let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+        if let Some(done) = done {
+            let _ = done.try_send(());
+        }
     }
 }
 
@@ -143,4 +150,98 @@ pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     // Whoever closed stdout does not want the rest.
     let _ = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    /// Keeps what is written.
+    #[derive(Clone, Default)]
+    pub(crate) struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Kept {
+        /// A screen that writes here.
+        pub(crate) fn screen(&self) -> Screen {
+            Screen::on(self.clone(), false)
+        }
+
+        /// Everything that was written to the screen.
+        pub(crate) fn text(&self, screen: &Screen) -> String {
+            screen.flush();
+            String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        }
+    }
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Writes nothing until it is let go.
+    struct Stuck(Receiver<()>, Kept);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn secrets_are_taken_out_before_a_line_is_written() {
+        let kept = Kept::default();
+        let screen = kept.screen();
+        screen.line("Authorization: Bearer abcdefghijklmnopqrstuvwxyz0123");
+        screen.redact_by(&Redactor::new().with_literals(["correct horse"]));
+        screen.line("it is correct horse");
+        let text = kept.text(&screen);
+        assert!(!text.contains("abcdefghij") && !text.contains("correct horse"), "{text}");
+        assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn whoever_writes_to_a_screen_that_nobody_reads_does_not_wait() {
+        let (go, gate) = sync_channel(2 * BOUND);
+        let kept = Kept::default();
+        let screen = Screen::on(Stuck(gate, kept.clone()), false);
+        for number in 0..BOUND + 100 {
+            screen.line(number.to_string());
+        }
+        drop(go);
+        let text = kept.text(&screen);
+        assert!(text.contains("lines were left out"), "{}", text.len());
+        assert!(text.lines().count() <= BOUND + 2);
+    }
+
+    #[test]
+    fn the_line_of_progress_is_erased_before_a_line_and_drawn_again_after_it() {
+        let kept = Kept::default();
+        let screen = Screen::on(kept.clone(), true);
+        screen.progress(Some("1/2".to_owned()));
+        screen.line("done");
+        screen.progress(None);
+        assert_eq!(kept.text(&screen), format!("1/2{ERASE}done\n1/2{ERASE}"));
+    }
+
+    #[test]
+    fn only_the_line_of_a_panic_says_panicked_at() {
+        let kept = Kept::default();
+        let screen = kept.screen();
+        screen.line("agent x panicked at src/x.rs");
+        screen.panic("thread `x` panicked at src/x.rs");
+        assert_eq!(kept.text(&screen).matches("panicked at").count(), 1);
+    }
 }

@@ -62,13 +62,13 @@ type Asking = Pin<Box<dyn Future<Output = Result<(), RequestError>>>>;
 
 impl Conductor {
     /// Begins to follow a run that was just started.
-    pub(crate) fn new(setting: &Setting, system: &System, (orders, journal): (&Orders, Arc<dyn Journal>)) -> Self {
+    pub(crate) fn new(setting: &Setting, system: &System, orders: &Orders) -> Self {
         Self {
             system: system.clone(),
             screen: setting.screen.clone(),
             goal: orders.goal.name.clone(),
             run: orders.run,
-            journal,
+            journal: Arc::clone(&setting.journal),
             events: system.events(),
             records: orders.feed.records(),
             read: 0,
@@ -118,9 +118,7 @@ impl Conductor {
         for frame in frames {
             self.read += 1;
             let record = decode(&frame).map_err(|error| error.to_string())?;
-            if let Some(line) = narrate::record(&record, &self.state) {
-                self.screen.line(line);
-            }
+            self.screen.line(narrate::record(&record, &self.state));
             self.state.apply(&record).map_err(|error| error.to_string())?;
         }
         Ok(())

@@ -7,8 +7,8 @@ use steadfast::{Event, EventKind, ExitClass, ExitReason, Verdict};
 use steadfast_orchestration::run::{Outcome, Record, RunState, Status};
 
 /// The line about a record; `state` is that before it.
-pub(crate) fn record(record: &Record, state: &RunState) -> Option<String> {
-    Some(match record {
+pub(crate) fn record(record: &Record, state: &RunState) -> String {
+    match record {
         Record::RunStarted { run, .. } => format!("run {run} started"),
         Record::Planned { tasks, critical_path, .. } => {
             format!("planned: {tasks} tasks, critical path {}", critical_path.join(" -> "))
@@ -38,7 +38,7 @@ pub(crate) fn record(record: &Record, state: &RunState) -> Option<String> {
         Record::Ended { status: Status::Reached, .. } => "the goal is reached".to_owned(),
         Record::Ended { status: Status::Failed, .. } => "the goal failed".to_owned(),
         Record::Ended { status: Status::Drained, .. } => "drained".to_owned(),
-    })
+    }
 }
 
 /// The line about an event of the tree, if it is worth one.

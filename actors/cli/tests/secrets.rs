@@ -1,0 +1,127 @@
+//! A secret that was planted is in nothing that a run wrote.
+
+mod common;
+
+use common::{World, ended};
+use steadfast::seam::Rng;
+
+/// The secret is in a variable, in a file, in a command's output and its errors, and travels between tasks.
+const GOAL: &str = r#"
+name = "leaks"
+[[tasks]]
+id = "said"
+result = "stdout"
+command = { program = "sh", args = ["-c", "echo it is $PLANTED; cat shape.txt"], env = { PLANTED = { from = "PLANTED" } } }
+[[tasks]]
+id = "written"
+command = { program = "sh", args = ["-c", "echo \"the value $PLANTED\" > leak.txt"], env = { PLANTED = { from = "PLANTED" } } }
+[[tasks]]
+id = "read"
+after = ["written"]
+retrieve = { content = "leak.txt" }
+[[tasks]]
+id = "shape"
+retrieve = { content = "shape.txt" }
+[[tasks]]
+id = "json"
+result = "json"
+command = { program = "cat", args = ["secret.json"] }
+[[tasks]]
+id = "value"
+retrieve = { value = { file = "secret.json" } }
+[[tasks]]
+id = "passed"
+result = "stdout"
+command = { program = "echo", args = ["${tasks.read.result}", "${tasks.shape.result}", "${tasks.value.result.deep}"] }
+[[tasks]]
+id = "scan"
+check.secrets = { files = ["**"], on_findings = "report" }
+[[tasks]]
+id = "all"
+collect = ["${tasks.said.result}", "${tasks.read.result}", "${tasks.json.result}", "${tasks.passed.result}"]
+[[tasks]]
+id = "fails"
+command = { program = "sh", args = ["-c", "echo $PLANTED >&2; cat shape.txt secret.json >&2; exit 3"], env = { PLANTED = { from = "PLANTED" } } }
+[[tasks]]
+id = "refused"
+check.assert = [{ value = "${tasks.shape.result}", equals = "nothing" }]
+[[tasks]]
+id = "no-json"
+result = "json"
+command = { program = "sh", args = ["-c", "cat shape.txt; echo $PLANTED"], env = { PLANTED = { from = "PLANTED" } } }
+"#;
+
+fn letters(rng: &mut Rng, count: usize) -> String {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    (0..count).map(|_| char::from(LETTERS[usize::try_from(rng.next_u64() % 62).expect("it is below 62")])).collect()
+}
+
+/// A secret by its shape: what is before it, itself, and what is behind it.
+fn shaped(rng: &mut Rng) -> (String, String) {
+    let body = letters(rng, 36);
+    match rng.next_u64() % 5 {
+        0 => (format!("a token: ghp_{body} here"), body),
+        1 => (format!("Authorization: Bearer {body}"), body),
+        2 => (format!("{{\"API_KEY\": \"{body}\"}}"), body),
+        3 => (format!("https://ann:{body}@example.org/"), body),
+        _ => (format!("password=\"{body}\""), body),
+    }
+}
+
+#[test]
+fn a_planted_secret_is_in_nothing_that_is_written() {
+    for seed in 0..8 {
+        let mut rng = Rng::new(seed);
+        let planted = format!("{} {}", letters(&mut rng, 9), letters(&mut rng, 7));
+        let (text, shape) = shaped(&mut rng);
+        let deep = letters(&mut rng, 12);
+        let world = World::new(GOAL);
+        world.file("shape.txt", &format!("{text}\n"));
+        world.file("secret.json", &format!("{{ \"deep\": {{ \"Password\": \"{deep}\", \"port\": 1 }} }}"));
+        let number = seed.to_string();
+        let chaos = ["--json", "--seed", &number, "--chaos", "crash=15%"];
+        let more = if seed % 2 == 0 { &chaos[..] } else { &chaos[..1] };
+        let run = world.run_with(more, &[("PLANTED", &planted)]);
+        let object = run.check(1, "failed");
+        assert_eq!(object["tasks"]["failed"], 3, "{run:#?}");
+        assert!(run.report.is_some() && run.page.is_some());
+        for (place, written) in run.written() {
+            for secret in [&planted, &shape, &deep] {
+                assert!(!written.contains(secret.as_str()), "seed {seed}: {secret} is in {place}: {written}");
+            }
+        }
+        assert!(run.report.is_some_and(|report| report.contains("***REDACTED***")));
+    }
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_refused_and_not_shown() {
+    let world = World::new("name = 'g'\n[params.who]\ndefault = 1\n[[tasks]]\nid = 'a'\ncollect = '${params.who}'\n");
+    let secret = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
+    let run = world.run(&["--json", "--param", &format!("who={secret}")]);
+    let object = run.check(2, "invalid");
+    assert_eq!(object["errors"][0]["place"], "--param who");
+    assert!(object["errors"][0]["remedy"].as_str().is_some_and(|remedy| remedy.contains("use { from = \"NAME\" }")));
+    let wrong = world.run(&["--json", "--param", secret]);
+    wrong.check(2, "invalid");
+    for run in [run, wrong] {
+        assert!(run.written().iter().all(|(_, text)| !text.contains(secret)), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_goal_is_refused_and_not_shown() {
+    let world = World::new(
+        "name = 'g'\n[[tasks]]\nid = 'a'\ncommand = { program = 'touch', args = ['ran'], env = { TOKEN = 'hunter2' } }\n",
+    );
+    let run = world.run(&["--json"]);
+    let object = run.check(2, "invalid");
+    assert!(object["errors"][0]["place"].as_str().is_some_and(|place| place.contains("goal.toml:4:")), "{run:#?}");
+    assert!(run.stderr.contains("use { from = \"TOKEN\" }"), "{run:#?}");
+    assert!(!world.exists("ran"));
+    let checked = ended(&["check", &world.goal().display().to_string()]);
+    assert_eq!(checked.code, Some(2));
+    for run in [run, checked] {
+        assert!(run.written().iter().all(|(_, text)| !text.contains("hunter2")), "{run:#?}");
+    }
+}
