@@ -39,7 +39,7 @@ async fn a_report_of_an_incarnation_that_holds_no_lease_is_refused_and_counted()
     let held = world.hold_commands();
     let running = world.start(None).await;
     held.started.notified().await;
-    let orchestrator = running.system.provider(&REPORT, &orchestrator_path("one")).expect("it offers to take reports");
+    let orchestrator = running.system.provider(&REPORT, orchestrator_path("one")).expect("it offers to take reports");
     let lease = lease_id("only", "root/domains/orchestration/executors/1", 99);
     let report = ReportRequest { lease, end: Ok(Outcome::Done { value: json!("a lie") }) };
     let reply = orchestrator.ask(report, std::time::Duration::from_secs(5)).await;
