@@ -34,6 +34,14 @@ pub struct FaultPoint<'a> {
     pub subject: &'a Subject,
 }
 
+impl<'a> FaultPoint<'a> {
+    /// A point, to ask a plan by hand.
+    #[must_use]
+    pub fn new(path: &'a Path, incarnation: Incarnation, subject: &'a Subject) -> Self {
+        Self { path, incarnation, subject }
+    }
+}
+
 /// What is made to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

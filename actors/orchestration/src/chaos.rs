@@ -162,7 +162,7 @@ mod tests {
     fn fault(chaos: &Chaos, agent: &str, task: u32) -> Option<Fault> {
         let path = agent.parse().expect("a path");
         let subject = Subject::new(format!("task[{task}]"), 1);
-        chaos.at(&FaultPoint { path: &path, incarnation: Incarnation::FIRST, subject: &subject })
+        chaos.at(&FaultPoint::new(&path, Incarnation::FIRST, &subject))
     }
 
     #[test]
