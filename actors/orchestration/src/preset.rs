@@ -39,6 +39,10 @@ pub const HANDLER_DEADLINE: Duration = Duration::from_millis(250);
 /// What a supervisor of agents that hold leases puts up with: crashes under load are what it is there for.
 const INTENSITY: Intensity = Intensity::at_most(10_000).within(Duration::from_secs(10));
 
+/// What the supervisor of the orchestrator puts up with: less, since one agent cannot die as often as many. An
+/// orchestrator whose every message fails must end the run, and not try for ever.
+const GOALS_INTENSITY: Intensity = Intensity::at_most(2_000).within(Duration::from_secs(10));
+
 /// How many starts of one agent may fail in a row: one that cannot start will not by trying on.
 const FAILED_STARTS: u32 = 5;
 
@@ -153,7 +157,9 @@ fn executor(staff: &Staff, name: &str) -> ChildSpec {
 
 fn goals(run: RunArgs) -> SupervisorSpec {
     let name = run.goal.name.clone();
-    hardy("goals").child(watched(ChildSpec::agent::<Orchestrator>(name, run).offers(&REPORT)))
+    hardy("goals")
+        .intensity(GOALS_INTENSITY)
+        .child(watched(ChildSpec::agent::<Orchestrator>(name, run).offers(&REPORT)))
 }
 
 fn watched<A: steadfast::Agent>(agent: AgentSpec<A>) -> ChildSpec {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::{RUN, Seen, World};
 use serde_json::{Value, json};
-use steadfast::{FaultPlan, RunId};
+use steadfast::{Fault, FaultPlan, FaultPoint, RunId};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Report, Status};
@@ -279,4 +279,27 @@ collect = ["${tasks.prints.result}", "${tasks.reads.result}"]
         // The goal file itself is refused by the command line when it holds a secret, and is journaled redacted.
         assert!(!text.contains("hunter2") && !text.contains("abcdefghijklmnop"), "{text}");
     }
+}
+
+/// Whoever has this name dies with every question it is asked.
+struct AlwaysDies(&'static str);
+
+impl FaultPlan for AlwaysDies {
+    fn at(&self, point: &FaultPoint<'_>) -> Option<Fault> {
+        (point.path.name() == self.0).then_some(Fault::CrashBefore)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_everybody_dies_of_ends_its_task_as_poison_and_the_run() {
+    for agent in ["router", "retriever", "validator"] {
+        let report = World::new(GOAL, files()).0.run(Some(Arc::new(AlwaysDies(agent)))).await;
+        assert_eq!(report.status, Status::Failed, "{agent}");
+        let list = report.results.iter().find(|task| task.id == "list").expect("it has an outcome");
+        let message = list.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
+        assert!(message.starts_with("poison: 16 agents died or hung when asked for"), "{agent}: {list:?}");
+        assert_eq!((report.lost, report.completed_rerun), (0, 0), "{agent}");
+    }
+    let report = World::new(GOAL, files()).0.run(Some(Arc::new(AlwaysDies("planner")))).await;
+    assert_eq!(report.status, Status::Failed);
 }

@@ -12,16 +12,44 @@ pub(crate) const TRY: Duration = Duration::from_secs(1);
 /// How long to wait before the next try, where the last one ended at once.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
+/// How many agents may die or hang with one question: as many as with one task (decision 19).
+const CRASHES: u32 = 16;
+
+/// Every agent that was asked this question died or hung with it.
+#[derive(Clone, Debug)]
+pub struct Unanswered {
+    /// Why, for people.
+    pub why: String,
+}
+
 /// Asks any provider of a capability, again and again until there is an answer.
 ///
 /// For questions that may be asked twice. Whoever is asked may die; when nobody is left who could answer, its supervisor
 /// has given up, and the caller ends with the tree.
-pub(crate) async fn ask_any<Q: Wire + Clone, R: Wire>(system: &System, capability: &Capability<Q, R>, request: Q) -> R {
+///
+/// # Errors
+///
+/// [`Unanswered`] when the question has cost 16 agents: it must end, however high the limits of their supervisor.
+pub(crate) async fn ask_any<Q: Wire + Clone, R: Wire>(
+    system: &System,
+    capability: &Capability<Q, R>,
+    request: Q,
+) -> Result<R, Unanswered> {
+    let mut crashes = 0;
     loop {
-        match system.ask_within(capability, request.clone(), TRY).await {
-            Ok(reply) => return reply,
-            Err(error) => again(capability.name(), &error).await,
+        let error = match system.ask_within(capability, request.clone(), TRY).await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        if matches!(error, RequestError::Exited { .. }) {
+            crashes += 1;
+            if crashes == CRASHES {
+                let why =
+                    format!("poison: {CRASHES} agents died or hung when asked for `{capability}`, the last: {error}");
+                return Err(Unanswered { why });
+            }
         }
+        again(capability.name(), &error).await;
     }
 }
 

@@ -29,6 +29,7 @@ use serde_json::Value;
 use steadfast::seam::Clock;
 use steadfast::{Agent, BoxError, Context, Incarnation, Path, RunId, Subject, TellError};
 
+use crate::agents::ask::Unanswered;
 use crate::agents::planner::plan_subject;
 use crate::agents::protocol::{ContextReply, LeaseId, PlanReply, ReportReply, ReportRequest, RouteReply};
 use crate::goal::model::Goal;
@@ -139,6 +140,8 @@ pub enum Own {
     Routed { task: (usize, TaskId), reply: RouteReply },
     /// From the validator.
     Judged { lease: LeaseId, verdicts: Verdicts },
+    /// Everybody who was asked about a task died or hung with the question.
+    Unanswered { task: TaskId, unanswered: Unanswered },
     /// A lease cannot be delivered, since its incarnation is no more.
     Undelivered { lease: LeaseId, why: String },
     /// An incarnation ended.
@@ -200,6 +203,7 @@ impl Orchestrator {
             Own::Listed { task, reply } => self.listed(task, reply).await,
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
             Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts).await,
+            Own::Unanswered { task, unanswered } => self.unanswered(task, unanswered, ctx).await,
             Own::Undelivered { lease, why } => self.lost_with(&lease.agent, lease.incarnation, &why).await,
             Own::Exited { agent, incarnation, why } => self.lost_with(&agent, incarnation, &why).await,
             Own::Compare => self.compare(ctx).await,

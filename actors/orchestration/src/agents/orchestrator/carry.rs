@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use steadfast::{BoxError, Context, RequestError, System};
 
 use super::{Orchestrator, OrchestratorMessage, Own, Ready, set_going};
-use crate::agents::ask::{TRY, again, ask_any};
+use crate::agents::ask::{TRY, Unanswered, again, ask_any};
 use crate::agents::protocol::{
     Attempt, CONTEXT, ContextReply, ContextRequest, Lease, LeaseId, LeaseReply, LeaseRequest, ROUTE, RouteReply,
     RouteRequest, Wanted, task_capability,
@@ -71,8 +71,10 @@ impl Orchestrator {
         let request = self.context_of(Attempt { run: self.args.run, task: task.clone(), number: attempt })?;
         let system = ctx.system().clone();
         set_going(ctx, async move {
-            let reply = context(&system, request).await;
-            Some(Own::Prepared { task, attempt, reply })
+            Some(match context(&system, request).await {
+                Ok(reply) => Own::Prepared { task, attempt, reply },
+                Err(unanswered) => Own::Unanswered { task, unanswered },
+            })
         });
         Ok(())
     }
@@ -88,8 +90,10 @@ impl Orchestrator {
         let request = ContextRequest { attempt, task: spec, params: self.params(), results, wanted: Wanted::Items };
         let system = ctx.system().clone();
         set_going(ctx, async move {
-            let reply = context(&system, request).await;
-            Some(Own::Listed { task, reply })
+            Some(match context(&system, request).await {
+                Ok(reply) => Own::Listed { task, reply },
+                Err(unanswered) => Own::Unanswered { task: TaskId::single(&task), unanswered },
+            })
         });
         Ok(())
     }
@@ -176,6 +180,27 @@ impl Orchestrator {
         self.commit(vec![Record::Recorded { task: task.clone(), attempt, outcome, wall }]).await
     }
 
+    /// A question about a task got no answer from anybody: the task ends with that.
+    pub(super) async fn unanswered(
+        &mut self,
+        task: TaskId,
+        unanswered: Unanswered,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), BoxError> {
+        self.bench.routing.take_if(|(_, routed)| *routed == task);
+        self.bench.ready.retain(|(_, ready), _| *ready != task);
+        self.bench.judging.retain(|lease, _| lease.attempt.task != task);
+        if !self.is_open(&task) {
+            return Ok(());
+        }
+        let attempt = self.state.task(&task).map_or(0, |task| task.attempts);
+        let message = format!("{}; run the task by itself to see what it does to them", unanswered.why);
+        let outcome = Outcome::Failed { class: Class::Poison, message };
+        let records = vec![Record::Recorded { task, attempt, outcome, wall: self.wall() }];
+        self.release(&records, ctx);
+        self.commit(records).await
+    }
+
     /// Chooses an agent for the first task that waits for one and may have it.
     fn route(&mut self, ctx: &mut Context<Self>) {
         let room = self.state.outline().limits().concurrency > self.state.held().count();
@@ -189,8 +214,10 @@ impl Orchestrator {
         let request = RouteRequest { attempt, capability, busy };
         let system = ctx.system().clone();
         set_going(ctx, async move {
-            let reply = ask_any(&system, &ROUTE, request).await;
-            Some(Own::Routed { task, reply })
+            Some(match ask_any(&system, &ROUTE, request).await {
+                Ok(reply) => Own::Routed { task, reply },
+                Err(unanswered) => Own::Unanswered { task: task.1, unanswered },
+            })
         });
     }
 
@@ -309,7 +336,7 @@ impl Orchestrator {
 }
 
 /// Asks a retriever.
-pub(super) async fn context(system: &System, request: ContextRequest) -> ContextReply {
+pub(super) async fn context(system: &System, request: ContextRequest) -> Result<ContextReply, Unanswered> {
     ask_any(system, &CONTEXT, request).await
 }
 

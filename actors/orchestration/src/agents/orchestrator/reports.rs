@@ -63,8 +63,10 @@ impl Orchestrator {
         let request = ValidateRequest { attempt: lease.attempt.clone(), goal, value, schema };
         let system = ctx.system().clone();
         set_going(ctx, async move {
-            let verdicts = ask_any(&system, &VALIDATE, request).await;
-            Some(Own::Judged { lease, verdicts })
+            Some(match ask_any(&system, &VALIDATE, request).await {
+                Ok(verdicts) => Own::Judged { lease, verdicts },
+                Err(unanswered) => Own::Unanswered { task: lease.attempt.task, unanswered },
+            })
         });
         Ok(())
     }

@@ -64,8 +64,10 @@ impl Orchestrator {
             let context = self.context_of(attempt)?;
             let system = ctx.system().clone();
             set_going(ctx, async move {
-                let reply = super::carry::context(&system, context).await;
-                Some(Own::Resumed { lease, reply })
+                Some(match super::carry::context(&system, context).await {
+                    Ok(reply) => Own::Resumed { lease, reply },
+                    Err(unanswered) => Own::Unanswered { task: lease.attempt.task, unanswered },
+                })
             });
         }
         Ok(())
@@ -133,13 +135,15 @@ fn fold(plan: Option<&Plan>, jobs: usize, records: &[Record]) -> Result<RunState
 
 /// Asks until somebody offers everything the goal needs: at the start of a tree an offer may be on its way.
 async fn ask_for_a_plan(system: &System, request: PlanRequest) -> PlanReply {
-    for _ in 1..TRIES {
+    let mut tries = 0;
+    loop {
+        tries += 1;
         match ask_any(system, &PLAN, request.clone()).await {
-            PlanReply::Unoffered(_) => tokio::time::sleep(APART).await,
-            reply => return reply,
+            Ok(PlanReply::Unoffered(_)) if tries < TRIES => tokio::time::sleep(APART).await,
+            Ok(reply) => return reply,
+            Err(unanswered) => return PlanReply::Refused(unanswered.why),
         }
     }
-    ask_any(system, &PLAN, request).await
 }
 
 /// Turns every exit into a message to the orchestrator.
