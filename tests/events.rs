@@ -158,3 +158,36 @@ async fn the_history_tells_what_the_events_told() {
     );
     system.shutdown().await.expect("an orderly end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_the_last_event_and_then_the_stream_is_closed_also_for_who_comes_later() {
+    let log = Log::default();
+    let system = System::start(SupervisorSpec::new("root", Strategy::OneForOne).child(Probe::spec("a", &log)))
+        .await
+        .expect("the tree starts");
+    let mut events = system.events();
+    system.shutdown().await.expect("an orderly end");
+    let mut last = None;
+    while let Ok(event) = events.next().await {
+        last = Some(event);
+    }
+    assert!(matches!(last.expect("there were events").kind, EventKind::Ended));
+    assert_eq!(events.next().await.err(), Some(EventsError::Closed));
+    assert_eq!(system.events().next().await.err(), Some(EventsError::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_message_is_an_event_with_its_cause() {
+    let log = Log::default();
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(Probe::spec("a", &log).mailbox(1));
+    let system = System::start(spec).await.expect("the tree starts");
+    let agent = Probe::at(&system, "root/a");
+    let mut events = Recorder::of(&system);
+    agent.tell(Order::Echo(1)).expect("there is room for one");
+    assert!(agent.tell(Order::Echo(2)).is_err());
+    assert_eq!(events.story(), ["refused root/a Full"]);
+    system.shutdown().await.expect("an orderly end");
+    events.forget();
+    assert!(agent.tell(Order::Echo(3)).is_err());
+    system.shutdown().await.expect("it has ended");
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::testing::{Faults, Log, Order, Probe, Recorder, VirtualClock};
+use steadfast::testing::{Faults, Log, Order, Probe, Recorder, Script, VirtualClock};
 use steadfast::{Fault, Intensity, RequestError, Strategy, Subject, SupervisorSpec, System};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -194,4 +194,15 @@ async fn faults_on_purpose_come_once_at_the_subject_that_a_plan_names() {
     );
     assert_eq!((faults.drawn().len(), faults.waiting()), (3, 1));
     system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_past_the_handler_deadline_ends_as_unresponsive_and_counts_as_a_failed_start() {
+    let log = Log::default();
+    let stuck = Probe::scripted("a", Script::new(&log).start_takes(1000 * SECOND)).handler_deadline(3 * SECOND);
+    let clock = VirtualClock::new();
+    let error =
+        System::start(SupervisorSpec::new("root", Strategy::OneForOne).child(stuck)).await.expect_err("it hangs");
+    assert_eq!(clock.elapsed(), 3 * SECOND);
+    assert_eq!(error.to_string(), "`root/a` was unresponsive: its start made no progress for 3s");
 }

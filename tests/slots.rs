@@ -306,3 +306,23 @@ impl steadfast::Agent for Grudge {
         Ok(())
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_ask_to_a_child_that_was_stopped_with_the_whole_system_is_refused_at_once() {
+    let log = Log::default();
+    let slow = Probe::scripted("slow", Script::new(&log).stop_takes(Duration::from_secs(3)));
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(slow).child(Probe::spec("quick", &log));
+    let system = System::start(spec).await.expect("the tree starts");
+    let quick = Probe::at(&system, "root/quick");
+    let mut events = Recorder::of(&system);
+    let ending = tokio::spawn({
+        let system = system.clone();
+        async move { system.shutdown().await }
+    });
+    events.exit("root/quick").await;
+    let clock = VirtualClock::new();
+    let refused = quick.ask(Order::Which).await.expect_err("it is gone");
+    assert!(matches!(refused, RequestError::Gone { .. }), "{refused}");
+    assert_eq!(clock.elapsed(), Duration::ZERO);
+    ending.await.expect("it does not panic").expect("an orderly end");
+}

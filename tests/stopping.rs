@@ -258,3 +258,31 @@ impl steadfast::Agent for Brief {
         self.0.write("stopped");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_nested_supervisor_over_its_deadline_kills_its_children_and_reads_killed() {
+    let log = Log::default();
+    let stuck = Probe::scripted("stuck", Script::new(&log).stop_takes(1000 * SECOND)).shutdown(Shutdown::Wait);
+    let inner = SupervisorSpec::new("inner", Strategy::OneForOne).child(Probe::spec("x", &log)).child(stuck);
+    let inner = ChildSpec::supervisor(inner).shutdown(Shutdown::Within(3 * SECOND));
+    let system = System::start(root().child(inner)).await.expect("the tree starts");
+    let mut events = Recorder::of(&system);
+    let clock = VirtualClock::new();
+    system.shutdown().await.expect("an orderly end");
+    assert_eq!(clock.elapsed(), 3 * SECOND);
+    let exits: Vec<_> = events.story().into_iter().filter(|line| line.starts_with("exited root/")).collect();
+    assert_eq!(
+        exits,
+        ["exited root/inner/stuck #1 killed", "exited root/inner/x #1 killed", "exited root/inner #1 killed"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_beyond_all_time_is_no_deadline() {
+    let log = Log::default();
+    let child = Probe::spec("child", &log).shutdown(Shutdown::Within(Duration::MAX)).handler_deadline(Duration::MAX);
+    let system = System::start(root().child(child)).await.expect("the tree starts");
+    let child = Probe::at(&system, "root/child");
+    assert_eq!(child.ask_within(Order::Wait(SECOND), Duration::MAX).await.ok(), Some(0));
+    system.shutdown().await.expect("an orderly end");
+}

@@ -176,6 +176,12 @@ impl World {
         self.over.get(key).map(|start| (*key, *start))
     }
 
+    /// Somebody kills the supervisor.
+    pub(crate) fn kill_supervisor(&mut self) {
+        self.tell(Event::Kill);
+        self.settle();
+    }
+
     /// The owner asks the supervisor to end.
     pub(crate) fn stop(&mut self) {
         self.tell(Event::Stop { reason: ExitReason::SHUTDOWN });
