@@ -209,3 +209,15 @@ fn every_example_says_its_point_and_how_to_run_it_in_under_a_hundred_lines() {
         assert!(example.text.lines().count() < 100, "{} has more than one idea", example.path);
     }
 }
+
+#[test]
+fn every_test_that_the_guarantees_name_exists() {
+    let code: String =
+        ["tests", "src", "actors"].into_iter().flat_map(|folder| files(folder, ".rs")).map(|file| file.text).collect();
+    let page = &files("docs", "guarantees.md")[0].text;
+    let names = page.split('`').skip(1).step_by(2).filter(|word| {
+        word.len() > 15 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    });
+    let missing: Vec<_> = names.filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/guarantees.md names tests that do not exist: {missing:?}");
+}
