@@ -42,6 +42,11 @@ compile_error!(
     "steadfast needs unwinding: with `panic = \"abort\"` a panicking agent would end the process, and nothing could supervise it; remove the setting from the profile"
 );
 
+/// The README's examples, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod error;
 pub mod event;
 pub mod exit;

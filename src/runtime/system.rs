@@ -353,7 +353,8 @@ impl System {
 
     /// Waits for a signal to end (Ctrl-C, or SIGTERM), then shuts down in order; or for the system to give up.
     ///
-    /// Never ends the process: what to make of the outcome is the application's to decide.
+    /// Never ends the process: what to make of the outcome is the application's to decide. A second signal while it shuts
+    /// down changes nothing; who wants it to end at once listens to signals itself and calls [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     ///
