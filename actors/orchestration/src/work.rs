@@ -6,8 +6,10 @@
 //! # Invariants
 //!
 //! * What leaves, values and messages alike, is redacted, also of the environment variables this attempt read.
+//! * A result can be recorded and read back: it is at most 8 MiB of JSON, nested at most 100 levels deep.
 //! * When the future is dropped, or the time is up, nothing the attempt started is left running.
 
+pub(crate) mod bound;
 mod check;
 mod command;
 mod licences;
@@ -215,10 +217,19 @@ pub async fn perform(work: &Work, tools: Tools<'_>) -> Result<Outcome, Failure> 
     let told = Tools { redactor: &redactor, ..tools };
     let ended = tokio::time::timeout(work.timeout, attempt(work, told)).await;
     match ended.unwrap_or_else(|_| Err(too_slow(work))) {
-        Ok(Outcome::Done { value }) => Ok(Outcome::Done { value: redactor.value(&value) }),
+        Ok(Outcome::Done { value }) => done(&value, &redactor),
         Ok(Outcome::Skipped { reason }) => Ok(Outcome::Skipped { reason: redactor.text(&reason).into_owned() }),
         Err(Failure { class, message }) => Err(Failure { class, message: redactor.text(&message).into_owned() }),
     }
+}
+
+/// The result without secrets, if it can be recorded.
+fn done(value: &Value, redactor: &Redactor) -> Result<Outcome, Failure> {
+    // What is far too large is not even searched for secrets; what they are replaced by may be longer than they are.
+    bound::bounded(value)?;
+    let value = redactor.value(value);
+    bound::bounded(&value)?;
+    Ok(Outcome::Done { value })
 }
 
 /// The redactor that also knows the variables which this attempt reads.

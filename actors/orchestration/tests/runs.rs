@@ -303,3 +303,36 @@ async fn a_question_that_everybody_dies_of_ends_its_task_as_poison_and_the_run()
     let report = World::new(GOAL, files()).0.run(Some(Arc::new(AlwaysDies("planner")))).await;
     assert_eq!(report.status, Status::Failed);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_that_is_too_large_to_be_recorded_fails_its_task_and_ends_the_run() {
+    const GOAL: &str = r#"
+name = "large"
+
+[[tasks]]
+id = "prints"
+result = "stdout"
+command = { program = "print", output_limit = 20000000 }
+"#;
+    let (mut world, _) = World::new(GOAL, MemoryFiles::new());
+    world.commands =
+        Arc::new(ScriptedCommands::new(|_| Ok(Completed::new(Exit::Code(0)).stdout("x".repeat(17_000_000)))));
+    let report = world.run(None).await;
+    let failure = report.results[0].failure.as_ref().expect("it failed");
+    assert_eq!((report.status, failure.class.as_str()), (Status::Failed, "output"));
+    assert!(failure.message.contains("17000002 bytes, at most 8 MiB; declare `files`"), "{}", failure.message);
+    assert_eq!(report.lost, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_of_collects_that_nest_too_deep_fails_where_it_cannot_be_read_back_any_more() {
+    let first = "name = \"deep\"\n[[tasks]]\nid = \"t0\"\ncollect = [1]\n".to_owned();
+    let goal = (1..=105).fold(first, |goal, number| {
+        let before = number - 1;
+        goal + &format!("[[tasks]]\nid = \"t{number}\"\ncollect = [\"${{tasks.t{before}.result}}\"]\n")
+    });
+    let report = World::new(goal.leak(), MemoryFiles::new()).0.run(None).await;
+    assert_eq!((report.status, report.tasks.succeeded, report.tasks.failed), (Status::Failed, 100, 1));
+    let failure = report.results.iter().find_map(|task| task.failure.as_ref()).expect("one failed");
+    assert_eq!(failure.class, "output");
+}

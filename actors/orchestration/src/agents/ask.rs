@@ -9,13 +9,17 @@ use steadfast::{Capability, RequestError, System};
 /// How long one try may take. Longer than a hung agent is left alone, and it needs to come back.
 pub(crate) const TRY: Duration = Duration::from_secs(1);
 
+/// How long a question may take. An agent that dies or hangs with it is told of at once, so that this only ends what
+/// works on without end.
+const QUESTION: Duration = Duration::from_mins(1);
+
 /// How long to wait before the next try, where the last one ended at once.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
-/// How many agents may die or hang with one question: as many as with one task (decision 19).
+/// How many agents may die or hang with one question, or not get to its end: as many as with one task (decision 19).
 const CRASHES: u32 = 16;
 
-/// Every agent that was asked this question died or hung with it.
+/// Every agent that was asked this question died or hung with it, or did not get to its end.
 #[derive(Clone, Debug)]
 pub struct Unanswered {
     /// Why, for people.
@@ -37,11 +41,12 @@ pub(crate) async fn ask_any<Q: Wire + Clone, R: Wire>(
 ) -> Result<R, Unanswered> {
     let mut crashes = 0;
     loop {
-        let error = match system.ask_within(capability, request.clone(), TRY).await {
+        let error = match system.ask_within(capability, request.clone(), QUESTION).await {
             Ok(reply) => return Ok(reply),
             Err(error) => error,
         };
-        if matches!(error, RequestError::Exited { .. }) {
+        // One that takes too long would take as long the next time.
+        if matches!(error, RequestError::Exited { .. } | RequestError::Timeout { .. }) {
             crashes += 1;
             if crashes == CRASHES {
                 let why =

@@ -351,7 +351,10 @@ fn fate_of(outcome: &Outcome) -> Fate {
     }
 }
 
-/// The value that others see. A value of ours is always JSON; one that is not would be seen as null.
+/// The value that others see.
+///
+/// A recorded value always reads back: it is the canonical JSON of a value that passed `work::bound`, which is less deep
+/// than a reader of JSON puts up with. Only a journal that somebody else wrote could hold another; it is seen as null.
 fn value_of(outcome: &Outcome) -> Value {
     match outcome {
         Outcome::Succeeded { value, .. } => serde_json::from_str(value).unwrap_or(Value::Null),

@@ -6,8 +6,9 @@ use super::{Orchestrator, Own, set_going};
 use crate::agents::ask::ask_any;
 use crate::agents::protocol::{Attempt, LeaseId, ReportReply, ReportRequest, VALIDATE, ValidateRequest};
 use crate::run::{AttemptEnd, Class, Held, Millis, Record, TaskId, TaskState, attempt_ended, attempt_lost};
-use crate::work::Outcome;
+use crate::work::bound::bounded;
 use crate::work::validate::Verdicts;
+use crate::work::{Failure, Outcome};
 
 impl Orchestrator {
     /// An agent says how an attempt ended. The same report may come any number of times.
@@ -21,6 +22,8 @@ impl Orchestrator {
             return self.settled_or_refused(&lease).await;
         }
         let task = &lease.attempt.task;
+        // Whoever offers a capability may report anything; what cannot be recorded must not get to the journal.
+        let end = end.and_then(recordable);
         let end = match end {
             Ok(Outcome::Done { value }) => {
                 if !self.bench.judging.contains_key(&lease) {
@@ -142,6 +145,13 @@ impl Orchestrator {
     pub(super) fn wall(&self) -> Millis {
         Millis::of(self.clock.wall())
     }
+}
+
+fn recordable(outcome: Outcome) -> Result<Outcome, Failure> {
+    if let Outcome::Done { value } = &outcome {
+        bounded(value)?;
+    }
+    Ok(outcome)
 }
 
 fn is(held: &Held, lease: &LeaseId) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::{BoxError, Context, EventKind, Events, EventsError, Incarnation, System};
+use steadfast::{BoxError, Context, EventKind, Events, EventsError, Incarnation, System, TellError};
 
 use super::{Log, Orchestrator, Own, RunArgs, set_going};
 use crate::agents::ask::ask_any;
@@ -152,10 +152,12 @@ fn watch(ctx: &mut Context<Orchestrator>) {
     let (myself, incarnation) = (ctx.myself(), ctx.incarnation());
     ctx.spawn(async move {
         while let Some(own) = next_exit(&mut events).await {
-            let message = OrchestratorMessage::Own(incarnation, own);
-            if myself.tell_wait(message, Duration::from_mins(1)).await.is_err() {
-                // The mailbox was full for a minute, or the agent is gone: what is missed is compared later.
-                tracing::warn!("an exit was not told");
+            let mut message = OrchestratorMessage::Own(incarnation, own);
+            while let Err(error) = myself.tell_wait(message, Duration::from_mins(1)).await {
+                let TellError::Full { .. } = error else { return };
+                // Of what happens meanwhile events may be missed as well, so every lease is compared.
+                tracing::warn!("the mailbox of the orchestrator is full; an exit is told later");
+                message = OrchestratorMessage::Own(incarnation, Own::Compare);
             }
         }
     });
