@@ -22,8 +22,7 @@ impl Orchestrator {
         // Before anything is read, so that no exit falls between the two.
         watch(ctx);
         let owner = format!("{}#{}", ctx.path(), ctx.incarnation());
-        let journal = ctx.system().journal();
-        let (mut log, mut records) = Log::open(journal, args.run, (&owner, args.redactor.clone())).await?;
+        let (mut log, mut records) = Log::open(args.run, (&owner, args.redactor.clone()), ctx).await?;
         if records.is_empty() {
             let first = Record::RunStarted {
                 run: args.run,
@@ -31,7 +30,7 @@ impl Orchestrator {
                 params: serde_json::to_string(&args.params)?,
                 wall: Millis::of(ctx.system().clock().wall()),
             };
-            records = log.append(vec![first]).await?;
+            records = log.append(vec![first], ctx).await?;
             for record in &records {
                 args.feed.tell(record);
             }
@@ -80,19 +79,19 @@ impl Orchestrator {
     }
 
     /// The planner answered.
-    pub(super) async fn planned(&mut self, reply: PlanReply) -> Result<(), BoxError> {
+    pub(super) async fn planned(&mut self, reply: PlanReply, ctx: &Context<Self>) -> Result<(), BoxError> {
         if self.plan.is_some() || self.state.ended().is_some() {
             return Ok(());
         }
         let plan = match reply {
             PlanReply::Planned(plan) => plan,
-            PlanReply::Refused(message) => return self.commit(vec![Record::Unplannable { message }]).await,
+            PlanReply::Refused(message) => return self.commit(vec![Record::Unplannable { message }], ctx).await,
             PlanReply::Unoffered(names) => {
                 let message = format!(
                     "nobody offers {}; name a capability that an agent of this tree offers, or leave `capability` out",
                     names.join(", ")
                 );
-                return self.commit(vec![Record::Unplannable { message }]).await;
+                return self.commit(vec![Record::Unplannable { message }], ctx).await;
             }
         };
         let planned = Record::Planned {
@@ -100,9 +99,9 @@ impl Orchestrator {
             critical_path: plan.critical_path().to_vec(),
             at_least: u64::try_from(plan.critical_length().as_millis())?,
         };
-        self.commit(vec![planned]).await?;
+        self.commit(vec![planned], ctx).await?;
         let plan = Arc::new(*plan);
-        self.state = fold(Some(&plan), self.args.jobs, &self.log.read().await?)?;
+        self.state = fold(Some(&plan), self.args.jobs, &self.log.read(ctx).await?)?;
         self.plan = Some(plan);
         Ok(())
     }
