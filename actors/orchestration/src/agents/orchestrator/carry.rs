@@ -221,7 +221,8 @@ impl Orchestrator {
         self.bench.routing = Some(task.clone());
         let attempt = Attempt { run: self.args.run, task: task.1.clone(), number: attempt };
         let busy = self.state.held().map(|(_, held)| held.agent.clone()).collect();
-        let request = RouteRequest { attempt, capability, busy };
+        let last = self.state.task(&task.1).and_then(|state| state.last.as_ref()).map(|held| held.agent.clone());
+        let request = RouteRequest { attempt, capability, busy, last };
         let system = ctx.system().clone();
         set_going(ctx, async move {
             Some(match ask_any(&system, &ROUTE, request).await {
