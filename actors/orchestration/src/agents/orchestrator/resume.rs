@@ -37,7 +37,11 @@ impl Orchestrator {
         }
         let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));
         let plan = if planned { Some(Arc::new(Plan::rebuild(args.goal.clone(), args.params.clone())?)) } else { None };
-        let state = fold(plan.as_deref(), args.jobs, &records)?;
+        let outline = match &plan {
+            Some(plan) => Outline::of(plan, args.jobs),
+            None => Outline::unplanned(&args.goal, args.jobs),
+        };
+        let state = RunState::fold(Arc::new(outline), &records)?;
         let mut orchestrator =
             Self { args, clock: Arc::clone(ctx.system().clock()), log, plan, state, bench: Bench::default() };
         orchestrator.take_up(ctx).await?;
@@ -101,7 +105,8 @@ impl Orchestrator {
         };
         self.commit(vec![planned], ctx).await?;
         let plan = Arc::new(*plan);
-        self.state = fold(Some(&plan), self.args.jobs, &self.log.read(ctx).await?)?;
+        let outline = Arc::new(Outline::of(&plan, self.args.jobs));
+        self.state = RunState::fold(outline, &self.log.read(ctx).await?)?;
         self.plan = Some(plan);
         Ok(())
     }
@@ -125,11 +130,6 @@ impl Orchestrator {
             other => Err(format!("the context of `{}` cannot be found again: {other:?}", lease.attempt.task).into()),
         }
     }
-}
-
-fn fold(plan: Option<&Plan>, jobs: usize, records: &[Record]) -> Result<RunState, BoxError> {
-    let outline = plan.map_or_else(Outline::default, |plan| Outline::of(plan, jobs));
-    Ok(RunState::fold(Arc::new(outline), records)?)
 }
 
 /// Asks until somebody offers everything the goal needs: at the start of a tree an offer may be on its way.
