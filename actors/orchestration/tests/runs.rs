@@ -336,3 +336,27 @@ async fn a_chain_of_collects_that_nest_too_deep_fails_where_it_cannot_be_read_ba
     let failure = report.results.iter().find_map(|task| task.failure.as_ref()).expect("one failed");
     assert_eq!(failure.class, "output");
 }
+
+/// A list that takes longer to judge than a handler may be silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orchestrator_that_has_much_to_compute_is_not_ended_as_hung() {
+    const GOAL: &str = r#"
+name = "long"
+
+[[tasks]]
+id = "list"
+result = "json"
+command = { program = "print", output_limit = 20000000 }
+
+[[tasks]]
+id = "all"
+collect = ["${tasks.list.result}", "${tasks.list.result}"]
+"#;
+    let (mut world, _) = World::new(GOAL, MemoryFiles::new());
+    let list: Vec<String> = (0..8_000).map(|number| format!("src/file-{number}.rs")).collect();
+    let text = serde_json::to_string(&list).expect("JSON");
+    world.commands = Arc::new(ScriptedCommands::new(move |_| Ok(Completed::new(Exit::Code(0)).stdout(text.clone()))));
+    let report = world.run(None).await;
+    let orchestrators = report.restarts.by_supervisor.keys().filter(|path| path.ends_with("goals")).count();
+    assert_eq!((report.status, orchestrators), (Status::Reached, 0), "{:?}", report.restarts);
+}

@@ -1,10 +1,11 @@
 //! Asking until there is an answer.
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use steadfast::registry::capability::Wire;
-use steadfast::{Capability, RequestError, System};
+use steadfast::{Agent, Capability, Context, RequestError, System};
 
 /// How long one try may take. Longer than a hung agent is left alone, and it needs to come back.
 pub(crate) const TRY: Duration = Duration::from_secs(1);
@@ -15,6 +16,9 @@ const QUESTION: Duration = Duration::from_mins(1);
 
 /// How long to wait before the next try, where the last one ended at once.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often a handler that waits says so; well within the deadline of any handler.
+const BEAT: Duration = Duration::from_millis(50);
 
 /// How many agents may die or hang with one question, or not get to its end: as many as with one task (decision 19).
 const CRASHES: u32 = 16;
@@ -55,6 +59,21 @@ pub(crate) async fn ask_any<Q: Wire + Clone, R: Wire>(
             }
         }
         again(capability.name(), &error).await;
+    }
+}
+
+/// Waits for something that has a limit of its own: that it takes its time does not make the waiting handler a hung one.
+///
+/// What the handler computed before counts for nothing either, since its deadline begins anew with the wait.
+pub(crate) async fn wait_for<A: Agent, F: Future>(ctx: &Context<A>, work: F) -> F::Output {
+    let mut work = pin!(work);
+    loop {
+        ctx.progress();
+        tokio::select! {
+            biased;
+            outcome = &mut work => return outcome,
+            () = tokio::time::sleep(BEAT) => {}
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! * A lease is journaled before it is sent, and an outcome before it is acknowledged.
 //! * A report is only taken from the incarnation that holds the lease, for the attempt it holds.
-//! * No handler waits for another agent.
+//! * No handler waits for another agent but the journal, which answers or ends within a limit of its own.
 
 mod carry;
 mod feed;
@@ -171,7 +171,7 @@ impl Agent for Orchestrator {
         let reply = match message {
             OrchestratorMessage::Report(report) => OrchestratorReply::Report(self.report(report, ctx).await?),
             OrchestratorMessage::Drain => {
-                self.drain().await?;
+                self.drain(ctx).await?;
                 OrchestratorReply::Done
             }
             OrchestratorMessage::Own(of, own) => {
@@ -197,15 +197,15 @@ impl Agent for Orchestrator {
 impl Orchestrator {
     async fn own(&mut self, own: Own, ctx: &mut Context<Self>) -> Result<(), BoxError> {
         match own {
-            Own::Planned(reply) => self.planned(reply).await,
-            Own::Prepared { task, attempt, reply } => self.prepared(task, attempt, reply).await,
+            Own::Planned(reply) => self.planned(reply, ctx).await,
+            Own::Prepared { task, attempt, reply } => self.prepared((task, attempt), reply, ctx).await,
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
-            Own::Listed { task, reply } => self.listed(task, reply).await,
+            Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
-            Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts).await,
+            Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx).await,
             Own::Unanswered { task, unanswered } => self.unanswered(task, unanswered, ctx).await,
-            Own::Undelivered { lease, why } => self.lost_with(&lease.agent, lease.incarnation, &why).await,
-            Own::Exited { agent, incarnation, why } => self.lost_with(&agent, incarnation, &why).await,
+            Own::Undelivered { lease, why } => self.lost_with((&lease.agent, lease.incarnation), &why, ctx).await,
+            Own::Exited { agent, incarnation, why } => self.lost_with((&agent, incarnation), &why, ctx).await,
             Own::Compare => self.compare(ctx).await,
             Own::Tick => {
                 self.bench.wake = None;

@@ -84,6 +84,8 @@ pub struct RouteRequest {
     pub capability: String,
     /// Who holds a lease of this run already.
     pub busy: Vec<Path>,
+    /// Who had this task last: somebody else is preferred, since it may have died of it.
+    pub last: Option<Path>,
 }
 
 /// Who may take a task.

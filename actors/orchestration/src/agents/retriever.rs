@@ -4,6 +4,7 @@ mod context;
 
 use steadfast::{Agent, BoxError, Context, Subject};
 
+use crate::agents::ask::wait_for;
 use crate::agents::desk::{Desk, Workshop};
 use crate::agents::protocol::{ContextReply, ContextRequest, LeaseReply, LeaseRequest};
 
@@ -45,7 +46,11 @@ impl Agent for Retriever {
 
     async fn handle(&mut self, message: RetrieverMessage, ctx: &mut Context<Self>) -> Result<RetrieverReply, BoxError> {
         Ok(match message {
-            RetrieverMessage::Context(request) => RetrieverReply::Context(context::find(*request, &self.shop).await),
+            RetrieverMessage::Context(request) => {
+                // It may look for a file, which a disk may be slow to find; its limit is that of the condition.
+                let find = context::find(*request, &self.shop);
+                RetrieverReply::Context(wait_for(ctx, find).await)
+            }
             RetrieverMessage::Lease(request) => RetrieverReply::Lease(self.desk.handle(request, &self.shop, ctx)),
         })
     }

@@ -103,8 +103,32 @@ fn route(select: &dyn Select, request: &RouteRequest, system: &System) -> RouteR
         .into_iter()
         .filter(|candidate| candidate.incarnation.is_some() && !request.busy.contains(&candidate.path))
         .collect();
+    let count = free.len();
+    let free = prefer_others(free, request.last.as_ref());
     let chosen = select.select_agent(&free).and_then(|candidate| Some((candidate, candidate.incarnation?)));
     let Some((candidate, incarnation)) = chosen else { return RouteReply::NoneFree };
-    let reason = format!("{} of {candidates} are free, and it has the least to do: {}", free.len(), candidate.load);
+    let reason = format!("{count} of {candidates} are free, and it has the least to do: {}", candidate.load);
     RouteReply::Assigned(Assignment { agent: candidate.path.clone(), incarnation, candidates, reason })
+}
+
+/// Those who did not have the task last, if there are any.
+fn prefer_others(free: Vec<Candidate>, last: Option<&Path>) -> Vec<Candidate> {
+    let (others, same): (Vec<_>, Vec<_>) = free.into_iter().partition(|candidate| Some(&candidate.path) != last);
+    if others.is_empty() { same } else { others }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_had_the_task_last_is_chosen_only_when_nobody_else_is_free() {
+        let candidate =
+            |name: &str| Candidate { path: name.parse().expect("a path"), incarnation: Incarnation::new(1), load: 0 };
+        let (first, second) = (candidate("root/1"), candidate("root/2"));
+        let both = vec![first.clone(), second.clone()];
+        assert_eq!(prefer_others(both.clone(), Some(&first.path)), [second]);
+        assert_eq!(prefer_others(both.clone(), None), both);
+        assert_eq!(prefer_others(vec![first.clone()], Some(&first.path)), std::slice::from_ref(&first));
+    }
 }

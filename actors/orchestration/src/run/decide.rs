@@ -54,9 +54,22 @@ fn unplanned(state: &RunState, now: Millis) -> Option<Step> {
     let status = match (state.problem(), state.is_draining()) {
         (Some(_), _) => Status::Failed,
         (None, true) => Status::Drained,
-        (None, false) => return None,
+        (None, false) => return deadline(state).map(|deadline| planless(state, deadline, now)),
     };
     Some(Step::Append(Record::Ended { status, wall: now }))
+}
+
+/// Waits for a plan until the deadline; then there is none.
+fn planless(state: &RunState, deadline: Millis, now: Millis) -> Step {
+    if now < deadline {
+        return Step::WakeAt(deadline);
+    }
+    let limit = state.outline().limits().deadline.unwrap_or_default();
+    let message = format!(
+        "the run's deadline of {limit:?} passed before there was a plan; raise `limits.deadline` in the goal file, or \
+         look for why no planner answers"
+    );
+    Step::Append(Record::Unplannable { message })
 }
 
 fn prepare(state: &RunState, task: TaskId) -> Step {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::goal::model::{FailureClass, Retries};
+use crate::goal::model::{FailureClass, Goal, Retries};
 use crate::goal::span::Span;
 use crate::plan::Plan;
 use crate::run::record::Class;
@@ -63,14 +63,19 @@ impl Outline {
         Self { limits, ..Self::default() }
     }
 
+    /// What a run needs to know of a goal that has no plan yet, on so many executors.
+    #[must_use]
+    pub fn unplanned(goal: &Goal, jobs: usize) -> Self {
+        let limits = &goal.limits;
+        let concurrency = limits.concurrency.map_or(jobs, |limit| jobs.min(limit as usize)).max(1);
+        let deadline = limits.deadline.map(Span::duration);
+        Self::new(RunLimits { concurrency, deadline, ..RunLimits::default() })
+    }
+
     /// What a run needs to know of a plan, on so many executors.
     #[must_use]
     pub fn of(plan: &Plan, jobs: usize) -> Self {
-        let limits = &plan.goal().limits;
-        let concurrency = limits.concurrency.map_or(jobs, |limit| jobs.min(limit as usize)).max(1);
-        let deadline = limits.deadline.map(Span::duration);
-        let outline = Self::new(RunLimits { concurrency, deadline, ..RunLimits::default() });
-        plan.tasks().fold(outline, |outline, task| {
+        plan.tasks().fold(Self::unplanned(plan.goal(), jobs), |outline, task| {
             let fan = if task.task().for_each.is_some() { Fan::ForEach } else { Fan::Once };
             let needs = task.dependencies().iter().cloned().collect();
             outline.task(task.id(), Entry { needs, fan, retries: task.task().retries.clone() })

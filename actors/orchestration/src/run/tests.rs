@@ -264,6 +264,23 @@ fn a_task_that_kills_every_agent_ends_as_poison() {
 }
 
 #[test]
+fn a_run_without_a_plan_waits_until_its_deadline_and_fails_with_a_remedy() {
+    let limits = RunLimits { deadline: Some(Duration::from_secs(5)), ..RunLimits::default() };
+    let mut state = RunState::new(Arc::new(Outline::new(limits)));
+    let run = RunId::new(uuid::Uuid::from_u128(7));
+    let first = Record::RunStarted { run, goal: "{}".to_owned(), params: "{}".to_owned(), wall: START };
+    state.apply(&first).expect("a record of this plan");
+    let deadline = START.after(Duration::from_secs(5));
+    assert_eq!(next(&state, START), [Step::WakeAt(deadline)]);
+    let steps = next(&state, deadline);
+    let [Step::Append(unplannable @ Record::Unplannable { message })] = steps.as_slice() else { panic!("{steps:?}") };
+    assert!(message.contains("raise `limits.deadline`"), "{message}");
+    state.apply(unplannable).expect("a record of this plan");
+    let ended = Record::Ended { status: Status::Failed, wall: deadline };
+    assert_eq!(next(&state, deadline), [Step::Append(ended)]);
+}
+
+#[test]
 fn what_is_open_at_the_deadline_fails_with_a_remedy() {
     let limits = RunLimits { deadline: Some(Duration::from_secs(5)), ..RunLimits::default() };
     let mut drive = Drive::new(Outline::new(limits).task("a", entry(&[])).task("b", entry(&["a"])));

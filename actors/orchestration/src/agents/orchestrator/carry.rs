@@ -45,7 +45,7 @@ impl Orchestrator {
                 break;
             }
             self.release(&records, ctx);
-            self.commit(records).await?;
+            self.commit(records, ctx).await?;
         }
         self.route(ctx);
         self.publish(ctx.system());
@@ -53,8 +53,8 @@ impl Orchestrator {
     }
 
     /// Appends records, and only then takes them into account and tells of them.
-    pub(super) async fn commit(&mut self, records: Vec<Record>) -> Result<(), BoxError> {
-        for record in self.log.append(records).await? {
+    pub(super) async fn commit(&mut self, records: Vec<Record>, ctx: &Context<Self>) -> Result<(), BoxError> {
+        for record in self.log.append(records, ctx).await? {
             self.state.apply(&record)?;
             self.args.feed.tell(&record);
         }
@@ -136,7 +136,12 @@ impl Orchestrator {
     }
 
     /// The retriever found what an attempt needs.
-    pub(super) async fn prepared(&mut self, task: TaskId, attempt: u32, reply: ContextReply) -> Result<(), BoxError> {
+    pub(super) async fn prepared(
+        &mut self,
+        (task, attempt): (TaskId, u32),
+        reply: ContextReply,
+        ctx: &Context<Self>,
+    ) -> Result<(), BoxError> {
         if !self.is_open(&task) {
             return Ok(());
         }
@@ -146,12 +151,17 @@ impl Orchestrator {
                 self.bench.ready.insert((position, task), Ready { attempt, work: *work, lookups });
                 Ok(())
             }
-            other => self.not_run(&task, other).await,
+            other => self.not_run(&task, other, ctx).await,
         }
     }
 
     /// The retriever found the items of a list.
-    pub(super) async fn listed(&mut self, task: String, reply: ContextReply) -> Result<(), BoxError> {
+    pub(super) async fn listed(
+        &mut self,
+        task: String,
+        reply: ContextReply,
+        ctx: &Context<Self>,
+    ) -> Result<(), BoxError> {
         let single = TaskId::single(&task);
         if !self.is_open(&single) {
             return Ok(());
@@ -160,14 +170,14 @@ impl Orchestrator {
             ContextReply::Items(items) => {
                 let count = u32::try_from(items.len())?;
                 self.bench.lists.insert(task.clone(), Arc::new(items));
-                self.commit(vec![Record::Expanded { task, items: count }]).await
+                self.commit(vec![Record::Expanded { task, items: count }], ctx).await
             }
-            other => self.not_run(&single, other).await,
+            other => self.not_run(&single, other, ctx).await,
         }
     }
 
     /// A task has its outcome without having been run.
-    async fn not_run(&mut self, task: &TaskId, reply: ContextReply) -> Result<(), BoxError> {
+    async fn not_run(&mut self, task: &TaskId, reply: ContextReply, ctx: &Context<Self>) -> Result<(), BoxError> {
         let outcome = match reply {
             ContextReply::Skip(reason) => Outcome::Skipped { reason, cause: SkipCause::Condition },
             ContextReply::Impossible(failure) => Outcome::Failed { class: Class::Plan, message: failure.message },
@@ -177,7 +187,7 @@ impl Orchestrator {
         };
         let attempt = self.state.task(task).map_or(0, |task| task.attempts);
         let wall = self.wall();
-        self.commit(vec![Record::Recorded { task: task.clone(), attempt, outcome, wall }]).await
+        self.commit(vec![Record::Recorded { task: task.clone(), attempt, outcome, wall }], ctx).await
     }
 
     /// A question about a task got no answer from anybody: the task ends with that.
@@ -198,7 +208,7 @@ impl Orchestrator {
         let outcome = Outcome::Failed { class: Class::Poison, message };
         let records = vec![Record::Recorded { task, attempt, outcome, wall: self.wall() }];
         self.release(&records, ctx);
-        self.commit(records).await
+        self.commit(records, ctx).await
     }
 
     /// Chooses an agent for the first task that waits for one and may have it.
@@ -211,7 +221,8 @@ impl Orchestrator {
         self.bench.routing = Some(task.clone());
         let attempt = Attempt { run: self.args.run, task: task.1.clone(), number: attempt };
         let busy = self.state.held().map(|(_, held)| held.agent.clone()).collect();
-        let request = RouteRequest { attempt, capability, busy };
+        let last = self.state.task(&task.1).and_then(|state| state.last.as_ref()).map(|held| held.agent.clone());
+        let request = RouteRequest { attempt, capability, busy, last };
         let system = ctx.system().clone();
         set_going(ctx, async move {
             Some(match ask_any(&system, &ROUTE, request).await {
@@ -266,7 +277,7 @@ impl Orchestrator {
             context: ready.lookups,
             wall: self.wall(),
         };
-        self.commit(vec![Record::Leased(leased)]).await?;
+        self.commit(vec![Record::Leased(leased)], ctx).await?;
         let attempt = Attempt { run: self.args.run, task, number: ready.attempt };
         let lease = LeaseId { attempt, agent: chosen.agent, incarnation: chosen.incarnation };
         self.deliver(lease, ready.work, ctx);

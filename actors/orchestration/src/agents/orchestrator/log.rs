@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use steadfast::seam::{AppendAt, Journal};
-use steadfast::{BoxError, RunId};
+use steadfast::{BoxError, Context, RunId};
 
+use super::Orchestrator;
+use crate::agents::ask::wait_for;
 use crate::redact::Redactor;
 use crate::run::{Outcome, Record, decode, encode};
 
@@ -19,31 +21,36 @@ pub(super) struct Log {
 impl Log {
     /// Makes `owner` the only one who may append, and returns the records so far.
     pub(super) async fn open(
-        journal: Arc<dyn Journal>,
         run: RunId,
         owner: (&str, Redactor),
+        ctx: &Context<Orchestrator>,
     ) -> Result<(Self, Vec<Record>), BoxError> {
         let (name, redactor) = owner;
-        let epoch = journal.fence(run, name).await?;
+        let journal = ctx.system().journal();
+        let epoch = wait_for(ctx, journal.fence(run, name)).await?;
         let mut log = Self { journal, run, at: AppendAt { epoch, expected: 0 }, redactor };
-        let records = log.read().await?;
+        let records = log.read(ctx).await?;
         log.at.expected = records.len() as u64;
         Ok((log, records))
     }
 
     /// All records.
-    pub(super) async fn read(&self) -> Result<Vec<Record>, BoxError> {
-        let frames = self.journal.read(self.run, 0).await?;
+    pub(super) async fn read(&self, ctx: &Context<Orchestrator>) -> Result<Vec<Record>, BoxError> {
+        let frames = wait_for(ctx, self.journal.read(self.run, 0)).await?;
         Ok(frames.iter().map(|frame| decode(frame)).collect::<Result<_, _>>()?)
     }
 
     /// Appends records, all or none, and returns them as they stand in the journal.
     ///
     /// After an error it is not known where the stream ends; the incarnation ends with it and the next one reads anew.
-    pub(super) async fn append(&mut self, records: Vec<Record>) -> Result<Vec<Record>, BoxError> {
+    pub(super) async fn append(
+        &mut self,
+        records: Vec<Record>,
+        ctx: &Context<Orchestrator>,
+    ) -> Result<Vec<Record>, BoxError> {
         let records: Vec<_> = records.into_iter().map(|record| self.redacted(record)).collect();
         let frames = records.iter().map(encode).collect::<Result<_, _>>()?;
-        self.at.expected = self.journal.append(self.run, self.at, frames).await?;
+        self.at.expected = wait_for(ctx, self.journal.append(self.run, self.at, frames)).await?;
         Ok(records)
     }
 

@@ -19,7 +19,7 @@ impl Orchestrator {
     ) -> Result<ReportReply, BoxError> {
         let ReportRequest { lease, end } = report;
         if !self.holds(&lease) {
-            return self.settled_or_refused(&lease).await;
+            return self.settled_or_refused(&lease, ctx).await;
         }
         let task = &lease.attempt.task;
         // Whoever offers a capability may report anything; what cannot be recorded must not get to the journal.
@@ -36,13 +36,13 @@ impl Orchestrator {
             Err(failure) => AttemptEnd::Failed { class: failure.class.into(), message: failure.message },
         };
         let records = attempt_ended(&self.state, task, end, self.wall());
-        self.commit(records).await?;
+        self.commit(records, ctx).await?;
         Ok(ReportReply::Settled)
     }
 
     /// A report for a lease that is not out: it was recorded before and only the answer got lost, or the lease is
     /// somebody else's by now.
-    async fn settled_or_refused(&mut self, lease: &LeaseId) -> Result<ReportReply, BoxError> {
+    async fn settled_or_refused(&mut self, lease: &LeaseId, ctx: &Context<Self>) -> Result<ReportReply, BoxError> {
         let task = self.state.task(&lease.attempt.task);
         let ended = |task: &TaskState| !task.lost && task.last.as_ref().is_some_and(|last| is(last, lease));
         let recorded = task.is_some_and(|task| ended(task) || task.failed.contains(&lease.attempt.number));
@@ -55,7 +55,7 @@ impl Orchestrator {
             agent: lease.agent.clone(),
             incarnation: lease.incarnation.get(),
         };
-        self.commit(vec![refused]).await?;
+        self.commit(vec![refused], ctx).await?;
         Ok(ReportReply::Refused)
     }
 
@@ -75,7 +75,12 @@ impl Orchestrator {
     }
 
     /// The validator answered.
-    pub(super) async fn judged(&mut self, lease: &LeaseId, verdicts: &Verdicts) -> Result<(), BoxError> {
+    pub(super) async fn judged(
+        &mut self,
+        lease: &LeaseId,
+        verdicts: &Verdicts,
+        ctx: &Context<Self>,
+    ) -> Result<(), BoxError> {
         let Some(value) = self.bench.judging.remove(lease) else { return Ok(()) };
         if !self.holds(lease) {
             return Ok(());
@@ -87,20 +92,20 @@ impl Orchestrator {
             AttemptEnd::Failed { class, message: verdicts.reasons().join("; ") }
         };
         let records = attempt_ended(&self.state, &lease.attempt.task, end, self.wall());
-        self.commit(records).await
+        self.commit(records, ctx).await
     }
 
     /// An incarnation is no more: its leases are given out again.
     pub(super) async fn lost_with(
         &mut self,
-        agent: &Path,
-        incarnation: Incarnation,
+        (agent, incarnation): (&Path, Incarnation),
         why: &str,
+        ctx: &Context<Self>,
     ) -> Result<(), BoxError> {
         let of_it = |held: &Held| held.agent == *agent && held.incarnation == incarnation.get();
         let tasks: Vec<_> = self.state.held().filter(|(_, held)| of_it(held)).map(|(task, _)| task.clone()).collect();
         for task in tasks {
-            self.lose(&task, why).await?;
+            self.lose(&task, why, ctx).await?;
         }
         Ok(())
     }
@@ -111,22 +116,22 @@ impl Orchestrator {
         let gone: Vec<_> = self.state.held().filter(|(_, held)| !alive(held)).collect();
         let gone: Vec<_> = gone.into_iter().map(|(task, held)| (task.clone(), held.clone())).collect();
         for (task, held) in gone {
-            self.lose(&task, &format!("`{}`, incarnation {}, is no more", held.agent, held.incarnation)).await?;
+            self.lose(&task, &format!("`{}`, incarnation {}, is no more", held.agent, held.incarnation), ctx).await?;
         }
         Ok(())
     }
 
-    async fn lose(&mut self, task: &TaskId, why: &str) -> Result<(), BoxError> {
+    async fn lose(&mut self, task: &TaskId, why: &str, ctx: &Context<Self>) -> Result<(), BoxError> {
         let records = attempt_lost(&self.state, task, why, self.wall());
-        self.commit(records).await
+        self.commit(records, ctx).await
     }
 
     /// Gives out no more leases.
-    pub(super) async fn drain(&mut self) -> Result<(), BoxError> {
+    pub(super) async fn drain(&mut self, ctx: &Context<Self>) -> Result<(), BoxError> {
         if self.state.is_draining() || self.state.ended().is_some() {
             return Ok(());
         }
-        self.commit(vec![Record::Draining]).await
+        self.commit(vec![Record::Draining], ctx).await
     }
 
     /// Whether exactly this lease is out.

@@ -22,8 +22,7 @@ impl Orchestrator {
         // Before anything is read, so that no exit falls between the two.
         watch(ctx);
         let owner = format!("{}#{}", ctx.path(), ctx.incarnation());
-        let journal = ctx.system().journal();
-        let (mut log, mut records) = Log::open(journal, args.run, (&owner, args.redactor.clone())).await?;
+        let (mut log, mut records) = Log::open(args.run, (&owner, args.redactor.clone()), ctx).await?;
         if records.is_empty() {
             let first = Record::RunStarted {
                 run: args.run,
@@ -31,14 +30,18 @@ impl Orchestrator {
                 params: serde_json::to_string(&args.params)?,
                 wall: Millis::of(ctx.system().clock().wall()),
             };
-            records = log.append(vec![first]).await?;
+            records = log.append(vec![first], ctx).await?;
             for record in &records {
                 args.feed.tell(record);
             }
         }
         let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));
         let plan = if planned { Some(Arc::new(Plan::rebuild(args.goal.clone(), args.params.clone())?)) } else { None };
-        let state = fold(plan.as_deref(), args.jobs, &records)?;
+        let outline = match &plan {
+            Some(plan) => Outline::of(plan, args.jobs),
+            None => Outline::unplanned(&args.goal, args.jobs),
+        };
+        let state = RunState::fold(Arc::new(outline), &records)?;
         let mut orchestrator =
             Self { args, clock: Arc::clone(ctx.system().clock()), log, plan, state, bench: Bench::default() };
         orchestrator.take_up(ctx).await?;
@@ -80,19 +83,19 @@ impl Orchestrator {
     }
 
     /// The planner answered.
-    pub(super) async fn planned(&mut self, reply: PlanReply) -> Result<(), BoxError> {
+    pub(super) async fn planned(&mut self, reply: PlanReply, ctx: &Context<Self>) -> Result<(), BoxError> {
         if self.plan.is_some() || self.state.ended().is_some() {
             return Ok(());
         }
         let plan = match reply {
             PlanReply::Planned(plan) => plan,
-            PlanReply::Refused(message) => return self.commit(vec![Record::Unplannable { message }]).await,
+            PlanReply::Refused(message) => return self.commit(vec![Record::Unplannable { message }], ctx).await,
             PlanReply::Unoffered(names) => {
                 let message = format!(
                     "nobody offers {}; name a capability that an agent of this tree offers, or leave `capability` out",
                     names.join(", ")
                 );
-                return self.commit(vec![Record::Unplannable { message }]).await;
+                return self.commit(vec![Record::Unplannable { message }], ctx).await;
             }
         };
         let planned = Record::Planned {
@@ -100,9 +103,10 @@ impl Orchestrator {
             critical_path: plan.critical_path().to_vec(),
             at_least: u64::try_from(plan.critical_length().as_millis())?,
         };
-        self.commit(vec![planned]).await?;
+        self.commit(vec![planned], ctx).await?;
         let plan = Arc::new(*plan);
-        self.state = fold(Some(&plan), self.args.jobs, &self.log.read().await?)?;
+        let outline = Arc::new(Outline::of(&plan, self.args.jobs));
+        self.state = RunState::fold(outline, &self.log.read(ctx).await?)?;
         self.plan = Some(plan);
         Ok(())
     }
@@ -126,11 +130,6 @@ impl Orchestrator {
             other => Err(format!("the context of `{}` cannot be found again: {other:?}", lease.attempt.task).into()),
         }
     }
-}
-
-fn fold(plan: Option<&Plan>, jobs: usize, records: &[Record]) -> Result<RunState, BoxError> {
-    let outline = plan.map_or_else(Outline::default, |plan| Outline::of(plan, jobs));
-    Ok(RunState::fold(Arc::new(outline), records)?)
 }
 
 /// Asks until somebody offers everything the goal needs: at the start of a tree an offer may be on its way.
