@@ -34,7 +34,7 @@ pub(crate) fn load(file: &Path, params: &[Param]) -> Result<Prepared, Vec<Proble
         vec![Problem::new(&name, format!("the goal file cannot be read: {error}"), remedy)]
     })?;
     let loaded = read(&name, &text).map_err(|errors| problems(&errors))?;
-    let redactor = Redactor::new().with_literals(variables(&loaded.goal, &OsCommands::new()));
+    let redactor = Redactor::new().with_words(variables(&loaded.goal, &OsCommands::new()));
     refuse_secrets(&loaded, params, &redactor).map_err(|errors| hidden(&errors))?;
     let given = params.iter().map(|param| (param.name.as_str(), param.value.as_str()));
     let values = loaded.params(given).map_err(|errors| problems(&errors))?;
@@ -42,12 +42,14 @@ pub(crate) fn load(file: &Path, params: &[Param]) -> Result<Prepared, Vec<Proble
     Ok(Prepared { plan, redactor })
 }
 
-/// The values of our environment that commands of the goal get. They are never told, wherever they turn up.
+/// The values of our environment that commands of the goal get, but for those that are marked as no secrets.
+///
+/// A command's own output is searched for shorter ones too, by its attempt; here they are searched for everywhere.
 fn variables(goal: &Goal, commands: &dyn Commands) -> Vec<String> {
     let of_tasks = goal.tasks.iter().filter_map(|task| task.command.as_ref()).flat_map(|command| command.env.values());
     let names = of_tasks.filter_map(|value| match value {
-        EnvValue::From(variable) => Some(variable.from.as_str()),
-        EnvValue::Literal(_) => None,
+        EnvValue::From(variable) if variable.from.secret => Some(variable.from.name.as_str()),
+        EnvValue::From(_) | EnvValue::Literal(_) => None,
     });
     names.filter_map(|name| commands.variable(name)).collect()
 }
@@ -81,7 +83,7 @@ fn secret(literal: &Literal, redactor: &Redactor) -> Option<Kind> {
 
 /// The keys around this literal say nothing about it: it is the name of a variable, or part of a schema.
 fn names_no_value(literal: &Literal) -> bool {
-    let variable = literal.pointer.contains("/command/env/") && matches!(literal.key(), "from" | "optional");
+    let variable = literal.pointer.contains("/command/env/") && matches!(literal.key(), "from" | "optional" | "secret");
     variable || literal.keys.iter().any(|key| key == "schema")
 }
 

@@ -125,3 +125,31 @@ fn a_secret_in_the_goal_is_refused_and_not_shown() {
         assert!(run.written().iter().all(|(_, text)| !text.contains("hunter2")), "{run:#?}");
     }
 }
+
+#[test]
+fn the_value_of_a_variable_does_not_change_what_only_looks_like_it() {
+    let world = World::new(
+        r#"
+name = "chain"
+[[tasks]]
+id = "tool"
+command = { program = "true", env = { A = { from = "CHAIN" }, B = { from = "FOLDER", secret = false }, C = { from = "LONG" } } }
+[[tasks]]
+id = "files"
+retrieve = { files = ["*.rs"] }
+[[tasks]]
+id = "each"
+for_each = "${tasks.files.result}"
+retrieve = { content = "${item}" }
+"#,
+    );
+    world.file("stable.rs", "in /opt/folder-of-tools, unless nightly-2026");
+    world.file("nightly-2026x.rs", "x");
+    let run = world
+        .run_with(&["--json"], &[("CHAIN", "stable"), ("FOLDER", "/opt/folder-of-tools"), ("LONG", "nightly-2026")]);
+    run.check(0, "reached");
+    let report = run.report.unwrap_or_default();
+    for kept in ["\"stable.rs\"", "nightly-2026x.rs", "/opt/folder-of-tools, unless ***REDACTED***"] {
+        assert!(report.contains(kept), "{kept}: {report}");
+    }
+}

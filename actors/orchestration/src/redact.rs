@@ -12,7 +12,8 @@
 //!
 //! A reference to a variable (`$TOKEN`, `${TOKEN}`) is not a secret. In prose and code an unquoted value behind
 //! `token:`, `secret =` or `auth:` is left alone when it is a plain word or an expression. Literal texts that are
-//! shorter than [`SHORTEST_LITERAL`] are not searched for: they would be found everywhere.
+//! shorter than [`SHORTEST_LITERAL`] are not searched for: they would be found everywhere. The same holds for words
+//! shorter than [`SHORTEST_WORD`], which are searched for in what belongs to others too.
 
 mod assignment;
 pub(crate) mod patterns;
@@ -31,6 +32,9 @@ pub const REDACTED: &str = "***REDACTED***";
 
 /// How many characters a literal text needs to be searched for.
 pub const SHORTEST_LITERAL: usize = 4;
+
+/// How many characters a text needs to be searched for as a whole word.
+pub const SHORTEST_WORD: usize = 8;
 
 /// The keys whose values are secrets, whatever their type, in any case, at any depth.
 pub const SECRET_KEYS: [&str; 6] = ["password", "token", "secret", "api_key", "authorization", "auth"];
@@ -113,12 +117,14 @@ impl fmt::Display for Kind {
 #[derive(Clone, Default)]
 pub struct Redactor {
     literals: Arc<BTreeSet<String>>,
+    /// Taken out only where no letter, digit or `_` is beside them.
+    words: Arc<BTreeSet<String>>,
 }
 
 // The literals are secrets, so only their number is shown.
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redactor").field("literals", &self.literals.len()).finish()
+        f.debug_struct("Redactor").field("literals", &self.literals.len()).field("words", &self.words.len()).finish()
     }
 }
 
@@ -138,17 +144,23 @@ impl Redactor {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let mut literals = BTreeSet::clone(&self.literals);
-        for value in values {
-            let value = value.as_ref();
-            for form in [value, value.trim()] {
-                if form.chars().count() >= SHORTEST_LITERAL && !form.trim().is_empty() {
-                    literals.insert(form.to_owned());
-                    literals.insert(escaped(form));
-                }
-            }
-        }
-        Self { literals: Arc::new(literals) }
+        let literals = self.literals.iter().cloned().chain(forms(values, SHORTEST_LITERAL)).collect();
+        Self { literals: Arc::new(literals), words: Arc::clone(&self.words) }
+    }
+
+    /// A redactor that also takes out these texts where they are whole words: no letter, digit or `_` is beside them.
+    ///
+    /// For what is searched for in everything, also in what has nothing to do with the secret: the value `stable` must
+    /// not change the name of the file `src/stable.rs`. Texts shorter than [`SHORTEST_WORD`] characters are not
+    /// searched for.
+    #[must_use]
+    pub fn with_words<I>(&self, values: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let words = self.words.iter().cloned().chain(forms(values, SHORTEST_WORD)).collect();
+        Self { literals: Arc::clone(&self.literals), words: Arc::new(words) }
     }
 
     /// Takes the secrets out of a text; JSON in it, whole or line by line, is treated as [`value`](Self::value) does.
@@ -170,7 +182,8 @@ impl Redactor {
         match value {
             Value::Null | Value::Bool(_) => value.clone(),
             Value::Number(number) => {
-                let hidden = !self.literals.is_empty() && !self.literal_ranges(&number.to_string()).is_empty();
+                let known = !self.literals.is_empty() || !self.words.is_empty();
+                let hidden = known && !self.literal_ranges(&number.to_string()).is_empty();
                 if hidden { Value::from(REDACTED) } else { value.clone() }
             }
             Value::String(text) => Value::String(self.text(text).into_owned()),
@@ -283,6 +296,9 @@ impl Redactor {
                     part.match_indices(literal.as_str()).map(|(at, _)| offset + at..offset + at + literal.len()),
                 );
             }
+            for word in self.words.iter() {
+                ranges.extend(whole_words(part, word).map(|at| offset + at..offset + at + word.len()));
+            }
             offset += part.len() + REDACTED.len();
         }
         ranges
@@ -293,6 +309,36 @@ impl Redactor {
 #[must_use]
 pub fn is_secret_key(key: &str) -> bool {
     SECRET_KEYS.iter().any(|secret| key.eq_ignore_ascii_case(secret))
+}
+
+/// The values that are long enough, as they are, without blanks around them, and as JSON would escape them.
+fn forms<I>(values: I, shortest: usize) -> BTreeSet<String>
+where
+    I: IntoIterator,
+    I::Item: AsRef<str>,
+{
+    let mut found = BTreeSet::new();
+    for value in values {
+        let value = value.as_ref();
+        for form in [value, value.trim()] {
+            if form.chars().count() >= shortest && !form.trim().is_empty() {
+                found.insert(form.to_owned());
+                found.insert(escaped(form));
+            }
+        }
+    }
+    found
+}
+
+/// Where the word stands in the text with no letter, digit or `_` beside it.
+fn whole_words<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
+    let joins = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).map(|(at, _)| at).filter(move |at| {
+        let (before, after) = (&text[..*at], &text[*at + word.len()..]);
+        // The `n` of an escaped end of line belongs to the escape.
+        let escape = ["\\n", "\\r", "\\t"].iter().any(|escape| before.ends_with(escape));
+        (escape || !before.ends_with(joins)) && !after.starts_with(joins)
+    })
 }
 
 /// The text as it stands between the quotes of a JSON string.

@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use steadfast_orchestration::goal::model::{
-    Command, EnvValue, FailureClass, FromEnv, Limits, Param, ResultKind, Retries, Retrieve, Task,
+    Command, EnvValue, FailureClass, FromEnv, Limits, Param, ResultKind, Retries, Retrieve, Task, Variable,
 };
 use steadfast_orchestration::goal::{self, Goal, Span, TaskKind};
 use steadfast_orchestration::plan::Plan;
@@ -71,7 +71,8 @@ fn any_span() -> impl Strategy<Value = Span> {
 }
 
 fn any_env() -> impl Strategy<Value = EnvValue> {
-    let from = ("[A-Z]{1,4}", any::<bool>()).prop_map(|(from, optional)| EnvValue::From(FromEnv { from, optional }));
+    let from = ("[A-Z]{1,4}", any::<bool>(), any::<bool>())
+        .prop_map(|(name, secret, optional)| EnvValue::From(FromEnv { from: Variable { name, secret }, optional }));
     prop_oneof![".{0,6}".prop_map(EnvValue::Literal), from]
 }
 

@@ -361,3 +361,14 @@ fn texts(value: &Value) -> Vec<String> {
         _ => Vec::new(),
     }
 }
+
+#[test]
+fn a_word_is_hidden_only_where_it_stands_alone_and_is_long_enough() {
+    let redactor = Redactor::new().with_words(["stable", "nightly-2026", "12345678"]);
+    for text in ["src/stable.rs", "my_nightly-2026", "nightly-20260101", "nightly-2026é"] {
+        assert_eq!(redactor.text(text), text);
+    }
+    assert_eq!(redactor.text("a/nightly-2026/b"), "a/***REDACTED***/b");
+    assert_eq!(redactor.text("log \\\"a\\nnightly-2026\\\""), "log \\\"a\\n***REDACTED***\\\"");
+    assert_eq!(redactor.value(&json!([12_345_678, 123_456_789])), json!([REDACTED, 123_456_789]));
+}

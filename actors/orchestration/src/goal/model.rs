@@ -225,14 +225,84 @@ pub enum EnvValue {
 }
 
 /// A variable of our own environment. Only its name is ever recorded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "WrittenFromEnv", into = "WrittenFromEnv")]
 pub struct FromEnv {
+    /// The variable.
+    pub from: Variable,
+    /// Whether the program simply does not get the variable where ours is not set; otherwise the attempt fails.
+    pub optional: bool,
+}
+
+/// The name of a variable of our own environment, and whether its value is a secret. It reads as its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
     /// The name of the variable.
-    pub from: String,
+    pub name: String,
+    /// Whether its value is taken out of everything that the run writes.
+    pub secret: bool,
+}
+
+impl From<String> for Variable {
+    /// A variable whose value is a secret, as all are unless the goal says otherwise.
+    fn from(name: String) -> Self {
+        Self { name, secret: true }
+    }
+}
+
+impl std::ops::Deref for Variable {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.name)
+    }
+}
+
+/// A variable of our own environment. Only its name is ever recorded.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename = "FromEnv")]
+struct WrittenFromEnv {
+    /// The name of the variable.
+    from: String,
     /// Whether the program simply does not get the variable where ours is not set; otherwise the attempt fails.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub optional: bool,
+    optional: bool,
+    /// Whether the value is a secret, which it is when absent: it is then taken out of everything that the run writes,
+    /// where it has at least 8 characters and stands as a whole word. `false` is for paths and the like.
+    #[serde(default = "is_secret", skip_serializing_if = "Clone::clone")]
+    secret: bool,
+}
+
+fn is_secret() -> bool {
+    true
+}
+
+impl From<WrittenFromEnv> for FromEnv {
+    fn from(written: WrittenFromEnv) -> Self {
+        Self { from: Variable { name: written.from, secret: written.secret }, optional: written.optional }
+    }
+}
+
+impl From<FromEnv> for WrittenFromEnv {
+    fn from(FromEnv { from, optional }: FromEnv) -> Self {
+        Self { from: from.name, optional, secret: from.secret }
+    }
+}
+
+impl JsonSchema for FromEnv {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        WrittenFromEnv::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        WrittenFromEnv::json_schema(generator)
+    }
 }
 
 impl<'de> Deserialize<'de> for EnvValue {
