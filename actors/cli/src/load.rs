@@ -143,6 +143,8 @@ mod tests {
         assert!(told.len() == 1 && told[0].contains("{ from = \"NAME\" }"), "{told:?}");
         let told = check("collect = { deep = { Password = 'abc' } }", &[]);
         assert_eq!(told.len(), 1, "{told:?}");
+        let told = check("command = { program = 'x', env = { DB_PASSWORD = 'abc' } }", &[]);
+        assert!(told.len() == 1 && told[0].contains("{ from = \"DB_PASSWORD\" }"), "{told:?}");
     }
 
     #[test]
@@ -151,6 +153,7 @@ mod tests {
         assert!(told.len() == 1 && told[0].starts_with("--param who: "), "{told:?}");
         assert_eq!(check("collect = 1", &[("who", "world")]), [""; 0]);
         assert_eq!(check("collect = 1", &[("password", "x")]).len(), 1);
+        assert_eq!(check("collect = 1", &[("DB_PASSWORD", "x")]).len(), 1);
     }
 
     #[test]
