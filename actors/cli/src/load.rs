@@ -74,7 +74,8 @@ fn refuse_secrets(loaded: &Loaded, params: &[Param], redactor: &Redactor) -> Res
 /// What makes a secret of a literal.
 fn secret(literal: &Literal, redactor: &Redactor) -> Option<Kind> {
     let text = Value::from(literal.text.as_str());
-    let own = redactor.would_change(&text);
+    let of_keys = || literal.keys.iter().find_map(|key| redactor.would_change_text(key));
+    let own = redactor.would_change(&text).or_else(of_keys);
     if own.is_some() || names_no_value(literal) {
         return own;
     }
@@ -160,6 +161,8 @@ mod tests {
     fn names_of_variables_and_schemas_are_no_secrets() {
         let env = "command = { program = 'x', env = { TOKEN = { from = 'TOKEN', optional = true } } }";
         assert_eq!(check(env, &[]), [""; 0]);
+        let key = "command = { program = 'x', env = { AKIAIOSFODNN7EXAMPLE = { from = 'TOKEN' } } }";
+        assert_eq!(check(key, &[]).len(), 1);
         let schema = "collect = 1\nschema = { properties = { token = { type = 'string' } } }";
         assert_eq!(check(schema, &[]), [""; 0]);
         assert_eq!(check("collect = { token = '${params.who}' }", &[]), [""; 0]);
