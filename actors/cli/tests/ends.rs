@@ -111,6 +111,19 @@ command = { program = "touch", args = ["never"] }
 }
 
 #[test]
+fn a_run_whose_terminal_is_gone_leaves_no_process_behind() {
+    let world = World::new(SLEEPS);
+    let run = world.start(&["--json"]);
+    run.until_file("started");
+    run.send(Signal::HUP);
+    run.until_said("draining");
+    run.send(Signal::HUP);
+    run.end();
+    assert_eq!(world.processes(), [""; 0]);
+    assert!(!world.exists("never"));
+}
+
+#[test]
 fn tasks_that_do_not_end_in_time_are_killed() {
     let world = World::new(SLEEPS);
     let run = world.start(&["--json"]);
