@@ -73,9 +73,11 @@ fn an_input_or_a_report_folder_that_cannot_be_is_refused() {
     world.file("file", "");
     let (goal, input) = (world.goal().display().to_string(), world.input().display().to_string());
     let file = world.input().join("file").display().to_string();
-    for (args, place) in
-        [(["--input", &file, "--report", &input], "--input"), (["--input", &input, "--report", &file], "--report")]
-    {
+    for (args, place) in [
+        (["--input", &file, "--report", &input], "--input"),
+        (["--input", &input, "--report", &file], "--report"),
+        (["--input", &input, "--report", &format!("{input}/.")], "--report"),
+    ] {
         let told = ended(&[&["run", &goal, "--json"][..], &args].concat());
         let object = told.check(2, "invalid");
         assert!(object["errors"][0]["place"].as_str().is_some_and(|told| told.starts_with(place)), "{told:#?}");
