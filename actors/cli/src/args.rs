@@ -6,7 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use steadfast_orchestration::chaos::ChaosRates;
 
 /// The most executors that may be asked for.
-const MOST_JOBS: i64 = 1024;
+pub(crate) const MOST_JOBS: i64 = 1024;
+
+/// What a parameter looks like.
+pub(crate) const PARAM_EXPECTED: &str = "expected NAME=VALUE, such as environment=staging";
 
 /// Runs goals by supervised agents that stay up.
 #[derive(Debug, Parser)]
@@ -92,10 +95,9 @@ pub(crate) struct Param {
 }
 
 fn param(text: &str) -> Result<Param, String> {
-    let expected = "expected NAME=VALUE, such as environment=staging";
-    let (name, value) = text.split_once('=').ok_or(expected)?;
+    let (name, value) = text.split_once('=').ok_or(PARAM_EXPECTED)?;
     if name.is_empty() {
-        Err(expected.to_owned())
+        Err(PARAM_EXPECTED.to_owned())
     } else {
         Ok(Param { name: name.to_owned(), value: value.to_owned() })
     }

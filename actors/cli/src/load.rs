@@ -74,7 +74,8 @@ fn refuse_secrets(loaded: &Loaded, params: &[Param], redactor: &Redactor) -> Res
 /// What makes a secret of a literal.
 fn secret(literal: &Literal, redactor: &Redactor) -> Option<Kind> {
     let text = Value::from(literal.text.as_str());
-    let own = redactor.would_change(&text);
+    let of_keys = || literal.keys.iter().find_map(|key| redactor.would_change_text(key));
+    let own = redactor.would_change(&text).or_else(of_keys);
     if own.is_some() || names_no_value(literal) {
         return own;
     }
@@ -143,6 +144,8 @@ mod tests {
         assert!(told.len() == 1 && told[0].contains("{ from = \"NAME\" }"), "{told:?}");
         let told = check("collect = { deep = { Password = 'abc' } }", &[]);
         assert_eq!(told.len(), 1, "{told:?}");
+        let told = check("command = { program = 'x', env = { DB_PASSWORD = 'abc' } }", &[]);
+        assert!(told.len() == 1 && told[0].contains("{ from = \"DB_PASSWORD\" }"), "{told:?}");
     }
 
     #[test]
@@ -151,12 +154,15 @@ mod tests {
         assert!(told.len() == 1 && told[0].starts_with("--param who: "), "{told:?}");
         assert_eq!(check("collect = 1", &[("who", "world")]), [""; 0]);
         assert_eq!(check("collect = 1", &[("password", "x")]).len(), 1);
+        assert_eq!(check("collect = 1", &[("DB_PASSWORD", "x")]).len(), 1);
     }
 
     #[test]
     fn names_of_variables_and_schemas_are_no_secrets() {
         let env = "command = { program = 'x', env = { TOKEN = { from = 'TOKEN', optional = true } } }";
         assert_eq!(check(env, &[]), [""; 0]);
+        let key = "command = { program = 'x', env = { AKIAIOSFODNN7EXAMPLE = { from = 'TOKEN' } } }";
+        assert_eq!(check(key, &[]).len(), 1);
         let schema = "collect = 1\nschema = { properties = { token = { type = 'string' } } }";
         assert_eq!(check(schema, &[]), [""; 0]);
         assert_eq!(check("collect = { token = '${params.who}' }", &[]), [""; 0]);

@@ -18,7 +18,7 @@ mod screen;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use steadfast_orchestration::goal::json_schema;
 use steadfast_orchestration::plan::render;
 use steadfast_orchestration::redact::Redactor;
@@ -87,7 +87,8 @@ fn tell(problems: &[Problem], screen: &Screen) {
 
 /// The command line is wrong, or asks for help.
 fn usage(error: &clap::Error, screen: &Screen) -> Status {
-    let text = Redactor::new().text(&error.to_string()).into_owned();
+    let text = invalid_value(error).unwrap_or_else(|| error.to_string());
+    let text = Redactor::new().text(&text).into_owned();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         print(&text);
         return Status::Reached;
@@ -100,4 +101,19 @@ fn usage(error: &clap::Error, screen: &Screen) -> Status {
         print(&Outcome::invalid(vec![problem]).json(&Redactor::new()));
     }
     Status::Invalid
+}
+
+/// What was expected of an option whose value may be a secret in the wrong place, without the value.
+fn invalid_value(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        return None;
+    }
+    let expected = match option.split_whitespace().next()? {
+        "--param" => args::PARAM_EXPECTED.to_owned(),
+        "--seed" => "expected a whole number from 0".to_owned(),
+        "--jobs" => format!("expected a whole number from 1 to {}", args::MOST_JOBS),
+        _ => return None,
+    };
+    Some(format!("error: invalid value for '{option}': {expected}\n\nFor more information, try '--help'.\n"))
 }

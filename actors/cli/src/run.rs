@@ -101,6 +101,9 @@ impl Setting {
         screen.redact_by(&prepared.redactor);
         let report = std::path::absolute(&args.report).map_err(|error| vec![no_report(&args.report, &error)])?;
         let files = open_input(&args.input).map_err(|error| vec![no_input(&args.input, &error)])?;
+        if same(&report, &args.input) {
+            return Err(vec![report_in_input(&args.report)]);
+        }
         // Also the usual folder, so that the report of one run does not change the result of the next.
         let files = files.excluding([report.as_path(), Path::new(DEFAULT_REPORT)]);
         write::prepare(&report).map_err(|error| vec![no_report(&args.report, &error)])?;
@@ -269,6 +272,19 @@ fn no_input(folder: &Path, error: &std::io::Error) -> Problem {
         format!("--input {}", folder.display()),
         format!("the input folder cannot be used: {error}"),
         "name a folder that exists and may be read",
+    )
+}
+
+/// Whether both are one folder, however they are written.
+fn same(one: &Path, other: &Path) -> bool {
+    matches!((std::fs::canonicalize(one), std::fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+fn report_in_input(folder: &Path) -> Problem {
+    Problem::new(
+        format!("--report {}", folder.display()),
+        "the report folder is the input folder, so that the report would become part of the input; expected another one",
+        "name a folder of its own, such as one below the input folder",
     )
 }
 

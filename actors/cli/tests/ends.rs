@@ -73,9 +73,11 @@ fn an_input_or_a_report_folder_that_cannot_be_is_refused() {
     world.file("file", "");
     let (goal, input) = (world.goal().display().to_string(), world.input().display().to_string());
     let file = world.input().join("file").display().to_string();
-    for (args, place) in
-        [(["--input", &file, "--report", &input], "--input"), (["--input", &input, "--report", &file], "--report")]
-    {
+    for (args, place) in [
+        (["--input", &file, "--report", &input], "--input"),
+        (["--input", &input, "--report", &file], "--report"),
+        (["--input", &input, "--report", &format!("{input}/.")], "--report"),
+    ] {
         let told = ended(&[&["run", &goal, "--json"][..], &args].concat());
         let object = told.check(2, "invalid");
         assert!(object["errors"][0]["place"].as_str().is_some_and(|told| told.starts_with(place)), "{told:#?}");
@@ -108,6 +110,19 @@ command = { program = "touch", args = ["never"] }
     assert!(world.exists("ended") && !world.exists("never"));
     assert_eq!(world.processes(), [""; 0]);
     assert!(run.report.is_some_and(|report| report.contains("\"drained\"")));
+}
+
+#[test]
+fn a_run_whose_terminal_is_gone_leaves_no_process_behind() {
+    let world = World::new(SLEEPS);
+    let run = world.start(&["--json"]);
+    run.until_file("started");
+    run.send(Signal::HUP);
+    run.until_said("draining");
+    run.send(Signal::HUP);
+    run.end();
+    assert_eq!(world.processes(), [""; 0]);
+    assert!(!world.exists("never"));
 }
 
 #[test]

@@ -153,3 +153,15 @@ retrieve = { content = "${item}" }
         assert!(report.contains(kept), "{kept}: {report}");
     }
 }
+
+#[test]
+fn a_wrong_value_on_the_command_line_is_not_shown() {
+    for (option, value) in
+        [("--param", "DB_PASS hunter2secret"), ("--seed", "hunter2secret"), ("--jobs", "hunter2secret")]
+    {
+        let told = ended(&["run", "g.toml", "--input", ".", "--json", option, value]);
+        told.check(2, "invalid");
+        assert!(told.stderr.contains(option) && told.stderr.contains("expected "), "{told:#?}");
+        assert!(told.written().iter().all(|(_, text)| !text.contains("hunter2secret")), "{told:#?}");
+    }
+}

@@ -36,7 +36,7 @@ pub const SHORTEST_LITERAL: usize = 4;
 /// How many characters a text needs to be searched for as a whole word.
 pub const SHORTEST_WORD: usize = 8;
 
-/// The keys whose values are secrets, whatever their type, in any case, at any depth.
+/// The keys whose values are secrets, whatever their type, in any case, at any depth, also behind other words.
 pub const SECRET_KEYS: [&str; 6] = ["password", "token", "secret", "api_key", "authorization", "auth"];
 
 /// How often a text is looked at again after something was taken out of it. Each round takes out more, so that few
@@ -305,10 +305,40 @@ impl Redactor {
     }
 }
 
-/// Whether what stands under this key is a secret.
+/// Whether what stands under this key is a secret: its last word, or two, are one of the [`SECRET_KEYS`].
+///
+/// Words end at `_`, `-`, `.` and where small letters turn to capitals. So `DB_PASSWORD`, `client-secret` and
+/// `accessToken` are secrets, and `author`, `tokens` and `token_count` are not.
 #[must_use]
 pub fn is_secret_key(key: &str) -> bool {
-    SECRET_KEYS.iter().any(|secret| key.eq_ignore_ascii_case(secret))
+    // In any case means that `passwoRd` is one word as well.
+    ends_as_secret(&words(key)) || ends_as_secret(&words(&key.to_lowercase()))
+}
+
+fn ends_as_secret(words: &[String]) -> bool {
+    let last = words.last().map_or("", String::as_str);
+    let two = words.len().checked_sub(2).map(|from| words[from..].join("_"));
+    SECRET_KEYS.iter().any(|secret| last == *secret || two.as_deref() == Some(*secret)) || last == "apikey"
+}
+
+/// The words of a key, in small letters.
+fn words(key: &str) -> Vec<String> {
+    let letters: Vec<char> = key.chars().collect();
+    let mut words = vec![String::new()];
+    for (at, letter) in letters.iter().enumerate() {
+        // `aB` is the end of a word, and so is `AB` before a small letter, as in `DBPassword`.
+        let small = |at: usize| letters.get(at).is_some_and(|letter| letter.is_lowercase());
+        let hump = letter.is_uppercase() && at > 0 && (!letters[at - 1].is_uppercase() || small(at + 1));
+        let gap = matches!(letter, '_' | '-' | '.');
+        if (hump || gap) && words.last().is_some_and(|word| !word.is_empty()) {
+            words.push(String::new());
+        }
+        if !gap {
+            words.last_mut().expect("there is one from the beginning").extend(letter.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// The values that are long enough, as they are, without blanks around them, and as JSON would escape them.

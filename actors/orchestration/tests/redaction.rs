@@ -31,7 +31,32 @@ fn the_six_keys_hide_what_stands_under_them_whatever_it_is() {
 }
 
 #[test]
+fn a_key_is_known_by_its_last_words() {
+    for key in [
+        "db_password",
+        "DB_PASSWORD",
+        "accessToken",
+        "access-token",
+        "client.secret",
+        "DBPassword",
+        "X-Api-Key",
+        "apiKey",
+        "STRIPE_APIKEY",
+        "proxyAuthorization",
+        "basic_auth",
+        "APIKey",
+        "_token_",
+    ] {
+        assert_eq!(Redactor::new().value(&json!({ key: "hunter2x" })), json!({ key: REDACTED }), "{key}");
+        assert_eq!(Redactor::new().would_change_entry(key, &json!("hunter2x")), Some(Kind::Key), "{key}");
+    }
+}
+
+#[test]
 fn other_keys_are_left_alone() {
+    for key in ["author", "authority", "tokens", "token_count", "tokenCount", "secretary", "key", "api", "", "_"] {
+        assert_eq!(Redactor::new().value(&json!({ key: "hunter2x" })), json!({ key: "hunter2x" }), "{key}");
+    }
     let value = json!({ "tokens": 3, "author": "ann", "passwords": ["a"], "auth_method": "none", "secretary": "bob" });
     assert_eq!(Redactor::new().value(&value), value);
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM, and SIGHUP, which says that the terminal is gone.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -6,6 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
     heard: u32,
 }
 
@@ -13,7 +14,8 @@ impl Signals {
     /// Listens from now on.
     pub(crate) fn listen() -> std::io::Result<Self> {
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, heard: 0 })
+        let hang_up = signal(SignalKind::hangup())?;
+        Ok(Self { interrupt, terminate, hang_up, heard: 0 })
     }
 
     /// Waits for the next signal. Dropped before it returns, it loses none.
@@ -22,6 +24,7 @@ impl Signals {
             biased;
             heard = self.interrupt.recv() => heard,
             heard = self.terminate.recv() => heard,
+            heard = self.hang_up.recv() => heard,
         };
         if heard.is_none() {
             std::future::pending::<()>().await;

@@ -42,7 +42,10 @@ pub struct GoalError {
 /// The line of the file that an error is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Excerpt {
+    /// The line, or the part of a long one that is around the mark.
     pub(crate) line: String,
+    /// In which character of `line` the mark begins, from 1.
+    pub(crate) column: usize,
     pub(crate) width: usize,
 }
 
@@ -121,12 +124,12 @@ impl fmt::Display for GoalError {
             Place::Param(name) => write!(out, "--param {name}: ")?,
         }
         out.write_str(&self.problem)?;
-        if let (Some(excerpt), Place::Line { line, column }) = (&self.excerpt, &self.place) {
+        if let (Some(excerpt), Place::Line { line, .. }) = (&self.excerpt, &self.place) {
             let number = line.to_string();
             let gutter = " ".repeat(number.len());
             // Tabs are kept, so that the mark stands where it belongs whatever their width.
             let indent: String =
-                excerpt.line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+                excerpt.line.chars().take(excerpt.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             write!(out, "\n  {number} | {}", excerpt.line)?;
             write!(out, "\n  {gutter} | {indent}{}", "^".repeat(excerpt.width.max(1)))?;
         }
@@ -234,7 +237,7 @@ mod tests {
         assert_eq!(error.to_string(), "goal, at /tasks/0/id: the id `a b` has a blank\n  help: use letters");
         error.file = "goal.toml".to_owned();
         error.place = Place::Line { line: 12, column: 6 };
-        error.excerpt = Some(Excerpt { line: "id = \"a b\"".to_owned(), width: 5 });
+        error.excerpt = Some(Excerpt { line: "id = \"a b\"".to_owned(), column: 6, width: 5 });
         assert_eq!(
             error.to_string(),
             "goal.toml:12:6: the id `a b` has a blank\n  12 | id = \"a b\"\n     |      ^^^^^\n  help: use letters"

@@ -196,7 +196,7 @@ fn typed(message: &str) -> GoalError {
         (" i32", " a whole number"),
         (" f64", " a number"),
     ];
-    let mut problem = message.trim().replace('\n', "; ");
+    let mut problem = without_value(&message.trim().replace('\n', "; "));
     if problem.contains("expected ") && problem.starts_with("invalid ") {
         for (word, plain) in words {
             if problem.contains(word) {
@@ -210,6 +210,26 @@ fn typed(message: &str) -> GoalError {
         _ => "correct the syntax here".to_owned(),
     };
     GoalError::at("", problem, remedy)
+}
+
+/// The words of the parser without the value that it quotes, which may be a secret. Its kind is kept.
+fn without_value(message: &str) -> String {
+    let kinds = [
+        ("integer `", "a whole number"),
+        ("floating point `", "a number"),
+        ("boolean `", "true or false"),
+        ("character `", "a character"),
+        ("string \"", "a text"),
+    ];
+    let prefixes = ["invalid type: ", "invalid value: "];
+    let found = prefixes.iter().find_map(|prefix| Some((prefix, message.strip_prefix(prefix)?)));
+    if let Some((prefix, rest)) = found
+        && let Some((_, kind)) = kinds.iter().find(|(quoted, _)| rest.starts_with(quoted))
+        && let Some((_, expected)) = rest.rsplit_once(", expected ")
+    {
+        return format!("{prefix}{kind}, expected {expected}");
+    }
+    message.to_owned()
 }
 
 #[cfg(test)]
@@ -250,6 +270,22 @@ mod tests {
         let errors = loaded.params([("times", "many"), ("who", "a"), ("who", "b")]).expect_err("wrong").to_string();
         assert!(errors.contains("--param times: `many` is no JSON value"), "{errors}");
         assert!(errors.contains("--param who: `who` is given twice"), "{errors}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_told() {
+        let start = "{\"name\":\"g\",\"tasks\":[{\"id\":\"a\",\"description\":\"";
+        let end = "\",\"command\":{\"program\":\"x\",\"env\":{\"N\":48151623}}}]}";
+        let text = format!("{start}{}hidden{}{end}", "x".repeat(40), "y".repeat(300));
+        let errors = read("g.json", &text).expect_err("a number is no text");
+        assert!(
+            errors.as_slice()[0].problem().starts_with("invalid type: a whole number, expected a text"),
+            "{errors}"
+        );
+        let told = errors.to_string();
+        assert!(!told.contains("hidden") && told.lines().all(|line| line.chars().count() < 160), "{told}");
+        let mark = told.lines().nth(2).map(|line| line.chars().count()).unwrap_or_default();
+        assert!(told.lines().nth(1).is_some_and(|line| line.chars().count() >= mark), "{told}");
     }
 
     #[test]

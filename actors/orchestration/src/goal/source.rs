@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use crate::goal::error::{Excerpt, GoalError, GoalErrors, Place, Target};
 
+/// How many characters of a line an error shows.
+const EXCERPT: usize = 120;
+
 /// The text a goal was read from. Turns the JSON pointer of an error into its line and column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -99,13 +102,25 @@ impl Source {
     /// Places an error at a line and column.
     pub(crate) fn place_on(&self, mut error: GoalError, place: Place, width: usize) -> GoalError {
         error.file.clone_from(&self.file);
-        if let Place::Line { line, .. } = place {
+        if let Place::Line { line, column } = place {
             let text = self.text.lines().nth(line - 1).unwrap_or_default();
-            error.excerpt = Some(Excerpt { line: text.to_owned(), width });
+            error.excerpt = Some(around(text, column, width));
         }
         error.place = place;
         error
     }
+}
+
+/// The part of a line that is around the mark: all of it, unless it is long.
+fn around(line: &str, column: usize, width: usize) -> Excerpt {
+    let length = line.chars().count();
+    if length <= EXCERPT {
+        return Excerpt { line: line.to_owned(), column, width };
+    }
+    let from = (column - 1).saturating_sub(EXCERPT / 2).min(length.saturating_sub(EXCERPT));
+    let column = column - from;
+    let line = line.chars().skip(from).take(EXCERPT).collect();
+    Excerpt { line, column, width: width.min((EXCERPT + 1).saturating_sub(column)) }
 }
 
 /// The last boundary of a character at or before `at`.

@@ -141,11 +141,11 @@ impl Completed {
 #[non_exhaustive]
 pub enum CommandError {
     /// The program is nowhere in `PATH`, or not at its path.
-    #[error("the program `{program}` was not found; install it, or put its folder into `PATH` (now `{path}`)")]
+    #[error("the program `{program}` was not found in `PATH`; install it, or put its folder into `PATH`")]
     NoProgram {
         /// The program as given.
         program: String,
-        /// The `PATH` it was looked for in.
+        /// The `PATH` it was looked for in. The message leaves it out: it may name private folders, and is recorded.
         path: String,
     },
     /// The program may not be executed.

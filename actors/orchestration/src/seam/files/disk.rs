@@ -103,10 +103,7 @@ impl DiskFiles {
                 Ok(entry) => entry,
                 // What vanished between being listed and being looked at is not there.
                 Err(error) if error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound) => continue,
-                Err(error) => {
-                    let source = error.into_io_error().unwrap_or_else(|| ErrorKind::Other.into());
-                    return Err(FilesError::io(folder, source));
-                }
+                Err(error) => return Err(self.unwalked(&error, folder)),
             };
             let Some(kind) = entry.file_type().filter(|kind| kind.is_file() || kind.is_symlink()) else { continue };
             let path = self.below(entry.path())?;
@@ -116,6 +113,14 @@ impl DiskFiles {
         }
         found.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(found)
+    }
+
+    /// What could not be looked at, by its own path.
+    fn unwalked(&self, error: &ignore::Error, folder: &str) -> FilesError {
+        let path = at(error).and_then(|path| self.below(path).ok()).unwrap_or_else(|| folder.to_owned());
+        // The error of the walk repeats the path and the cause; its kind is the cause alone.
+        let kind = error.io_error().map_or(ErrorKind::Other, std::io::Error::kind);
+        FilesError::io(if path.is_empty() { "." } else { &path }, kind.into())
     }
 
     fn walker(&self, folder: &str) -> ignore::Walk {
@@ -201,6 +206,15 @@ impl DiskFiles {
         file.write_all(bytes).await.map_err(failed)?;
         file.sync_all().await.map_err(failed)?;
         tokio::fs::rename(&temporary.0, &target).await.map_err(failed)
+    }
+}
+
+/// The path that an error of the walk is about.
+fn at(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => at(err),
+        _ => None,
     }
 }
 
