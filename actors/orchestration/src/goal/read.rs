@@ -215,7 +215,7 @@ fn typed(message: &str) -> GoalError {
 /// The words of the parser without the value that it quotes, which may be a secret. Its kind is kept.
 fn without_value(message: &str) -> String {
     let kinds = [
-        ("integer `", "a whole number"),
+        ("integer `", "an integer"),
         ("floating point `", "a number"),
         ("boolean `", "true or false"),
         ("character `", "a character"),
@@ -278,10 +278,7 @@ mod tests {
         let end = "\",\"command\":{\"program\":\"x\",\"env\":{\"N\":48151623}}}]}";
         let text = format!("{start}{}hidden{}{end}", "x".repeat(40), "y".repeat(300));
         let errors = read("g.json", &text).expect_err("a number is no text");
-        assert!(
-            errors.as_slice()[0].problem().starts_with("invalid type: a whole number, expected a text"),
-            "{errors}"
-        );
+        assert!(errors.as_slice()[0].problem().starts_with("invalid type: an integer, expected a text"), "{errors}");
         let told = errors.to_string();
         assert!(!told.contains("hidden") && told.lines().all(|line| line.chars().count() < 160), "{told}");
         let mark = told.lines().nth(2).map(|line| line.chars().count()).unwrap_or_default();
