@@ -13,6 +13,7 @@ use crate::goal::error::{GoalError, GoalErrors, Place};
 use crate::goal::keys::unknown_keys;
 use crate::goal::model::Goal;
 use crate::goal::source::{Source, Spot, escaped};
+use crate::goal::unique::Unique;
 use crate::plan::Plan;
 
 /// A goal with the text it was read from.
@@ -96,6 +97,7 @@ fn read_json(source: Source) -> Result<Loaded, GoalErrors> {
         let problem = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
         GoalErrors::from(source.place_on(typed(problem), place, 1))
     };
+    let Unique = serde_json::from_str(source.text()).map_err(|error| located(&error))?;
     let value: Value = serde_json::from_str(source.text()).map_err(|error| located(&error))?;
     GoalErrors::none_of(unknown_keys(&value)).map_err(|errors| source.locate(errors))?;
     let goal = serde_json::from_str(source.text()).map_err(|error| located(&error))?;
@@ -283,6 +285,13 @@ mod tests {
         assert!(!told.contains("hidden") && told.lines().all(|line| line.chars().count() < 160), "{told}");
         let mark = told.lines().nth(2).map(|line| line.chars().count()).unwrap_or_default();
         assert!(told.lines().nth(1).is_some_and(|line| line.chars().count() >= mark), "{told}");
+    }
+
+    #[test]
+    fn a_key_that_is_given_twice_is_refused() {
+        let text = "{\"name\": \"g\", \"params\": {\"a\": {},\n\"a\": {}}, \"tasks\": []}";
+        let errors = read("g.json", text).expect_err("it is there twice").to_string();
+        assert!(errors.starts_with("g.json:2:3: the key `a` is given twice"), "{errors}");
     }
 
     #[test]
