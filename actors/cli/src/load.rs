@@ -5,6 +5,8 @@
 //! * Nothing is run, written or created here.
 //! * A literal of the goal or a parameter that the [`Redactor`] would change is refused, and not shown.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
@@ -18,6 +20,9 @@ use steadfast_orchestration::seam::commands::{Commands, OsCommands};
 use crate::args::Param;
 use crate::outcome::Problem;
 
+/// How many bytes of a goal file are read at most.
+const LARGEST: u64 = 16 << 20;
+
 /// A goal that can be carried out.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -29,10 +34,7 @@ pub(crate) struct Prepared {
 /// Reads and checks a goal file.
 pub(crate) fn load(file: &Path, params: &[Param]) -> Result<Prepared, Vec<Problem>> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let remedy = "name a goal file, TOML or JSON, that exists and may be read";
-        vec![Problem::new(&name, format!("the goal file cannot be read: {error}"), remedy)]
-    })?;
+    let text = text_of(file).map_err(|problem| vec![problem])?;
     let loaded = read(&name, &text).map_err(|errors| problems(&errors))?;
     let redactor = Redactor::new().with_words(variables(&loaded.goal, &OsCommands::new()));
     refuse_secrets(&loaded, params, &redactor).map_err(|errors| hidden(&errors))?;
@@ -40,6 +42,34 @@ pub(crate) fn load(file: &Path, params: &[Param]) -> Result<Prepared, Vec<Proble
     let values = loaded.params(given).map_err(|errors| problems(&errors))?;
     let plan = loaded.plan(values, &preset::offered()).map_err(|errors| problems(&errors))?;
     Ok(Prepared { plan, redactor })
+}
+
+/// The text of a goal file.
+fn text_of(file: &Path) -> Result<String, Problem> {
+    let name = file.display().to_string();
+    let goal =
+        file.extension().is_some_and(|ending| ["toml", "json"].iter().any(|known| ending.eq_ignore_ascii_case(known)));
+    if !goal {
+        let problem = "the ending of the file is unknown; expected .toml or .json";
+        return Err(Problem::new(name, problem, "rename the file"));
+    }
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells that there is more.
+    let read = File::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        let remedy = "name a goal file, TOML or JSON, that exists and may be read";
+        return Err(Problem::new(name, format!("the goal file cannot be read: {error}"), remedy));
+    }
+    if bytes.len() as u64 > LARGEST {
+        let problem = format!("the goal file is too large; expected at most {} MiB", LARGEST >> 20);
+        return Err(Problem::new(name, problem, "read data from files of the input folder by `retrieve` tasks"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let line = valid.matches('\n').count() + 1;
+        let column = valid.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        Problem::new(format!("{name}:{line}:{column}"), "the goal file is not UTF-8 here", "save it as UTF-8")
+    })
 }
 
 /// The values of our environment that commands of the goal get, but for those that are marked as no secrets.

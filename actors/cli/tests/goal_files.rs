@@ -101,3 +101,20 @@ fn a_plan_is_printed_in_each_format() {
     assert!(printed("dot").starts_with("digraph"));
     assert!(serde_json::from_str::<Value>(&printed("json")).is_ok());
 }
+
+#[test]
+fn a_file_that_cannot_be_a_goal_is_refused_with_the_remedy() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let cases: [(&str, &[u8], &str); 3] = [
+        ("missing.yaml", b"", "expected .toml or .json"),
+        ("latin.toml", b"name = 'g'\nx = '\xe4'\n", "latin.toml:2:6: the goal file is not UTF-8 here"),
+        ("large.json", &vec![b' '; (16 << 20) + 1], "at most 16 MiB"),
+    ];
+    for (name, bytes, expected) in cases {
+        let file = folder.path().join(name);
+        std::fs::write(&file, bytes).expect("it can be written");
+        let told = ended(&["check", &file.display().to_string()]);
+        assert_eq!(told.code, Some(2), "{told:#?}");
+        assert!(told.stderr.contains(expected) && told.stderr.contains("help: "), "{told:#?}");
+    }
+}

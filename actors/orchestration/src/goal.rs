@@ -22,6 +22,7 @@ pub mod schema;
 pub mod source;
 pub mod span;
 pub mod template;
+mod unique;
 pub mod work;
 
 pub use error::{GoalError, GoalErrors, Place};

@@ -56,9 +56,9 @@ fn broken_json_names_line_and_column() {
 fn a_value_of_another_type_names_what_was_expected() {
     let duration = "a duration such as \"250ms\", \"5s\" or \"1m30s\"";
     check(&wrong!("type.toml"), &[("5:11", duration, &format!("write {duration} here"))]);
-    check(&wrong!("type.json"), &[("4:68", "string \"hello\", expected a list", "write a list here")]);
+    check(&wrong!("type.json"), &[("4:68", "a text, expected a list", "write a list here")]);
     let env = "write a text, or { from = \"NAME\" } for a variable of the environment here";
-    check(&wrong!("env.toml"), &[("8:33", "integer `3`, expected a text, or { from", env)]);
+    check(&wrong!("env.toml"), &[("8:33", "an integer, expected a text, or { from", env)]);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn numbers_that_would_never_let_a_task_run_are_refused() {
 fn an_error_prints_its_line_with_a_mark_and_the_remedy() {
     assert_eq!(
         wrong!("type.toml").to_string(),
-        "type.toml:5:11: invalid type: integer `30`, expected a duration such as \"250ms\", \"5s\" or \"1m30s\"\n  \
+        "type.toml:5:11: invalid type: an integer, expected a duration such as \"250ms\", \"5s\" or \"1m30s\"\n  \
          5 | timeout = 30\n    |           ^^\n  \
          help: write a duration such as \"250ms\", \"5s\" or \"1m30s\" here"
     );

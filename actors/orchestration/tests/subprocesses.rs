@@ -238,7 +238,7 @@ async fn a_program_that_is_not_there_is_named_with_the_remedy() {
     let error = commands.run(invocation).await.expect_err("there is none");
     assert_eq!(
         error.to_string(),
-        "the program `no-such-program` was not found; install it, or put its folder into `PATH` (now `/bin`)"
+        "the program `no-such-program` was not found in `PATH`; install it, or put its folder into `PATH`"
     );
     let elsewhere = Invocation::new("/bin/sh", "/no/such/folder");
     let error = commands.run(elsewhere).await.expect_err("there is none");

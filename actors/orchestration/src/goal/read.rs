@@ -13,6 +13,7 @@ use crate::goal::error::{GoalError, GoalErrors, Place};
 use crate::goal::keys::unknown_keys;
 use crate::goal::model::Goal;
 use crate::goal::source::{Source, Spot, escaped};
+use crate::goal::unique::Unique;
 use crate::plan::Plan;
 
 /// A goal with the text it was read from.
@@ -96,6 +97,7 @@ fn read_json(source: Source) -> Result<Loaded, GoalErrors> {
         let problem = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
         GoalErrors::from(source.place_on(typed(problem), place, 1))
     };
+    let Unique = serde_json::from_str(source.text()).map_err(|error| located(&error))?;
     let value: Value = serde_json::from_str(source.text()).map_err(|error| located(&error))?;
     GoalErrors::none_of(unknown_keys(&value)).map_err(|errors| source.locate(errors))?;
     let goal = serde_json::from_str(source.text()).map_err(|error| located(&error))?;
@@ -215,7 +217,7 @@ fn typed(message: &str) -> GoalError {
 /// The words of the parser without the value that it quotes, which may be a secret. Its kind is kept.
 fn without_value(message: &str) -> String {
     let kinds = [
-        ("integer `", "a whole number"),
+        ("integer `", "an integer"),
         ("floating point `", "a number"),
         ("boolean `", "true or false"),
         ("character `", "a character"),
@@ -278,14 +280,18 @@ mod tests {
         let end = "\",\"command\":{\"program\":\"x\",\"env\":{\"N\":48151623}}}]}";
         let text = format!("{start}{}hidden{}{end}", "x".repeat(40), "y".repeat(300));
         let errors = read("g.json", &text).expect_err("a number is no text");
-        assert!(
-            errors.as_slice()[0].problem().starts_with("invalid type: a whole number, expected a text"),
-            "{errors}"
-        );
+        assert!(errors.as_slice()[0].problem().starts_with("invalid type: an integer, expected a text"), "{errors}");
         let told = errors.to_string();
         assert!(!told.contains("hidden") && told.lines().all(|line| line.chars().count() < 160), "{told}");
         let mark = told.lines().nth(2).map(|line| line.chars().count()).unwrap_or_default();
         assert!(told.lines().nth(1).is_some_and(|line| line.chars().count() >= mark), "{told}");
+    }
+
+    #[test]
+    fn a_key_that_is_given_twice_is_refused() {
+        let text = "{\"name\": \"g\", \"params\": {\"a\": {},\n\"a\": {}}, \"tasks\": []}";
+        let errors = read("g.json", text).expect_err("it is there twice").to_string();
+        assert!(errors.starts_with("g.json:2:3: the key `a` is given twice"), "{errors}");
     }
 
     #[test]
