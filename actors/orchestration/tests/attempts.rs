@@ -118,6 +118,14 @@ async fn the_value_of_a_variable_is_in_nothing_that_leaves() {
 }
 
 #[tokio::test]
+async fn the_value_of_a_variable_that_is_no_secret_stays_as_it_is() {
+    let tool = command(&json!({ "env": { "HOME_OF_IT": { "from": "OURS", "secret": false } } }));
+    let commands = answers(Completed::new(Exit::Code(0)).stdout("in /opt/tools")).variable("OURS", "/opt/tools");
+    let value = done(&work(tool, ResultKind::Stdout), &MemoryFiles::new(), &commands).await;
+    assert_eq!(value, "in /opt/tools");
+}
+
+#[tokio::test]
 async fn a_variable_that_is_not_set_fails_before_anything_runs() {
     let tool = command(&json!({ "env": { "KEY": { "from": "UNSET" } } }));
     let commands = ScriptedCommands::new(|_| panic!("nothing runs"));

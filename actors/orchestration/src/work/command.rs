@@ -16,15 +16,15 @@ const STDERR_LINES: usize = 20;
 /// How many bytes of stderr a message shows.
 const STDERR_BYTES: usize = 2 * 1024;
 
-/// The values of the variables that the command takes from our environment.
+/// The values of the variables that the command takes from our environment, but for those that are marked as no secrets.
 pub(super) fn variables(command: &Command, commands: &dyn Commands) -> Vec<String> {
     command.env.values().filter_map(|value| variable(value, commands)).collect()
 }
 
 fn variable(value: &EnvValue, commands: &dyn Commands) -> Option<String> {
     match value {
-        EnvValue::From(ours) => commands.variable(&ours.from),
-        EnvValue::Literal(_) => None,
+        EnvValue::From(ours) if ours.from.secret => commands.variable(&ours.from),
+        EnvValue::From(_) | EnvValue::Literal(_) => None,
     }
 }
 
