@@ -180,7 +180,10 @@ impl Setting {
         let report = Report::of(&ran.state, facts, ran.now).redacted(&self.prepared.redactor);
         let (status, mut problems) = ran.end.told(ran.state.ended().map(|(status, _)| status));
         problems.extend(failed_tasks(&report));
-        let written = write::report(&self.report, &report, (status, &self.prepared.plan));
+        // The runtime of the run is gone by now, so that whoever blocked a thread of it cannot hold this up.
+        let written = Builder::new_current_thread()
+            .build()
+            .and_then(|runtime| runtime.block_on(write::report(&self.report, &report, (status, &self.prepared.plan))));
         let mut outcome = Outcome { status, report: Some(report), folder: Some(self.report.clone()), problems };
         if let Err(error) = written {
             outcome.folder = None;
