@@ -15,7 +15,7 @@ use crate::runtime::life::Life;
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::spec::{StartOf, Worker};
 use crate::runtime::system::System;
-use crate::runtime::tasks::Resident;
+use crate::runtime::tasks::{Resident, Tasks};
 use crate::seam::BoxFuture;
 
 pub(crate) struct PlainWorker<T, F> {
@@ -117,7 +117,7 @@ where
         // The user's `pre_start` runs here, in the actor's own task: linked and killable while it starts.
         let made = run_caught(self.0.pre_start(myself.clone(), args)).await;
         match made.and_then(|made| made.map_err(failed)) {
-            Ok(made) => state.state = Some(state.life.tasks.house(made)),
+            Ok(made) => state.state = Some(Tasks::house(&state.life, made)),
             Err(reason) => return Err(state.crash(reason)),
         }
         let begun = run_caught(self.0.post_start(myself.clone(), state.inner())).await;

@@ -4,12 +4,14 @@ use std::any::type_name;
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::{Actor, ActorCell, SpawnErr};
+use tokio::runtime::Handle;
 
 use crate::error::SpecError;
 use crate::exit::BoxError;
@@ -18,7 +20,7 @@ use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::record::OfferRecord;
 use crate::runtime::agent::Agent;
-use crate::runtime::life::Life;
+use crate::runtime::life::{Hung, Life, Overseer};
 use crate::runtime::plain;
 use crate::runtime::route::{Routable, routable};
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
@@ -148,6 +150,8 @@ impl ChildSpec {
             offers: Vec::new(),
             bound: DEFAULT_BOUND,
             handler_deadline: None,
+            runtime: None,
+            hands_over: false,
         }
     }
 
@@ -243,6 +247,8 @@ pub struct AgentSpec<A: Agent> {
     offers: Vec<Offered<A>>,
     bound: usize,
     handler_deadline: Option<Duration>,
+    runtime: Option<Handle>,
+    hands_over: bool,
 }
 
 /// An offer, and how it is reached; or what is wrong with its version.
@@ -274,10 +280,33 @@ impl<A: Agent> AgentSpec<A> {
     /// A handler that runs longer than this, without returning or calling [`Context::progress`](crate::Context::progress),
     /// counts as hung: the incarnation ends as unresponsive. Without it, none does.
     ///
-    /// Found out at the handler's await points; a handler that blocks its thread is beyond it.
+    /// The same holds for its start, and for code that blocks its thread, tasks of
+    /// [`Context::spawn`](crate::Context::spawn) included: that is found by the system's watchdog, at most three of its
+    /// looks after the deadline, and cannot be ended. Such a life is given up: it is fenced, so that nothing it does
+    /// through steadfast has an effect any more, reported as leaked, and replaced.
     #[must_use]
     pub fn handler_deadline(mut self, limit: Duration) -> Self {
         self.handler_deadline = Some(limit);
+        self
+    }
+
+    /// The runtime on which the agent and its tasks run; that of the system when not set. Its supervisor runs on the
+    /// system's in any case, and goes on when this one is blocked.
+    ///
+    /// The owner of the runtime keeps it up for as long as the system runs. Give it a name
+    /// (`tokio::runtime::Builder::name`), by which events call it.
+    #[must_use]
+    pub fn runtime(mut self, handle: Handle) -> Self {
+        self.runtime = Some(handle);
+        self
+    }
+
+    /// A life of the agent may hand its state over to the next: what it keeps by
+    /// [`Context::checkpoint`](crate::Context::checkpoint), the next one gets by
+    /// [`Context::handed_over`](crate::Context::handed_over). Without this every life starts from its arguments alone.
+    #[must_use]
+    pub fn hand_over(mut self) -> Self {
+        self.hands_over = true;
         self
     }
 
@@ -318,6 +347,8 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
             routables: routables.into(),
             bound: spec.bound,
             handler_deadline: spec.handler_deadline,
+            runtime: spec.runtime,
+            hands_over: spec.hands_over,
             agent: PhantomData,
         };
         Self { name: spec.name, rules: spec.rules, kind: Kind::Worker(Arc::new(worker)) }
@@ -337,6 +368,8 @@ pub(crate) struct StartOf {
     pub(crate) slot: Arc<dyn AnySlot>,
     pub(crate) life: Arc<Life>,
     pub(crate) supervisor: ActorCell,
+    /// Tells the supervisor that this life is hung.
+    pub(crate) hung: Hung,
 }
 
 struct AgentWorker<A: Agent> {
@@ -345,6 +378,8 @@ struct AgentWorker<A: Agent> {
     routables: Arc<[Routable<A::Message, A::Reply>]>,
     bound: usize,
     handler_deadline: Option<Duration>,
+    runtime: Option<Handle>,
+    hands_over: bool,
     agent: PhantomData<fn() -> A>,
 }
 
@@ -370,10 +405,16 @@ impl<A: Agent> Worker for AgentWorker<A> {
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         let offers = self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect();
         let core = SlotCore::new(path, offers, system.bus().clone());
-        Arc::new(Slot::<A::Message, A::Reply>::new::<A>(core, Arc::clone(&self.routables), self.bound))
+        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, Arc::clone(&self.routables), self.bound);
+        Arc::new(if self.hands_over { slot.handing_over() } else { slot })
     }
 
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
+        let watch = start.system.watch();
+        let limit = self.handler_deadline;
+        start.life.oversee(Overseer { watch: Arc::clone(watch), hung: start.hung, limit });
+        let runtime = self.runtime.clone();
+        let on_runtime = runtime.as_ref().map(|handle| watch.on(handle));
         let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();
         let birth = slot.map(|slot| Birth::<A> {
             system: start.system,
@@ -381,14 +422,25 @@ impl<A: Agent> Worker for AgentWorker<A> {
             life: start.life,
             args: self.args.clone(),
             handler_deadline: self.handler_deadline,
+            runtime: on_runtime,
         });
         let supervisor = start.supervisor;
         Box::pin(async move {
             let birth = birth.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;
-            let (actor, _) = Actor::spawn_linked(None, Shell::<A>::new(), birth, supervisor).await?;
+            let (actor, _) = entered(runtime, Actor::spawn_linked(None, Shell::<A>::new(), birth, supervisor)).await?;
             Ok(actor.get_cell())
         })
     }
+}
+
+/// Polls a future on a runtime's behalf: what it spawns, ractor's task of the actor above all, runs there.
+async fn entered<F: Future>(runtime: Option<Handle>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _entered = runtime.as_ref().map(Handle::enter);
+        future.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Starts a supervisor as a child of another.

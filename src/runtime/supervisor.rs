@@ -8,6 +8,8 @@
 //! * Every end is fed to the machine exactly once, and only when the child is wholly gone, its tasks included.
 //! * An event of an actor that is not in the table is of an earlier life, and dropped.
 
+mod abandon;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,8 @@ pub(crate) enum SupervisorMessage {
     ChildReady { child: ChildKey, start: Start },
     /// The tasks of a life that ended are gone too.
     Gone { child: ChildKey, start: Start, reason: ExitReason },
+    /// The watchdog found that this life blocks its thread.
+    Hung { child: ChildKey, start: Start, reason: ExitReason },
     /// The timer of this number fired. Only the last one is in force.
     Timer(u64),
 }
@@ -123,6 +127,9 @@ impl Actor for SupervisorShell {
                 Event::Started { child, start }
             }
             SupervisorMessage::Gone { child, start, reason } => return state.gone(&myself, child, start, reason).await,
+            SupervisorMessage::Hung { child, start, reason } => {
+                return state.hung(&myself, (child, start), reason).await;
+            }
             // One that was replaced when it had just fired.
             SupervisorMessage::Timer(number) if number != state.timers => return Ok(()),
             SupervisorMessage::Timer(_) => {
@@ -237,6 +244,7 @@ impl SupervisorState {
             slot: Arc::clone(&child.slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
+            hung: abandon::hung(myself, key, start),
         };
         let spawned = match &child.spec.kind {
             // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.
@@ -383,6 +391,7 @@ impl SupervisorState {
         let Some(entry) = self.children.get_mut(&child) else { return Ok(()) };
         let Some(open) = entry.open.as_ref().filter(|open| open.start == start) else { return Ok(()) };
         entry.slot.ended(open.life.incarnation);
+        abandon::part_with(&self.system, &open.life);
         // A killed shell could not say so itself; one that could has, and then this changes nothing.
         entry.slot.core().set_state(&open.life, AgentState::Terminated { reason: reason.to_string() });
         // The word of a nested supervisor that it is up travels on another port than its end, and may come later.
