@@ -14,6 +14,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -95,6 +96,9 @@ pub(crate) struct Watchdog {
     watch: Arc<Watch>,
     /// The system itself runs on this one.
     _home: Arc<OnRuntime>,
+    /// Nobody waits for it: it ends at once when it is told to.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests look whether it ended"))]
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Watchdog {
@@ -111,14 +115,15 @@ impl Watchdog {
             blocked: AtomicUsize::new(0),
         });
         let home = watch.on(&watch.home);
-        if let Some(every) = rules.every {
+        let thread = rules.every.and_then(|every| {
             let shared = Arc::clone(&watch);
             let thread = std::thread::Builder::new().name("steadfast-watchdog".to_owned());
-            if let Err(error) = thread.spawn(move || shared.run(every)) {
-                tracing::error!(%error, "there is no watchdog: its thread was refused");
-            }
-        }
-        Self { watch, _home: home }
+            thread
+                .spawn(move || shared.run(every))
+                .inspect_err(|error| tracing::error!(%error, "there is no watchdog: its thread was refused"))
+                .ok()
+        });
+        Self { watch, _home: home, thread }
     }
 
     pub(crate) fn watch(&self) -> &Arc<Watch> {
@@ -291,4 +296,79 @@ impl Clocks {
 #[expect(clippy::disallowed_methods, reason = "a thread that is blocked is blocked in real time; see decision 0010")]
 fn real_now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::id::ChildId;
+    use crate::runtime::world::TokioClock;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    fn watchdog() -> Watchdog {
+        let root = Path::root(&ChildId::new("root").expect("a name"));
+        let rules = WatchRules { every: Some(MOMENT), runtime_limit: 5 * MOMENT };
+        Watchdog::start(rules, root, Bus::new(Arc::new(TokioClock)))
+    }
+
+    /// A ward that is inside a poll for good, and what the watchdog says of it.
+    fn stuck(watchdog: &Watchdog) -> (WatchGuard, mpsc::Receiver<ExitReason>) {
+        let (tell, told) = mpsc::channel();
+        let turn = Arc::new(Turn::default());
+        std::mem::forget(turn.enter());
+        let hung = Arc::new(move |reason| tell.send(reason).expect("the test listens"));
+        let ward = Ward { turn, limit: 5 * MOMENT, what: "its code", hung };
+        (watchdog.watch().enter(ward), told)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_is_in_one_poll_for_too_long_is_told_of_once_and_the_thread_ends_when_it_is_told_to() {
+        let mut watchdog = watchdog();
+        let (_guard, told) = stuck(&watchdog);
+        let reason = told.recv_timeout(Duration::from_mins(1)).expect("it is told");
+        assert!(matches!(reason, ExitReason::Unresponsive { .. }));
+        std::thread::sleep(50 * MOMENT);
+        assert!(told.try_recv().is_err(), "once");
+        watchdog.end();
+        watchdog.thread.take().expect("it was started").join().expect("it did not panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_tokios_clock_is_paused_it_says_nothing_and_hands_out_nothing() {
+        let watchdog = watchdog();
+        let mut events = watchdog.watch().bus.subscribe();
+        let (_guard, told) = stuck(&watchdog);
+        for _ in 0..20 {
+            // The thread is blocked in real time, and virtual time jumps.
+            std::thread::sleep(5 * MOMENT);
+            tokio::time::sleep(Duration::from_hours(1)).await;
+        }
+        assert!(told.try_recv().is_err());
+        assert!(matches!(events.try_next(), Ok(None)));
+        assert_eq!(watchdog.watch().blocked(), 0);
+        assert_eq!(lock(&watchdog.watch().table).runtimes[0].sent, 0);
+    }
+
+    #[test]
+    fn a_runtime_that_nobody_uses_any_more_is_not_looked_after() {
+        let home = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let _entered = home.enter();
+        let root = Path::root(&ChildId::new("root").expect("a name"));
+        let rules = WatchRules { every: None, ..WatchRules::default() };
+        let watchdog = Watchdog::start(rules, root, Bus::new(Arc::new(TokioClock)));
+        let other = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let (one, two) = (watchdog.watch().on(other.handle()), watchdog.watch().on(other.handle()));
+        let runtimes = || {
+            watchdog.watch().look(real_now());
+            lock(&watchdog.watch().table).runtimes.len()
+        };
+        assert_eq!(runtimes(), 2);
+        drop(one);
+        assert_eq!(runtimes(), 2);
+        drop(two);
+        assert_eq!(runtimes(), 1);
+    }
 }

@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 /// How long a test waits for anything.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Blocks the threads that wait at it until it is opened.
 #[derive(Clone)]
@@ -93,7 +93,7 @@ impl Drop for Pool {
 
 /// A system whose watchdog looks often, and what it reports.
 pub(crate) async fn system_of(spec: SupervisorSpec) -> (System, Recorder) {
-    let builder = System::builder().watchdog(Duration::from_millis(20)).runtime_limit(Duration::from_millis(200));
+    let builder = System::builder().watchdog(Duration::from_millis(20)).runtime_limit(Duration::from_secs(1));
     let system = builder.start(spec).await.expect("the tree starts");
     let events = Recorder::of(&system).limit(LIMIT);
     (system, events)

@@ -36,6 +36,7 @@ async fn when_agents_block_all_threads_of_their_runtime_the_supervisors_go_on_an
         .child(ChildSpec::supervisor(with("other", Probe::spec("c", &log))));
     let (system, mut events) = system_of(spec).await;
     let agents = [Probe::at(&system, "root/left/a"), Probe::at(&system, "root/right/b")];
+    assert!(system.is_ready());
     for agent in &agents {
         // The second life says to its supervisor that it has started, and with that blocks its thread.
         agent.tell(Order::Panic("so that a second life starts")).expect("there is room");
@@ -43,7 +44,6 @@ async fn when_agents_block_all_threads_of_their_runtime_the_supervisors_go_on_an
         agent.tell(Order::Echo(1)).expect("there is room");
     }
     gate.entered(2).await;
-    assert!(system.is_ready(), "nothing was noticed yet");
 
     for path in ["root/left/a", "root/right/b"] {
         told(&mut events, &format!("started {path} #2")).await;
