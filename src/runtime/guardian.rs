@@ -149,8 +149,7 @@ impl GuardianState {
             slot: Arc::clone(&slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
-            // A supervisor runs no code of users.
-            hung: Arc::new(|_| ()),
+            child: None,
         };
         self.system
             .bus()

@@ -4,11 +4,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use ractor::ActorCell;
+
 use crate::exit::ExitReason;
 use crate::id::{Incarnation, Path};
+use crate::runtime::supervisor;
 use crate::runtime::tasks::Tasks;
 use crate::runtime::turn::{Turn, WatchGuard};
 use crate::runtime::watchdog::{Ward, Watch};
+use crate::supervision::machine::{ChildKey, Start};
 
 /// The record of one incarnation, shared by its shell and its supervisor.
 ///
@@ -35,13 +39,12 @@ pub(crate) struct Life {
 /// How a life that blocks its thread is found, and who is told.
 pub(crate) struct Overseer {
     pub(crate) watch: Arc<Watch>,
-    pub(crate) hung: Hung,
+    pub(crate) supervisor: ActorCell,
+    /// What the supervisor calls the child, and this start of it.
+    pub(crate) child: (ChildKey, Start),
     /// How long a poll of the life's code may take, where there is a limit.
     pub(crate) limit: Option<Duration>,
 }
-
-/// Tells the supervisor of a life that it is hung.
-pub(crate) type Hung = Arc<dyn Fn(ExitReason) + Send + Sync>;
 
 impl Life {
     pub(crate) fn new(path: Path, incarnation: Incarnation, epoch: Instant) -> Self {
@@ -158,8 +161,8 @@ impl Life {
     }
 
     fn watch(&self, turn: Arc<Turn>, limit: Duration, what: &'static str) -> Option<WatchGuard> {
-        let Overseer { watch, hung, .. } = self.overseer.get()?;
-        Some(watch.enter(Ward { turn, limit, what, hung: Arc::clone(hung) }))
+        let Overseer { watch, supervisor, child, .. } = self.overseer.get()?;
+        Some(watch.enter(Ward { turn, limit, what, hung: supervisor::hung(supervisor.clone(), *child) }))
     }
 
     /// No handler is running.

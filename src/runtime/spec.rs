@@ -20,7 +20,7 @@ use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::record::OfferRecord;
 use crate::runtime::agent::Agent;
-use crate::runtime::life::{Hung, Life, Overseer};
+use crate::runtime::life::{Life, Overseer};
 use crate::runtime::plain;
 use crate::runtime::route::{Routable, routable};
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
@@ -30,6 +30,7 @@ use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorShell};
 use crate::runtime::system::System;
 use crate::seam::BoxFuture;
 use crate::supervision::intensity::Intensity;
+use crate::supervision::machine::{ChildKey, Start};
 use crate::supervision::policy::{ChildRules, Restart, Rules, Shutdown, Strategy};
 
 /// What a supervisor is: its strategy, its limits, and its children in start order. Data; nothing runs.
@@ -293,7 +294,7 @@ impl<A: Agent> AgentSpec<A> {
     /// The runtime on which the agent and its tasks run; that of the system when not set. Its supervisor runs on the
     /// system's in any case, and goes on when this one is blocked.
     ///
-    /// The owner of the runtime keeps it up for as long as the system runs. Give it a name
+    /// The owner of the runtime enables its timers, and keeps it up for as long as the system runs. Give it a name
     /// (`tokio::runtime::Builder::name`), by which events call it.
     #[must_use]
     pub fn runtime(mut self, handle: Handle) -> Self {
@@ -368,8 +369,8 @@ pub(crate) struct StartOf {
     pub(crate) slot: Arc<dyn AnySlot>,
     pub(crate) life: Arc<Life>,
     pub(crate) supervisor: ActorCell,
-    /// Tells the supervisor that this life is hung.
-    pub(crate) hung: Hung,
+    /// What the supervisor calls this start. `None` for what the guardian starts, which is no worker.
+    pub(crate) child: Option<(ChildKey, Start)>,
 }
 
 struct AgentWorker<A: Agent> {
@@ -411,8 +412,10 @@ impl<A: Agent> Worker for AgentWorker<A> {
 
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
         let watch = start.system.watch();
-        let limit = self.handler_deadline;
-        start.life.oversee(Overseer { watch: Arc::clone(watch), hung: start.hung, limit });
+        if let Some(child) = start.child {
+            let (supervisor, limit) = (start.supervisor.clone(), self.handler_deadline);
+            start.life.oversee(Overseer { watch: Arc::clone(watch), supervisor, child, limit });
+        }
         let runtime = self.runtime.clone();
         let on_runtime = runtime.as_ref().map(|handle| watch.on(handle));
         let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();

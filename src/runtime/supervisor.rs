@@ -10,6 +10,8 @@
 
 mod abandon;
 
+pub(crate) use abandon::hung;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -244,7 +246,7 @@ impl SupervisorState {
             slot: Arc::clone(&child.slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
-            hung: abandon::hung(myself, key, start),
+            child: Some((key, start)),
         };
         let spawned = match &child.spec.kind {
             // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.

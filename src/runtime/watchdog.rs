@@ -66,9 +66,11 @@ pub(crate) struct Ward {
     /// How long one poll may take.
     pub(crate) limit: Duration,
     pub(crate) what: &'static str,
-    /// Tells its supervisor.
-    pub(crate) hung: Arc<dyn Fn(ExitReason) + Send + Sync>,
+    pub(crate) hung: Hung,
 }
+
+/// Tells the supervisor of a life that it is hung, and why that is thought.
+pub(crate) type Hung = Arc<dyn Fn(ExitReason) + Send + Sync>;
 
 struct Watched {
     ward: Ward,
@@ -231,7 +233,7 @@ impl Watch {
     }
 }
 
-type Report = (Arc<dyn Fn(ExitReason) + Send + Sync>, ExitReason);
+type Report = (Hung, ExitReason);
 
 impl Watched {
     fn look(&mut self, now: Instant) -> Option<Report> {

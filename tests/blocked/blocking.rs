@@ -107,6 +107,8 @@ async fn a_closure_that_outlives_its_life_is_fenced_and_reported_as_leaked_until
     told(&mut events, "leaked root/a #1").await;
     told(&mut events, "started root/a #2").await;
     assert!(system.is_ready());
+    Probe::at(&system, "root/a").ask(Order::Which).await.expect("the next life is there");
+    assert!(!events.story().iter().any(|line| line.starts_with("leak ended")), "the closure has not returned");
     gate.open();
     told(&mut events, "leak ended root/a #1").await;
     assert_eq!(reports.recv().expect("a report"), ((true, true), (false, true)));

@@ -14,6 +14,7 @@ use steadfast::{
     Agent, AgentRef, BoxError, Capability, CheckpointError, ChildSpec, Context, EventKind, Intensity, RequestError,
     RunId, StateName, Strategy, SupervisorSpec, TellError,
 };
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::gate::{Gate, Pool, block, system_of, told};
@@ -112,7 +113,11 @@ async fn a_life_that_was_given_up_starts_keeps_announces_and_ends_nothing() {
             let system = ctx.system().clone();
             let mut end = pin!(system.shutdown());
             poll_fn(|cx| Poll::Ready(end.as_mut().poll(cx).is_ready())).await;
-            ctx.blocking(move |_| closure.store(true, Ordering::SeqCst)).await;
+            let mut closure = pin!(ctx.blocking(move |_| closure.store(true, Ordering::SeqCst)));
+            poll_fn(|cx| Poll::Ready(closure.as_mut().poll(cx).is_ready())).await;
+            // Time for what must not happen: it would not be aborted before this thread goes on.
+            std::thread::sleep(Duration::from_millis(50));
+            closure.await;
             Ok(0)
         })
     });
@@ -221,5 +226,40 @@ async fn an_answer_that_comes_late_is_dropped_and_counts_for_nobody() {
         other => panic!("{other}"),
     };
     assert_eq!(handled, 1);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_life_that_was_given_up_finishes_is_not_taken_for_what_the_next_one_is_handling() {
+    let (log, told_gate, asked_gate, pool) = (Log::default(), Gate::default(), Gate::default(), Pool::of("agents", 3));
+    let (system, mut events) = system_of(tree(&pool, &log)).await;
+    let agent = Probe::at(&system, "root/a");
+    agent.tell(block(&told_gate)).expect("there is room");
+    told(&mut events, "started root/a #2").await;
+    agent.ask_within(block(&asked_gate), LIMIT).await.expect_err("it blocks too");
+    told(&mut events, "started root/a #3").await;
+
+    // The third life is handling an ask while the two before it finish, one with an answer.
+    let ((tell, handling), (go_on, goes_on)) = (oneshot::channel(), oneshot::channel());
+    let order = Order::run(move |_| {
+        Box::pin(async move {
+            let _ = tell.send(());
+            goes_on.await?;
+            Err("and then it fails".into())
+        })
+    });
+    let asking = tokio::spawn(async move { agent.ask_within(order, LIMIT).await });
+    handling.await.expect("it is being handled");
+    events.forget();
+    told_gate.open();
+    told(&mut events, "leak ended root/a #1").await;
+    asked_gate.open();
+    told(&mut events, "leak ended root/a #2").await;
+    assert!(!asking.is_finished(), "the answer of another life is not its answer");
+    go_on.send(()).expect("it waits");
+    let error = asking.await.expect("no panic").expect_err("it fails");
+    assert_eq!(error.to_string(), "root/a, incarnation 3, failed: and then it fails");
+    told(&mut events, "started root/a #4").await;
+    assert!(events.story().contains(&"dropped root/a".to_owned()), "what it was handling is reported as dropped");
     system.shutdown().await.expect("an orderly end");
 }

@@ -198,3 +198,54 @@ impl SlotCore {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+    use super::*;
+    use crate::id::ChildId;
+    use crate::lifecycle::StateName;
+    use crate::runtime::world::TokioClock;
+    use crate::seam::Clock;
+
+    struct Nobody;
+
+    impl Actor for Nobody {
+        type Msg = ();
+        type State = ();
+        type Arguments = ();
+
+        async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_life_that_is_fenced_or_of_the_past_neither_opens_the_slot_nor_says_more_than_that_it_ended() {
+        let path = Path::root(&ChildId::new("a").expect("a name"));
+        let core = SlotCore::new(path, Vec::new(), Bus::new(Arc::new(TokioClock)));
+        let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
+        let now = TokioClock.now();
+        let registering = || AgentState::Registering { started_at: now };
+
+        let past = core.begin(now);
+        let fenced = core.begin(now);
+        fenced.fence();
+        for life in [&past, &fenced] {
+            core.set_state(life, registering());
+            assert_eq!(core.state().name(), StateName::Unregistered);
+            assert!(!core.open(life, actor.get_cell()));
+            core.count_handled(&fenced);
+        }
+        assert_eq!((core.incarnation(), core.presence()), (None, Presence::Awaited));
+        core.set_state(&fenced, AgentState::Terminated { reason: "it was given up".to_owned() });
+        assert_eq!(core.state().name(), StateName::Terminated);
+
+        let life = core.begin(now);
+        core.set_state(&life, registering());
+        assert!(core.open(&life, actor.get_cell()));
+        assert_eq!((core.incarnation(), core.state().name()), (Some(life.incarnation), StateName::Registering));
+        actor.stop(None);
+    }
+}

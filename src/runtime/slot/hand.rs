@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::{Envelope, ReplyTo, Slot};
 use crate::error::RequestError;
@@ -28,9 +28,9 @@ pub(super) struct Hand<M, R> {
 pub(super) struct Glance {
     /// How many messages are taken and not finished, the one that is being handled included.
     count: AtomicUsize,
-    /// Whether one of them is being handled. Apart from the hand, so that a message that was told is finished by one
-    /// plain store.
-    begun: AtomicBool,
+    /// The number of the life that is handling one of them, or 0. Apart from the hand, so that a message that was told
+    /// is finished without its lock.
+    begun: AtomicU64,
 }
 
 /// A message, out of the hand.
@@ -109,7 +109,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
                 return;
             }
             self.glance.count.store(0, Ordering::Relaxed);
-            let begun = self.glance.begun.swap(false, Ordering::AcqRel);
+            let begun = self.glance.begun.swap(0, Ordering::AcqRel) != 0;
             let asker = hand.asker.take();
             let reason = asker.as_ref().and(hand.holder.as_ref()).and_then(|life| life.reason().cloned());
             last(&mut hand);
@@ -148,15 +148,19 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
         if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
             return Some(Taken::Expired(message));
         }
-        glance.begun.store(true, Ordering::Release);
+        glance.begun.store(self.of.get(), Ordering::Release);
         let asked = reply.is_some();
         hand.asker = reply;
         Some(if asked { Taken::Asked(message) } else { Taken::Told(message) })
     }
 
-    /// What was told has been handled.
+    /// What was told has been handled. A life that was given up meanwhile finishes nothing: the next one may be handling
+    /// a message by now.
     pub(crate) fn finish(&self) {
-        self.slot.glance.begun.store(false, Ordering::Release);
+        let begun = &self.slot.glance.begun;
+        if begun.load(Ordering::Acquire) == self.of.get() {
+            begun.store(0, Ordering::Release);
+        }
     }
 
     /// What was asked has been handled. The answer of a life that was given up meanwhile is dropped: its asker was

@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use ractor::{ActorProcessingErr, ActorRef};
+use ractor::{ActorCell, ActorProcessingErr, ActorRef};
 
 use super::{SupervisorMessage, SupervisorState};
 use crate::exit::ExitReason;
-use crate::runtime::life::{Hung, Life};
+use crate::lifecycle::AgentState;
+use crate::runtime::life::Life;
 use crate::runtime::system::System;
+use crate::runtime::watchdog::Hung;
 use crate::supervision::machine::{ChildKey, Event, Start};
 
 /// How the watchdog tells a supervisor that a life of a child is hung.
-pub(super) fn hung(myself: &ActorRef<SupervisorMessage>, child: ChildKey, start: Start) -> Hung {
-    let myself = myself.clone();
+pub(crate) fn hung(supervisor: ActorCell, (child, start): (ChildKey, Start)) -> Hung {
+    let supervisor = ActorRef::<SupervisorMessage>::from(supervisor);
     Arc::new(move |reason| {
         // Refused only by a supervisor that has ended.
-        let _ = myself.cast(SupervisorMessage::Hung { child, start, reason });
+        let _ = supervisor.cast(SupervisorMessage::Hung { child, start, reason });
     })
 }
 
@@ -58,7 +60,7 @@ impl SupervisorState {
             cell.kill();
         }
         let word = open.life.reason().map_or_else(|| ExitReason::Killed.to_string(), ToString::to_string);
-        entry.slot.core().set_state(&open.life, crate::lifecycle::AgentState::Terminated { reason: word });
+        entry.slot.core().set_state(&open.life, AgentState::Terminated { reason: word });
         self.system.leaked(&open.life, open.cell.clone());
     }
 }
