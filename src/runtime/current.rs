@@ -80,33 +80,38 @@ impl Drop for Inside<'_> {
 /// Polls a future as code of a life's shell.
 ///
 /// When it is dropped unfinished, by a kill, what it holds is dropped as code of the life too.
-pub(crate) async fn within<F: Future>(life: &Arc<Life>, future: F) -> F::Output {
-    let mut home = Some((Arc::clone(life), Part::Shell));
-    // Locals go last first: `EnterAtDrop`, the future, `LeaveAtDrop`.
-    let _leave = LeaveAtDrop;
+pub(crate) async fn within<F: Future>(life: Arc<Life>, future: F) -> F::Output {
+    // Locals go last first: `enter`, the future, `leave`.
+    let mut leave = LeaveAtDrop(true);
     let mut future = pin!(future);
-    let _enter = EnterAtDrop(life);
-    poll_fn(|cx| {
-        let _inside = Inside::enter(&mut home);
+    let mut enter = EnterAtDrop(Some((life, Part::Shell)));
+    let outcome = poll_fn(|cx| {
+        let _inside = Inside::enter(&mut enter.0);
         future.as_mut().poll(cx)
     })
-    .await
+    .await;
+    // A future that has finished holds nothing.
+    (enter.0, leave.0) = (None, false);
+    outcome
 }
 
-struct EnterAtDrop<'a>(&'a Arc<Life>);
+struct EnterAtDrop(Option<Entry>);
 
-impl Drop for EnterAtDrop<'_> {
+impl Drop for EnterAtDrop {
     fn drop(&mut self) {
-        let entry = (Arc::clone(self.0), Part::Shell);
-        let _ = RUNNING.try_with(|running| running.borrow_mut().push(entry));
+        if let Some(entry) = self.0.take() {
+            let _ = RUNNING.try_with(|running| running.borrow_mut().push(entry));
+        }
     }
 }
 
-struct LeaveAtDrop;
+struct LeaveAtDrop(bool);
 
 impl Drop for LeaveAtDrop {
     fn drop(&mut self) {
-        let _ = RUNNING.try_with(|running| running.borrow_mut().pop());
+        if self.0 {
+            let _ = RUNNING.try_with(|running| running.borrow_mut().pop());
+        }
     }
 }
 

@@ -57,7 +57,7 @@ where
 
 /// Runs code of the actor as code of its life, so that it is held up by a fence too; a panic becomes the reason.
 async fn inside<F: Future>(life: &Arc<Life>, code: F) -> Result<F::Output, ExitReason> {
-    current::within(life, run_caught(code)).await
+    current::within(Arc::clone(life), run_caught(code)).await
 }
 
 struct Plain<T>(T);

@@ -23,7 +23,7 @@ use crate::fault::{Fault, FaultPoint};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::runtime::agent::{Agent, Context, Overseen};
 use crate::runtime::current;
-use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_handler, run_noted};
+use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler, run_noted};
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
 use crate::runtime::slot::{AnySlot, Batch, Slot, Taken};
@@ -113,7 +113,7 @@ impl<A: Agent> Actor for Shell<A> {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         let (span, life) = state.span_and_life();
-        match current::within(&life, state.begin().instrument(span)).await {
+        match current::within(life, state.begin().instrument(span)).await {
             Ok(()) => {
                 state.ctx.life.mark_started();
                 state.ctx.slot.open(&state.ctx.life, myself.clone());
@@ -132,7 +132,7 @@ impl<A: Agent> Actor for Shell<A> {
     ) -> Result<(), ActorProcessingErr> {
         if matches!(message, ShellMessage::Wake) {
             let (span, life) = state.span_and_life();
-            if let Err(reason) = current::within(&life, state.drain().instrument(span)).await {
+            if let Err(reason) = current::within(life, state.drain().instrument(span)).await {
                 return Err(state.fail(reason).await);
             }
         }
@@ -157,7 +157,7 @@ impl<A: Agent> Actor for Shell<A> {
 
     async fn post_stop(&self, _: ActorRef<ShellMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
         let (span, life) = state.span_and_life();
-        current::within(&life, state.end().instrument(span)).await
+        current::within(life, state.end().instrument(span)).await
     }
 }
 
@@ -175,7 +175,7 @@ impl<A: Agent> ShellState<A> {
         let (clock, life) = (Arc::clone(self.ctx.system.clock()), Arc::clone(&self.ctx.life));
         let start = A::start(args, &mut self.ctx);
         let started = match self.handler_deadline {
-            None => run_noted(&life, start).await?,
+            None => run_caught(start).await?,
             Some(limit) => {
                 let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its start" };
                 run_handler(start, watch, &mut self.timer).await?
@@ -218,7 +218,7 @@ impl<A: Agent> ShellState<A> {
         }
         let mut batch = slot.take(self.ctx.life.incarnation, BATCH);
         while let Some(taken) = batch.next() {
-            self.one(taken, &batch).await?;
+            self.one(taken, &mut batch).await?;
             if self.ctx.stopping.is_some() || self.ctx.life.is_ending() {
                 break;
             }
@@ -229,7 +229,7 @@ impl<A: Agent> ShellState<A> {
     async fn one(
         &mut self,
         taken: Taken<A::Message>,
-        batch: &Batch<'_, A::Message, A::Reply>,
+        batch: &mut Batch<'_, A::Message, A::Reply>,
     ) -> Result<(), ExitReason> {
         let (message, is_asked) = match taken {
             Taken::Expired(_) => {
@@ -269,9 +269,10 @@ impl<A: Agent> ShellState<A> {
 
     async fn handle_guarded(&mut self, message: A::Message) -> Result<Result<A::Reply, crate::BoxError>, ExitReason> {
         let agent = self.agent.as_mut().and_then(Resident::get_mut).expect("messages come only after the start");
-        let life = Arc::clone(&self.ctx.life);
+        // Only who watches the handler needs these beside it.
+        let watched =
+            self.handler_deadline.map(|limit| (limit, Arc::clone(&self.ctx.life), Arc::clone(self.ctx.system.clock())));
         let ctx = &mut self.ctx;
-        let clock = Arc::clone(ctx.system.clock());
         let handler = async move {
             let fault = fault_for::<A>(ctx, &message);
             match fault {
@@ -283,9 +284,9 @@ impl<A: Agent> ShellState<A> {
             assert!(fault != Some(Fault::CrashAfter), "a fault on purpose, after the message was handled");
             reply
         };
-        match self.handler_deadline {
-            None => run_noted(&life, handler).await,
-            Some(limit) => {
+        match watched {
+            None => run_caught(handler).await,
+            Some((limit, life, clock)) => {
                 let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its handler" };
                 run_handler(handler, watch, &mut self.timer).await
             }

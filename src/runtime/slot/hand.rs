@@ -45,6 +45,10 @@ pub(crate) enum Taken<M> {
 pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
     slot: &'a Slot<M, R>,
     of: Incarnation,
+    /// How many messages of it are still in the hand, as far as this life knows.
+    left: usize,
+    /// Whether the one that came out last is unfinished.
+    open: bool,
 }
 
 impl<M, R> Default for Hand<M, R> {
@@ -73,7 +77,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// The shell of a life takes up to `most` messages. Fewer than all leaves a wake-up behind. A life that does not
     /// hold the slot gets none.
     pub(crate) fn take(&self, of: Incarnation, most: usize) -> Batch<'_, M, R> {
-        let batch = Batch { slot: self, of };
+        let mut batch = Batch { slot: self, of, left: 0, open: false };
         let mut hand = lock(&self.hand);
         if !hand.is_of(of) {
             return batch;
@@ -87,7 +91,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             desk.wake();
         }
         drop(desk);
-        self.glance.count.store(hand.items.len(), Ordering::Relaxed);
+        batch.left = hand.items.len();
+        self.glance.count.store(batch.left, Ordering::Relaxed);
         drop(hand);
         if was_full {
             self.room.notify_waiters();
@@ -138,6 +143,9 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     /// The next message, which is in hand until it is finished. `None` at the end, and for a life that was given up.
     pub(crate) fn next(&mut self) -> Option<Taken<M>> {
+        if self.left == 0 {
+            return None;
+        }
         let glance = &self.slot.glance;
         let mut hand = lock(&self.slot.hand);
         if !hand.is_of(self.of) {
@@ -145,10 +153,13 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
         }
         glance.count.store(hand.items.len(), Ordering::Relaxed);
         let Envelope { message, reply } = hand.items.pop_front()?;
+        self.left = hand.items.len();
         if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
+            glance.count.store(self.left, Ordering::Relaxed);
             return Some(Taken::Expired(message));
         }
         glance.begun.store(self.of.get(), Ordering::Release);
+        self.open = true;
         let asked = reply.is_some();
         hand.asker = reply;
         Some(if asked { Taken::Asked(message) } else { Taken::Told(message) })
@@ -156,18 +167,21 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
 
     /// What was told has been handled. A life that was given up meanwhile finishes nothing: the next one may be handling
     /// a message by now.
-    pub(crate) fn finish(&self) {
+    pub(crate) fn finish(&mut self) {
+        self.open = false;
         let begun = &self.slot.glance.begun;
         if begun.load(Ordering::Acquire) == self.of.get() {
             begun.store(0, Ordering::Release);
+            self.slot.glance.count.store(self.left, Ordering::Relaxed);
         }
     }
 
     /// What was asked has been handled. The answer of a life that was given up meanwhile is dropped: its asker was
     /// told.
-    pub(crate) fn answer(&self, answer: R) {
+    pub(crate) fn answer(&mut self, answer: R) {
+        let slot = self.slot;
         let asker = {
-            let mut hand = lock(&self.slot.hand);
+            let mut hand = lock(&slot.hand);
             if !hand.is_of(self.of) {
                 return;
             }
@@ -182,6 +196,9 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
 
 impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
     fn drop(&mut self) {
-        self.slot.put_back(self.of, |_| {});
+        // At the usual end of a batch neither is so, and the lock is not needed.
+        if self.left > 0 || self.open {
+            self.slot.put_back(self.of, |_| {});
+        }
     }
 }
