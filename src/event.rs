@@ -4,7 +4,7 @@
 //! nothing that must not be lost depends on an event.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::exit::{Escalation, ExitReason};
 use crate::id::{ChildId, Incarnation, Path};
@@ -56,6 +56,11 @@ pub enum EventKind {
         from: StateName,
         /// The state it is in.
         to: StateName,
+    },
+    /// The restart of a child waits for its back-off.
+    BackingOff {
+        /// How long.
+        delay: Duration,
     },
     /// A supervisor gave up.
     GaveUp(Arc<Escalation>),

@@ -9,6 +9,8 @@ pub mod decision;
 pub mod history;
 pub mod intensity;
 pub mod machine;
+#[cfg(any(test, feature = "testing"))]
+pub mod mutation;
 pub mod policy;
 
 pub use backoff::{Backoff, BackoffProblem, Jitter};
@@ -16,6 +18,9 @@ pub use decision::{Decision, decide};
 pub use history::{Entry, History};
 pub use intensity::{Intensity, Moment, Tally, Window};
 pub use machine::{
-    ChildExit, ChildKey, ChildState, ChildView, Command, Event, Machine, Note, Start, StartCause, Verdict,
+    ChildExit, ChildKey, ChildRow, ChildState, ChildView, Command, Counts, Event, Machine, Note, Refusal, Reply,
+    Request, RequestId, Start, StartCause, Verdict,
 };
-pub use policy::{ChildKind, ChildRules, Restart, Rules, Shutdown, SpecProblem, Strategy};
+#[cfg(any(test, feature = "testing"))]
+pub use mutation::Mutation;
+pub use policy::{AutoShutdown, ChildKind, ChildRules, Restart, Rules, Shutdown, SpecProblem, Strategy};

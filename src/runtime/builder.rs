@@ -32,6 +32,8 @@ pub struct SystemBuilder {
     faults: Option<Arc<dyn FaultPlan>>,
     service_deadline: Option<Duration>,
     service_intensity: Option<Intensity>,
+    #[cfg(any(test, feature = "testing"))]
+    ends: Option<crate::testing::OnEnd>,
 }
 
 impl SystemBuilder {
@@ -77,16 +79,32 @@ impl SystemBuilder {
         self
     }
 
+    /// Calls this for every life that is gone, before its supervisor reacts, in the supervisor's task.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn on_end(mut self, tell: impl Fn(&crate::testing::End<'_>) + Send + Sync + 'static) -> Self {
+        self.ends = Some(Arc::new(tell));
+        self
+    }
+
     /// Starts the system; see [`System::start`].
     ///
     /// # Errors
     ///
     /// As [`System::start`].
-    pub async fn start(self, root: SupervisorSpec) -> Result<System, StartError> {
+    pub async fn start(self, root: impl Into<SupervisorSpec>) -> Result<System, StartError> {
+        let root = root.into();
         let services = self.services();
         let clock = self.clock.unwrap_or_else(|| Arc::new(TokioClock));
         let entropy = self.entropy.unwrap_or_else(|| Arc::new(SeededEntropy::from_os(Arc::clone(&clock))));
-        System::start_in(World { clock, entropy, faults: self.faults }, services, root).await
+        let world = World {
+            clock,
+            entropy,
+            faults: self.faults,
+            #[cfg(any(test, feature = "testing"))]
+            ends: self.ends,
+        };
+        System::start_in(world, services, root).await
     }
 
     fn services(&self) -> SupervisorSpec {

@@ -195,7 +195,7 @@ impl GuardianState {
         }
         match (&self.root, &self.services) {
             (Some(tree), _) | (None, Some(tree)) => {
-                let _ = tree.actor.cast(SupervisorMessage::Stop(ExitReason::SHUTDOWN));
+                tree.life.tell_supervisor(SupervisorMessage::Stop(ExitReason::SHUTDOWN));
             }
             (None, None) => self.finish(myself),
         }
@@ -209,6 +209,8 @@ impl GuardianState {
             None => ExitReason::Killed,
         });
         running.slot.ended(running.life.incarnation);
+        #[cfg(any(test, feature = "testing"))]
+        self.system.tell_end(&running.path, &running.life, &reason);
         // Nobody starts it again: whoever asks somebody in it need not wait.
         self.system.each_within(&running.path, |slot| slot.rest());
         let asked = self.stopping && matches!(reason, ExitReason::Shutdown(ShutdownCause::Requested));

@@ -1,11 +1,15 @@
 //! One life of a child, as its shell and its supervisor both see it.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use ractor::{ActorCell, ActorRef};
 
 use crate::exit::ExitReason;
 use crate::id::Incarnation;
+use crate::runtime::supervisor::SupervisorMessage;
 use crate::runtime::tasks::Tasks;
 
 /// The record of one incarnation, shared by its shell and its supervisor.
@@ -22,7 +26,15 @@ pub(crate) struct Life {
     reason: OnceLock<ExitReason>,
     epoch: Instant,
     handler_since: AtomicU64,
+    cell: OnceLock<ActorCell>,
+    ignored: AtomicBool,
+    info: OnceLock<StartInfo>,
+    /// Messages to a supervisor that are under way or being handled.
+    pending: AtomicUsize,
 }
+
+/// What a child's start hands to whoever asked for it (rule 5).
+pub type StartInfo = Arc<dyn Any + Send + Sync>;
 
 impl Life {
     pub(crate) fn new(incarnation: Incarnation, epoch: Instant) -> Self {
@@ -36,7 +48,62 @@ impl Life {
             reason: OnceLock::new(),
             epoch,
             handler_since: AtomicU64::new(0),
+            cell: OnceLock::new(),
+            ignored: AtomicBool::new(false),
+            info: OnceLock::new(),
+            pending: AtomicUsize::new(0),
         }
+    }
+
+    /// The actor says who it is, before anything of it runs.
+    pub(crate) fn set_cell(&self, cell: ActorCell) {
+        let _ = self.cell.set(cell);
+    }
+
+    /// The actor of this life, also while it is still starting.
+    pub(crate) fn cell(&self) -> Option<&ActorCell> {
+        self.cell.get()
+    }
+
+    /// Tells the supervisor whose life this is. Returns whether the message was taken.
+    pub(crate) fn tell_supervisor(&self, message: SupervisorMessage) -> bool {
+        let Some(cell) = self.cell.get() else { return false };
+        self.begin_message();
+        let sent = ActorRef::<SupervisorMessage>::from(cell.clone()).cast(message).is_ok();
+        if !sent {
+            self.end_message();
+        }
+        sent
+    }
+
+    pub(crate) fn begin_message(&self) {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn end_message(&self) {
+        self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// How many messages to this supervisor are under way or being handled.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// The child's start said that there is nothing to run.
+    pub(crate) fn mark_ignored(&self) {
+        self.ignored.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn was_ignored(&self) -> bool {
+        self.ignored.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_info(&self, info: StartInfo) {
+        let _ = self.info.set(info);
+    }
+
+    pub(crate) fn info(&self) -> Option<StartInfo> {
+        self.info.get().cloned()
     }
 
     /// The child finished starting.

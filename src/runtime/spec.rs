@@ -1,5 +1,9 @@
 //! A tree as checked data: supervisors and their children, before anything runs.
 
+#[macro_use]
+mod rules;
+pub(crate) mod dynamic;
+
 use std::any::type_name;
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -24,11 +28,19 @@ use crate::runtime::route::{Routable, routable};
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
 use crate::runtime::shell::{Birth, Shell};
 use crate::runtime::slot::{AnySlot, BareSlot, Slot, SlotCore};
-use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorShell};
+use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorContext, SupervisorShell};
 use crate::runtime::system::System;
 use crate::seam::BoxFuture;
+use crate::supervision::backoff::Backoff;
 use crate::supervision::intensity::Intensity;
-use crate::supervision::policy::{ChildRules, Restart, Rules, Shutdown, Strategy};
+use crate::supervision::policy::{
+    AutoShutdown, ChildRules, Restart, Rules, Shutdown, SpecProblem, Strategy, check_children,
+};
+
+use dynamic::Template;
+
+/// What a supervisor runs before it starts its children.
+pub(crate) type Init = Arc<dyn Fn(SupervisorContext) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 /// What a supervisor is: its strategy, its limits, and its children in start order. Data; nothing runs.
 ///
@@ -38,13 +50,51 @@ pub struct SupervisorSpec {
     pub(crate) name: String,
     pub(crate) rules: Rules,
     pub(crate) children: Vec<ChildSpec>,
+    /// What a dynamic supervisor has instead of children.
+    pub(crate) template: Option<Template>,
+    pub(crate) init: Option<Init>,
 }
 
 impl SupervisorSpec {
     /// A supervisor without children.
     #[must_use]
     pub fn new(name: impl Into<String>, strategy: Strategy) -> Self {
-        Self { name: name.into(), rules: Rules::new(strategy), children: Vec::new() }
+        Self { name: name.into(), rules: Rules::new(strategy), children: Vec::new(), template: None, init: None }
+    }
+
+    /// Runs before the children are started, in every incarnation of the supervisor (rule 8). The supervisor starts
+    /// nobody, and does not start itself, when this fails; it is not needed when this returns
+    /// [`Ignore`](crate::Ignore) as its error.
+    #[must_use]
+    pub fn init<F, Fut>(mut self, init: F) -> Self
+    where
+        F: Fn(SupervisorContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.init = Some(Arc::new(move |ctx| Box::pin(init(ctx))));
+        self
+    }
+
+    /// Ends the supervisor when its significant children have ended (rules 39 to 42).
+    #[must_use]
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.rules = self.rules.auto_shutdown(auto_shutdown);
+        self
+    }
+
+    /// How long a child that was killed may take to be gone, before it is abandoned: fenced, reported, and replaced.
+    #[must_use]
+    pub fn abandon_after(mut self, limit: Duration) -> Self {
+        self.rules = self.rules.abandon_after(limit);
+        self
+    }
+
+    /// The same supervisor with one rule broken on purpose, for tests that must notice it.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn mutated(mut self, mutation: crate::supervision::Mutation) -> Self {
+        self.rules = self.rules.mutated(mutation);
+        self
     }
 
     /// How many restarts, within which time, are too many.
@@ -71,21 +121,42 @@ impl SupervisorSpec {
 
     /// Checks this supervisor and all below it.
     pub(crate) fn check(&self, above: Option<&Path>) -> Result<Path, SpecError> {
-        let place = above.map_or_else(|| self.name.clone(), |above| format!("{above}/{}", self.name));
         let name = ChildId::new(&self.name).map_err(|source| SpecError::Name {
             supervisor: above.map_or_else(String::new, ToString::to_string),
             source,
         })?;
         let path = above.map_or_else(|| Path::root(&name), |above| above.child(&name));
-        self.rules.check().map_err(|source| SpecError::Rules { supervisor: place.clone(), source })?;
+        self.check_body(&path)?;
+        Ok(path)
+    }
+
+    /// Checks the rules and the children of the supervisor that stands, or is to stand, at this path.
+    pub(crate) fn check_body(&self, path: &Path) -> Result<(), SpecError> {
+        let wrong = |source| SpecError::Rules { supervisor: path.to_string(), source };
+        self.rules.check().map_err(wrong)?;
+        if let Some(template) = &self.template {
+            if !self.children.is_empty() {
+                return Err(wrong(SpecProblem::TemplateOnly));
+            }
+            return check_children(&self.rules, [(&template.id, &template.rules)]).map_err(wrong);
+        }
         let mut names = BTreeSet::new();
         for child in &self.children {
             if !names.insert(child.name.as_str()) {
-                return Err(SpecError::DuplicateChild { supervisor: place, child: child.name.clone() });
+                return Err(SpecError::DuplicateChild { supervisor: path.to_string(), child: child.name.clone() });
             }
-            child.check(&path)?;
+            child.check(path)?;
         }
-        Ok(path)
+        let ids: Vec<_> = self.children.iter().filter_map(|child| ChildId::new(&child.name).ok()).collect();
+        check_children(&self.rules, ids.iter().zip(self.children.iter().map(|child| &child.rules))).map_err(wrong)
+    }
+
+    /// Its children as their supervisor's machine knows them.
+    pub(crate) fn children_rules(&self) -> Vec<(ChildId, ChildRules)> {
+        match &self.template {
+            Some(template) => vec![(template.id.clone(), template.rules.clone())],
+            None => self.children.iter().map(|child| (child.id(), child.rules.clone())).collect(),
+        }
     }
 
     /// Where the system's own supervisor is mounted in this tree.
@@ -199,7 +270,8 @@ impl ChildSpec {
 
     /// A supervisor with its own children.
     #[must_use]
-    pub fn supervisor(spec: SupervisorSpec) -> Self {
+    pub fn supervisor(spec: impl Into<SupervisorSpec>) -> Self {
+        let spec = spec.into();
         Self { name: spec.name.clone(), rules: ChildRules::supervisor(), kind: Kind::Supervisor(Arc::new(spec)) }
     }
 
@@ -210,21 +282,29 @@ impl ChildSpec {
         Self { name: "system".to_owned(), rules: ChildRules::supervisor(), kind: Kind::System }
     }
 
-    /// Whether the child comes back.
-    #[must_use]
-    pub fn restart(mut self, restart: Restart) -> Self {
-        self.rules = self.rules.restart(restart);
-        self
+    child_rules_methods!();
+
+    /// Its name, which was checked.
+    pub(crate) fn id(&self) -> ChildId {
+        ChildId::new(&self.name).expect("the names of a tree are checked before it is used")
     }
 
-    /// How the child is ended.
-    #[must_use]
-    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-        self.rules = self.rules.shutdown(shutdown);
-        self
+    pub(crate) fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
+        match &self.kind {
+            Kind::Worker(worker) => worker.slot(system, path),
+            Kind::Supervisor(_) | Kind::System => supervisor_slot(system, path),
+        }
     }
 
-    fn check(&self, supervisor: &Path) -> Result<(), SpecError> {
+    /// Whether this child can live in that slot.
+    pub(crate) fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
+        match &self.kind {
+            Kind::Worker(worker) => worker.fits(slot),
+            Kind::Supervisor(_) | Kind::System => Arc::clone(slot).as_any().is::<BareSlot>(),
+        }
+    }
+
+    pub(crate) fn check(&self, supervisor: &Path) -> Result<(), SpecError> {
         let name = ChildId::new(&self.name)
             .map_err(|source| SpecError::Name { supervisor: supervisor.to_string(), source })?;
         match &self.kind {
@@ -288,19 +368,7 @@ impl<A: Agent> AgentSpec<A> {
         self
     }
 
-    /// Whether the child comes back.
-    #[must_use]
-    pub fn restart(mut self, restart: Restart) -> Self {
-        self.rules = self.rules.restart(restart);
-        self
-    }
-
-    /// How the child is ended.
-    #[must_use]
-    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-        self.rules = self.rules.shutdown(shutdown);
-        self
-    }
+    child_rules_methods!();
 }
 
 impl<A: Agent> fmt::Debug for AgentSpec<A> {
@@ -327,6 +395,8 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
 /// What a supervisor needs to know of a child that is not a supervisor.
 pub(crate) trait Worker: Send + Sync {
     fn check(&self, path: &Path) -> Result<(), SpecError>;
+    /// Whether a child of this kind can live in that slot.
+    fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool;
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot>;
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>>;
 }
@@ -365,6 +435,11 @@ impl<A: Agent> Worker for AgentWorker<A> {
                 version: version.clone(),
             }),
         }
+    }
+
+    fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
+        let slot = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>();
+        slot.is_ok_and(|slot| slot.is_of::<A>())
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
