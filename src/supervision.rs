@@ -4,12 +4,14 @@
 //! with what happened and when, and carries out the commands that come back. The numbers of rules in the comments are
 //! those of Erlang/OTP's supervisor as the project's specification lists them.
 
+pub mod backoff;
 pub mod decision;
 pub mod history;
 pub mod intensity;
 pub mod machine;
 pub mod policy;
 
+pub use backoff::{Backoff, BackoffProblem, Jitter};
 pub use decision::{Decision, decide};
 pub use history::{Entry, History};
 pub use intensity::{Intensity, Moment, Tally, Window};
