@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod decision;
 pub mod history;
 pub mod intensity;
+pub mod lint;
 pub mod machine;
 pub mod policy;
 
@@ -15,6 +16,7 @@ pub use backoff::{Backoff, BackoffProblem, Jitter};
 pub use decision::{Decision, decide};
 pub use history::{Entry, History};
 pub use intensity::{Intensity, Moment, Tally, Window};
+pub use lint::{Finding, Outline, OutlineChild, Warning, lint};
 pub use machine::{
     ChildExit, ChildKey, ChildState, ChildView, Command, Event, Machine, Note, Start, StartCause, Verdict,
 };
