@@ -11,6 +11,7 @@ pub mod intensity;
 pub mod lint;
 pub mod machine;
 pub mod policy;
+pub mod snapshot;
 
 pub use backoff::{Backoff, BackoffProblem, Jitter};
 pub use decision::{Decision, decide};
@@ -21,3 +22,4 @@ pub use machine::{
     ChildExit, ChildKey, ChildState, ChildView, Command, Event, Machine, Note, Start, StartCause, Verdict,
 };
 pub use policy::{ChildKind, ChildRules, Restart, Rules, Shutdown, SpecProblem, Strategy};
+pub use snapshot::{ChildSnapshot, Doing, Node, Nodes, Snapshot, SupervisorView};
