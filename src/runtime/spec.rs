@@ -33,6 +33,7 @@ use crate::runtime::system::System;
 use crate::seam::BoxFuture;
 use crate::supervision::backoff::Backoff;
 use crate::supervision::intensity::Intensity;
+use crate::supervision::lint::{Outline, OutlineChild, Warning, lint};
 use crate::supervision::policy::{
     AutoShutdown, ChildRules, Restart, Rules, Shutdown, SpecProblem, Strategy, check_children,
 };
@@ -117,6 +118,45 @@ impl SupervisorSpec {
     pub fn child(mut self, child: impl Into<ChildSpec>) -> Self {
         self.children.push(child.into());
         self
+    }
+
+    /// Looks through this supervisor and all below it for settings that are allowed and hardly meant; see
+    /// [`supervision::lint`](crate::supervision::lint).
+    ///
+    /// # Errors
+    ///
+    /// When the tree makes no sense at all, so that [`System::start`] would refuse it.
+    ///
+    /// ```
+    /// use steadfast::{BoxError, ChildSpec, Strategy, SupervisorSpec};
+    ///
+    /// let task = ChildSpec::task("only", |_| async { Ok::<(), BoxError>(()) });
+    /// let warnings = SupervisorSpec::new("root", Strategy::OneForAll).child(task).lint()?;
+    /// assert!(warnings[0].to_string().starts_with("root: "), "{}", warnings[0]);
+    /// # Ok::<(), steadfast::SpecError>(())
+    /// ```
+    pub fn lint(&self) -> Result<Vec<Warning>, SpecError> {
+        let path = self.check(None)?;
+        Ok(lint(&self.outline(path)))
+    }
+
+    fn outline(&self, path: Path) -> Outline {
+        let mut outline = match &self.template {
+            Some(template) => Outline::dynamic(
+                path.clone(),
+                self.rules,
+                OutlineChild::new(template.id.clone(), template.rules.clone()),
+            ),
+            None => Outline::new(path.clone(), self.rules),
+        };
+        for child in &self.children {
+            let (id, rules) = (child.id(), child.rules.clone());
+            outline = match &child.kind {
+                Kind::Supervisor(nested) => outline.supervisor(id.clone(), rules, nested.outline(path.child(&id))),
+                Kind::Worker(_) | Kind::System => outline.child(id, rules),
+            };
+        }
+        outline
     }
 
     /// Checks this supervisor and all below it.

@@ -2,6 +2,7 @@
 //! process; two systems do not see each other.
 
 mod internal;
+mod look;
 mod published;
 
 use std::collections::BTreeMap;

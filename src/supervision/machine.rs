@@ -56,6 +56,7 @@ use super::backoff::Jitter;
 pub use super::intensity::Moment;
 use super::intensity::Window;
 use super::policy::{ChildRules, Rules};
+use super::snapshot::Doing;
 
 pub use child::{ChildKey, ChildState, ChildView, Start};
 pub use command::{ChildExit, Command, Event, Note, StartCause, Verdict};
@@ -219,15 +220,17 @@ impl Machine {
         self.line.len()
     }
 
-    /// What it is doing, in a few words for people.
+    /// What it is doing.
     #[must_use]
-    pub fn doing(&self) -> String {
+    pub fn doing(&self) -> Doing {
+        let first = |state| self.children().find(|(_, child)| child.state == state).map(|(_, child)| child.id.clone());
         match &self.phase {
-            Phase::New => "not begun".to_owned(),
-            Phase::Idle => "idle".to_owned(),
-            Phase::Starting(starting) => format!("starting {}", count(starting.underway)),
-            Phase::Stopping(stopping) => format!("stopping {}", count(stopping.leaving)),
-            Phase::Done => "ended".to_owned(),
+            Phase::Starting(_) => first(ChildState::Starting).map_or(Doing::Idle, Doing::Starting),
+            Phase::Stopping(stopping) => Doing::Stopping(stopping.leaving),
+            Phase::Idle if self.children.restarting() > 0 => {
+                first(ChildState::Restarting).map_or(Doing::Idle, Doing::WaitingToRestart)
+            }
+            Phase::New | Phase::Idle | Phase::Done => Doing::Idle,
         }
     }
 
@@ -313,8 +316,4 @@ impl Machine {
     fn reply(&mut self, request: RequestId, reply: Reply) {
         self.out.push(Command::Reply { request, reply });
     }
-}
-
-fn count(children: usize) -> String {
-    if children == 1 { "a child".to_owned() } else { format!("{children} children") }
 }
