@@ -151,6 +151,9 @@ pub enum StartError {
         /// Why, down to the first cause.
         reason: ExitReason,
     },
+    /// The root's own start said that there is nothing to run (rule 8).
+    #[error("the root said that there is nothing to run")]
+    Ignored,
     /// The actor runtime refused to start an actor.
     #[error("the actor runtime refused to start the system: {0}")]
     Runtime(String),

@@ -2,3 +2,5 @@
 #![allow(dead_code, reason = "each test target uses a part")]
 
 pub(crate) mod format;
+pub(crate) mod real;
+pub(crate) mod stage;
