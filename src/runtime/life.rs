@@ -84,6 +84,7 @@ impl Life {
         self.pending.fetch_sub(1, Ordering::AcqRel);
     }
 
+    #[cfg(any(test, feature = "testing"))]
     /// How many messages to this supervisor are under way or being handled.
     pub(crate) fn pending(&self) -> usize {
         self.pending.load(Ordering::Acquire)

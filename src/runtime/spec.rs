@@ -137,10 +137,10 @@ impl SupervisorSpec {
     /// ```
     pub fn lint(&self) -> Result<Vec<Warning>, SpecError> {
         let path = self.check(None)?;
-        Ok(lint(&self.outline(path)))
+        Ok(lint(&self.outline(&path)))
     }
 
-    fn outline(&self, path: Path) -> Outline {
+    fn outline(&self, path: &Path) -> Outline {
         let mut outline = match &self.template {
             Some(template) => Outline::dynamic(
                 path.clone(),
@@ -152,7 +152,7 @@ impl SupervisorSpec {
         for child in &self.children {
             let (id, rules) = (child.id(), child.rules.clone());
             outline = match &child.kind {
-                Kind::Supervisor(nested) => outline.supervisor(id.clone(), rules, nested.outline(path.child(&id))),
+                Kind::Supervisor(nested) => outline.supervisor(id.clone(), rules, nested.outline(&path.child(&id))),
                 Kind::Worker(_) | Kind::System => outline.child(id, rules),
             };
         }
@@ -220,7 +220,7 @@ impl fmt::Debug for SupervisorSpec {
             .field("name", &self.name)
             .field("rules", &self.rules)
             .field("children", &self.children)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -60,11 +60,7 @@ fn supervisor_is_settled(system: &System, path: &Path, is_held: &dyn Fn(&Path) -
     for (_, child) in machine.children() {
         let below = path.child(child.id);
         match child.state {
-            ChildState::Running => {
-                if !system.slot(&below).is_some_and(|slot| is_quiet(&*slot)) {
-                    return false;
-                }
-            }
+            ChildState::Running if system.slot(&below).is_some_and(|slot| is_quiet(&*slot)) => {}
             ChildState::Starting => {
                 let waits = match child.rules.kind {
                     ChildKind::Worker => is_held(&below),
@@ -78,7 +74,7 @@ fn supervisor_is_settled(system: &System, path: &Path, is_held: &dyn Fn(&Path) -
                 }
                 held = true;
             }
-            ChildState::Stopping => return false,
+            ChildState::Running | ChildState::Stopping => return false,
             _ => {}
         }
     }

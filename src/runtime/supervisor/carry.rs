@@ -24,7 +24,7 @@ impl SupervisorState {
             Command::Abandon { child, start } => self.abandon(child, start),
             Command::Adopt { child, id, request, place } => {
                 if let Some(spec) = self.asked.get(&request).and_then(|ask| ask.specs.get(place)).cloned() {
-                    self.adopt(child, id, spec);
+                    self.adopt(child, &id, spec);
                 }
             }
             Command::Reply { request, reply } => self.reply(request, reply),
@@ -94,9 +94,9 @@ impl SupervisorState {
     }
 
     /// The child is started as this spec says from now on.
-    fn adopt(&mut self, key: ChildKey, id: ChildId, mut spec: crate::ChildSpec) {
+    fn adopt(&mut self, key: ChildKey, id: &ChildId, mut spec: crate::ChildSpec) {
         id.as_str().clone_into(&mut spec.name);
-        let path = self.path.child(&id);
+        let path = self.path.child(id);
         // What an update of the supervisor at this path said is older than this.
         self.system.forget_update(&path);
         if let Some(child) = self.children.get_mut(&key) {

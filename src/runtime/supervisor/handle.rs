@@ -66,7 +66,10 @@ pub struct StartedChild {
 
 impl fmt::Debug for StartedChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartedChild").field("path", &self.path).field("incarnation", &self.incarnation).finish()
+        f.debug_struct("StartedChild")
+            .field("path", &self.path)
+            .field("incarnation", &self.incarnation)
+            .finish_non_exhaustive()
     }
 }
 
