@@ -152,6 +152,8 @@ impl GuardianState {
             slot: Arc::clone(&slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
+            // A supervisor runs no code of users.
+            hung: Arc::new(|_| ()),
         };
         self.system
             .bus()
