@@ -63,6 +63,75 @@ pub enum SpecError {
     },
 }
 
+/// A supervisor could not do what it was asked to do with a child; nothing has changed. OTP's answers, as types.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChildError {
+    /// A child of this name runs.
+    #[error("`{path}` is already started")]
+    AlreadyStarted {
+        /// The child.
+        path: Path,
+        /// Its present life.
+        incarnation: Option<Incarnation>,
+    },
+    /// A child of this name is kept, stopped or being restarted.
+    #[error("`{path}` is already present; restart it, or delete it first")]
+    AlreadyPresent {
+        /// The child.
+        path: Path,
+    },
+    /// The child did not start.
+    #[error("`{path}` {reason}{}", rest_of_chain(reason))]
+    FailedToStart {
+        /// The child.
+        path: Path,
+        /// Why, down to the first cause.
+        reason: ExitReason,
+    },
+    /// No child has this name.
+    #[error("there is no child `{path}`")]
+    NotFound {
+        /// The path it would have.
+        path: Path,
+    },
+    /// The child runs.
+    #[error("`{path}` is running; terminate it first")]
+    Running {
+        /// The child.
+        path: Path,
+    },
+    /// The child is being restarted.
+    #[error("`{path}` is being restarted; terminate it first, or wait until it runs")]
+    Restarting {
+        /// The child.
+        path: Path,
+    },
+    /// A dynamic supervisor cannot be asked for this. OTP's `simple_one_for_one`.
+    #[error("`{supervisor}` is a dynamic supervisor; ask it through `System::dynamic_supervisor`")]
+    Dynamic {
+        /// The supervisor.
+        supervisor: Path,
+    },
+    /// A dynamic supervisor holds as many instances as it may.
+    #[error("`{supervisor}` holds {max} instances, as many as it may; terminate one, or raise `max_children`")]
+    TooMany {
+        /// The supervisor.
+        supervisor: Path,
+        /// How many.
+        max: usize,
+    },
+    /// The spec makes no sense.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The supervisor is not running. OTP's `noproc`.
+    #[error("the supervisor `{supervisor}` is not running")]
+    Gone {
+        /// The supervisor.
+        supervisor: Path,
+    },
+}
+
 fn below(supervisor: &str) -> String {
     if supervisor.is_empty() { String::new() } else { format!("below `{supervisor}`: ") }
 }
@@ -82,6 +151,9 @@ pub enum StartError {
         /// Why, down to the first cause.
         reason: ExitReason,
     },
+    /// The root's own start said that there is nothing to run (rule 8).
+    #[error("the root said that there is nothing to run")]
+    Ignored,
     /// The actor runtime refused to start an actor.
     #[error("the actor runtime refused to start the system: {0}")]
     Runtime(String),

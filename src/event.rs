@@ -57,6 +57,11 @@ pub enum EventKind {
         /// The state it is in.
         to: StateName,
     },
+    /// The restart of a child waits for its back-off.
+    BackingOff {
+        /// How long.
+        delay: Duration,
+    },
     /// A supervisor gave up.
     GaveUp(Arc<Escalation>),
     /// The slot of a child closed: it will not come back, and messages to it are refused.

@@ -53,6 +53,7 @@ fn record(event: &Event) {
         EventKind::Lifecycle { incarnation, from, to } => {
             tracing::trace!(%path, %incarnation, ?from, ?to, "lifecycle");
         }
+        EventKind::BackingOff { delay } => tracing::debug!(%path, ?delay, "its restart waits"),
         EventKind::Closed => tracing::debug!(%path, "closed"),
         EventKind::Resting => tracing::debug!(%path, "at rest"),
         EventKind::Ended => tracing::info!(%path, "ended"),

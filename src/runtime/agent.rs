@@ -1,5 +1,6 @@
 //! What users write: an agent; and what it is handed: its context.
 
+use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::runtime::guard::{self, Watched};
 use crate::runtime::life::Life;
 use crate::runtime::shell::ShellMessage;
 use crate::runtime::slot::Slot;
+use crate::runtime::supervisor::handle::Supervisor;
 use crate::runtime::system::System;
 use crate::runtime::tasks::TaskId;
 use crate::runtime::turn::{Turn, WatchGuard};
@@ -161,6 +163,19 @@ impl<A: Agent> Context<A> {
         &self.system
     }
 
+    /// The supervisor of this agent. An agent must not wait for it to do something with the agent itself, nor ask it
+    /// for anything during its own start: the supervisor does one thing at a time.
+    #[must_use]
+    pub fn supervisor(&self) -> Supervisor {
+        Supervisor::new(self.system.clone(), self.path.parent().unwrap_or_else(|| self.path.clone()))
+    }
+
+    /// Hands a value to whoever asked for this child to be started, as [`StartedChild::info`](crate::StartedChild)
+    /// (rule 5). For use in the start; the first value stays.
+    pub fn start_info(&self, info: impl Any + Send + Sync) {
+        self.life.set_info(Arc::new(info));
+    }
+
     /// Says that the running handler is alive: its deadline begins anew.
     pub fn progress(&self) {
         self.life.note_progress(self.system.clock().now());
@@ -288,8 +303,11 @@ impl<A: Agent> Context<A> {
     }
 
     /// Ends the incarnation in an orderly way, with this reason, once the running handler, or the start, has returned.
+    ///
+    /// In the stop hook it changes the reason with which the incarnation ends (rule 12).
     pub fn stop(&mut self, reason: ExitReason) {
         self.stopping.get_or_insert(reason);
+        self.life.mark_ending();
     }
 }
 

@@ -33,6 +33,8 @@ pub struct SystemBuilder {
     faults: Option<Arc<dyn FaultPlan>>,
     service_deadline: Option<Duration>,
     service_intensity: Option<Intensity>,
+    #[cfg(any(test, feature = "testing"))]
+    ends: Option<crate::testing::OnEnd>,
     watch: WatchRules,
 }
 
@@ -79,6 +81,14 @@ impl SystemBuilder {
         self
     }
 
+    /// Calls this for every life that is gone, before its supervisor reacts, in the supervisor's task.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn on_end(mut self, tell: impl Fn(&crate::testing::End<'_>) + Send + Sync + 'static) -> Self {
+        self.ends = Some(Arc::new(tell));
+        self
+    }
+
     /// How often the watchdog looks for code that blocks its thread and for runtimes that do not turn; 250 ms when not
     /// set. `None`: there is no watchdog, and neither is noticed.
     #[must_use]
@@ -100,11 +110,20 @@ impl SystemBuilder {
     /// # Errors
     ///
     /// As [`System::start`].
-    pub async fn start(self, root: SupervisorSpec) -> Result<System, StartError> {
+    pub async fn start(self, root: impl Into<SupervisorSpec>) -> Result<System, StartError> {
+        let root = root.into();
         let services = self.services();
         let clock = self.clock.unwrap_or_else(|| Arc::new(TokioClock));
         let entropy = self.entropy.unwrap_or_else(|| Arc::new(SeededEntropy::from_os(Arc::clone(&clock))));
-        System::start_in(World { clock, entropy, faults: self.faults, watch: self.watch }, services, root).await
+        let world = World {
+            clock,
+            entropy,
+            faults: self.faults,
+            watch: self.watch,
+            #[cfg(any(test, feature = "testing"))]
+            ends: self.ends,
+        };
+        System::start_in(world, services, root).await
     }
 
     fn services(&self) -> SupervisorSpec {

@@ -1,18 +1,18 @@
 //! One life of a child, as its shell and its supervisor both see it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use ractor::ActorCell;
+use ractor::{ActorCell, ActorRef};
 
 use crate::exit::ExitReason;
 use crate::id::{Incarnation, Path};
-use crate::runtime::supervisor;
+use crate::runtime::supervisor::SupervisorMessage;
 use crate::runtime::tasks::Tasks;
 use crate::runtime::turn::{Turn, WatchGuard};
 use crate::runtime::watchdog::{Ward, Watch};
-use crate::supervision::machine::{ChildKey, Start};
 
 /// The record of one incarnation, shared by its shell and its supervisor.
 ///
@@ -29,6 +29,11 @@ pub(crate) struct Life {
     reason: OnceLock<ExitReason>,
     epoch: Instant,
     handler_since: AtomicU64,
+    cell: OnceLock<ActorCell>,
+    ignored: AtomicBool,
+    info: OnceLock<StartInfo>,
+    /// Messages to a supervisor that are under way or being handled.
+    pending: AtomicUsize,
     fenced: AtomicBool,
     leaked: AtomicBool,
     /// Whether the shell is inside the user's code; read by the watchdog.
@@ -36,15 +41,19 @@ pub(crate) struct Life {
     overseer: OnceLock<Overseer>,
 }
 
+/// What a child's start hands to whoever asked for it (rule 5).
+pub type StartInfo = Arc<dyn Any + Send + Sync>;
+
 /// How a life that blocks its thread is found, and who is told.
 pub(crate) struct Overseer {
     pub(crate) watch: Arc<Watch>,
-    pub(crate) supervisor: ActorCell,
-    /// What the supervisor calls the child, and this start of it.
-    pub(crate) child: (ChildKey, Start),
+    pub(crate) hung: Hung,
     /// How long a poll of the life's code may take, where there is a limit.
     pub(crate) limit: Option<Duration>,
 }
+
+/// Tells the supervisor of a life that it is hung.
+pub(crate) type Hung = Arc<dyn Fn(ExitReason) + Send + Sync>;
 
 impl Life {
     pub(crate) fn new(path: Path, incarnation: Incarnation, epoch: Instant) -> Self {
@@ -59,11 +68,67 @@ impl Life {
             reason: OnceLock::new(),
             epoch,
             handler_since: AtomicU64::new(0),
+            cell: OnceLock::new(),
+            ignored: AtomicBool::new(false),
+            info: OnceLock::new(),
+            pending: AtomicUsize::new(0),
             fenced: AtomicBool::new(false),
             leaked: AtomicBool::new(false),
             turn: Arc::default(),
             overseer: OnceLock::new(),
         }
+    }
+
+    /// The actor says who it is, before anything of it runs.
+    pub(crate) fn set_cell(&self, cell: ActorCell) {
+        let _ = self.cell.set(cell);
+    }
+
+    /// The actor of this life, also while it is still starting.
+    pub(crate) fn cell(&self) -> Option<&ActorCell> {
+        self.cell.get()
+    }
+
+    /// Tells the supervisor whose life this is. Returns whether the message was taken.
+    pub(crate) fn tell_supervisor(&self, message: SupervisorMessage) -> bool {
+        let Some(cell) = self.cell.get() else { return false };
+        self.begin_message();
+        let sent = ActorRef::<SupervisorMessage>::from(cell.clone()).cast(message).is_ok();
+        if !sent {
+            self.end_message();
+        }
+        sent
+    }
+
+    pub(crate) fn begin_message(&self) {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn end_message(&self) {
+        self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    /// How many messages to this supervisor are under way or being handled.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// The child's start said that there is nothing to run.
+    pub(crate) fn mark_ignored(&self) {
+        self.ignored.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn was_ignored(&self) -> bool {
+        self.ignored.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_info(&self, info: StartInfo) {
+        let _ = self.info.set(info);
+    }
+
+    pub(crate) fn info(&self) -> Option<StartInfo> {
+        self.info.get().cloned()
     }
 
     /// The child finished starting.
@@ -161,8 +226,8 @@ impl Life {
     }
 
     fn watch(&self, turn: Arc<Turn>, limit: Duration, what: &'static str) -> Option<WatchGuard> {
-        let Overseer { watch, supervisor, child, .. } = self.overseer.get()?;
-        Some(watch.enter(Ward { turn, limit, what, hung: supervisor::hung(supervisor.clone(), *child) }))
+        let Overseer { watch, hung, .. } = self.overseer.get()?;
+        Some(watch.enter(Ward { turn, limit, what, hung: Arc::clone(hung) }))
     }
 
     /// No handler is running.

@@ -16,6 +16,7 @@ use crate::runtime::guard::run_caught;
 use crate::runtime::life::Life;
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::spec::{StartOf, Worker};
+use crate::runtime::supervisor::start_failure;
 use crate::runtime::system::System;
 use crate::runtime::tasks::{Resident, Tasks};
 use crate::seam::BoxFuture;
@@ -38,6 +39,10 @@ where
 {
     fn check(&self, _: &Path) -> Result<(), SpecError> {
         Ok(())
+    }
+
+    fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
+        Arc::clone(slot).as_any().downcast::<BareSlot>().is_ok()
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
@@ -114,14 +119,19 @@ where
     type State = PlainState<T>;
     type Arguments = PlainBirth<T>;
 
-    async fn pre_start(&self, _: ActorRef<T::Msg>, birth: PlainBirth<T>) -> Result<Self::State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<T::Msg>,
+        birth: PlainBirth<T>,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        birth.life.set_cell(myself.get_cell());
         Ok(PlainState { state: None, args: Some(birth.args), system: birth.system, slot: birth.slot, life: birth.life })
     }
 
     async fn post_start(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
         let life = Arc::clone(&state.life);
         let args = state.args.take().expect("an actor starts once");
-        let failed = |error: ActorProcessingErr| ExitReason::StartFailed(Failure::new(error));
+        let failed = |error: ActorProcessingErr| start_failure(&life, error);
         // The user's `pre_start` runs here, in the actor's own task: linked and killable while it starts.
         let made = inside(&life, self.0.pre_start(myself.clone(), args)).await;
         match made.and_then(|made| made.map_err(failed)) {

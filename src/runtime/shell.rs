@@ -27,6 +27,7 @@ use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler,
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
 use crate::runtime::slot::{AnySlot, Batch, Slot, Taken};
+use crate::runtime::supervisor::start_failure;
 use crate::runtime::system::System;
 use crate::runtime::tasks::{Resident, Tasks};
 use crate::runtime::watchdog::OnRuntime;
@@ -84,6 +85,7 @@ impl<A: Agent> Actor for Shell<A> {
         myself: ActorRef<ShellMessage>,
         birth: Birth<A>,
     ) -> Result<Self::State, ActorProcessingErr> {
+        birth.life.set_cell(myself.get_cell());
         let path = birth.slot.core().path.clone();
         let span = tracing::debug_span!("agent", %path, incarnation = birth.life.incarnation.get());
         let overseen = Overseen { _watched: birth.life.watched("its code"), _runtime: birth.runtime };
@@ -181,7 +183,7 @@ impl<A: Agent> ShellState<A> {
                 run_handler(start, watch, &mut self.timer).await?
             }
         };
-        let agent = started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?;
+        let agent = started.map_err(|error| start_failure(&life, error))?;
         self.agent = Some(Tasks::house(&self.ctx.life, agent));
         if let Some(reason) = self.ctx.life.reason() {
             // A task of it failed while it started.
@@ -307,6 +309,7 @@ impl<A: Agent> ShellState<A> {
     /// The life ends in an orderly way.
     async fn end(&mut self) -> Result<(), ActorProcessingErr> {
         let reason = self.ctx.life.asked().cloned().unwrap_or(ExitReason::Normal);
+        self.ctx.stopping = None;
         if let Some(machine) = self.machine.take() {
             let deadline = self.ctx.system.clock().now() + STOP_HORIZON;
             self.announce(machine.enter(state::Draining { reason: reason.to_string(), deadline }).snapshot());
@@ -320,7 +323,8 @@ impl<A: Agent> ShellState<A> {
         self.agent = None;
         self.ctx.life.tasks.abort_all();
         self.ctx.life.tasks.emptied().await;
-        // A task's crash while the hook ran is how this life ended, if there was one.
+        // A task's crash while the hook ran is how this life ended, if there was one; or as the hook said (rule 12).
+        let reason = self.ctx.stopping.take().unwrap_or(reason);
         let reason = self.ctx.life.reason().cloned().unwrap_or(reason);
         self.ctx.slot.ended(self.ctx.life.incarnation);
         self.terminate(&reason);

@@ -24,6 +24,7 @@ use crate::exit::ExitReason;
 use crate::id::Path;
 use crate::runtime::bus::Bus;
 use crate::runtime::guard::lock;
+use crate::runtime::life::Hung;
 use crate::runtime::turn::{OnePoll, Turn, WatchGuard};
 
 /// How often the watchdog looks, and for how long a runtime may not turn.
@@ -68,9 +69,6 @@ pub(crate) struct Ward {
     pub(crate) what: &'static str,
     pub(crate) hung: Hung,
 }
-
-/// Tells the supervisor of a life that it is hung, and why that is thought.
-pub(crate) type Hung = Arc<dyn Fn(ExitReason) + Send + Sync>;
 
 struct Watched {
     ward: Ward,

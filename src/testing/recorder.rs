@@ -161,6 +161,7 @@ impl Recorder {
 fn line(event: &Event) -> Option<String> {
     let path = &event.path;
     Some(match &event.kind {
+        EventKind::BackingOff { delay } => format!("backing-off({} {delay:?})", event.path),
         EventKind::Starting { incarnation, .. } => format!("starting {path} #{incarnation}"),
         EventKind::Started { incarnation } => format!("started {path} #{incarnation}"),
         EventKind::Exited { incarnation, reason, .. } => format!("exited {path} #{incarnation} {}", reason.kind()),

@@ -17,7 +17,7 @@ use steadfast::{
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::gate::{Gate, Pool, block, system_of, told};
+use crate::gate::{Gate, Pool, SECOND_DEADLINE, block, system_of, told};
 
 const DOUBLE: Capability<u64, u64> = Capability::new("math.double", "1.0.0");
 const LIMIT: Duration = Duration::from_secs(30);
@@ -26,6 +26,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn tree(pool: &Pool, log: &Log) -> SupervisorSpec {
     let a = Probe::spec("a", log).runtime(pool.handle()).handler_deadline(Duration::from_millis(300)).hand_over();
     SupervisorSpec::new("root", Strategy::OneForOne)
+        .abandon_after(SECOND_DEADLINE)
         .intensity(Intensity::at_most(5))
         .child(Probe::spec("peer", log))
         .child(ChildSpec::serve("doubler", DOUBLE, |_, number| async move { Ok(2 * number) }))
@@ -192,6 +193,7 @@ async fn what_is_dropped_with_a_life_that_was_given_up_has_no_effect_and_with_an
         .runtime(pool.handle())
         .handler_deadline(Duration::from_millis(300));
     let spec = SupervisorSpec::new("root", Strategy::OneForOne)
+        .abandon_after(SECOND_DEADLINE)
         .intensity(Intensity::at_most(5))
         .child(Probe::spec("peer", &log))
         .child(holder);

@@ -11,6 +11,9 @@ use tokio::sync::watch;
 /// How long a test waits for anything.
 const LIMIT: Duration = Duration::from_mins(1);
 
+/// How long a killed life may take to be gone in these tests, before it is given up.
+pub(crate) const SECOND_DEADLINE: Duration = Duration::from_millis(50);
+
 /// Blocks the threads that wait at it until it is opened.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<Inner>);

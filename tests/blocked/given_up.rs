@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::gate::{Gate, Pool, block, system_of, told};
+use crate::gate::{Gate, Pool, SECOND_DEADLINE, block, system_of, told};
 use steadfast::testing::{Log, Order, Probe, Recorder, Script};
 use steadfast::{
     AgentSpec, ChildSpec, ExitReason, Incarnation, Intensity, RequestError, Strategy, SupervisorSpec, System,
@@ -28,9 +28,13 @@ async fn when_agents_block_all_threads_of_their_runtime_the_supervisors_go_on_an
  {
     let (log, gate, pool) = (Log::default(), Gate::default(), Pool::of("agents", 2));
     let with = |name, child: AgentSpec<Probe>| {
-        SupervisorSpec::new(name, Strategy::OneForOne).intensity(Intensity::at_most(5)).child(child)
+        SupervisorSpec::new(name, Strategy::OneForOne)
+            .abandon_after(SECOND_DEADLINE)
+            .intensity(Intensity::at_most(5))
+            .child(child)
     };
     let spec = SupervisorSpec::new("root", Strategy::OneForOne)
+        .abandon_after(SECOND_DEADLINE)
         .child(ChildSpec::supervisor(with("left", on(&pool, Probe::spec("a", &log)))))
         .child(ChildSpec::supervisor(with("right", on(&pool, Probe::spec("b", &log)))))
         .child(ChildSpec::supervisor(with("other", Probe::spec("c", &log))));
@@ -74,7 +78,9 @@ async fn when_agents_block_all_threads_of_their_runtime_the_supervisors_go_on_an
 async fn what_a_blocked_life_had_taken_reaches_the_next_one_and_its_askers_are_told_while_its_thread_is_still_blocked()
 {
     let (log, gate, pool) = (Log::default(), Gate::default(), Pool::of("agents", 2));
-    let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(on(&pool, Probe::spec("a", &log)));
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne)
+        .abandon_after(SECOND_DEADLINE)
+        .child(on(&pool, Probe::spec("a", &log)));
     let (system, mut events) = system_of(spec).await;
     let agent = Probe::at(&system, "root/a");
     // All in one batch: what blocks, and what comes behind it, wait while the agent is held up by an honest message.
@@ -122,6 +128,7 @@ async fn a_start_that_blocks_its_thread_is_given_up_and_does_not_take_the_slot_w
         })
     };
     let spec = SupervisorSpec::new("root", Strategy::OneForOne)
+        .abandon_after(SECOND_DEADLINE)
         .intensity(Intensity::at_most(5))
         .child(on(&pool, Probe::scripted("a", script)));
     let (system, mut events) = system_of(spec).await;
@@ -139,7 +146,9 @@ async fn a_start_that_blocks_its_thread_is_given_up_and_does_not_take_the_slot_w
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_blocks_its_thread_ends_its_life_as_unresponsive() {
     let (log, gate, pool) = (Log::default(), Gate::default(), Pool::of("agents", 2));
-    let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(on(&pool, Probe::spec("a", &log)));
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne)
+        .abandon_after(SECOND_DEADLINE)
+        .child(on(&pool, Probe::spec("a", &log)));
     let (system, mut events) = system_of(spec).await;
     let agent = Probe::at(&system, "root/a");
     let inside = gate.clone();
@@ -165,7 +174,8 @@ async fn a_task_that_blocks_its_thread_ends_its_life_as_unresponsive() {
 async fn a_busy_agent_whose_every_message_keeps_its_thread_for_a_moment_is_never_called_hung() {
     let (log, pool) = (Log::default(), Pool::of("agents", 1));
     let busy = Probe::spec("a", &log).runtime(pool.handle()).handler_deadline(Duration::from_millis(500));
-    let (system, mut events) = system_of(SupervisorSpec::new("root", Strategy::OneForOne).child(busy)).await;
+    let (system, mut events) =
+        system_of(SupervisorSpec::new("root", Strategy::OneForOne).abandon_after(SECOND_DEADLINE).child(busy)).await;
     let agent = Probe::at(&system, "root/a");
     let moment = || {
         Order::run(|_| {
@@ -189,7 +199,8 @@ async fn a_busy_agent_whose_every_message_keeps_its_thread_for_a_moment_is_never
 async fn a_handler_that_keeps_its_thread_and_shows_progress_is_not_called_hung() {
     let (log, pool) = (Log::default(), Pool::of("agents", 1));
     let busy = Probe::spec("a", &log).runtime(pool.handle()).handler_deadline(Duration::from_millis(500));
-    let (system, mut events) = system_of(SupervisorSpec::new("root", Strategy::OneForOne).child(busy)).await;
+    let (system, mut events) =
+        system_of(SupervisorSpec::new("root", Strategy::OneForOne).abandon_after(SECOND_DEADLINE).child(busy)).await;
     let computes = Order::run(|ctx| {
         Box::pin(async move {
             for _ in 0..150 {
@@ -208,7 +219,7 @@ async fn a_handler_that_keeps_its_thread_and_shows_progress_is_not_called_hung()
 async fn without_a_watchdog_nothing_is_noticed_and_nothing_is_given_up() {
     let (log, gate, pool) = (Log::default(), Gate::default(), Pool::of("agents", 1));
     let agent = Probe::spec("a", &log).runtime(pool.handle()).handler_deadline(Duration::from_millis(50));
-    let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(agent);
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne).abandon_after(SECOND_DEADLINE).child(agent);
     let system = System::builder().watchdog(None).start(spec).await.expect("the tree starts");
     let mut events = Recorder::of(&system).limit(LIMIT);
     let agent = Probe::at(&system, "root/a");

@@ -84,6 +84,11 @@ impl SlotCore {
         life
     }
 
+    /// The last life that was begun, which may have ended.
+    pub(crate) fn life(&self) -> Option<Arc<Life>> {
+        lock(&self.record).life.clone()
+    }
+
     pub(crate) fn presence(&self) -> Presence {
         lock(&self.record).presence
     }

@@ -1,7 +1,7 @@
 //! What the rest of the runtime needs of a system.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use ractor::{ActorCell, ActorRef};
@@ -17,7 +17,6 @@ use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Bus;
 use crate::runtime::current;
-use crate::runtime::guard::lock;
 use crate::runtime::guardian::GuardianMessage;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::life::Life;
@@ -26,7 +25,7 @@ use crate::runtime::route::Reached;
 use crate::runtime::slot::AnySlot;
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::watchdog::Watch;
-use crate::supervision::history::{Entry, History};
+use crate::supervision::policy::ChildKind;
 
 impl System {
     pub(super) fn ask_to_end(&self) {
@@ -81,6 +80,15 @@ impl System {
         self.inner.world.faults.as_ref()
     }
 
+    /// Tells a test that a life is gone, before its supervisor reacts.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn tell_end(&self, path: &Path, life: &crate::runtime::life::Life, reason: &crate::ExitReason) {
+        if let Some(tell) = &self.inner.world.ends {
+            let started = life.has_started();
+            tell(&crate::testing::End { path, incarnation: life.incarnation, reason, started });
+        }
+    }
+
     pub(crate) fn services(&self) -> Arc<SupervisorSpec> {
         Arc::clone(&self.inner.services)
     }
@@ -131,18 +139,47 @@ impl System {
         }
     }
 
-    fn published(&self, supervisor: &Path) -> Arc<Published> {
-        Arc::clone(&self.inner.supervisors.entry(supervisor.clone()).or_insert_with(|| {
-            Arc::new(Published { history: Mutex::new(History::new(supervisor.clone())), restarts: AtomicU64::new(0) })
-        }))
+    /// What the supervisor at this path shows of itself; made when first asked for.
+    pub(crate) fn published(&self, supervisor: &Path) -> Arc<Published> {
+        if let Some(published) = self.inner.supervisors.get(supervisor) {
+            return Arc::clone(&published);
+        }
+        let make = || Arc::new(Published::new(supervisor.clone()));
+        Arc::clone(&self.inner.supervisors.entry(supervisor.clone()).or_insert_with(make))
     }
 
-    pub(crate) fn remember(&self, supervisor: &Path, entry: Entry) {
-        lock(&self.published(supervisor).history).push(entry);
+    /// The places of all supervisors that ever were.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn supervisors(&self) -> Vec<Path> {
+        self.inner.supervisors.iter().map(|entry| entry.key().clone()).collect()
     }
 
-    pub(crate) fn count_restart(&self, supervisor: &Path) {
-        self.published(supervisor).restarts.fetch_add(1, Ordering::AcqRel);
+    /// Whether the system has ended.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn is_over(&self) -> bool {
+        self.inner.ended.borrow().is_some()
+    }
+
+    /// Whatever an update said of the supervisor at this path does not count any more.
+    pub(crate) fn forget_update(&self, supervisor: &Path) {
+        if let Some(published) = self.inner.supervisors.get(supervisor) {
+            published.forget_update();
+        }
+    }
+
+    /// Puts another slot into the place of one that is closed.
+    pub(crate) fn replace_slot(&self, path: &Path, slot: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
+        self.inner.slots.insert(path.clone(), Arc::clone(&slot));
+        slot
+    }
+
+    /// Leaves nothing behind of a child that will not come back.
+    pub(crate) fn drop_slots(&self, path: &Path, kind: ChildKind) {
+        self.inner.slots.remove(path);
+        if kind == ChildKind::Supervisor {
+            self.inner.slots.retain(|below, _| !below.is_within(path));
+            self.inner.supervisors.retain(|below, _| !below.is_within(path));
+        }
     }
 
     /// The tree is up. Returns whether that is still worth saying: a root that gave up right after may have said so
