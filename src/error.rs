@@ -130,6 +130,16 @@ pub enum ChildError {
         /// The supervisor.
         supervisor: Path,
     },
+    /// Who asked is a life that has ended or was given up, and whose code runs on.
+    #[error("not asked of `{supervisor}`: {}", fenced(sender, *incarnation))]
+    Fenced {
+        /// The supervisor.
+        supervisor: Path,
+        /// Where the asker stood.
+        sender: Path,
+        /// The life whose code asked.
+        incarnation: Incarnation,
+    },
 }
 
 fn below(supervisor: &str) -> String {

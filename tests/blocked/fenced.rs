@@ -11,8 +11,8 @@ use std::time::Duration;
 use steadfast::seam::{AppendAt, JournalError};
 use steadfast::testing::{Log, Order, Probe};
 use steadfast::{
-    Agent, AgentRef, BoxError, Capability, CheckpointError, ChildSpec, Context, EventKind, Intensity, RequestError,
-    RunId, StateName, Strategy, SupervisorSpec, TellError,
+    Agent, AgentRef, BoxError, Capability, CheckpointError, ChildError, ChildSpec, Context, EventKind, Intensity,
+    RequestError, RunId, StateName, Strategy, SupervisorSpec, TellError,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -112,6 +112,13 @@ async fn a_life_that_was_given_up_starts_keeps_announces_and_ends_nothing() {
             ctx.every(Duration::from_millis(1), || Order::Echo(2));
             report.send((ctx.checkpoint(2_u64).err(), ctx.handed_over::<u64>()))?;
             let system = ctx.system().clone();
+            let root = system.supervisor("root")?;
+            let ended = root.terminate_child("peer").await;
+            assert!(matches!(ended, Err(ChildError::Fenced { .. })));
+            let begun = root.start_child(ChildSpec::task("late", |_| async { Ok(()) })).await;
+            assert!(matches!(begun, Err(ChildError::Fenced { .. })));
+            system.kill("root/peer")?;
+            report.send((ctx.checkpoint(3_u64).err(), None))?;
             let mut end = pin!(system.shutdown());
             poll_fn(|cx| Poll::Ready(end.as_mut().poll(cx).is_ready())).await;
             let mut closure = pin!(ctx.blocking(move |_| closure.store(true, Ordering::SeqCst)));
@@ -130,6 +137,9 @@ async fn a_life_that_was_given_up_starts_keeps_announces_and_ends_nothing() {
     let (refused, copy) = reports.recv().expect("a report");
     assert!(matches!(refused, Some(CheckpointError::Fenced { incarnation, .. }) if incarnation.get() == 1));
     assert_eq!(copy, None, "what is kept is the next life's");
+    assert!(reports.recv().is_ok(), "it came past its children's requests");
+    assert_eq!(Probe::at(&system, "root/peer").ask(Order::Which).await.expect("a reply"), 1);
+    assert!(system.incarnation("root/late").is_none());
     let second = Order::run(|ctx| Box::pin(async move { Ok(ctx.handed_over::<u64>().unwrap_or(0)) }));
     assert_eq!(Probe::at(&system, "root/a").ask(second).await.expect("a reply"), 1, "kept before it was given up");
     assert!(!ran.load(Ordering::SeqCst), "neither the task nor the closure ran");

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::{Answer, Ask, SupervisorMessage};
 use crate::error::{ChildError, SpecError};
 use crate::id::{ChildId, Incarnation, Path};
+use crate::runtime::current::{self, FencedLife};
 use crate::runtime::life::StartInfo;
 use crate::runtime::spec::{ChildSpec, SupervisorSpec};
 use crate::runtime::system::System;
@@ -254,6 +255,9 @@ impl Supervisor {
     }
 
     pub(crate) fn tell(&self, message: SupervisorMessage) -> Result<(), ChildError> {
+        if let Some(FencedLife { path: sender, incarnation }) = current::fenced() {
+            return Err(ChildError::Fenced { supervisor: self.path.clone(), sender, incarnation });
+        }
         let life = self.system.slot(&self.path).and_then(|slot| slot.core().life());
         let taken = life.is_some_and(|life| !life.is_ending() && life.tell_supervisor(message));
         if taken { Ok(()) } else { Err(self.gone()) }
