@@ -101,18 +101,48 @@ pub(crate) enum Op {
         start: Option<Vec<String>>,
         on_shutdown: Option<String>,
     },
-    TerminateChild { sup: String, id: String, by: Option<String> },
-    RestartChild { sup: String, id: String },
-    DeleteChild { sup: String, id: String },
-    WhichChildren { sup: String },
-    CountChildren { sup: String },
+    TerminateChild {
+        sup: String,
+        id: String,
+        by: Option<String>,
+    },
+    RestartChild {
+        sup: String,
+        id: String,
+    },
+    DeleteChild {
+        sup: String,
+        id: String,
+    },
+    WhichChildren {
+        sup: String,
+    },
+    CountChildren {
+        sup: String,
+    },
     #[serde(rename = "get_childspec")]
-    GetChildSpec { sup: String, id: String, by: Option<String> },
-    Wait { ms: u64 },
-    Burst { sup: String, exits: Vec<Exit> },
-    Async { call: Box<Op> },
-    Release { id: String },
-    Update { sup: String, spec: Box<Node> },
+    GetChildSpec {
+        sup: String,
+        id: String,
+        by: Option<String>,
+    },
+    Wait {
+        ms: u64,
+    },
+    Burst {
+        sup: String,
+        exits: Vec<Exit>,
+    },
+    Async {
+        call: Box<Op>,
+    },
+    Release {
+        id: String,
+    },
+    Update {
+        sup: String,
+        spec: Box<Node>,
+    },
 }
 
 /// Reads scenarios from one or more files, separated by `:`.
