@@ -4,5 +4,6 @@
 pub(crate) mod compare;
 pub(crate) mod core;
 pub(crate) mod format;
+pub(crate) mod mutations;
 pub(crate) mod report;
 pub(crate) mod words;
