@@ -20,7 +20,8 @@ impl Starting {
 impl Machine {
     pub(super) fn start_batch(&mut self, batch: Batch) {
         let graph = self.children.any_dependent().then(|| Graph::of_start(&self.children, batch.from, batch.end));
-        self.phase = Phase::Starting(Starting { batch, underway: 0, failed: false, graph: graph.map(Box::new) });
+        let graph = graph.map(Box::new);
+        self.phase = Phase::Starting(Starting { batch, underway: 0, failed: false, wait: None, graph });
     }
 
     pub(super) fn start_next(&mut self) {
@@ -48,6 +49,9 @@ impl Machine {
 
     fn batch_is_over(&mut self) {
         let Phase::Starting(starting) = &self.phase else { return };
+        if let Some((child, until)) = starting.wait {
+            return self.stop_group_and_wait(child, until);
+        }
         if let (Why::Init, false) = (&starting.batch.why, starting.failed) {
             self.out.push(Command::Ready);
         }
@@ -184,9 +188,9 @@ impl Machine {
         }
         let delay = self.delay(key, None);
         self.try_again(key, start, reason, delay);
-        if !had_failed && !delay.is_zero() {
+        if let (Phase::Starting(starting), false, false) = (&mut self.phase, had_failed, delay.is_zero()) {
             // The group waits as one: who was started of it does not go on alone.
-            self.stop_group_and_wait(key, self.now.saturating_add(delay));
+            starting.wait = Some((key, self.now.saturating_add(delay)));
         }
     }
 
