@@ -11,11 +11,11 @@ use super::format::{Expect, Recorded, Scenario};
 pub(crate) const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/ours/scenarios.jsonl");
 
 /// Which scenario notices a mutation first, if one does.
-pub(crate) fn caught_by<'a>(
-    scenarios: &'a [Recorded],
+pub(crate) fn caught_by(
+    scenarios: &[Recorded],
     mutation: Mutation,
     driver: impl Fn(&Scenario, Option<Mutation>) -> Expect,
-) -> Option<&'a str> {
+) -> Option<&str> {
     let differs = |recorded: &&Recorded| {
         let run = || compare(recorded, &driver(&recorded.scenario, Some(mutation))).is_some();
         // A driver that trips over what a broken supervisor does has noticed it too.
