@@ -151,6 +151,9 @@ pub enum StartError {
         /// Why, down to the first cause.
         reason: ExitReason,
     },
+    /// The root's own start said that there is nothing to run (rule 8).
+    #[error("the root said that there is nothing to run")]
+    Ignored,
     /// The actor runtime refused to start an actor.
     #[error("the actor runtime refused to start the system: {0}")]
     Runtime(String),
@@ -188,13 +191,24 @@ pub enum TellError<M> {
         /// Where the agent was.
         path: Path,
     },
+    /// The sender is a life that has ended or was given up, and whose code runs on: nothing that it does has an effect.
+    Fenced {
+        /// The message.
+        message: M,
+        /// The agent that it was for.
+        path: Path,
+        /// Where the sender stood.
+        sender: Path,
+        /// The life whose code sent it.
+        incarnation: Incarnation,
+    },
 }
 
 impl<M> TellError<M> {
     /// The message that was not taken.
     pub fn into_message(self) -> M {
         match self {
-            Self::Full { message, .. } | Self::Gone { message, .. } => message,
+            Self::Full { message, .. } | Self::Gone { message, .. } | Self::Fenced { message, .. } => message,
         }
     }
 }
@@ -207,6 +221,9 @@ impl<M> fmt::Display for TellError<M> {
                 "the mailbox of `{path}` is full ({bound} messages); wait with `tell_wait`, or give it a larger bound with `mailbox`"
             ),
             Self::Gone { path, .. } => write!(f, "`{path}` is not running and no restart of it is coming"),
+            Self::Fenced { path, sender, incarnation, .. } => {
+                write!(f, "not told to `{path}`: {}", fenced(sender, *incarnation))
+            }
         }
     }
 }
@@ -218,6 +235,32 @@ impl<M> fmt::Debug for TellError<M> {
 }
 
 impl<M> std::error::Error for TellError<M> {}
+
+fn fenced(sender: &Path, incarnation: Incarnation) -> String {
+    format!(
+        "`{sender}`, incarnation {incarnation}, has ended or was given up, and nothing it does has an effect any more"
+    )
+}
+
+/// The state of an agent was not kept for its next life.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The child's spec does not say that its lives hand their state over.
+    #[error("`{path}` does not hand its state over; say so with `hand_over` in its spec")]
+    NotEnabled {
+        /// The agent.
+        path: Path,
+    },
+    /// The life has ended or was given up, and its code runs on.
+    #[error("not kept: {}", fenced(path, *incarnation))]
+    Fenced {
+        /// The agent.
+        path: Path,
+        /// The life.
+        incarnation: Incarnation,
+    },
+}
 
 /// A request got no reply.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -256,6 +299,16 @@ pub enum RequestError {
     Gone {
         /// Where the agent was.
         path: Path,
+    },
+    /// The asker is a life that has ended or was given up, and whose code runs on. The request was not sent.
+    #[error("not asked of `{path}`: {}", fenced(sender, *incarnation))]
+    Fenced {
+        /// The agent that was to be asked.
+        path: Path,
+        /// Where the asker stood.
+        sender: Path,
+        /// The life whose code asked.
+        incarnation: Incarnation,
     },
     /// Nobody offers the capability in a version that fits.
     #[error("nobody offers `{capability}` in a version compatible with {version}{}", offered_versions(offered))]

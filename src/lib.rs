@@ -63,7 +63,9 @@ mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use error::{ChildError, RequestError, ShutdownError, SpecError, StartError, TellError, UnknownPath};
+pub use error::{
+    CheckpointError, ChildError, RequestError, ShutdownError, SpecError, StartError, TellError, UnknownPath,
+};
 pub use event::{DropReason, Event, EventKind, RefuseReason};
 pub use exit::{BoxError, Escalation, ExitClass, ExitReason, Failure, GaveUp, ShutdownCause};
 pub use fault::{Fault, FaultPlan, FaultPoint, Subject};
@@ -73,6 +75,7 @@ pub use lifecycle::{AgentState, StateName};
 pub use registry::capability::{Capability, Wire};
 pub use runtime::agent::{Agent, Context, Progress};
 pub use runtime::agent_ref::{AgentRef, DEFAULT_ASK};
+pub use runtime::blocking::BlockingContext;
 pub use runtime::builder::SystemBuilder;
 pub use runtime::bus::{EVENT_BOUND, Events, EventsError};
 pub use runtime::life::StartInfo;

@@ -2,8 +2,10 @@
 
 pub(crate) mod agent;
 pub(crate) mod agent_ref;
+pub(crate) mod blocking;
 pub(crate) mod builder;
 pub(crate) mod bus;
+mod current;
 pub(crate) mod guard;
 mod guardian;
 mod keeper;
@@ -20,6 +22,8 @@ pub(crate) mod spec;
 pub(crate) mod supervisor;
 pub(crate) mod system;
 pub(crate) mod tasks;
+mod turn;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod wait;
+mod watchdog;
 pub(crate) mod world;

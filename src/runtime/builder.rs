@@ -10,6 +10,7 @@ use crate::runtime::keeper::Keeper;
 use crate::runtime::registrar::Registrar;
 use crate::runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};
 use crate::runtime::system::{System, World};
+use crate::runtime::watchdog::WatchRules;
 use crate::runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
 use crate::seam::{Clock, Entropy, Journal};
 use crate::supervision::intensity::Intensity;
@@ -34,6 +35,7 @@ pub struct SystemBuilder {
     service_intensity: Option<Intensity>,
     #[cfg(any(test, feature = "testing"))]
     ends: Option<crate::testing::OnEnd>,
+    watch: WatchRules,
 }
 
 impl SystemBuilder {
@@ -87,6 +89,22 @@ impl SystemBuilder {
         self
     }
 
+    /// How often the watchdog looks for code that blocks its thread and for runtimes that do not turn; 250 ms when not
+    /// set. `None`: there is no watchdog, and neither is noticed.
+    #[must_use]
+    pub fn watchdog(mut self, every: impl Into<Option<Duration>>) -> Self {
+        // A thread that never rests would be worse than what it looks for.
+        self.watch.every = every.into().map(|every| every.max(Duration::from_millis(1)));
+        self
+    }
+
+    /// For how long a runtime may not run anything before it counts as blocked; 2 seconds when not set.
+    #[must_use]
+    pub fn runtime_limit(mut self, limit: Duration) -> Self {
+        self.watch.runtime_limit = limit;
+        self
+    }
+
     /// Starts the system; see [`System::start`].
     ///
     /// # Errors
@@ -101,6 +119,7 @@ impl SystemBuilder {
             clock,
             entropy,
             faults: self.faults,
+            watch: self.watch,
             #[cfg(any(test, feature = "testing"))]
             ends: self.ends,
         };

@@ -2,14 +2,13 @@
 
 #[macro_use]
 mod rules;
+mod agent;
 pub(crate) mod dynamic;
 
-use std::any::type_name;
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,17 +16,13 @@ use ractor::{Actor, ActorCell, SpawnErr};
 
 use crate::error::SpecError;
 use crate::exit::BoxError;
-use crate::flow::mailbox::DEFAULT_BOUND;
 use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
-use crate::registry::record::OfferRecord;
 use crate::runtime::agent::Agent;
-use crate::runtime::life::Life;
+use crate::runtime::life::{Hung, Life};
 use crate::runtime::plain;
-use crate::runtime::route::{Routable, routable};
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
-use crate::runtime::shell::{Birth, Shell};
-use crate::runtime::slot::{AnySlot, BareSlot, Slot, SlotCore};
+use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorContext, SupervisorShell};
 use crate::runtime::system::System;
 use crate::seam::BoxFuture;
@@ -38,6 +33,7 @@ use crate::supervision::policy::{
     AutoShutdown, ChildRules, Restart, Rules, Shutdown, SpecProblem, Strategy, check_children,
 };
 
+pub use agent::AgentSpec;
 use dynamic::Template;
 
 /// What a supervisor runs before it starts its children.
@@ -137,10 +133,10 @@ impl SupervisorSpec {
     /// ```
     pub fn lint(&self) -> Result<Vec<Warning>, SpecError> {
         let path = self.check(None)?;
-        Ok(lint(&self.outline(path)))
+        Ok(lint(&self.outline(&path)))
     }
 
-    fn outline(&self, path: Path) -> Outline {
+    fn outline(&self, path: &Path) -> Outline {
         let mut outline = match &self.template {
             Some(template) => Outline::dynamic(
                 path.clone(),
@@ -152,7 +148,7 @@ impl SupervisorSpec {
         for child in &self.children {
             let (id, rules) = (child.id(), child.rules.clone());
             outline = match &child.kind {
-                Kind::Supervisor(nested) => outline.supervisor(id.clone(), rules, nested.outline(path.child(&id))),
+                Kind::Supervisor(nested) => outline.supervisor(id.clone(), rules, nested.outline(&path.child(&id))),
                 Kind::Worker(_) | Kind::System => outline.child(id, rules),
             };
         }
@@ -220,7 +216,7 @@ impl fmt::Debug for SupervisorSpec {
             .field("name", &self.name)
             .field("rules", &self.rules)
             .field("children", &self.children)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -252,14 +248,7 @@ impl ChildSpec {
     /// An agent. Every incarnation is started from a clone of `args`.
     #[must_use]
     pub fn agent<A: Agent>(name: impl Into<String>, args: A::Args) -> AgentSpec<A> {
-        AgentSpec {
-            name: name.into(),
-            rules: ChildRules::worker(),
-            args,
-            offers: Vec::new(),
-            bound: DEFAULT_BOUND,
-            handler_deadline: None,
-        }
+        AgentSpec::new(name.into(), args)
     }
 
     /// A function that serves a capability: each request is one call of it, one at a time.
@@ -355,83 +344,6 @@ impl ChildSpec {
     }
 }
 
-/// The spec of an agent as a child: as [`ChildSpec`], with what only agents have.
-pub struct AgentSpec<A: Agent> {
-    name: String,
-    rules: ChildRules,
-    args: A::Args,
-    offers: Vec<Offered<A>>,
-    bound: usize,
-    handler_deadline: Option<Duration>,
-}
-
-/// An offer, and how it is reached; or what is wrong with its version.
-type Offered<A> = (Result<OfferRecord, SpecErrorParts>, Routable<<A as Agent>::Message, <A as Agent>::Reply>);
-
-#[derive(Clone)]
-struct SpecErrorParts {
-    capability: String,
-    version: String,
-}
-
-impl<A: Agent> AgentSpec<A> {
-    /// The agent offers this capability. May be called several times, for several capabilities.
-    #[must_use]
-    pub fn offers<Q, R>(mut self, capability: &Capability<Q, R>) -> Self
-    where
-        Q: Wire + Into<A::Message>,
-        R: Wire,
-        A::Reply: TryInto<R>,
-    {
-        let record = OfferRecord::of(capability).map_err(|_| SpecErrorParts {
-            capability: capability.name().to_owned(),
-            version: capability.version().to_owned(),
-        });
-        self.offers.push((record, routable::<A, Q, R>(capability)));
-        self
-    }
-
-    /// A handler that runs longer than this, without returning or calling [`Context::progress`](crate::Context::progress),
-    /// counts as hung: the incarnation ends as unresponsive. Without it, none does.
-    ///
-    /// Found out at the handler's await points; a handler that blocks its thread is beyond it.
-    #[must_use]
-    pub fn handler_deadline(mut self, limit: Duration) -> Self {
-        self.handler_deadline = Some(limit);
-        self
-    }
-
-    /// How many messages may wait; [`DEFAULT_BOUND`] when not set.
-    #[must_use]
-    pub fn mailbox(mut self, bound: usize) -> Self {
-        self.bound = bound;
-        self
-    }
-
-    child_rules_methods!();
-}
-
-impl<A: Agent> fmt::Debug for AgentSpec<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AgentSpec<{}>({})", type_name::<A>(), self.name)
-    }
-}
-
-impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
-    fn from(spec: AgentSpec<A>) -> Self {
-        let (records, routables): (Vec<_>, Vec<_>) = spec.offers.into_iter().unzip();
-        let worker = AgentWorker::<A> {
-            args: spec.args,
-            records,
-            routables: routables.into(),
-            bound: spec.bound,
-            handler_deadline: spec.handler_deadline,
-            agent: PhantomData,
-        };
-        Self { name: spec.name, rules: spec.rules, kind: Kind::Worker(Arc::new(worker)) }
-    }
-}
-
 /// What a supervisor needs to know of a child that is not a supervisor.
 pub(crate) trait Worker: Send + Sync {
     fn check(&self, path: &Path) -> Result<(), SpecError>;
@@ -447,63 +359,8 @@ pub(crate) struct StartOf {
     pub(crate) slot: Arc<dyn AnySlot>,
     pub(crate) life: Arc<Life>,
     pub(crate) supervisor: ActorCell,
-}
-
-struct AgentWorker<A: Agent> {
-    args: A::Args,
-    records: Vec<Result<OfferRecord, SpecErrorParts>>,
-    routables: Arc<[Routable<A::Message, A::Reply>]>,
-    bound: usize,
-    handler_deadline: Option<Duration>,
-    agent: PhantomData<fn() -> A>,
-}
-
-impl<A: Agent> Worker for AgentWorker<A> {
-    fn check(&self, path: &Path) -> Result<(), SpecError> {
-        let zero = |limit| SpecError::ZeroLimit { child: path.to_string(), limit };
-        if self.bound == 0 {
-            return Err(zero("mailbox"));
-        }
-        if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
-            return Err(zero("handler deadline"));
-        }
-        match self.records.iter().find_map(|record| record.as_ref().err()) {
-            None => Ok(()),
-            Some(SpecErrorParts { capability, version }) => Err(SpecError::Version {
-                child: path.to_string(),
-                capability: capability.clone(),
-                version: version.clone(),
-            }),
-        }
-    }
-
-    fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
-        let slot = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>();
-        slot.is_ok_and(|slot| slot.is_of::<A>())
-    }
-
-    fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        let offers = self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect();
-        let core = SlotCore::new(path, offers, system.bus().clone());
-        Arc::new(Slot::<A::Message, A::Reply>::new::<A>(core, Arc::clone(&self.routables), self.bound))
-    }
-
-    fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
-        let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();
-        let birth = slot.map(|slot| Birth::<A> {
-            system: start.system,
-            slot,
-            life: start.life,
-            args: self.args.clone(),
-            handler_deadline: self.handler_deadline,
-        });
-        let supervisor = start.supervisor;
-        Box::pin(async move {
-            let birth = birth.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;
-            let (actor, _) = Actor::spawn_linked(None, Shell::<A>::new(), birth, supervisor).await?;
-            Ok(actor.get_cell())
-        })
-    }
+    /// Tells the supervisor that this life is hung.
+    pub(crate) hung: Hung,
 }
 
 /// Starts a supervisor as a child of another.

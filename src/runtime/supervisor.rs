@@ -11,6 +11,7 @@
 //! * The machine is locked only while it takes a step, which never waits: whoever looks at it from outside neither
 //!   waits for the supervisor nor holds it up.
 
+mod abandon;
 mod ask;
 mod carry;
 mod ends;
@@ -25,6 +26,7 @@ use tokio::task::AbortHandle;
 
 use crate::exit::{BoxError, ExitReason, Failure};
 use crate::id::{Incarnation, Path};
+use crate::runtime::current::TaskOf;
 use crate::runtime::guard::{lock, run_caught};
 use crate::runtime::life::Life;
 use crate::runtime::plain::reason_from_ractor;
@@ -53,6 +55,8 @@ pub(crate) enum SupervisorMessage {
     Gone { child: ChildKey, start: Start, reason: ExitReason },
     /// Somebody asks for something.
     Ask(Box<Ask>),
+    /// The watchdog found that this life blocks its thread.
+    Hung { child: ChildKey, start: Start, reason: ExitReason },
     /// The timer of this number fired. Only the last one is in force.
     Timer(u64),
     /// Let what happens wait in line until `Resume`.
@@ -233,13 +237,12 @@ impl SupervisorState {
         let (system, path, incarnation) = (self.system.clone(), self.path.clone(), self.life.incarnation);
         let ctx = SupervisorContext { system, path, incarnation };
         let life = Arc::clone(&self.life);
-        self.life.tasks.spawn(move |_| {
-            Box::pin(async move {
-                let outcome = run_caught(async { init(ctx).await }).await;
-                let outcome = outcome.and_then(|done| done.map_err(|error| start_failure(&life, error)));
-                life.tell_supervisor(SupervisorMessage::InitDone(outcome));
-            })
-        });
+        let work = async move {
+            let outcome = run_caught(async { init(ctx).await }).await;
+            let outcome = outcome.and_then(|done| done.map_err(|error| start_failure(&life, error)));
+            life.tell_supervisor(SupervisorMessage::InitDone(outcome));
+        };
+        self.life.tasks.spawn(TaskOf::new(Arc::clone(&self.life), work, None));
     }
 
     async fn take(&mut self, myself: &ActorRef<SupervisorMessage>, message: SupervisorMessage) {
@@ -253,6 +256,7 @@ impl SupervisorState {
                 Event::Started { child, start }
             }
             SupervisorMessage::Gone { child, start, reason } => return self.gone(myself, child, start, reason).await,
+            SupervisorMessage::Hung { child, start, reason } => Event::Hung { child, start, reason },
             SupervisorMessage::Ask(ask) => self.asked(*ask),
             // One that was replaced when it had just fired.
             SupervisorMessage::Timer(number) if number != self.timers => return,

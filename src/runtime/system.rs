@@ -26,6 +26,7 @@ use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
 use crate::runtime::builder::SystemBuilder;
 use crate::runtime::bus::{Bus, Events};
+use crate::runtime::current;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
 use crate::runtime::keeper::JournalHandle;
 use crate::runtime::route::{self, Provider, Reached};
@@ -33,6 +34,7 @@ use crate::runtime::slot::{AnySlot, BareSlot, Slot};
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::supervisor::handle::{DynamicSupervisor, Supervisor};
 use crate::runtime::supervisor::kill_life;
+use crate::runtime::watchdog::{WatchRules, Watchdog};
 use crate::seam::{Clock, Entropy, Journal};
 use crate::supervision::history::History;
 use crate::supervision::policy::ChildKind;
@@ -59,6 +61,7 @@ struct Inner {
     guardian: OnceLock<ActorRef<GuardianMessage>>,
     readiness: AtomicU8,
     ended: watch::Sender<Option<Result<(), GaveUp>>>,
+    watchdog: Watchdog,
 }
 
 /// How far a system is. It goes forward only.
@@ -71,6 +74,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) faults: Option<Arc<dyn FaultPlan>>,
+    pub(crate) watch: WatchRules,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) ends: Option<crate::testing::OnEnd>,
 }
@@ -133,7 +137,9 @@ impl System {
         };
         let services = Arc::new(services);
         let bus = Bus::new(Arc::clone(&world.clock));
+        let watchdog = Watchdog::start(world.watch, root_path, bus.clone());
         let inner = Inner {
+            watchdog,
             epoch: world.clock.now(),
             world,
             bus,
@@ -285,9 +291,13 @@ impl System {
 
     /// The plain ractor actor at a path, as it is now: the reference is good for its present incarnation only.
     ///
-    /// `None` between two incarnations, and where the path is not a plain actor with this type of message.
+    /// `None` between two incarnations, where the path is not a plain actor with this type of message, and for the code
+    /// of a life that was given up. What is sent through the reference is ractor's, and no fence is in its way.
     #[must_use]
     pub fn actor<M: Message>(&self, path: impl AsRef<str>) -> Option<ActorRef<M>> {
+        if current::fenced().is_some() {
+            return None;
+        }
         let slot = self.slot(path.as_ref())?;
         let cell = slot.core().cell()?;
         slot.as_any().downcast::<BareSlot>().ok()?;
@@ -365,10 +375,10 @@ impl System {
         &self.inner.world.entropy
     }
 
-    /// Whether the whole tree is up and nothing has begun to end it.
+    /// Whether the whole tree is up, nothing has begun to end it, and every runtime that it runs on turns.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.inner.readiness.load(Ordering::Acquire) == READY
+        self.inner.readiness.load(Ordering::Acquire) == READY && self.inner.watchdog.watch().blocked() == 0
     }
 
     /// The agents and actors that are alive, by path.

@@ -36,19 +36,22 @@ pub fn is_settled(system: &System, is_held: impl Fn(&Path) -> bool) -> bool {
         return true;
     }
     let mut supervisors = system.supervisors();
-    // A supervisor that reads as busy was so after those above it were looked at: whatever it causes there is seen.
-    supervisors.sort();
+    // Those below come first: an end travels upwards, and so it is seen above, if it was not seen below.
+    supervisors.sort_by(|a, b| b.cmp(a));
     supervisors.iter().all(|path| supervisor_is_settled(system, path, &is_held))
 }
 
 fn supervisor_is_settled(system: &System, path: &Path, is_held: &dyn Fn(&Path) -> bool) -> bool {
+    if is_held(path) {
+        return true;
+    }
     let Some(life) = system.slot(path).and_then(|slot| slot.core().life()) else { return true };
     if life.pending() > 0 {
         return false;
     }
     let Some((machine, _)) = system.published(path).machine() else { return false };
     let machine = lock(&machine);
-    if machine.is_done() {
+    if machine.is_done() || life.reason().is_some() {
         // Its parent looks at it too; the root has none.
         return path.parent().is_some();
     }
@@ -57,11 +60,7 @@ fn supervisor_is_settled(system: &System, path: &Path, is_held: &dyn Fn(&Path) -
     for (_, child) in machine.children() {
         let below = path.child(child.id);
         match child.state {
-            ChildState::Running => {
-                if !system.slot(&below).is_some_and(|slot| is_quiet(&*slot)) {
-                    return false;
-                }
-            }
+            ChildState::Running if system.slot(&below).is_some_and(|slot| is_quiet(&*slot)) => {}
             ChildState::Starting => {
                 let waits = match child.rules.kind {
                     ChildKind::Worker => is_held(&below),
@@ -75,7 +74,7 @@ fn supervisor_is_settled(system: &System, path: &Path, is_held: &dyn Fn(&Path) -
                 }
                 held = true;
             }
-            ChildState::Stopping => return false,
+            ChildState::Running | ChildState::Stopping => return false,
             _ => {}
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ractor::ActorRef;
 
+use super::abandon::hung;
 use super::{Child, Open, Parent, SupervisorMessage, SupervisorState, child_slot};
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
@@ -21,10 +22,10 @@ impl SupervisorState {
             Command::Start { child, start, cause } => return self.start(myself, (child, start), cause).await,
             Command::Stop { child, start, reason } => self.stop(child, start, reason),
             Command::Kill { child, start } => self.kill(child, start),
-            Command::Abandon { child, start } => self.abandon(child, start),
+            Command::Abandon { child, start, reason } => self.abandon(child, start, reason),
             Command::Adopt { child, id, request, place } => {
                 if let Some(spec) = self.asked.get(&request).and_then(|ask| ask.specs.get(place)).cloned() {
-                    self.adopt(child, id, spec);
+                    self.adopt(child, &id, spec);
                 }
             }
             Command::Reply { request, reply } => self.reply(request, reply),
@@ -68,6 +69,7 @@ impl SupervisorState {
             slot: Arc::clone(&child.slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
+            hung: hung(&self.life, key, start),
         };
         let spawned = match &child.spec.kind {
             // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.
@@ -94,9 +96,9 @@ impl SupervisorState {
     }
 
     /// The child is started as this spec says from now on.
-    fn adopt(&mut self, key: ChildKey, id: ChildId, mut spec: crate::ChildSpec) {
+    fn adopt(&mut self, key: ChildKey, id: &ChildId, mut spec: crate::ChildSpec) {
         id.as_str().clone_into(&mut spec.name);
-        let path = self.path.child(&id);
+        let path = self.path.child(id);
         // What an update of the supervisor at this path said is older than this.
         self.system.forget_update(&path);
         if let Some(child) = self.children.get_mut(&key) {
@@ -135,7 +137,7 @@ impl SupervisorState {
         }
     }
 
-    fn open(&self, key: ChildKey, start: Start) -> Option<(&Child, &Open)> {
+    pub(super) fn open(&self, key: ChildKey, start: Start) -> Option<(&Child, &Open)> {
         let child = self.children.get(&key)?;
         Some((child, child.open.as_ref().filter(|open| open.start == start)?))
     }
@@ -163,17 +165,6 @@ impl SupervisorState {
         let path = &child.slot.core().path;
         self.system.bus().publish(path, EventKind::Killing { incarnation: open.life.incarnation });
         kill_life(&open.life, child.spec.rules.kind);
-    }
-
-    /// A child that was killed is not gone in time. Its exit, should it come, is of an earlier life then.
-    fn abandon(&mut self, key: ChildKey, start: Start) {
-        let Some((child, open)) = self.open(key, start) else { return };
-        let incarnation = open.life.incarnation;
-        child.slot.ended(incarnation);
-        let Some(cell) = open.cell.clone() else { return };
-        self.by_actor.remove(&cell.get_id());
-        // The last rung, also for a supervisor whose children do not go: ractor ends them, in no order.
-        cell.kill();
     }
 
     /// One timer for all children. The machine looks at the time itself when it fires.

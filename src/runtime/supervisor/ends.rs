@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ractor::{ActorCell, ActorRef};
 
+use super::abandon::part_with;
 use super::{SupervisorMessage, SupervisorState};
 use crate::event::EventKind;
 use crate::exit::ExitReason;
@@ -69,6 +70,7 @@ impl SupervisorState {
         let Some(open) = entry.open.as_ref().filter(|open| open.start == start) else { return };
         let life = Arc::clone(&open.life);
         entry.slot.ended(life.incarnation);
+        part_with(&self.system, &life);
         // A killed shell could not say so itself; one that could has, and then this changes nothing.
         entry.slot.core().set_state(&life, AgentState::Terminated { reason: reason.to_string() });
         // The word of a nested supervisor that it is up travels on another port than its end, and may come later.

@@ -66,7 +66,10 @@ pub struct StartedChild {
 
 impl fmt::Debug for StartedChild {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartedChild").field("path", &self.path).field("incarnation", &self.incarnation).finish()
+        f.debug_struct("StartedChild")
+            .field("path", &self.path)
+            .field("incarnation", &self.incarnation)
+            .finish_non_exhaustive()
     }
 }
 
@@ -321,13 +324,26 @@ impl<Args: Send + 'static> DynamicSupervisor<Args> {
         self.supervisor.started(Ask::new(Request::StartChild { id, rules }, vec![child])).await
     }
 
-    /// Stops an instance by the template's shutdown rule, and forgets it. Well done also when it is gone already.
+    /// Stops an instance, given by name or path, by the template's shutdown rule, and forgets it. Well done also when it
+    /// is gone already.
     ///
     /// # Errors
     ///
-    /// [`ChildError::Gone`].
-    pub async fn terminate_child(&self, name: &str) -> Result<(), ChildError> {
-        self.supervisor.done(Request::TerminateInstance(self.supervisor.name(name)?)).await
+    /// [`ChildError::NotFound`] for the path of something that lives elsewhere; [`ChildError::Gone`].
+    pub async fn terminate_child(&self, instance: impl AsRef<str>) -> Result<(), ChildError> {
+        let supervisor = &self.supervisor;
+        let name = match instance.as_ref().rsplit_once('/') {
+            None => instance.as_ref(),
+            Some((above, name)) if above == supervisor.path.as_str() => name,
+            Some(_) if supervisor.system.incarnation(&instance).is_some() => {
+                return Err(supervisor.system.slot(&instance).map_or_else(
+                    || supervisor.gone(),
+                    |slot| ChildError::NotFound { path: slot.core().path.clone() },
+                ));
+            }
+            Some(_) => return Ok(()),
+        };
+        supervisor.done(Request::TerminateInstance(supervisor.name(name)?)).await
     }
 
     /// Lists the instances, oldest first.

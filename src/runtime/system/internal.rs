@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use ractor::ActorRef;
+use ractor::{ActorCell, ActorRef};
 
 use super::{ENDING, Published, READY, STARTING, System, written};
 use crate::error::{RequestError, UnknownPath};
+use crate::event::EventKind;
 use crate::exit::GaveUp;
 use crate::fault::FaultPlan;
 use crate::id::{ChildId, Path};
@@ -15,16 +16,22 @@ use crate::registry::index::Index;
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Bus;
+use crate::runtime::current;
 use crate::runtime::guardian::GuardianMessage;
 use crate::runtime::keeper::Keeper;
+use crate::runtime::life::Life;
 use crate::runtime::registrar::Registrar;
 use crate::runtime::route::Reached;
 use crate::runtime::slot::AnySlot;
 use crate::runtime::spec::SupervisorSpec;
+use crate::runtime::watchdog::Watch;
 use crate::supervision::policy::ChildKind;
 
 impl System {
     pub(super) fn ask_to_end(&self) {
+        if current::fenced().is_some() {
+            return;
+        }
         if let Some(guardian) = self.inner.guardian.get() {
             // Refused only by a guardian that has ended, and then the outcome is there.
             let _ = guardian.cast(GuardianMessage::Stop);
@@ -42,6 +49,27 @@ impl System {
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.inner.bus
+    }
+
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        self.inner.watchdog.watch()
+    }
+
+    /// Reports a life whose code runs on, and, once all of it is gone, that too. The life must be fenced.
+    pub(crate) fn leaked(&self, life: &Arc<Life>, cell: Option<ActorCell>) {
+        if !life.mark_leaked() {
+            return;
+        }
+        self.bus().publish(&life.path, EventKind::Leaked { incarnation: life.incarnation });
+        let (life, bus) = (Arc::clone(life), self.bus().clone());
+        // Outlives the supervisor, and may outlive the system: a thread is blocked for as long as it is.
+        self.watch().home().spawn(async move {
+            if let Some(cell) = cell {
+                let _ = cell.wait(None).await;
+            }
+            life.tasks.silent().await;
+            bus.publish(&life.path, EventKind::LeakEnded { incarnation: life.incarnation });
+        });
     }
 
     pub(crate) fn index(&self) -> &Index<Reached> {
@@ -171,6 +199,7 @@ impl System {
     }
 
     pub(crate) fn set_ended(&self, outcome: Result<(), GaveUp>) {
+        self.inner.watchdog.end();
         self.inner.ended.send_replace(Some(outcome));
     }
 }

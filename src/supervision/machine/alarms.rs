@@ -63,9 +63,11 @@ impl Machine {
 
     /// A child that cannot be killed is taken for gone.
     fn abandon(&mut self, key: ChildKey) {
-        let Some(start) = self.children.get(key).and_then(|child| child.life.start()) else { return };
-        self.out.push(Command::Abandon { child: key, start });
-        self.exited(key, start, ExitReason::Killed);
+        let Some(child) = self.children.get_mut(key) else { return };
+        let Some(start) = child.life.start() else { return };
+        let reason = child.take_doom().unwrap_or(ExitReason::Killed);
+        self.out.push(Command::Abandon { child: key, start, reason: reason.clone() });
+        self.exited(key, start, reason);
     }
 
     fn start_takes_too_long(&mut self, key: ChildKey) {

@@ -1,6 +1,6 @@
 //! Answering requests (rules 43 to 52).
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::exit::ExitReason;
@@ -283,7 +283,7 @@ impl Machine {
     fn merge(&mut self, request: RequestId, children: Vec<(ChildId, ChildRules)>) {
         let old = self.children.within(FIRST, END);
         let mut order = Vec::with_capacity(children.len() + old.len());
-        let mut listed = BTreeMap::new();
+        let mut listed = BTreeSet::new();
         for (place, (id, rules)) in children.into_iter().enumerate() {
             let rules = Arc::new(rules);
             let child = if let Some(child) = self.children.named(&id) {
@@ -292,11 +292,11 @@ impl Machine {
             } else {
                 self.children.append(id.clone(), rules)
             };
-            listed.insert(child, ());
+            listed.insert(child);
             order.push(child);
             self.out.push(Command::Adopt { child, id, request, place });
         }
-        let kept: Vec<_> = old.into_iter().filter(|child| !listed.contains_key(child)).collect();
+        let kept: Vec<_> = old.into_iter().filter(|child| !listed.contains(child)).collect();
         if wrong!(self, UpdateKeepsOldFirst) {
             order.splice(0..0, kept);
         } else {

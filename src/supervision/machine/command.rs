@@ -113,6 +113,8 @@ pub enum Command {
         child: ChildKey,
         /// Which of its lives.
         start: Start,
+        /// With which reason it counts as ended.
+        reason: ExitReason,
     },
     /// From now on this child is started as the spec at this place of the request describes it.
     Adopt {

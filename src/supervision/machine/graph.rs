@@ -39,17 +39,17 @@ struct Member {
 impl Graph {
     /// The order in which the children from one position up to another are started.
     pub(super) fn of_start(children: &Children, from: Position, end: Position) -> Self {
-        Self::new(children, children.within(from, end), Direction::Start)
+        Self::new(children, &children.within(from, end), Direction::Start)
     }
 
     /// The order in which they are stopped: nobody before those that need it.
     pub(super) fn of_stop(children: &Children, from: Position, end: Position) -> Self {
         let mut keys = children.within(from, end);
         keys.reverse();
-        Self::new(children, keys, Direction::Stop)
+        Self::new(children, &keys, Direction::Stop)
     }
 
-    fn new(children: &Children, keys: Vec<ChildKey>, direction: Direction) -> Self {
+    fn new(children: &Children, keys: &[ChildKey], direction: Direction) -> Self {
         let index: BTreeMap<_, _> = keys.iter().enumerate().map(|(place, key)| (*key, place)).collect();
         let by_id: BTreeMap<_, _> = keys.iter().filter_map(|key| Some((&children.get(*key)?.id, index[key]))).collect();
         let after = |key: &ChildKey| children.get(*key).and_then(|child| child.rules.after.clone());
@@ -110,8 +110,8 @@ impl Graph {
         let before = self.frontier;
         self.frontier = match self.direction {
             Direction::Start => {
-                let open = |place: &usize| self.members.get(*place).is_some_and(|member| member.done);
-                (before..).take_while(open).last().map_or(before, |last| last + 1)
+                let rest = self.members[before..].iter();
+                before + rest.take_while(|member| member.done).count()
             }
             Direction::Stop => self.next_barrier(before),
         };

@@ -130,9 +130,9 @@ impl Machine {
         self.note(key, start, (ExitReason::Normal, Verdict::Ignored));
         self.start_ended(key);
         if forgotten {
-            self.forget(key)
+            self.forget(key);
         } else {
-            self.out.push(Command::Rest { child: key })
+            self.out.push(Command::Rest { child: key });
         }
         self.reply_to_waiting(Reply::Ignored);
     }

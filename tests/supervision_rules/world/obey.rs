@@ -26,7 +26,7 @@ impl World {
             }
             Command::Stop { child, start, .. } => self.ask_to_stop(child, start),
             Command::Kill { child, start } => self.kill(child, start),
-            Command::Abandon { child, start } => self.abandon(child, start),
+            Command::Abandon { child, start, .. } => self.abandon(child, start),
             Command::Adopt { child, id, .. } => {
                 self.names.insert(child, id.to_string());
             }
