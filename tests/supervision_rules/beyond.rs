@@ -171,6 +171,19 @@ fn failed_starts_count_for_the_childs_own_intensity_too() {
     let mut world = begun(on_a_budget(Strategy::OneForOne).failing("a", 2..9));
     world.exit("a", crash());
     assert_eq!((world.did().as_str(), world.states().as_str()), ("start(a) rest(a)", "a quarantined, b running"));
+    assert_eq!(world.verdicts(), "a: restarted (1 of 1 in 5s), a: to be tried again, a: quarantined (2 of 1 in 5s)");
+}
+
+#[test]
+fn those_that_waited_for_a_child_that_is_quarantined_carry_on_without_it() {
+    let limited = worker(Permanent).budget(Intensity::at_most(0));
+    let children = [("a", worker(Permanent)), ("b", limited), ("c", worker(Permanent))];
+    for strategy in [Strategy::OneForAll, Strategy::RestForOne] {
+        let mut world = begun(World::new(rules(strategy), &children).failing("b", [2]));
+        world.exit("a", crash());
+        assert_eq!(world.did(), "stop(c) stop(b) start(a) start(b) rest(b) start(c)");
+        assert_eq!(world.states(), "a running, b quarantined, c running");
+    }
 }
 
 #[test]
@@ -339,4 +352,45 @@ fn a_child_that_was_deleted_and_added_again_stands_behind_those_that_named_it() 
     assert_eq!(world.did(), "stop(a) stop(d) stop(c) start(b) start(c) start(d) start(a)");
     world.stop();
     assert_eq!(world.did(), "stop(a) stop(d) stop(c) stop(b) exit");
+}
+
+/// `b` needs `a`, and `c`, which waits before it is tried again, needs nobody.
+fn rest_for_one_side_by_side() -> World {
+    let children = [("a", worker(Permanent)), ("b", worker(Permanent)), ("c", backing_off().after([]))];
+    World::new(rules(Strategy::RestForOne), &children)
+}
+
+#[test]
+fn a_start_that_is_under_way_ends_before_the_group_of_one_that_failed_beside_it_waits() {
+    let mut world = begun(rest_for_one_side_by_side().waiting("a", 2).failing("c", [2]));
+    world.exit("a", crash());
+    assert_eq!(world.did(), "stop(c) stop(b) start(a) start(c) wait(100ms)");
+    world.release("a");
+    assert_eq!(world.states(), "a running, b stopped, c restarting");
+    world.stop();
+    assert_eq!(world.did(), "stop(a) exit");
+}
+
+#[test]
+fn a_retry_begins_with_the_first_that_the_failed_start_beside_it_kept_from_starting() {
+    let mut world = begun(rest_for_one_side_by_side().waiting("a", 2).failing("c", [2]));
+    world.exit("a", crash());
+    world.release("a");
+    world.did();
+    world.pass(100);
+    assert_eq!(
+        (world.did().as_str(), world.states().as_str()),
+        ("start(b) start(c)", "a running, b running, c running")
+    );
+}
+
+#[test]
+fn a_child_that_finds_nothing_to_run_while_it_is_stopped_is_gone() {
+    let mut world = only(worker(Permanent)).ignoring("a", [1]);
+    // The supervisor is told to kill it before it hears how the start ended.
+    world.tell(Event::Init);
+    world.tell(Event::Kill);
+    world.settle();
+    assert_eq!(world.did(), "start(a) kill(a) exit");
+    assert_eq!(world.verdicts(), "a: stopped on request");
 }

@@ -10,7 +10,7 @@ use proptest::strategy::Strategy as Generator;
 
 use steadfast::ExitReason;
 use steadfast::supervision::{
-    AutoShutdown, Backoff, ChildRules, Event, Intensity, Request, Restart, Rules, Shutdown, Strategy,
+    AutoShutdown, Backoff, ChildRules, ChildState, Event, Intensity, Request, Restart, Rules, Shutdown, Strategy,
 };
 
 use crate::world::{OnStop, World, crash, id};
@@ -293,5 +293,25 @@ proptest! {
             assert!(world.ended.is_some() || world.pass_to_the_alarm() || world.news() > 0 || world.waits(), "stuck");
         }
         world.check_the_end();
+    }
+
+    #[test]
+    fn a_permanent_child_that_nobody_stopped_runs_once_everything_has_settled(
+        mut tree in tree(),
+        steps in vec(step(), 0..60),
+    ) {
+        tree.is_dynamic = false;
+        let mut world = world_of(&tree);
+        for step in steps {
+            if !matches!(step, Step::Ask(_) | Step::Stop | Step::Kill) {
+                take(&mut world, step, &tree);
+            }
+        }
+        world.settle_for_good();
+        for (_, child) in world.machine.children().filter(|_| world.ended.is_none()) {
+            let may_rest = world.was_ignored(child.id.as_str()) || child.state == ChildState::Quarantined;
+            let runs = child.state == ChildState::Running || may_rest || child.rules.restart != Restart::Permanent;
+            assert!(runs, "{}", world.states());
+        }
     }
 }

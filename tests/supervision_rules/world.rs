@@ -259,6 +259,23 @@ impl World {
         true
     }
 
+    /// Lets everything happen that will happen by itself, also what waits for a release or for time to pass.
+    pub(crate) fn settle_for_good(&mut self) {
+        loop {
+            self.release_all();
+            self.settle();
+            if self.ended.is_some() || !(self.pass_to_the_alarm() || self.waits()) {
+                return;
+            }
+        }
+    }
+
+    /// Whether a child's last start said that there is nothing to run.
+    pub(crate) fn was_ignored(&self, name: &str) -> bool {
+        let last = self.attempts.get(name).copied().unwrap_or_default();
+        self.ignoring.contains(&(name.to_owned(), last))
+    }
+
     /// Tells the machine all news, oldest first, until there is none.
     pub(crate) fn settle(&mut self) {
         while !self.news.is_empty() {

@@ -93,6 +93,12 @@ impl Graph {
         Some(self.members[place].key)
     }
 
+    /// Those that were not given out, in order.
+    pub(super) fn not_taken(&self) -> impl Iterator<Item = ChildKey> {
+        let members = self.members.iter().enumerate();
+        members.filter(|(place, member)| !member.given || self.ready.contains(place)).map(|(_, member)| member.key)
+    }
+
     pub(super) fn has_next(&self) -> bool {
         !self.ready.is_empty()
     }

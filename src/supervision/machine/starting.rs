@@ -48,6 +48,7 @@ impl Machine {
     }
 
     fn batch_is_over(&mut self) {
+        self.remember_the_unstarted();
         let Phase::Starting(starting) = &self.phase else { return };
         if let Some((child, until)) = starting.wait {
             return self.stop_group_and_wait(child, until);
@@ -56,6 +57,20 @@ impl Machine {
             self.out.push(Command::Ready);
         }
         self.phase = Phase::Idle;
+    }
+
+    /// Where children start side by side, a failed start may keep siblings down that stand before it in the list. Its
+    /// retry begins with the first of them.
+    fn remember_the_unstarted(&mut self) {
+        let Phase::Starting(Starting { graph: Some(graph), failed: true, batch, .. }) = &self.phase else { return };
+        let life = |key: &ChildKey| self.children.get(*key).map(|child| &child.life);
+        let first = graph.not_taken().find(|key| matches!(life(key), Some(Life::Stopped)));
+        let members = self.children.within(batch.from, batch.end);
+        for key in members.into_iter().filter(|key| matches!(life(key), Some(Life::Restarting))).collect::<Vec<_>>() {
+            if let Some(pending) = self.children.get_mut(key).and_then(|child| child.extra().pending.as_mut()) {
+                pending.first = first;
+            }
+        }
     }
 
     fn start(&mut self, key: ChildKey) {
@@ -199,7 +214,7 @@ impl Machine {
         self.children.set_life(key, Life::Restarting);
         self.note(key, start, (reason.clone(), Verdict::Retrying));
         let Some(child) = self.children.get_mut(key) else { return };
-        child.extra().pending = Some(Pending { reason, trigger: Trigger::FailedStart, counted: None });
+        child.extra().pending = Some(Pending { reason, trigger: Trigger::FailedStart, counted: None, first: None });
         if delay.is_zero() {
             self.enqueue(Item::Retry { child: key });
         } else {

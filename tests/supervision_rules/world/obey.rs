@@ -54,6 +54,7 @@ impl World {
         match note {
             Note::ChildExited(exit) => self.note(&exit),
             Note::Retrying { child, tally, .. } => self.checks.restarts(child, tally, self.now),
+            Note::Quarantined { id, tally, .. } => self.verdicts.push(format!("{id}: quarantined ({tally})")),
             Note::GaveUp(escalation) => self.gave_up = Some(escalation.limit.clone()),
             Note::BackingOff { delay, .. } => {
                 self.checks.group_is_gone();
