@@ -384,11 +384,12 @@ impl World {
         let Some(actor) = self.actors.remove(&id) else { return };
         let was_up = actor.gate.is_none() && actor.supervisor.as_ref().is_none_or(|it| it.is_ready);
         let (name, n) = (&actor.spec.name, actor.n);
-        self.events.push(if was_up {
-            json!(["stop", name, n, words::reason_word(&reason)])
-        } else {
-            json!(["start_failed", name, n])
-        });
+        if was_up {
+            self.events.push(json!(["stop", name, n, words::reason_word(&reason)]));
+        } else if actor.gate.is_none() || !matches!(reason, ExitReason::Killed) {
+            // A start that is killed while it is blocked neither came up nor failed.
+            self.events.push(json!(["start_failed", name, n]));
+        }
         match actor.place {
             Some((parent, child, start)) => self.tell(parent, Event::Exited { child, start, reason }),
             None if !was_up => self.outcome = words::failed_to_start(&reason),
