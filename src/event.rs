@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::exit::{Escalation, ExitReason};
 use crate::id::{ChildId, Incarnation, Path};
 use crate::lifecycle::StateName;
+use crate::supervision::intensity::Tally;
 use crate::supervision::machine::{StartCause, Verdict};
 
 /// Something that happened in the tree.
@@ -56,6 +57,12 @@ pub enum EventKind {
         from: StateName,
         /// The state it is in.
         to: StateName,
+    },
+    /// A failed start of a child was one too many for its own intensity: it is kept, stopped. Where an exit was one too
+    /// many, that is the verdict of [`Exited`](Self::Exited).
+    Quarantined {
+        /// The restarts in its own window, this one included.
+        tally: Tally,
     },
     /// The restart of a child waits for its back-off.
     BackingOff {

@@ -54,6 +54,7 @@ fn record(event: &Event) {
             tracing::trace!(%path, %incarnation, ?from, ?to, "lifecycle");
         }
         EventKind::BackingOff { delay } => tracing::debug!(%path, ?delay, "its restart waits"),
+        EventKind::Quarantined { tally } => tracing::warn!(%path, %tally, "quarantined"),
         EventKind::Closed => tracing::debug!(%path, "closed"),
         EventKind::Resting => tracing::debug!(%path, "at rest"),
         EventKind::Ended => tracing::info!(%path, "ended"),

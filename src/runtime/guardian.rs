@@ -154,6 +154,7 @@ impl GuardianState {
             supervisor: myself.get_cell(),
             // A supervisor runs no code of users.
             hung: Arc::new(|_| ()),
+            left: Box::new(|_| ()),
         };
         self.system
             .bus()

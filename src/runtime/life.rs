@@ -55,6 +55,9 @@ pub(crate) struct Overseer {
 /// Tells the supervisor of a life that it is hung.
 pub(crate) type Hung = Arc<dyn Fn(ExitReason) + Send + Sync>;
 
+/// Tells the supervisor of a life that its actor is gone, which it does not hear if that actor cut its link (rule 13).
+pub(crate) type Left = Box<dyn FnOnce(ActorCell) + Send + Sync>;
+
 impl Life {
     pub(crate) fn new(path: Path, incarnation: Incarnation, epoch: Instant) -> Self {
         Self {

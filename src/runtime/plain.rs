@@ -52,10 +52,16 @@ where
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
         let (actor, args) = (self.make)();
         let birth = PlainBirth { args, system: start.system, slot: start.slot, life: start.life };
-        let supervisor = start.supervisor;
+        let (supervisor, left) = (start.supervisor, start.left);
         Box::pin(async move {
-            let (actor, _) = Actor::spawn_linked(None, Plain(actor), birth, supervisor).await?;
-            Ok(actor.get_cell())
+            let (actor, running) = Actor::spawn_linked(None, Plain(actor), birth, supervisor).await?;
+            let cell = actor.get_cell();
+            // A plain actor has its own cell in hand and may cut the link to its supervisor.
+            tokio::spawn(async move {
+                let _ = running.await;
+                left(actor.get_cell());
+            });
+            Ok(cell)
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::exit::BoxError;
 use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
 use crate::runtime::agent::Agent;
-use crate::runtime::life::{Hung, Life};
+use crate::runtime::life::{Hung, Left, Life};
 use crate::runtime::plain;
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
@@ -361,6 +361,8 @@ pub(crate) struct StartOf {
     pub(crate) supervisor: ActorCell,
     /// Tells the supervisor that this life is hung.
     pub(crate) hung: Hung,
+    /// Tells the supervisor that the actor of this life is gone.
+    pub(crate) left: Left,
 }
 
 /// Starts a supervisor as a child of another.

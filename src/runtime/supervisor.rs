@@ -57,6 +57,8 @@ pub(crate) enum SupervisorMessage {
     Ask(Box<Ask>),
     /// The watchdog found that this life blocks its thread.
     Hung { child: ChildKey, start: Start, reason: ExitReason },
+    /// This actor is gone. Heard only here of one that cut its link; of any other it is known already.
+    Left(ActorCell),
     /// The timer of this number fired. Only the last one is in force.
     Timer(u64),
     /// Let what happens wait in line until `Resume`.
@@ -256,6 +258,10 @@ impl SupervisorState {
                 Event::Started { child, start }
             }
             SupervisorMessage::Gone { child, start, reason } => return self.gone(myself, child, start, reason).await,
+            SupervisorMessage::Left(cell) => {
+                let reason = |life: &Life| reason_from_ractor(life, (!life.was_stopped()).then_some("killed"));
+                return self.actor_ended(myself, &cell, reason).await;
+            }
             SupervisorMessage::Hung { child, start, reason } => Event::Hung { child, start, reason },
             SupervisorMessage::Ask(ask) => self.asked(*ask),
             // One that was replaced when it had just fired.

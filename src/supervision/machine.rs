@@ -256,11 +256,17 @@ impl Machine {
         }
         let jumps = match &item {
             Item::Stop { .. } => wrong!(self, StopJumpsTheQueue),
-            Item::Exit { .. } => wrong!(self, ExitsBeforeRequests),
             Item::Retry { .. } => wrong!(self, RetryAtOnce),
-            Item::Request { .. } => false,
+            Item::Exit { .. } if wrong!(self, ExitsBeforeRequests) => return self.enqueue_before_requests(item),
+            Item::Exit { .. } | Item::Request { .. } => false,
         };
         if jumps { self.line.push_front(item) } else { self.line.push_back(item) }
+    }
+
+    /// What a mutation does with an exit.
+    fn enqueue_before_requests(&mut self, item: Item) {
+        let first = self.line.iter().position(|waiting| matches!(waiting, Item::Request { .. }));
+        self.line.insert(first.unwrap_or(self.line.len()), item);
     }
 
     /// Does what can be done until the machine waits for an event.

@@ -162,6 +162,7 @@ fn line(event: &Event) -> Option<String> {
     let path = &event.path;
     Some(match &event.kind {
         EventKind::BackingOff { delay } => format!("backing-off({} {delay:?})", event.path),
+        EventKind::Quarantined { .. } => format!("quarantined {path}"),
         EventKind::Starting { incarnation, .. } => format!("starting {path} #{incarnation}"),
         EventKind::Started { incarnation } => format!("started {path} #{incarnation}"),
         EventKind::Exited { incarnation, reason, .. } => format!("exited {path} #{incarnation} {}", reason.kind()),

@@ -1,6 +1,11 @@
 //! Replaying recorded scenarios of Erlang/OTP supervisors: reading, comparing, and what drives them.
 #![allow(dead_code, reason = "each test target uses a part")]
 
+pub(crate) mod compare;
+pub(crate) mod core;
 pub(crate) mod format;
+pub(crate) mod mutations;
 pub(crate) mod real;
+pub(crate) mod report;
 pub(crate) mod stage;
+pub(crate) mod words;

@@ -1,6 +1,8 @@
 //! The rules of supervision, each shown on the machine alone. The numbers are those of the specification.
 
+mod beyond;
 mod invariants;
+mod requests;
 mod world;
 
 use std::time::Duration;

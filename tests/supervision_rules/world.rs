@@ -1,16 +1,17 @@
 //! A world for one supervisor's machine: children that start, end and stop as a test says, and a clock by hand.
 //!
-//! It holds the machine to what must always be true, whatever a test is about: one life per child at a time, commands
-//! only for the life they name, every end noted exactly once, stops in reverse order, never more restarts than the
-//! intensity allows, nothing alive when the supervisor ends, and nothing commanded afterwards.
+//! It holds the machine to what must always be true, whatever a test is about; see [`checks`].
+
+mod checks;
+mod obey;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use steadfast::supervision::{
-    ChildExit, ChildKey, ChildRules, Command, Event, Machine, Note, Restart, Rules, Start, Verdict,
-};
+use steadfast::supervision::{ChildKey, ChildRules, Event, Machine, Request, RequestId, Restart, Rules, Start};
 use steadfast::{ChildId, ExitReason, Failure};
+
+use checks::Checks;
 
 /// How a child behaves when it is asked to stop.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub(crate) enum OnStop {
     Ends(ExitReason),
     /// It stays until it is killed.
     Stays,
+    /// It stays even when it is killed: it has to be abandoned.
+    Hangs,
 }
 
 /// Where a child's present life stands in the world. The machine learns of it by events only.
@@ -32,7 +35,6 @@ enum Life {
 
 pub(crate) struct World {
     pub(crate) machine: Machine,
-    rules: Rules,
     now: Duration,
     names: BTreeMap<ChildKey, String>,
     lives: BTreeMap<ChildKey, (Start, Life)>,
@@ -41,13 +43,13 @@ pub(crate) struct World {
     alarm: Option<Duration>,
     attempts: BTreeMap<String, u32>,
     failing: BTreeSet<(String, u32)>,
+    ignoring: BTreeSet<(String, u32)>,
     waiting: BTreeSet<(String, u32)>,
     on_stop: BTreeMap<String, OnStop>,
-    asked: BTreeSet<Start>,
-    noted: BTreeSet<Start>,
     over: BTreeMap<ChildKey, Start>,
-    restarts: Vec<Duration>,
-    last_stopped: Option<usize>,
+    answers: BTreeMap<RequestId, String>,
+    asked: u64,
+    checks: Checks,
     did: Vec<String>,
     verdicts: Vec<String>,
     causes: Vec<String>,
@@ -65,12 +67,19 @@ pub(crate) fn worker(restart: Restart) -> ChildRules {
 
 impl World {
     pub(crate) fn new(rules: Rules, children: &[(&str, ChildRules)]) -> Self {
-        let specs = children.iter().map(|(name, rules)| (ChildId::new(name).expect("a name"), rules.clone()));
-        let machine = Machine::new(rules, specs.collect());
+        let specs = children.iter().map(|(name, rules)| (id(name), rules.clone()));
+        Self::of(Machine::new(rules, specs.collect()))
+    }
+
+    /// A dynamic supervisor.
+    pub(crate) fn dynamic(rules: Rules, template: ChildRules, max: Option<usize>) -> Self {
+        Self::of(Machine::dynamic(rules, (id("template"), template), max))
+    }
+
+    fn of(machine: Machine) -> Self {
         let names = machine.children().map(|(key, child)| (key, child.id.to_string())).collect();
         Self {
             machine,
-            rules,
             now: Duration::ZERO,
             names,
             lives: BTreeMap::new(),
@@ -78,13 +87,13 @@ impl World {
             alarm: None,
             attempts: BTreeMap::new(),
             failing: BTreeSet::new(),
+            ignoring: BTreeSet::new(),
             waiting: BTreeSet::new(),
             on_stop: BTreeMap::new(),
-            asked: BTreeSet::new(),
-            noted: BTreeSet::new(),
             over: BTreeMap::new(),
-            restarts: Vec::new(),
-            last_stopped: None,
+            answers: BTreeMap::new(),
+            asked: 0,
+            checks: Checks::default(),
             did: Vec::new(),
             verdicts: Vec::new(),
             causes: Vec::new(),
@@ -96,6 +105,12 @@ impl World {
     /// Lets the start attempts with these numbers (from 1 on) fail.
     pub(crate) fn failing(mut self, name: &str, attempts: impl IntoIterator<Item = u32>) -> Self {
         self.failing.extend(attempts.into_iter().map(|attempt| (name.to_owned(), attempt)));
+        self
+    }
+
+    /// Lets these start attempts say that there is nothing to run.
+    pub(crate) fn ignoring(mut self, name: &str, attempts: impl IntoIterator<Item = u32>) -> Self {
+        self.ignoring.extend(attempts.into_iter().map(|attempt| (name.to_owned(), attempt)));
         self
     }
 
@@ -118,7 +133,11 @@ impl World {
     }
 
     pub(crate) fn key(&self, name: &str) -> ChildKey {
-        *self.names.iter().find(|(_, known)| *known == name).expect("a child of this world").0
+        self.find(name).expect("a child of this world")
+    }
+
+    fn find(&self, name: &str) -> Option<ChildKey> {
+        self.names.iter().find(|(_, known)| *known == name).map(|(key, _)| *key)
     }
 
     /// The start of a child's present life.
@@ -127,7 +146,7 @@ impl World {
     }
 
     pub(crate) fn is_up(&self, name: &str) -> bool {
-        matches!(self.lives.get(&self.key(name)), Some((_, Life::Up)))
+        self.find(name).is_some_and(|key| matches!(self.lives.get(&key), Some((_, Life::Up))))
     }
 
     /// A child ends by itself; the machine is not told yet.
@@ -152,6 +171,35 @@ impl World {
         self.settle();
     }
 
+    /// The watchdog finds a child hung, and all that follows from it happens.
+    pub(crate) fn hang(&mut self, name: &str) {
+        let reason = ExitReason::Unresponsive { what: "a handler".to_owned(), limit: Duration::from_secs(1) };
+        let (child, start) = (self.key(name), self.start_of(name));
+        self.tell(Event::Hung { child, start, reason });
+        self.settle();
+    }
+
+    /// Asks, without letting anything else happen.
+    pub(crate) fn request(&mut self, what: Request) -> RequestId {
+        self.asked += 1;
+        let request = RequestId(self.asked);
+        self.checks.asked(request);
+        self.tell(Event::Request { request, what });
+        request
+    }
+
+    /// Asks, settles, and returns the answer; nothing while it is not there.
+    pub(crate) fn ask(&mut self, what: Request) -> String {
+        let request = self.request(what);
+        self.settle();
+        self.answer(request)
+    }
+
+    /// The answer to a request; nothing while it is not there.
+    pub(crate) fn answer(&self, request: RequestId) -> String {
+        self.answers.get(&request).cloned().unwrap_or_default()
+    }
+
     /// Whether a start waits to be released.
     pub(crate) fn waits(&self) -> bool {
         self.lives.values().any(|(_, life)| *life == Life::Starting)
@@ -165,7 +213,8 @@ impl World {
     }
 
     pub(crate) fn release_if_waiting(&mut self, name: &str) {
-        if matches!(self.lives.get(&self.key(name)), Some((_, Life::Starting))) {
+        let key = self.find(name).filter(|key| matches!(self.lives.get(key), Some((_, Life::Starting))));
+        if key.is_some_and(|key| self.waiting.contains(&(name.to_owned(), self.attempts[&self.names[&key]]))) {
             self.release(name);
         }
     }
@@ -190,21 +239,41 @@ impl World {
 
     /// Lets time pass, with the alarm when it is due, and settles.
     pub(crate) fn pass(&mut self, ms: u64) {
-        let end = self.now + Duration::from_millis(ms);
+        self.pass_until(self.now + Duration::from_millis(ms));
+    }
+
+    fn pass_until(&mut self, end: Duration) {
         while let Some(at) = self.alarm.filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.alarm = None;
             self.tell(Event::Timer);
             self.settle();
         }
-        self.now = end;
+        self.now = self.now.max(end);
     }
 
     /// Lets time pass up to the alarm, if one is set.
     pub(crate) fn pass_to_the_alarm(&mut self) -> bool {
         let Some(at) = self.alarm else { return false };
-        self.pass(u64::try_from(at.saturating_sub(self.now).as_millis()).expect("a short time"));
+        self.pass_until(at);
         true
+    }
+
+    /// Lets everything happen that will happen by itself, also what waits for a release or for time to pass.
+    pub(crate) fn settle_for_good(&mut self) {
+        loop {
+            self.release_all();
+            self.settle();
+            if self.ended.is_some() || !(self.pass_to_the_alarm() || self.waits()) {
+                return;
+            }
+        }
+    }
+
+    /// Whether a child's last start said that there is nothing to run.
+    pub(crate) fn was_ignored(&self, name: &str) -> bool {
+        let last = self.attempts.get(name).copied().unwrap_or_default();
+        self.ignoring.contains(&(name.to_owned(), last))
     }
 
     /// Tells the machine all news, oldest first, until there is none.
@@ -223,8 +292,12 @@ impl World {
         let child = self.news[index].0;
         let first = self.news.iter().position(|(of, _)| *of == child).expect("this one at least");
         let (key, event) = self.news.remove(first);
-        if let Event::Exited { .. } = event {
-            self.lives.remove(&key);
+        match event {
+            Event::Exited { start, .. } | Event::Ignored { start, .. } if self.is_life(key, start) => {
+                self.lives.remove(&key);
+            }
+            Event::Started { start, .. } => self.checks.is_up(start),
+            _ => {}
         }
         self.tell(event);
     }
@@ -250,117 +323,13 @@ impl World {
         states.collect::<Vec<_>>().join(", ")
     }
 
-    pub(crate) fn tell(&mut self, event: Event) {
-        for command in self.machine.step(self.now, event) {
-            assert!(self.ended.is_none(), "{command:?} after the end");
-            self.obey(command);
-        }
+    /// The end of the supervisor was the end of everything.
+    pub(crate) fn check_the_end(&self) {
+        assert!(self.machine.is_done());
+        self.checks.at_the_end();
     }
+}
 
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Start { child, start, cause } => {
-                self.causes.push(format!("{} by {cause}", self.names[&child]));
-                self.start(child, start);
-            }
-            Command::Stop { child, start, .. } => self.ask_to_stop(child, start),
-            Command::Kill { child, start } => self.kill(child, start),
-            Command::Arm { at } => {
-                assert!(at > self.now, "armed for the past");
-                self.alarm = Some(at);
-            }
-            Command::Forget { child } => self.did.push(format!("forget({})", self.names[&child])),
-            Command::Rest { child } => self.did.push(format!("rest({})", self.names[&child])),
-            Command::Ready => self.did.push("ready".to_owned()),
-            Command::Note(Note::ChildExited(exit)) => self.note(&exit),
-            Command::Note(Note::Retrying { .. }) => self.count_restart(),
-            Command::Note(Note::GaveUp(escalation)) => self.gave_up = Some(escalation.limit.clone()),
-            Command::Exit { reason } => {
-                assert!(self.lives.is_empty(), "alive after the end: {:?}", self.lives);
-                self.did.push("exit".to_owned());
-                self.ended = Some(reason);
-            }
-            other => panic!("an unknown command: {other:?}"),
-        }
-    }
-
-    fn start(&mut self, child: ChildKey, start: Start) {
-        let name = self.names[&child].clone();
-        assert!(!self.lives.contains_key(&child), "a second life of {name}");
-        self.did.push(format!("start({name})"));
-        self.last_stopped = None;
-        self.lives.insert(child, (start, Life::Starting));
-        let attempt = self.attempts.entry(name.clone()).or_default();
-        *attempt += 1;
-        let attempt = *attempt;
-        if !self.waiting.contains(&(name, attempt)) {
-            self.finish_start(child, start, attempt);
-        }
-    }
-
-    fn finish_start(&mut self, child: ChildKey, start: Start, attempt: u32) {
-        if self.failing.contains(&(self.names[&child].clone(), attempt)) {
-            self.end_life(child, ExitReason::StartFailed(Failure::new("no luck")));
-        } else {
-            self.lives.insert(child, (start, Life::Up));
-            self.news.push((child, Event::Started { child, start }));
-        }
-    }
-
-    fn ask_to_stop(&mut self, child: ChildKey, start: Start) {
-        let name = self.names[&child].clone();
-        self.did.push(format!("stop({name})"));
-        self.is_told_to_go(child, start);
-        match self.on_stop.get(&name).cloned() {
-            None => self.end_life(child, ExitReason::SHUTDOWN),
-            Some(OnStop::Ends(reason)) => self.end_life(child, reason),
-            Some(OnStop::Stays) => {}
-        }
-    }
-
-    fn kill(&mut self, child: ChildKey, start: Start) {
-        let name = self.names[&child].clone();
-        self.did.push(format!("kill({name})"));
-        if !self.asked.contains(&start) {
-            self.is_told_to_go(child, start);
-        }
-        self.end_life(child, ExitReason::Killed);
-    }
-
-    fn is_told_to_go(&mut self, child: ChildKey, start: Start) {
-        assert_eq!(self.lives.get(&child).map(|(start, _)| *start), Some(start), "told to go, but does not live");
-        assert!(self.asked.insert(start), "told to go twice");
-        let place = self.machine.children().position(|(key, _)| key == child).expect("it is known");
-        assert!(self.last_stopped.is_none_or(|last| place < last), "not stopped in reverse order");
-        self.last_stopped = Some(place);
-    }
-
-    fn end_life(&mut self, child: ChildKey, reason: ExitReason) {
-        let Some((start, life)) = self.lives.get_mut(&child) else { return };
-        if *life != Life::Gone {
-            *life = Life::Gone;
-            self.news.push((child, Event::Exited { child, start: *start, reason }));
-        }
-    }
-
-    fn note(&mut self, exit: &ChildExit) {
-        assert!(self.noted.insert(exit.start), "the end of {} was noted twice", exit.id);
-        self.over.insert(exit.child, exit.start);
-        if let Verdict::Restarting(_) = exit.verdict {
-            self.count_restart();
-        }
-        self.verdicts.push(format!("{}: {}", exit.id, exit.verdict));
-    }
-
-    fn count_restart(&mut self) {
-        self.restarts.push(self.now);
-        let limit = self.rules.intensity;
-        let recent = self.restarts.iter().filter(|then| self.now.saturating_sub(**then) <= limit.period).count();
-        assert!(recent <= limit.max as usize, "{recent} restarts within {:?}, allowed are {limit}", limit.period);
-    }
-
-    /// How many lives began, and how many ended.
-    pub(crate) fn lives_begun_and_noted(&self) -> (u32, usize) {
-        (self.attempts.values().sum(), self.noted.len())
-    }
+pub(crate) fn id(name: &str) -> ChildId {
+    ChildId::new(name).expect("a name")
 }

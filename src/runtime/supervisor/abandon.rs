@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{SupervisorMessage, SupervisorState};
 use crate::exit::ExitReason;
 use crate::lifecycle::AgentState;
-use crate::runtime::life::{Hung, Life};
+use crate::runtime::life::{Hung, Left, Life};
 use crate::runtime::system::System;
 use crate::supervision::machine::{ChildKey, Start};
 
@@ -15,6 +15,15 @@ pub(super) fn hung(supervisor: &Arc<Life>, child: ChildKey, start: Start) -> Hun
     Arc::new(move |reason| {
         // Refused only by a supervisor that has ended.
         supervisor.tell_supervisor(SupervisorMessage::Hung { child, start, reason });
+    })
+}
+
+/// How a supervisor, whose life this is, is told that an actor is gone.
+pub(super) fn left(supervisor: &Arc<Life>) -> Left {
+    let supervisor = Arc::clone(supervisor);
+    Box::new(move |cell| {
+        // Refused only by a supervisor that has ended.
+        supervisor.tell_supervisor(SupervisorMessage::Left(cell));
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ractor::ActorRef;
 
-use super::abandon::hung;
+use super::abandon::{hung, left};
 use super::{Child, Open, Parent, SupervisorMessage, SupervisorState, child_slot};
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
@@ -70,6 +70,7 @@ impl SupervisorState {
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
             hung: hung(&self.life, key, start),
+            left: left(&self.life),
         };
         let spawned = match &child.spec.kind {
             // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.

@@ -96,6 +96,9 @@ impl SupervisorState {
             Note::ChildExited(exit) => self.note_exit(exit),
             // The start that follows carries the same as its cause, and is an event itself.
             Note::Retrying { .. } => {}
+            Note::Quarantined { id, tally, .. } => {
+                self.system.bus().publish(&self.path.child(&id), EventKind::Quarantined { tally });
+            }
             Note::BackingOff { id, delay, .. } => {
                 self.system.bus().publish(&self.path.child(&id), EventKind::BackingOff { delay });
             }

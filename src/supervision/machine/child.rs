@@ -148,6 +148,8 @@ pub(super) struct Pending {
     pub(super) trigger: Trigger,
     /// The count of this restart, where it was counted before the wait.
     pub(super) counted: Option<Tally>,
+    /// The first sibling that was not started because this start failed beside it.
+    pub(super) first: Option<ChildKey>,
 }
 
 #[derive(Debug)]

@@ -229,6 +229,15 @@ pub enum Note {
     },
     /// The supervisor gives up: it will stop its other children and end.
     GaveUp(Arc<Escalation>),
+    /// A failed start was one too many for the child's own intensity: it is kept, stopped, and its siblings carry on.
+    Quarantined {
+        /// The child.
+        child: ChildKey,
+        /// Its name.
+        id: ChildId,
+        /// The restarts in its own window, this one included.
+        tally: Tally,
+    },
     /// The restart of a child waits for its back-off.
     BackingOff {
         /// The child.

@@ -73,10 +73,11 @@ impl Machine {
                 self.note(key, start, (reason.clone(), Verdict::Restarting(tally)));
                 let delay = self.delay(key, Some(self.now.saturating_sub(up_since)));
                 if delay.is_zero() {
-                    return self.restart(key, Trigger::Exit, tally);
+                    return self.restart(key, (Trigger::Exit, None), tally);
                 }
                 let Some(child) = self.children.get_mut(key) else { return };
-                child.extra().pending = Some(Pending { reason, trigger: Trigger::Exit, counted: Some(tally) });
+                child.extra().pending =
+                    Some(Pending { reason, trigger: Trigger::Exit, counted: Some(tally), first: None });
                 self.announce_back_off(key, delay);
                 self.stop_group_and_wait(key, self.now.saturating_add(delay));
             }
@@ -96,19 +97,26 @@ impl Machine {
         let Some(child) = self.children.get_mut(key).filter(|child| matches!(child.life, Life::Restarting)) else {
             return;
         };
-        let Some(Pending { reason, trigger, counted }) = child.take_pending() else { return };
+        let Some(Pending { reason, trigger, counted, first }) = child.take_pending() else { return };
         let id = child.id.clone();
         self.children.set_life(key, Life::Stopped);
         if let Some(tally) = counted {
-            return self.restart(key, trigger, tally);
+            return self.restart(key, (trigger, first), tally);
         }
         match self.charge_retry(key) {
             Charge::Allowed(tally) => {
                 self.out.push(Command::Note(Note::Retrying { child: key, id, tally }));
-                self.restart(key, trigger, tally);
+                self.restart(key, (trigger, first), tally);
             }
             Charge::TooMany(tally) => self.give_up(key, reason, limit_of(tally)),
-            Charge::OverBudget(_) => self.quarantine(key),
+            Charge::OverBudget(tally) => {
+                self.out.push(Command::Note(Note::Quarantined { child: key, id: id.clone(), tally }));
+                self.quarantine(key);
+                // Those that waited for it carry on without it.
+                let (from, end) = self.group_from(key, first);
+                let culprit = Culprit { child: key, id, trigger, tally };
+                self.start_batch(Batch { from, end, why: Why::Restart(culprit) });
+            }
         }
     }
 
@@ -158,13 +166,13 @@ impl Machine {
     }
 
     /// Starts a child again, and whom the strategy names with it (rules 25 to 27).
-    fn restart(&mut self, key: ChildKey, trigger: Trigger, tally: Tally) {
+    fn restart(&mut self, key: ChildKey, (trigger, first): (Trigger, Option<ChildKey>), tally: Tally) {
         let Some(child) = self.children.get(key) else { return };
         let culprit = Culprit { child: key, id: child.id.clone(), trigger, tally };
         let (from, end) = match (self.rules.strategy, trigger) {
             (Strategy::OneForAll, Trigger::FailedStart) if wrong!(self, RetryKeepsStarted) => (child.position, END),
             (Strategy::RestForOne, Trigger::FailedStart) if wrong!(self, RetryTakesAll) => (FIRST, END),
-            _ => self.group_of(key),
+            _ => self.group_from(key, first),
         };
         self.break_group(key, from, end);
         // The child itself has no actor, so that only its siblings are stopped here.
@@ -209,6 +217,13 @@ impl Machine {
             Strategy::OneForAll => (FIRST, END),
             Strategy::RestForOne => (position, END),
         }
+    }
+
+    /// The group of a child, from the first of those that its failed start had kept from starting.
+    fn group_from(&self, key: ChildKey, first: Option<ChildKey>) -> (Position, Position) {
+        let (from, end) = self.group_of(key);
+        let first = first.filter(|_| end == END).and_then(|first| self.children.get(first));
+        (first.map_or(from, |first| from.min(first.position)), end)
     }
 
     /// How long the next restart of a child waits. After a life that was long enough it begins anew.

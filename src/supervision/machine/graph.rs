@@ -65,9 +65,15 @@ impl Graph {
             })
             .collect();
         for (place, key) in keys.iter().enumerate() {
-            // A name outside the batch, or given up since, is nobody to wait for.
+            // A name outside the batch, or given up since, is nobody to wait for. Nor is one that was given up and added
+            // again: it stands behind now, and may itself wait for this child.
             let named = after(key);
-            for needed in named.iter().flat_map(|names| names.iter()).filter_map(|name| by_id.get(name).copied()) {
+            let is_before = |needed: &usize| match direction {
+                Direction::Start => *needed < place,
+                Direction::Stop => *needed > place,
+            };
+            let needs = named.iter().flat_map(|names| names.iter()).filter_map(|name| by_id.get(name).copied());
+            for needed in needs.filter(is_before) {
                 let (first, then) = if direction == Direction::Start { (needed, place) } else { (place, needed) };
                 members[first].unlocks.push(then);
                 members[then].waits += 1;
@@ -85,6 +91,12 @@ impl Graph {
     pub(super) fn next(&mut self) -> Option<ChildKey> {
         let place = self.ready.pop_first()?;
         Some(self.members[place].key)
+    }
+
+    /// Those that were not given out, in order.
+    pub(super) fn not_taken(&self) -> impl Iterator<Item = ChildKey> {
+        let members = self.members.iter().enumerate();
+        members.filter(|(place, member)| !member.given || self.ready.contains(place)).map(|(_, member)| member.key)
     }
 
     pub(super) fn has_next(&self) -> bool {

@@ -68,6 +68,8 @@ pub(super) struct Starting {
     pub(super) underway: usize,
     /// Whether a start of this batch failed, so that no further one begins.
     pub(super) failed: bool,
+    /// Whose group is stopped, and until when it waits, once the starts that are under way have ended.
+    pub(super) wait: Option<(ChildKey, Moment)>,
     /// Which may start now, where children say after whom they start.
     pub(super) graph: Option<Box<Graph>>,
 }

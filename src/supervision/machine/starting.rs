@@ -20,7 +20,8 @@ impl Starting {
 impl Machine {
     pub(super) fn start_batch(&mut self, batch: Batch) {
         let graph = self.children.any_dependent().then(|| Graph::of_start(&self.children, batch.from, batch.end));
-        self.phase = Phase::Starting(Starting { batch, underway: 0, failed: false, graph: graph.map(Box::new) });
+        let graph = graph.map(Box::new);
+        self.phase = Phase::Starting(Starting { batch, underway: 0, failed: false, wait: None, graph });
     }
 
     pub(super) fn start_next(&mut self) {
@@ -47,11 +48,29 @@ impl Machine {
     }
 
     fn batch_is_over(&mut self) {
+        self.remember_the_unstarted();
         let Phase::Starting(starting) = &self.phase else { return };
+        if let Some((child, until)) = starting.wait {
+            return self.stop_group_and_wait(child, until);
+        }
         if let (Why::Init, false) = (&starting.batch.why, starting.failed) {
             self.out.push(Command::Ready);
         }
         self.phase = Phase::Idle;
+    }
+
+    /// Where children start side by side, a failed start may keep siblings down that stand before it in the list. Its
+    /// retry begins with the first of them.
+    fn remember_the_unstarted(&mut self) {
+        let Phase::Starting(Starting { graph: Some(graph), failed: true, batch, .. }) = &self.phase else { return };
+        let life = |key: &ChildKey| self.children.get(*key).map(|child| &child.life);
+        let first = graph.not_taken().find(|key| matches!(life(key), Some(Life::Stopped)));
+        let members = self.children.within(batch.from, batch.end);
+        for key in members.into_iter().filter(|key| matches!(life(key), Some(Life::Restarting))).collect::<Vec<_>>() {
+            if let Some(pending) = self.children.get_mut(key).and_then(|child| child.extra().pending.as_mut()) {
+                pending.first = first;
+            }
+        }
     }
 
     fn start(&mut self, key: ChildKey) {
@@ -184,9 +203,9 @@ impl Machine {
         }
         let delay = self.delay(key, None);
         self.try_again(key, start, reason, delay);
-        if !had_failed && !delay.is_zero() {
+        if let (Phase::Starting(starting), false, false) = (&mut self.phase, had_failed, delay.is_zero()) {
             // The group waits as one: who was started of it does not go on alone.
-            self.stop_group_and_wait(key, self.now.saturating_add(delay));
+            starting.wait = Some((key, self.now.saturating_add(delay)));
         }
     }
 
@@ -195,7 +214,7 @@ impl Machine {
         self.children.set_life(key, Life::Restarting);
         self.note(key, start, (reason.clone(), Verdict::Retrying));
         let Some(child) = self.children.get_mut(key) else { return };
-        child.extra().pending = Some(Pending { reason, trigger: Trigger::FailedStart, counted: None });
+        child.extra().pending = Some(Pending { reason, trigger: Trigger::FailedStart, counted: None, first: None });
         if delay.is_zero() {
             self.enqueue(Item::Retry { child: key });
         } else {
