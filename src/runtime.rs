@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod agent_ref;
 pub(crate) mod builder;
 pub(crate) mod bus;
+mod deadline;
 pub(crate) mod guard;
 mod guardian;
 mod keeper;

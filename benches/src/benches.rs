@@ -130,7 +130,7 @@ pub(crate) const ALL: &[Bench] = &[
         name: "start",
         about: "the first children of a supervisor are started",
         unit: Unit::Milliseconds,
-        sizes: &[100_000],
+        sizes: &[10_000, 100_000],
         quick: &[1_000],
         rounds: 7,
         flavors: Flavor::ALL,
@@ -140,7 +140,7 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new(BY_HAND, start::<ByHand<InOrder>>),
             Contender::new(KAMEO, start::<Kameo>),
             Contender::new(TOKIO_ACTORS, start::<TokioActors>).up_to(10_000),
-            Contender::new(RACTOR_SUPERVISOR, start::<RactorSupervisor>),
+            Contender::new(RACTOR_SUPERVISOR, start::<RactorSupervisor>).up_to(10_000),
         ],
     },
     Bench {

@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 pub(crate) enum Flavor {
     /// One thread.
     CurrentThread,
-    /// Two workers; what drives the measurement runs on one of them.
+    /// Two workers.
     MultiThread,
 }
 
@@ -23,18 +23,14 @@ impl Flavor {
         }
     }
 
-    /// Runs a measurement on a fresh runtime.
+    /// Runs a measurement as a task of a fresh runtime.
     pub(crate) fn run<T: Send + 'static>(self, work: impl Future<Output = T> + Send + 'static) -> T {
-        match self {
-            Self::CurrentThread => {
-                Builder::new_current_thread().enable_time().build().expect("a runtime starts").block_on(work)
-            }
-            Self::MultiThread => {
-                let mut builder = Builder::new_multi_thread();
-                let runtime = builder.worker_threads(2).enable_time().build().expect("a runtime starts");
-                runtime.block_on(async { tokio::spawn(work).await.expect("a measurement does not panic") })
-            }
-        }
+        let mut builder = match self {
+            Self::CurrentThread => Builder::new_current_thread(),
+            Self::MultiThread => Builder::new_multi_thread(),
+        };
+        let runtime = builder.worker_threads(2).enable_time().build().expect("a runtime starts");
+        runtime.block_on(async { tokio::spawn(work).await.expect("a measurement does not panic") })
     }
 }
 
@@ -115,10 +111,18 @@ pub(crate) struct Seen {
     pub(crate) rounds: Vec<Vec<f64>>,
 }
 
-/// Lets all contenders of a bench take turns, for so many rounds, after one that warms up and is not counted.
-pub(crate) fn measure(bench: &Bench, flavor: Flavor, n: usize, rounds: usize) -> Vec<Seen> {
+/// Lets the contenders of a bench take turns, for so many rounds, after one that warms up and is not counted.
+pub(crate) fn measure(bench: &Bench, flavor: Flavor, n: usize, rounds: usize, peers: &[String]) -> Vec<Seen> {
     let takes_part = |contender: &&Contender| n <= contender.up_to && contender.only.is_none_or(|only| only == flavor);
-    let contenders: Vec<_> = bench.contenders.iter().filter(takes_part).collect();
+    let wanted = |name: &str| peers.is_empty() || peers.iter().any(|peer| peer == name);
+    let contenders: Vec<_> = bench
+        .contenders
+        .iter()
+        .filter(takes_part)
+        .enumerate()
+        .filter(|(place, contender)| *place == 0 || wanted(contender.name))
+        .map(|(_, contender)| contender)
+        .collect();
     let mut seen: Vec<_> =
         contenders.iter().map(|contender| Seen { contender: contender.name, rounds: Vec::new() }).collect();
     for round in 0..=rounds {

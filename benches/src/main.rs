@@ -27,6 +27,9 @@ struct Options {
     /// Only these.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
+    /// Only these contenders, beside each floor.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    peers: Vec<String>,
     /// How many rounds; else each has its own number.
     #[arg(long)]
     rounds: Option<usize>,
@@ -51,7 +54,7 @@ fn main() {
         let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { bench.rounds });
         for &n in if options.quick { bench.quick } else { bench.sizes } {
             for &flavor in bench.flavors {
-                let seen = measure(bench, flavor, n, rounds);
+                let seen = measure(bench, flavor, n, rounds, &options.peers);
                 report::print(bench, flavor, n, &seen, options.json);
             }
         }

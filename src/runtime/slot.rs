@@ -24,6 +24,7 @@ use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::flow::mailbox::Mailbox;
 use crate::id::Incarnation;
+use crate::runtime::deadline::Timers;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
 use crate::runtime::route::Routable;
@@ -124,6 +125,8 @@ pub(crate) enum Refused<M, R> {
 /// The slot of an agent, with its mailbox.
 pub(crate) struct Slot<M, R> {
     core: SlotCore,
+    /// For the deadlines of those who ask.
+    timers: Arc<Timers>,
     agent: TypeId,
     routables: Arc<[Routable<M, R>]>,
     desk: Mutex<Desk<M, R>>,
@@ -140,10 +143,16 @@ struct Desk<M, R> {
 }
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
-    pub(crate) fn new<A: 'static>(core: SlotCore, routables: Arc<[Routable<M, R>]>, bound: usize) -> Self {
+    pub(crate) fn new<A: 'static>(
+        core: SlotCore,
+        timers: Arc<Timers>,
+        routables: Arc<[Routable<M, R>]>,
+        bound: usize,
+    ) -> Self {
         let desk = Desk { mailbox: Mailbox::new(bound), port: None, woken: false, refusing: false };
         Self {
             core,
+            timers,
             agent: TypeId::of::<A>(),
             routables,
             desk: Mutex::new(desk),
@@ -167,6 +176,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         desk.mailbox.push(envelope).map_err(|full| Refused::Full(full.0, bound))?;
         desk.wake();
         Ok(())
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
     }
 
     /// Resolves when there may be room again, or when the slot closed. Enable it before the push that it follows.

@@ -24,6 +24,7 @@ use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
 use crate::runtime::builder::SystemBuilder;
 use crate::runtime::bus::{Bus, Events};
+use crate::runtime::deadline::Timers;
 use crate::runtime::guard::lock;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
 use crate::runtime::keeper::JournalHandle;
@@ -45,6 +46,7 @@ struct Inner {
     world: World,
     epoch: Instant,
     bus: Bus,
+    timers: Arc<Timers>,
     slots: DashMap<Path, Arc<dyn AnySlot>>,
     index: Index<Reached>,
     supervisors: DashMap<Path, Arc<Published>>,
@@ -135,6 +137,7 @@ impl System {
             epoch: world.clock.now(),
             world,
             bus,
+            timers: Arc::default(),
             slots: DashMap::new(),
             index: Index::default(),
             supervisors: DashMap::new(),

@@ -15,6 +15,7 @@ use crate::registry::index::Index;
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Bus;
+use crate::runtime::deadline::Timers;
 use crate::runtime::guard::lock;
 use crate::runtime::guardian::GuardianMessage;
 use crate::runtime::keeper::Keeper;
@@ -43,6 +44,10 @@ impl System {
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.inner.bus
+    }
+
+    pub(crate) fn timers(&self) -> &Arc<Timers> {
+        &self.inner.timers
     }
 
     pub(crate) fn index(&self) -> &Index<Reached> {
