@@ -11,6 +11,7 @@
 //! * No message is taken once the end has been asked for.
 
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,7 +104,8 @@ impl<A: Agent> Actor for Shell<A> {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         let span = state.span.clone();
-        match state.begin().instrument(span).await {
+        let begun = pin!(state.begin()).instrument(span).await;
+        match begun {
             Ok(()) => {
                 state.ctx.life.mark_started();
                 state.ctx.slot.open(&state.ctx.life, myself.clone());
@@ -122,7 +124,8 @@ impl<A: Agent> Actor for Shell<A> {
     ) -> Result<(), ActorProcessingErr> {
         if matches!(message, ShellMessage::Wake) {
             let span = state.span.clone();
-            if let Err(reason) = state.drain().instrument(span).await {
+            let drained = pin!(state.drain()).instrument(span).await;
+            if let Err(reason) = drained {
                 return Err(state.fail(reason).await);
             }
         }
@@ -147,7 +150,7 @@ impl<A: Agent> Actor for Shell<A> {
 
     async fn post_stop(&self, _: ActorRef<ShellMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
         let span = state.span.clone();
-        state.end().instrument(span).await
+        pin!(state.end()).instrument(span).await
     }
 }
 
@@ -159,12 +162,14 @@ impl<A: Agent> ShellState<A> {
         self.announce(machine.snapshot());
         let args = self.args.take().expect("a shell starts once");
         let (clock, life) = (Arc::clone(self.ctx.system.clock()), Arc::clone(&self.ctx.life));
-        let start = A::start(args, &mut self.ctx);
-        let started = match self.handler_deadline {
-            None => run_caught(start).await?,
-            Some(limit) => {
-                let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its start" };
-                run_handler(start, watch, &mut self.timer).await?
+        let started = {
+            let start = pin!(A::start(args, &mut self.ctx));
+            match self.handler_deadline {
+                None => run_caught(start).await?,
+                Some(limit) => {
+                    let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its start" };
+                    run_handler(start, watch, &mut self.timer).await?
+                }
             }
         };
         let agent = started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?;
@@ -249,7 +254,7 @@ impl<A: Agent> ShellState<A> {
         let life = Arc::clone(&self.ctx.life);
         let ctx = &mut self.ctx;
         let clock = Arc::clone(ctx.system.clock());
-        let handler = async move {
+        let handler = pin!(async move {
             let fault = fault_for::<A>(ctx, &message);
             match fault {
                 Some(Fault::CrashBefore) => panic!("a fault on purpose, before the message was handled"),
@@ -259,7 +264,7 @@ impl<A: Agent> ShellState<A> {
             let reply = agent.handle(message, ctx).await;
             assert!(fault != Some(Fault::CrashAfter), "a fault on purpose, after the message was handled");
             reply
-        };
+        });
         match self.handler_deadline {
             None => run_caught(handler).await,
             Some(limit) => {
@@ -287,9 +292,11 @@ impl<A: Agent> ShellState<A> {
             let deadline = self.ctx.system.clock().now() + STOP_HORIZON;
             self.announce(machine.enter(state::Draining { reason: reason.to_string(), deadline }).snapshot());
         }
-        if let Some(agent) = self.agent.as_mut().and_then(Resident::get_mut)
-            && let Err(panicked) = run_caught(agent.stop(&reason, &mut self.ctx)).await
-        {
+        let stopped = match self.agent.as_mut().and_then(Resident::get_mut) {
+            Some(agent) => run_caught(pin!(agent.stop(&reason, &mut self.ctx))).await,
+            None => Ok(()),
+        };
+        if let Err(panicked) = stopped {
             return Err(self.fail(panicked).await);
         }
         self.agent = None;
