@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -12,6 +12,9 @@ use crate::probe::{Probe, Word};
 
 /// How many crashes one round looks at, one after another.
 const CRASHES: usize = 300;
+
+/// How long all children need to come to rest, at most.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Every which child crashes in a storm.
 const STORM: usize = 10;
@@ -129,7 +132,8 @@ pub(crate) fn memory<T: Tree>(flavor: Flavor, n: usize) -> Vec<f64> {
         let (probe, _serving) = Probe::of(n);
         allocator::begin();
         let _tree = T::start(T::plan(n, probe)).await;
-        tokio::task::yield_now().await;
+        // Until all are at rest: what they need to start is not what they keep.
+        tokio::time::sleep(SETTLED).await;
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let each = allocator::end() as f64 / n as f64;
         vec![each]

@@ -163,7 +163,7 @@ impl<A: Agent> Context<A> {
             Box::pin(async move {
                 if let Err(reason) = guard::run_caught(work).await {
                     life.end(reason);
-                    let _ = port.cast(ShellMessage::TaskFailed);
+                    let _ = port.cast(ShellMessage::Wake);
                 }
             })
         })
@@ -184,7 +184,7 @@ impl<A: Agent> Context<A> {
             Box::pin(async move {
                 if let Err(reason) = watched.await {
                     life.end(reason);
-                    let _ = port.cast(ShellMessage::TaskFailed);
+                    let _ = port.cast(ShellMessage::Wake);
                 }
             })
         })

@@ -37,12 +37,11 @@ const BATCH: usize = 64;
 /// How long an orderly stop lets the agent finish, as it is written into the lifecycle's `Draining` state.
 const STOP_HORIZON: Duration = Duration::from_secs(5);
 
-/// What a shell is woken with. Users' messages never travel on ractor's port.
+/// What a shell is woken with. Users' messages never travel on ractor's port. One word and no more: ractor boxes each
+/// message, and a box of nothing is not allocated.
 pub(crate) enum ShellMessage {
-    /// There is something in the slot.
+    /// There is something in the slot; or a task of the agent panicked or was silent, and the reason is noted.
     Wake,
-    /// A task of the agent panicked or was silent; the reason is noted.
-    TaskFailed,
 }
 
 /// What a shell is born with.
@@ -119,22 +118,12 @@ impl<A: Agent> Actor for Shell<A> {
     async fn handle(
         &self,
         myself: ActorRef<ShellMessage>,
-        message: ShellMessage,
+        _: ShellMessage,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        if matches!(message, ShellMessage::Wake) {
-            let span = state.span.clone();
-            let drained = pin!(state.drain()).instrument(span).await;
-            if let Err(reason) = drained {
-                return Err(state.fail(reason).await);
-            }
-        }
-        // A task's failure is noted by the task; it counts whichever message the shell was woken with.
-        if let Some(reason) = state.ctx.life.reason().cloned() {
-            return Err(state.fail(reason).await);
-        }
-        state.stop_if_asked(&myself);
-        Ok(())
+        // On the heap: ractor keeps room for this future twice in every actor, and moves it about for every message. A
+        // batch is one allocation, and an agent at rest is smaller by twice what is boxed.
+        Box::pin(state.woken(myself)).await
     }
 
     async fn handle_supervisor_evt(
@@ -186,6 +175,21 @@ impl<A: Agent> ShellState<A> {
         let machine = machine.enter(state::Active { since: self.ctx.system.clock().now(), message_count: 0 });
         self.announce(machine.snapshot());
         self.machine = Some(machine);
+        Ok(())
+    }
+
+    /// Handles up to a batch of messages, and ends the life where that is due.
+    async fn woken(&mut self, myself: ActorRef<ShellMessage>) -> Result<(), ActorProcessingErr> {
+        let span = self.span.clone();
+        let drained = pin!(self.drain()).instrument(span).await;
+        if let Err(reason) = drained {
+            return Err(self.fail(reason).await);
+        }
+        // A task's failure is noted by the task, and then nothing was drained.
+        if let Some(reason) = self.ctx.life.reason().cloned() {
+            return Err(self.fail(reason).await);
+        }
+        self.stop_if_asked(&myself);
         Ok(())
     }
 
@@ -251,9 +255,8 @@ impl<A: Agent> ShellState<A> {
 
     async fn handle_guarded(&mut self, message: A::Message) -> Result<Result<A::Reply, crate::BoxError>, ExitReason> {
         let agent = self.agent.as_mut().and_then(Resident::get_mut).expect("messages come only after the start");
-        let life = Arc::clone(&self.ctx.life);
         let ctx = &mut self.ctx;
-        let clock = Arc::clone(ctx.system.clock());
+        let watched = self.handler_deadline.map(|limit| (limit, Arc::clone(&ctx.life), Arc::clone(ctx.system.clock())));
         let handler = pin!(async move {
             let fault = fault_for::<A>(ctx, &message);
             match fault {
@@ -265,9 +268,9 @@ impl<A: Agent> ShellState<A> {
             assert!(fault != Some(Fault::CrashAfter), "a fault on purpose, after the message was handled");
             reply
         });
-        match self.handler_deadline {
+        match watched {
             None => run_caught(handler).await,
-            Some(limit) => {
+            Some((limit, life, clock)) => {
                 let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its handler" };
                 run_handler(handler, watch, &mut self.timer).await
             }

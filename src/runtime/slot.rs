@@ -14,7 +14,7 @@ mod core;
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use ractor::ActorRef;
 use tokio::sync::{Notify, oneshot};
@@ -174,7 +174,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         }
         let bound = desk.mailbox.bound();
         desk.mailbox.push(envelope).map_err(|full| Refused::Full(full.0, bound))?;
-        desk.wake();
+        wake(desk);
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         desk.woken = false;
         desk.refusing = false;
         if !desk.mailbox.is_empty() {
-            desk.wake();
+            wake(desk);
         }
     }
 
@@ -206,10 +206,11 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let mut items = VecDeque::new();
         desk.mailbox.take(most, &mut items);
         desk.woken = false;
-        if !desk.mailbox.is_empty() {
-            desk.wake();
+        if desk.mailbox.is_empty() {
+            drop(desk);
+        } else {
+            wake(desk);
         }
-        drop(desk);
         if was_full {
             self.room.notify_waiters();
         }
@@ -247,16 +248,17 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 }
 
-impl<M, R> Desk<M, R> {
-    fn wake(&mut self) {
-        if self.woken {
-            return;
-        }
-        if let Some(port) = &self.port {
-            // A port that is closed belongs to a life whose end is on its way; the next life wakes itself.
-            self.woken = port.cast(ShellMessage::Wake).is_ok();
-        }
+/// Wakes the shell, if that was not done already. Without the lock: waking may wake a thread, and the shell comes for
+/// the lock at once.
+fn wake<M, R>(mut desk: MutexGuard<'_, Desk<M, R>>) {
+    if desk.woken {
+        return;
     }
+    let Some(port) = desk.port.clone() else { return };
+    desk.woken = true;
+    drop(desk);
+    // A port that is closed belongs to a life whose end is on its way; the next life wakes itself.
+    let _ = port.cast(ShellMessage::Wake);
 }
 
 impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
@@ -331,6 +333,6 @@ impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
             return;
         }
         desk.mailbox.give_back(&mut items);
-        desk.wake();
+        wake(desk);
     }
 }
