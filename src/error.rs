@@ -63,6 +63,75 @@ pub enum SpecError {
     },
 }
 
+/// A supervisor could not do what it was asked to do with a child; nothing has changed. OTP's answers, as types.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChildError {
+    /// A child of this name runs.
+    #[error("`{path}` is already started")]
+    AlreadyStarted {
+        /// The child.
+        path: Path,
+        /// Its present life.
+        incarnation: Option<Incarnation>,
+    },
+    /// A child of this name is kept, stopped or being restarted.
+    #[error("`{path}` is already present; restart it, or delete it first")]
+    AlreadyPresent {
+        /// The child.
+        path: Path,
+    },
+    /// The child did not start.
+    #[error("`{path}` {reason}{}", rest_of_chain(reason))]
+    FailedToStart {
+        /// The child.
+        path: Path,
+        /// Why, down to the first cause.
+        reason: ExitReason,
+    },
+    /// No child has this name.
+    #[error("there is no child `{path}`")]
+    NotFound {
+        /// The path it would have.
+        path: Path,
+    },
+    /// The child runs.
+    #[error("`{path}` is running; terminate it first")]
+    Running {
+        /// The child.
+        path: Path,
+    },
+    /// The child is being restarted.
+    #[error("`{path}` is being restarted; terminate it first, or wait until it runs")]
+    Restarting {
+        /// The child.
+        path: Path,
+    },
+    /// A dynamic supervisor cannot be asked for this. OTP's `simple_one_for_one`.
+    #[error("`{supervisor}` is a dynamic supervisor; ask it through `System::dynamic_supervisor`")]
+    Dynamic {
+        /// The supervisor.
+        supervisor: Path,
+    },
+    /// A dynamic supervisor holds as many instances as it may.
+    #[error("`{supervisor}` holds {max} instances, as many as it may; terminate one, or raise `max_children`")]
+    TooMany {
+        /// The supervisor.
+        supervisor: Path,
+        /// How many.
+        max: usize,
+    },
+    /// The spec makes no sense.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The supervisor is not running. OTP's `noproc`.
+    #[error("the supervisor `{supervisor}` is not running")]
+    Gone {
+        /// The supervisor.
+        supervisor: Path,
+    },
+}
+
 fn below(supervisor: &str) -> String {
     if supervisor.is_empty() { String::new() } else { format!("below `{supervisor}`: ") }
 }
@@ -82,6 +151,9 @@ pub enum StartError {
         /// Why, down to the first cause.
         reason: ExitReason,
     },
+    /// The root's own start said that there is nothing to run (rule 8).
+    #[error("the root said that there is nothing to run")]
+    Ignored,
     /// The actor runtime refused to start an actor.
     #[error("the actor runtime refused to start the system: {0}")]
     Runtime(String),
@@ -119,13 +191,24 @@ pub enum TellError<M> {
         /// Where the agent was.
         path: Path,
     },
+    /// The sender is a life that has ended or was given up, and whose code runs on: nothing that it does has an effect.
+    Fenced {
+        /// The message.
+        message: M,
+        /// The agent that it was for.
+        path: Path,
+        /// Where the sender stood.
+        sender: Path,
+        /// The life whose code sent it.
+        incarnation: Incarnation,
+    },
 }
 
 impl<M> TellError<M> {
     /// The message that was not taken.
     pub fn into_message(self) -> M {
         match self {
-            Self::Full { message, .. } | Self::Gone { message, .. } => message,
+            Self::Full { message, .. } | Self::Gone { message, .. } | Self::Fenced { message, .. } => message,
         }
     }
 }
@@ -138,6 +221,9 @@ impl<M> fmt::Display for TellError<M> {
                 "the mailbox of `{path}` is full ({bound} messages); wait with `tell_wait`, or give it a larger bound with `mailbox`"
             ),
             Self::Gone { path, .. } => write!(f, "`{path}` is not running and no restart of it is coming"),
+            Self::Fenced { path, sender, incarnation, .. } => {
+                write!(f, "not told to `{path}`: {}", fenced(sender, *incarnation))
+            }
         }
     }
 }
@@ -149,6 +235,32 @@ impl<M> fmt::Debug for TellError<M> {
 }
 
 impl<M> std::error::Error for TellError<M> {}
+
+fn fenced(sender: &Path, incarnation: Incarnation) -> String {
+    format!(
+        "`{sender}`, incarnation {incarnation}, has ended or was given up, and nothing it does has an effect any more"
+    )
+}
+
+/// The state of an agent was not kept for its next life.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The child's spec does not say that its lives hand their state over.
+    #[error("`{path}` does not hand its state over; say so with `hand_over` in its spec")]
+    NotEnabled {
+        /// The agent.
+        path: Path,
+    },
+    /// The life has ended or was given up, and its code runs on.
+    #[error("not kept: {}", fenced(path, *incarnation))]
+    Fenced {
+        /// The agent.
+        path: Path,
+        /// The life.
+        incarnation: Incarnation,
+    },
+}
 
 /// A request got no reply.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -187,6 +299,16 @@ pub enum RequestError {
     Gone {
         /// Where the agent was.
         path: Path,
+    },
+    /// The asker is a life that has ended or was given up, and whose code runs on. The request was not sent.
+    #[error("not asked of `{path}`: {}", fenced(sender, *incarnation))]
+    Fenced {
+        /// The agent that was to be asked.
+        path: Path,
+        /// Where the asker stood.
+        sender: Path,
+        /// The life whose code asked.
+        incarnation: Incarnation,
     },
     /// Nobody offers the capability in a version that fits.
     #[error("nobody offers `{capability}` in a version compatible with {version}{}", offered_versions(offered))]

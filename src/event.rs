@@ -4,7 +4,7 @@
 //! nothing that must not be lost depends on an event.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::exit::{Escalation, ExitReason};
 use crate::id::{ChildId, Incarnation, Path};
@@ -57,6 +57,11 @@ pub enum EventKind {
         /// The state it is in.
         to: StateName,
     },
+    /// The restart of a child waits for its back-off.
+    BackingOff {
+        /// How long.
+        delay: Duration,
+    },
     /// A supervisor gave up.
     GaveUp(Arc<Escalation>),
     /// The slot of a child closed: it will not come back, and messages to it are refused.
@@ -78,6 +83,32 @@ pub enum EventKind {
         /// The life that is killed.
         incarnation: Incarnation,
     },
+    /// A life that has ended, or was given up, still has code running: a handler or a task that blocks its thread, or a
+    /// closure on the blocking pool. It is fenced: nothing that this code does through steadfast has an effect.
+    Leaked {
+        /// The life whose code runs on.
+        incarnation: Incarnation,
+    },
+    /// The code of a life that had leaked has returned, and all that belonged to the life is gone.
+    LeakEnded {
+        /// The life.
+        incarnation: Incarnation,
+    },
+    /// A runtime that agents, or the system, run on does not turn: all its threads are blocked. The system is not ready
+    /// meanwhile.
+    RuntimeBlocked {
+        /// The runtime's name, or its number where it has none.
+        runtime: String,
+        /// For how long it had not run the watchdog's task.
+        silent: Duration,
+    },
+    /// A runtime that was blocked turns again.
+    RuntimeFree {
+        /// The runtime's name, or its number where it has none.
+        runtime: String,
+        /// For how long it had not run the watchdog's task.
+        silent: Duration,
+    },
     /// The whole system is up.
     Ready,
     /// The whole system has ended. The last event of every stream.
@@ -97,6 +128,8 @@ pub enum RefuseReason {
     Full,
     /// The agent is not running, and no restart of it is coming.
     Gone,
+    /// The sender has ended or was given up, and its code runs on.
+    Fenced,
 }
 
 /// Why a message was dropped.

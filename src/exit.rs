@@ -55,6 +55,13 @@ pub enum ShutdownCause {
     Because(String),
     /// A supervisor gave up: too many restarts.
     GaveUp(Arc<Escalation>),
+    /// A supervisor shut down by itself, because a significant child ended (rules 39 to 42).
+    AutoShutdown {
+        /// The child that ended last.
+        child: ChildId,
+        /// How it ended.
+        reason: Box<ExitReason>,
+    },
     /// A supervisor's own start failed, because a child of it did not start.
     ChildFailedToStart {
         /// The child that did not start.
@@ -136,7 +143,9 @@ impl ExitReason {
                     lines.push(format!("child `{}` {}", escalation.child, escalation.reason));
                     &escalation.reason
                 }
-                Self::Shutdown(ShutdownCause::ChildFailedToStart { child, reason }) => {
+                Self::Shutdown(
+                    ShutdownCause::ChildFailedToStart { child, reason } | ShutdownCause::AutoShutdown { child, reason },
+                ) => {
                     lines.push(format!("child `{child}` {reason}"));
                     reason
                 }
@@ -167,6 +176,9 @@ impl fmt::Display for ShutdownCause {
             Self::Requested => f.write_str("was stopped"),
             Self::Because(reason) => write!(f, "was stopped: {reason}"),
             Self::GaveUp(escalation) => write!(f, "gave up: {}", escalation.limit),
+            Self::AutoShutdown { child, reason } => {
+                write!(f, "shut down by itself, since its significant child `{child}` {reason}")
+            }
             Self::ChildFailedToStart { child, reason } => write!(f, "did not start, since `{child}` {reason}"),
         }
     }

@@ -33,6 +33,16 @@ impl ChildId {
         Ok(Self(name.into()))
     }
 
+    /// A name that is compared with others, which are names.
+    pub(crate) fn unchecked(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// A number as a name.
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self(number.to_string().into())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -63,7 +63,9 @@ mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use error::{RequestError, ShutdownError, SpecError, StartError, TellError, UnknownPath};
+pub use error::{
+    CheckpointError, ChildError, RequestError, ShutdownError, SpecError, StartError, TellError, UnknownPath,
+};
 pub use event::{DropReason, Event, EventKind, RefuseReason};
 pub use exit::{BoxError, Escalation, ExitClass, ExitReason, Failure, GaveUp, ShutdownCause};
 pub use fault::{Fault, FaultPlan, FaultPoint, Subject};
@@ -73,13 +75,20 @@ pub use lifecycle::{AgentState, StateName};
 pub use registry::capability::{Capability, Wire};
 pub use runtime::agent::{Agent, Context, Progress};
 pub use runtime::agent_ref::{AgentRef, DEFAULT_ASK};
+pub use runtime::blocking::BlockingContext;
 pub use runtime::builder::SystemBuilder;
 pub use runtime::bus::{EVENT_BOUND, Events, EventsError};
+pub use runtime::life::StartInfo;
 pub use runtime::panic_hook::panic_hook;
 pub use runtime::route::Provider;
 pub use runtime::serve::{Done, FunctionArgs, Once, ServeContext, Served, TaskContext};
+pub use runtime::spec::dynamic::DynamicSupervisorSpec;
 pub use runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};
+pub use runtime::supervisor::handle::{ChildInfo, DynamicSupervisor, StartedChild, Supervisor};
+pub use runtime::supervisor::{Ignore, SupervisorContext};
 pub use runtime::system::{Restarts, System};
 pub use runtime::tasks::TaskId;
 pub use runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
-pub use supervision::{History, Intensity, Restart, Shutdown, StartCause, Strategy, Verdict};
+pub use supervision::{
+    AutoShutdown, Backoff, ChildState, Counts, History, Intensity, Restart, Shutdown, StartCause, Strategy, Verdict,
+};

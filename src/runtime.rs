@@ -2,13 +2,15 @@
 
 pub(crate) mod agent;
 pub(crate) mod agent_ref;
+pub(crate) mod blocking;
 pub(crate) mod builder;
 pub(crate) mod bus;
+mod current;
 mod deadline;
 pub(crate) mod guard;
 mod guardian;
 mod keeper;
-mod life;
+pub(crate) mod life;
 pub(crate) mod panic_hook;
 mod plain;
 mod registrar;
@@ -16,11 +18,13 @@ pub(crate) mod route;
 pub(crate) mod serve;
 mod shell;
 mod signal;
-mod slot;
+pub(crate) mod slot;
 pub(crate) mod spec;
-mod supervisor;
+pub(crate) mod supervisor;
 pub(crate) mod system;
 pub(crate) mod tasks;
+mod turn;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod wait;
+mod watchdog;
 pub(crate) mod world;

@@ -40,11 +40,20 @@ fn record(event: &Event) {
         EventKind::Killing { incarnation } => {
             tracing::warn!(%path, %incarnation, "did not stop in time and is killed");
         }
+        EventKind::Leaked { incarnation } => tracing::warn!(%path, %incarnation, "leaked: its code runs on"),
+        EventKind::LeakEnded { incarnation } => tracing::info!(%path, %incarnation, "what had leaked is gone"),
+        EventKind::RuntimeBlocked { runtime, silent } => {
+            tracing::error!(%path, runtime, ?silent, "a runtime is blocked");
+        }
+        EventKind::RuntimeFree { runtime, silent } => {
+            tracing::info!(%path, runtime, ?silent, "a runtime turns again");
+        }
         EventKind::Refused { why } => tracing::debug!(%path, ?why, "a message was refused"),
         EventKind::Dropped { why } => tracing::debug!(%path, ?why, "a message was dropped"),
         EventKind::Lifecycle { incarnation, from, to } => {
             tracing::trace!(%path, %incarnation, ?from, ?to, "lifecycle");
         }
+        EventKind::BackingOff { delay } => tracing::debug!(%path, ?delay, "its restart waits"),
         EventKind::Closed => tracing::debug!(%path, "closed"),
         EventKind::Resting => tracing::debug!(%path, "at rest"),
         EventKind::Ended => tracing::info!(%path, "ended"),

@@ -7,11 +7,13 @@ mod clock;
 mod fault;
 mod probe;
 mod recorder;
+mod settle;
 
 pub use clock::VirtualClock;
 pub use fault::{Drawn, Faults};
 pub use probe::{Log, Order, Probe, Script};
 pub use recorder::{Exit, Recorder};
+pub use settle::{End, OnEnd, exit_supervisor, is_settled, resume, suspend};
 
 /// Waits until nobody has anything to do: every task waits for a timer or for somebody else.
 ///

@@ -1,20 +1,26 @@
 //! What users write: an agent; and what it is handed: its context.
 
+use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::RequestError;
+use crate::error::{CheckpointError, RequestError};
 use crate::exit::{BoxError, ExitReason};
 use crate::fault::Subject;
 use crate::id::{ChildId, Incarnation, Path};
 use crate::runtime::agent_ref::AgentRef;
+use crate::runtime::blocking::{BlockingContext, blocking};
+use crate::runtime::current::TaskOf;
 use crate::runtime::guard::{self, Watched};
 use crate::runtime::life::Life;
 use crate::runtime::shell::ShellMessage;
 use crate::runtime::slot::Slot;
+use crate::runtime::supervisor::handle::Supervisor;
 use crate::runtime::system::System;
 use crate::runtime::tasks::TaskId;
+use crate::runtime::turn::{Turn, WatchGuard};
+use crate::runtime::watchdog::OnRuntime;
 
 /// An agent: a state, and how it answers messages.
 ///
@@ -110,6 +116,14 @@ pub struct Context<A: Agent> {
     pub(crate) life: Arc<Life>,
     pub(crate) port: ractor::ActorRef<ShellMessage>,
     pub(crate) stopping: Option<ExitReason>,
+    /// The watchdog looks at this life, and after the runtime that it was given, until this is dropped.
+    pub(crate) _overseen: Overseen,
+}
+
+/// What ends with a life's shell.
+pub(crate) struct Overseen {
+    pub(crate) _watched: Option<WatchGuard>,
+    pub(crate) _runtime: Option<Arc<OnRuntime>>,
 }
 
 impl<A: Agent> Context<A> {
@@ -149,24 +163,46 @@ impl<A: Agent> Context<A> {
         &self.system
     }
 
+    /// The supervisor of this agent. An agent must not wait for it to do something with the agent itself, nor ask it
+    /// for anything during its own start: the supervisor does one thing at a time.
+    #[must_use]
+    pub fn supervisor(&self) -> Supervisor {
+        Supervisor::new(self.system.clone(), self.path.parent().unwrap_or_else(|| self.path.clone()))
+    }
+
+    /// Hands a value to whoever asked for this child to be started, as [`StartedChild::info`](crate::StartedChild)
+    /// (rule 5). For use in the start; the first value stays.
+    pub fn start_info(&self, info: impl Any + Send + Sync) {
+        self.life.set_info(Arc::new(info));
+    }
+
     /// Says that the running handler is alive: its deadline begins anew.
     pub fn progress(&self) {
-        self.life.note_handler(self.system.clock().now());
+        self.life.note_progress(self.system.clock().now());
     }
 
     /// Starts a task of this incarnation. It is aborted when the incarnation ends, and the next one is not started
     /// before it is gone. A panic in it ends the incarnation.
     pub fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) -> TaskId {
+        let turn = Arc::default();
+        let watched = self.life.watched_task(&turn, None);
+        self.spawn_task(guard::run_caught(work), watched.map(|guard| (turn, guard)))
+    }
+
+    fn spawn_task(
+        &mut self,
+        work: impl Future<Output = Result<(), ExitReason>> + Send + 'static,
+        turn: Option<(Arc<Turn>, WatchGuard)>,
+    ) -> TaskId {
         let port = self.port.clone();
         let life = Arc::clone(&self.life);
-        self.life.tasks.spawn(move |_| {
-            Box::pin(async move {
-                if let Err(reason) = guard::run_caught(work).await {
-                    life.end(reason);
-                    let _ = port.cast(ShellMessage::Wake);
-                }
-            })
-        })
+        let to_its_end = async move {
+            if let Err(reason) = work.await {
+                life.end(reason);
+                let _ = port.cast(ShellMessage::Wake);
+            }
+        };
+        self.life.tasks.spawn(TaskOf::new(Arc::clone(&self.life), to_its_end, turn))
     }
 
     /// As [`spawn`](Self::spawn), for work that must show progress: when the given [`Progress`] is not beaten for
@@ -177,17 +213,68 @@ impl<A: Agent> Context<A> {
         F: Future<Output = ()> + Send + 'static,
     {
         let progress = Progress(Watched::new(Arc::clone(self.system.clock())));
+        let turn = Arc::clone(progress.0.turn());
         let watched = guard::watch(progress.0.clone(), limit, work(progress));
-        let port = self.port.clone();
-        let life = Arc::clone(&self.life);
-        self.life.tasks.spawn(move |_| {
-            Box::pin(async move {
-                if let Err(reason) = watched.await {
-                    life.end(reason);
-                    let _ = port.cast(ShellMessage::Wake);
-                }
-            })
-        })
+        let guard = self.life.watched_task(&turn, Some(limit));
+        self.spawn_task(watched, guard.map(|guard| (turn, guard)))
+    }
+
+    /// Runs a closure that blocks its thread, or computes for long, on tokio's blocking pool, where it holds up nobody.
+    ///
+    /// The future borrows nothing, so it can be awaited here or in a task of [`spawn`](Self::spawn), where the agent
+    /// handles other messages meanwhile. A panic in the closure is a panic of whoever awaits it. Awaited in a handler,
+    /// the handler deadline goes on; [`BlockingContext::progress`] begins it anew.
+    ///
+    /// A closure cannot be aborted. When the life ends before it has returned, nobody waits for it: the life is fenced,
+    /// so that nothing the closure does through steadfast has an effect, and is reported as leaked until it returns
+    /// ([`EventKind::Leaked`](crate::EventKind::Leaked)).
+    ///
+    /// ```
+    /// # use steadfast::{Agent, BoxError, Context};
+    /// # struct Hasher;
+    /// # impl Agent for Hasher {
+    /// #     type Args = ();
+    /// #     type Message = Vec<u8>;
+    /// #     type Reply = u64;
+    /// #     async fn start((): (), _: &mut Context<Self>) -> Result<Self, BoxError> { Ok(Self) }
+    /// async fn handle(&mut self, bytes: Vec<u8>, ctx: &mut Context<Self>) -> Result<u64, BoxError> {
+    ///     Ok(ctx.blocking(move |_| bytes.iter().map(|byte| u64::from(*byte)).sum()).await)
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, the closure runs on if it has begun, and its value is dropped;
+    /// [`BlockingContext::is_wanted`] tells it so.
+    pub fn blocking<T, F>(&self, work: F) -> impl Future<Output = T> + Send + use<A, T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(BlockingContext) -> T + Send + 'static,
+    {
+        blocking(Arc::clone(&self.life), Arc::clone(self.system.clock()), work)
+    }
+
+    /// Keeps a state for the next incarnation, in place of the one that was kept before. Only where the child's spec
+    /// says [`hand_over`](crate::AgentSpec::hand_over).
+    ///
+    /// It outlives this incarnation, and its supervisor's, until the child is forgotten. What is kept while the
+    /// incarnation starts counts once it has started.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::NotEnabled`] without that; [`CheckpointError::Fenced`] when this life was given up.
+    pub fn checkpoint<T: Clone + Send + 'static>(&self, state: T) -> Result<(), CheckpointError> {
+        self.slot.kept().put(&self.life, state)
+    }
+
+    /// A copy of the state that was kept last by [`checkpoint`](Self::checkpoint); for [`Agent::start`].
+    ///
+    /// `None` when nothing was kept, or a value of another type. A start that takes it and fails takes it along: the
+    /// next start gets `None`, so that a state from which no life can start is tried once.
+    #[must_use]
+    pub fn handed_over<T: Clone + Send + 'static>(&self) -> Option<T> {
+        self.slot.kept().take(&self.life)
     }
 
     /// Aborts a task or timer of this incarnation. One that has ended is left alone.
@@ -216,8 +303,11 @@ impl<A: Agent> Context<A> {
     }
 
     /// Ends the incarnation in an orderly way, with this reason, once the running handler, or the start, has returned.
+    ///
+    /// In the stop hook it changes the reason with which the incarnation ends (rule 12).
     pub fn stop(&mut self, reason: ExitReason) {
         self.stopping.get_or_insert(reason);
+        self.life.mark_ending();
     }
 }
 

@@ -11,6 +11,7 @@ use crate::error::{RequestError, TellError};
 use crate::event::{EventKind, RefuseReason};
 use crate::id::{Incarnation, Path};
 use crate::runtime::agent::Agent;
+use crate::runtime::current::FencedLife;
 use crate::runtime::guard::after;
 use crate::runtime::slot::{AnySlot, Envelope, Refused, ReplyTo, Slot};
 
@@ -60,7 +61,7 @@ impl<A: Agent> AgentRef<A> {
     /// # Errors
     ///
     /// [`TellError::Full`] when the mailbox holds as many messages as it may, [`TellError::Gone`] when no incarnation
-    /// will come; both give the message back.
+    /// will come, [`TellError::Fenced`] when the sender is a life that was given up; all give the message back.
     pub fn tell(&self, message: A::Message) -> Result<(), TellError<A::Message>> {
         self.slot.push(Envelope { message, reply: None }).map_err(|refused| refused_tell(&self.slot, refused))
     }
@@ -114,6 +115,7 @@ fn report<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: &Ref
     let why = match refused {
         Refused::Full(..) => RefuseReason::Full,
         Refused::Gone(_) => RefuseReason::Gone,
+        Refused::Fenced(..) => RefuseReason::Fenced,
     };
     slot.core().bus.publish(&slot.core().path, EventKind::Refused { why });
 }
@@ -124,6 +126,9 @@ fn refused_tell<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused
     match refused {
         Refused::Full(envelope, bound) => TellError::Full { message: envelope.message, path, bound },
         Refused::Gone(envelope) => TellError::Gone { message: envelope.message, path },
+        Refused::Fenced(envelope, FencedLife { path: sender, incarnation }) => {
+            TellError::Fenced { message: envelope.message, path, sender, incarnation }
+        }
     }
 }
 
@@ -143,7 +148,7 @@ async fn push_wait<M: Send + 'static, R: Send + 'static>(
         let (returned, bound) = match slot.push(envelope) {
             Ok(()) => return Ok(()),
             Err(Refused::Full(returned, bound)) => (returned, bound),
-            Err(gone) => return Err(gone),
+            Err(other) => return Err(other),
         };
         envelope = returned;
         match by {
@@ -172,6 +177,9 @@ pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
         match refused {
             Refused::Full(_, bound) => RequestError::Full { path: path(), bound, limit },
             Refused::Gone(_) => RequestError::Gone { path: path() },
+            Refused::Fenced(_, FencedLife { path: sender, incarnation }) => {
+                RequestError::Fenced { path: path(), sender, incarnation }
+            }
         }
     })?;
     match slot.timers().until(by, receiver).await {

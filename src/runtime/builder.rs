@@ -10,6 +10,7 @@ use crate::runtime::keeper::Keeper;
 use crate::runtime::registrar::Registrar;
 use crate::runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};
 use crate::runtime::system::{System, World};
+use crate::runtime::watchdog::WatchRules;
 use crate::runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
 use crate::seam::{Clock, Entropy, Journal};
 use crate::supervision::intensity::Intensity;
@@ -32,6 +33,9 @@ pub struct SystemBuilder {
     faults: Option<Arc<dyn FaultPlan>>,
     service_deadline: Option<Duration>,
     service_intensity: Option<Intensity>,
+    #[cfg(any(test, feature = "testing"))]
+    ends: Option<crate::testing::OnEnd>,
+    watch: WatchRules,
 }
 
 impl SystemBuilder {
@@ -77,16 +81,49 @@ impl SystemBuilder {
         self
     }
 
+    /// Calls this for every life that is gone, before its supervisor reacts, in the supervisor's task.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn on_end(mut self, tell: impl Fn(&crate::testing::End<'_>) + Send + Sync + 'static) -> Self {
+        self.ends = Some(Arc::new(tell));
+        self
+    }
+
+    /// How often the watchdog looks for code that blocks its thread and for runtimes that do not turn; 250 ms when not
+    /// set. `None`: there is no watchdog, and neither is noticed.
+    #[must_use]
+    pub fn watchdog(mut self, every: impl Into<Option<Duration>>) -> Self {
+        // A thread that never rests would be worse than what it looks for.
+        self.watch.every = every.into().map(|every| every.max(Duration::from_millis(1)));
+        self
+    }
+
+    /// For how long a runtime may not run anything before it counts as blocked; 2 seconds when not set.
+    #[must_use]
+    pub fn runtime_limit(mut self, limit: Duration) -> Self {
+        self.watch.runtime_limit = limit;
+        self
+    }
+
     /// Starts the system; see [`System::start`].
     ///
     /// # Errors
     ///
     /// As [`System::start`].
-    pub async fn start(self, root: SupervisorSpec) -> Result<System, StartError> {
+    pub async fn start(self, root: impl Into<SupervisorSpec>) -> Result<System, StartError> {
+        let root = root.into();
         let services = self.services();
         let clock = self.clock.unwrap_or_else(|| Arc::new(TokioClock));
         let entropy = self.entropy.unwrap_or_else(|| Arc::new(SeededEntropy::from_os(Arc::clone(&clock))));
-        System::start_in(World { clock, entropy, faults: self.faults }, services, root).await
+        let world = World {
+            clock,
+            entropy,
+            faults: self.faults,
+            watch: self.watch,
+            #[cfg(any(test, feature = "testing"))]
+            ends: self.ends,
+        };
+        System::start_in(world, services, root).await
     }
 
     fn services(&self) -> SupervisorSpec {

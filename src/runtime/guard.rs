@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 use crate::exit::ExitReason;
 use crate::runtime::life::Life;
 use crate::runtime::panic_hook;
+use crate::runtime::turn::Turn;
 use crate::seam::Clock;
 
 /// Polls a future once and turns a panic into a reason.
@@ -30,6 +31,33 @@ pub(crate) fn poll_caught<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) 
 pub(crate) async fn run_caught<F: Future>(future: F) -> Result<F::Output, ExitReason> {
     let mut future = pin!(future);
     poll_fn(|cx| poll_caught(future.as_mut(), cx)).await
+}
+
+/// Calls a function; a panic in it becomes the reason.
+pub(crate) fn call_caught<T>(function: impl FnOnce() -> T) -> Result<T, ExitReason> {
+    catch_unwind(AssertUnwindSafe(function)).map_err(|payload| panicked(payload.as_ref()))
+}
+
+/// Goes on with a panic that was caught in another thread. The hook is not called again.
+pub(crate) fn panic_again(reason: ExitReason) -> ! {
+    let message = match reason {
+        ExitReason::Panicked { message, location } => {
+            panic_hook::put_location(location);
+            message
+        }
+        other => other.to_string(),
+    };
+    resume_unwind(Box::new(message))
+}
+
+/// Runs code of a life's shell that has no deadline; a panic in it becomes the reason. The watchdog may look at it.
+pub(crate) async fn run_noted<F: Future>(life: &Life, code: F) -> Result<F::Output, ExitReason> {
+    let mut code = pin!(code);
+    poll_fn(|cx| {
+        let _noted = life.turn.enter();
+        poll_caught(code.as_mut(), cx)
+    })
+    .await
 }
 
 fn panicked(payload: &(dyn Any + Send)) -> ExitReason {
@@ -64,9 +92,11 @@ pub(crate) async fn run_handler<F: Future>(
     let mut handler = pin!(handler);
     life.note_handler(clock.now());
     let outcome = poll_fn(|cx| {
+        let noted = life.turn.enter();
         if let Poll::Ready(outcome) = poll_caught(handler.as_mut(), cx) {
             return Poll::Ready(outcome);
         }
+        drop(noted);
         let left = || {
             let since =
                 life.handler_since().map_or(Duration::ZERO, |since| clock.now().saturating_duration_since(since));
@@ -90,6 +120,7 @@ pub(crate) async fn run_handler<F: Future>(
 /// When a watched task last showed progress.
 #[derive(Clone)]
 pub(crate) struct Watched {
+    turn: Arc<Turn>,
     clock: Arc<dyn Clock>,
     began: Instant,
     last: Arc<AtomicU64>,
@@ -98,12 +129,18 @@ pub(crate) struct Watched {
 impl Watched {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let began = clock.now();
-        Self { clock, began, last: Arc::new(AtomicU64::new(0)) }
+        Self { turn: Arc::default(), clock, began, last: Arc::new(AtomicU64::new(0)) }
     }
 
     pub(crate) fn beat(&self) {
         let micros = self.clock.now().saturating_duration_since(self.began).as_micros();
         self.last.store(u64::try_from(micros).unwrap_or(u64::MAX), Ordering::Release);
+        self.turn.sign();
+    }
+
+    /// Whether the task is inside a poll, for the watchdog.
+    pub(crate) fn turn(&self) -> &Arc<Turn> {
+        &self.turn
     }
 
     /// For how long there was no progress.

@@ -49,6 +49,8 @@ pub(crate) struct GuardianState {
     services: Option<Running>,
     root: Option<Running>,
     stopping: bool,
+    /// Whether the root's own start said that there is nothing to run.
+    ignored: bool,
     /// Why the system ends, where nobody asked it to.
     failure: Option<(Path, ExitReason)>,
 }
@@ -79,6 +81,7 @@ impl Actor for Guardian {
             services: None,
             root: None,
             stopping: false,
+            ignored: false,
             failure: None,
         })
     }
@@ -149,6 +152,8 @@ impl GuardianState {
             slot: Arc::clone(&slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
+            // A supervisor runs no code of users.
+            hung: Arc::new(|_| ()),
         };
         self.system
             .bus()
@@ -195,7 +200,7 @@ impl GuardianState {
         }
         match (&self.root, &self.services) {
             (Some(tree), _) | (None, Some(tree)) => {
-                let _ = tree.actor.cast(SupervisorMessage::Stop(ExitReason::SHUTDOWN));
+                tree.life.tell_supervisor(SupervisorMessage::Stop(ExitReason::SHUTDOWN));
             }
             (None, None) => self.finish(myself),
         }
@@ -209,13 +214,16 @@ impl GuardianState {
             None => ExitReason::Killed,
         });
         running.slot.ended(running.life.incarnation);
+        #[cfg(any(test, feature = "testing"))]
+        self.system.tell_end(&running.path, &running.life, &reason);
         // Nobody starts it again: whoever asks somebody in it need not wait.
         self.system.each_within(&running.path, |slot| slot.rest());
         let asked = self.stopping && matches!(reason, ExitReason::Shutdown(ShutdownCause::Requested));
         let verdict = if asked { Verdict::StoppedOnRequest } else { Verdict::GaveUp };
         let kind = EventKind::Exited { incarnation: running.life.incarnation, reason: reason.clone(), verdict };
         self.system.bus().publish(&running.path, kind);
-        let failure = (!asked).then(|| (running.path.clone(), reason));
+        self.ignored |= running.life.was_ignored() && !running.life.has_started();
+        let failure = (!asked && !self.ignored).then(|| (running.path.clone(), reason));
         self.end(myself, failure);
     }
 
@@ -225,6 +233,7 @@ impl GuardianState {
         let failure = self.failure.take();
         if let Some(started) = self.started.take() {
             let error = match failure.clone() {
+                _ if self.ignored => StartError::Ignored,
                 Some((path, reason)) => first_failure(path, reason),
                 None => StartError::Runtime("it was asked to stop before it had started".to_owned()),
             };

@@ -1,18 +1,25 @@
 //! One life of a child, as its shell and its supervisor both see it.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use ractor::{ActorCell, ActorRef};
+
 use crate::exit::ExitReason;
-use crate::id::Incarnation;
+use crate::id::{Incarnation, Path};
+use crate::runtime::supervisor::SupervisorMessage;
 use crate::runtime::tasks::Tasks;
+use crate::runtime::turn::{Turn, WatchGuard};
+use crate::runtime::watchdog::{Ward, Watch};
 
 /// The record of one incarnation, shared by its shell and its supervisor.
 ///
 /// ractor tells ends apart by strings only, so the shell writes down here what really happened, and the supervisor
 /// looks here first.
 pub(crate) struct Life {
+    pub(crate) path: Path,
     pub(crate) incarnation: Incarnation,
     pub(crate) tasks: Tasks,
     started: AtomicBool,
@@ -22,11 +29,36 @@ pub(crate) struct Life {
     reason: OnceLock<ExitReason>,
     epoch: Instant,
     handler_since: AtomicU64,
+    cell: OnceLock<ActorCell>,
+    ignored: AtomicBool,
+    info: OnceLock<StartInfo>,
+    /// Messages to a supervisor that are under way or being handled.
+    pending: AtomicUsize,
+    fenced: AtomicBool,
+    leaked: AtomicBool,
+    /// Whether the shell is inside the user's code; read by the watchdog.
+    pub(crate) turn: Arc<Turn>,
+    overseer: OnceLock<Overseer>,
 }
 
+/// What a child's start hands to whoever asked for it (rule 5).
+pub type StartInfo = Arc<dyn Any + Send + Sync>;
+
+/// How a life that blocks its thread is found, and who is told.
+pub(crate) struct Overseer {
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) hung: Hung,
+    /// How long a poll of the life's code may take, where there is a limit.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// Tells the supervisor of a life that it is hung.
+pub(crate) type Hung = Arc<dyn Fn(ExitReason) + Send + Sync>;
+
 impl Life {
-    pub(crate) fn new(incarnation: Incarnation, epoch: Instant) -> Self {
+    pub(crate) fn new(path: Path, incarnation: Incarnation, epoch: Instant) -> Self {
         Self {
+            path,
             incarnation,
             tasks: Tasks::default(),
             started: AtomicBool::new(false),
@@ -36,7 +68,67 @@ impl Life {
             reason: OnceLock::new(),
             epoch,
             handler_since: AtomicU64::new(0),
+            cell: OnceLock::new(),
+            ignored: AtomicBool::new(false),
+            info: OnceLock::new(),
+            pending: AtomicUsize::new(0),
+            fenced: AtomicBool::new(false),
+            leaked: AtomicBool::new(false),
+            turn: Arc::default(),
+            overseer: OnceLock::new(),
         }
+    }
+
+    /// The actor says who it is, before anything of it runs.
+    pub(crate) fn set_cell(&self, cell: ActorCell) {
+        let _ = self.cell.set(cell);
+    }
+
+    /// The actor of this life, also while it is still starting.
+    pub(crate) fn cell(&self) -> Option<&ActorCell> {
+        self.cell.get()
+    }
+
+    /// Tells the supervisor whose life this is. Returns whether the message was taken.
+    pub(crate) fn tell_supervisor(&self, message: SupervisorMessage) -> bool {
+        let Some(cell) = self.cell.get() else { return false };
+        self.begin_message();
+        let sent = ActorRef::<SupervisorMessage>::from(cell.clone()).cast(message).is_ok();
+        if !sent {
+            self.end_message();
+        }
+        sent
+    }
+
+    pub(crate) fn begin_message(&self) {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn end_message(&self) {
+        self.pending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    /// How many messages to this supervisor are under way or being handled.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// The child's start said that there is nothing to run.
+    pub(crate) fn mark_ignored(&self) {
+        self.ignored.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn was_ignored(&self) -> bool {
+        self.ignored.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_info(&self, info: StartInfo) {
+        let _ = self.info.set(info);
+    }
+
+    pub(crate) fn info(&self) -> Option<StartInfo> {
+        self.info.get().cloned()
     }
 
     /// The child finished starting.
@@ -92,6 +184,50 @@ impl Life {
     pub(crate) fn note_handler(&self, now: Instant) {
         let micros = now.saturating_duration_since(self.epoch).as_micros();
         self.handler_since.store(u64::try_from(micros).unwrap_or(u64::MAX - 1) + 1, Ordering::Release);
+    }
+
+    /// The running handler says that it is alive.
+    pub(crate) fn note_progress(&self, now: Instant) {
+        self.note_handler(now);
+        self.turn.sign();
+    }
+
+    /// From here on nothing that the life does through steadfast has an effect, and it starts no task.
+    pub(crate) fn fence(&self) {
+        self.fenced.store(true, Ordering::Release);
+        self.ending.store(true, Ordering::Release);
+        self.tasks.abort_all();
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::Acquire)
+    }
+
+    /// Notes that the life is reported as leaked. Returns whether it was not before.
+    pub(crate) fn mark_leaked(&self) -> bool {
+        !self.leaked.swap(true, Ordering::AcqRel)
+    }
+
+    /// The watchdog of the system, and who is to be told; before the life runs.
+    pub(crate) fn oversee(&self, overseer: Overseer) {
+        let _ = self.overseer.set(overseer);
+    }
+
+    /// Lets the watchdog look at the shell's own turn until the guard is dropped.
+    pub(crate) fn watched(&self, what: &'static str) -> Option<WatchGuard> {
+        let limit = self.overseer.get()?.limit?;
+        self.watch(Arc::clone(&self.turn), limit, what)
+    }
+
+    /// Lets the watchdog look at a task of this life. `limit` where the task has one of its own.
+    pub(crate) fn watched_task(&self, turn: &Arc<Turn>, limit: Option<Duration>) -> Option<WatchGuard> {
+        let limit = limit.or(self.overseer.get()?.limit)?;
+        self.watch(Arc::clone(turn), limit, "a task of it")
+    }
+
+    fn watch(&self, turn: Arc<Turn>, limit: Duration, what: &'static str) -> Option<WatchGuard> {
+        let Overseer { watch, hung, .. } = self.overseer.get()?;
+        Some(watch.enter(Ward { turn, limit, what, hung: Arc::clone(hung) }))
     }
 
     /// No handler is running.

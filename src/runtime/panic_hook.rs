@@ -19,6 +19,11 @@ pub fn panic_hook() {
     }));
 }
 
+/// Says where a panic happened that is about to go on in another thread than its own.
+pub(crate) fn put_location(location: Option<String>) {
+    LOCATION.with(|place| *place.borrow_mut() = location);
+}
+
 /// The location of the panic that this thread caught last; a panic is caught on the thread on which it happened.
 pub(crate) fn take_location() -> Option<String> {
     LOCATION.with(|location| location.borrow_mut().take())

@@ -2,6 +2,7 @@
 //!
 //! The wrapper catches panics and records the typed reason (decision 12). Messages travel on ractor's own port.
 
+use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -10,12 +11,14 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, Supervisi
 use crate::error::SpecError;
 use crate::exit::{ExitReason, Failure};
 use crate::id::Path;
+use crate::runtime::current;
 use crate::runtime::guard::run_caught;
 use crate::runtime::life::Life;
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::spec::{StartOf, Worker};
+use crate::runtime::supervisor::start_failure;
 use crate::runtime::system::System;
-use crate::runtime::tasks::Resident;
+use crate::runtime::tasks::{Resident, Tasks};
 use crate::seam::BoxFuture;
 
 pub(crate) struct PlainWorker<T, F> {
@@ -38,6 +41,10 @@ where
         Ok(())
     }
 
+    fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
+        Arc::clone(slot).as_any().downcast::<BareSlot>().is_ok()
+    }
+
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         Arc::new(BareSlot(SlotCore::new(path, Vec::new(), system.bus().clone())))
     }
@@ -51,6 +58,11 @@ where
             Ok(actor.get_cell())
         })
     }
+}
+
+/// Runs code of the actor as code of its life, so that it is held up by a fence too; a panic becomes the reason.
+async fn inside<F: Future>(life: &Arc<Life>, code: F) -> Result<F::Output, ExitReason> {
+    current::within(life, run_caught(code)).await
 }
 
 struct Plain<T>(T);
@@ -107,20 +119,26 @@ where
     type State = PlainState<T>;
     type Arguments = PlainBirth<T>;
 
-    async fn pre_start(&self, _: ActorRef<T::Msg>, birth: PlainBirth<T>) -> Result<Self::State, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        myself: ActorRef<T::Msg>,
+        birth: PlainBirth<T>,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        birth.life.set_cell(myself.get_cell());
         Ok(PlainState { state: None, args: Some(birth.args), system: birth.system, slot: birth.slot, life: birth.life })
     }
 
     async fn post_start(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        let life = Arc::clone(&state.life);
         let args = state.args.take().expect("an actor starts once");
-        let failed = |error: ActorProcessingErr| ExitReason::StartFailed(Failure::new(error));
+        let failed = |error: ActorProcessingErr| start_failure(&life, error);
         // The user's `pre_start` runs here, in the actor's own task: linked and killable while it starts.
-        let made = run_caught(self.0.pre_start(myself.clone(), args)).await;
+        let made = inside(&life, self.0.pre_start(myself.clone(), args)).await;
         match made.and_then(|made| made.map_err(failed)) {
-            Ok(made) => state.state = Some(state.life.tasks.house(made)),
+            Ok(made) => state.state = Some(Tasks::house(&state.life, made)),
             Err(reason) => return Err(state.crash(reason)),
         }
-        let begun = run_caught(self.0.post_start(myself.clone(), state.inner())).await;
+        let begun = inside(&life, self.0.post_start(myself.clone(), state.inner())).await;
         if let Err(reason) = begun.and_then(|begun| begun.map_err(failed)) {
             return Err(state.crash(reason));
         }
@@ -136,7 +154,8 @@ where
         message: T::Msg,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let outcome = run_caught(self.0.handle(myself, message, state.inner())).await;
+        let life = Arc::clone(&state.life);
+        let outcome = inside(&life, self.0.handle(myself, message, state.inner())).await;
         state.settle(outcome)
     }
 
@@ -146,12 +165,14 @@ where
         event: SupervisionEvent,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let outcome = run_caught(self.0.handle_supervisor_evt(myself, event, state.inner())).await;
+        let life = Arc::clone(&state.life);
+        let outcome = inside(&life, self.0.handle_supervisor_evt(myself, event, state.inner())).await;
         state.settle(outcome)
     }
 
     async fn post_stop(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        let outcome = run_caught(self.0.post_stop(myself, state.inner())).await;
+        let life = Arc::clone(&state.life);
+        let outcome = inside(&life, self.0.post_stop(myself, state.inner())).await;
         state.settle(outcome)?;
         state.state = None;
         state.life.mark_stopped();

@@ -47,7 +47,7 @@ impl ServeContext {
 
     /// Says that the running call is alive: its handler deadline begins anew.
     pub fn progress(&self) {
-        self.life.note_handler(self.system.clock().now());
+        self.life.note_progress(self.system.clock().now());
     }
 }
 

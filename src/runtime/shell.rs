@@ -18,18 +18,20 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tracing::Instrument;
 
-use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::exit::{ExitReason, Failure};
 use crate::fault::{Fault, FaultPoint};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
-use crate::runtime::agent::{Agent, Context};
-use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler};
+use crate::runtime::agent::{Agent, Context, Overseen};
+use crate::runtime::current;
+use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_handler, run_noted};
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
-use crate::runtime::slot::{AnySlot, Envelope, ReplyTo, Slot};
+use crate::runtime::slot::{AnySlot, Batch, Slot, Taken};
+use crate::runtime::supervisor::start_failure;
 use crate::runtime::system::System;
-use crate::runtime::tasks::Resident;
+use crate::runtime::tasks::{Resident, Tasks};
+use crate::runtime::watchdog::OnRuntime;
 
 /// How many messages a shell takes from its slot at once. Between two batches ractor looks at its other ports.
 const BATCH: usize = 64;
@@ -51,6 +53,7 @@ pub(crate) struct Birth<A: Agent> {
     pub(crate) life: Arc<Life>,
     pub(crate) args: A::Args,
     pub(crate) handler_deadline: Option<Duration>,
+    pub(crate) runtime: Option<Arc<OnRuntime>>,
 }
 
 pub(crate) struct Shell<A>(PhantomData<fn() -> A>);
@@ -82,10 +85,19 @@ impl<A: Agent> Actor for Shell<A> {
         myself: ActorRef<ShellMessage>,
         birth: Birth<A>,
     ) -> Result<Self::State, ActorProcessingErr> {
+        birth.life.set_cell(myself.get_cell());
         let path = birth.slot.core().path.clone();
         let span = tracing::debug_span!("agent", %path, incarnation = birth.life.incarnation.get());
-        let ctx =
-            Context { system: birth.system, slot: birth.slot, path, life: birth.life, port: myself, stopping: None };
+        let overseen = Overseen { _watched: birth.life.watched("its code"), _runtime: birth.runtime };
+        let ctx = Context {
+            system: birth.system,
+            slot: birth.slot,
+            path,
+            life: birth.life,
+            port: myself,
+            stopping: None,
+            _overseen: overseen,
+        };
         Ok(ShellState {
             agent: None,
             args: Some(birth.args),
@@ -102,9 +114,8 @@ impl<A: Agent> Actor for Shell<A> {
         myself: ActorRef<ShellMessage>,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let span = state.span.clone();
-        let begun = pin!(state.begin()).instrument(span).await;
-        match begun {
+        let (span, life) = state.span_and_life();
+        match current::within(&life, state.begin().instrument(span)).await {
             Ok(()) => {
                 state.ctx.life.mark_started();
                 state.ctx.slot.open(&state.ctx.life, myself.clone());
@@ -138,12 +149,16 @@ impl<A: Agent> Actor for Shell<A> {
     }
 
     async fn post_stop(&self, _: ActorRef<ShellMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        let span = state.span.clone();
-        pin!(state.end()).instrument(span).await
+        let (span, life) = state.span_and_life();
+        current::within(&life, state.end().instrument(span)).await
     }
 }
 
 impl<A: Agent> ShellState<A> {
+    fn span_and_life(&self) -> (tracing::Span, Arc<Life>) {
+        (self.span.clone(), Arc::clone(&self.ctx.life))
+    }
+
     /// Runs the user's start and registers what the agent offers.
     async fn begin(&mut self) -> Result<(), ExitReason> {
         let started_at = self.ctx.system.clock().now();
@@ -151,18 +166,16 @@ impl<A: Agent> ShellState<A> {
         self.announce(machine.snapshot());
         let args = self.args.take().expect("a shell starts once");
         let (clock, life) = (Arc::clone(self.ctx.system.clock()), Arc::clone(&self.ctx.life));
-        let started = {
-            let start = pin!(A::start(args, &mut self.ctx));
-            match self.handler_deadline {
-                None => run_caught(start).await?,
-                Some(limit) => {
-                    let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its start" };
-                    run_handler(start, watch, &mut self.timer).await?
-                }
+        let start = A::start(args, &mut self.ctx);
+        let started = match self.handler_deadline {
+            None => run_noted(&life, start).await?,
+            Some(limit) => {
+                let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its start" };
+                run_handler(start, watch, &mut self.timer).await?
             }
         };
-        let agent = started.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?;
-        self.agent = Some(self.ctx.life.tasks.house(agent));
+        let agent = started.map_err(|error| start_failure(&life, error))?;
+        self.agent = Some(Tasks::house(&self.ctx.life, agent));
         if let Some(reason) = self.ctx.life.reason() {
             // A task of it failed while it started.
             return Err(reason.clone());
@@ -180,13 +193,12 @@ impl<A: Agent> ShellState<A> {
 
     /// Handles up to a batch of messages, and ends the life where that is due.
     async fn woken(&mut self, myself: ActorRef<ShellMessage>) -> Result<(), ActorProcessingErr> {
-        let span = self.span.clone();
-        let drained = pin!(self.drain()).instrument(span).await;
-        if let Err(reason) = drained {
+        let (span, life) = self.span_and_life();
+        if let Err(reason) = current::within(&life, self.drain().instrument(span)).await {
             return Err(self.fail(reason).await);
         }
         // A task's failure is noted by the task, and then nothing was drained.
-        if let Some(reason) = self.ctx.life.reason().cloned() {
+        if let Some(reason) = life.reason().cloned() {
             return Err(self.fail(reason).await);
         }
         self.stop_if_asked(&myself);
@@ -211,9 +223,9 @@ impl<A: Agent> ShellState<A> {
         if self.ctx.life.is_ending() {
             return Ok(());
         }
-        let mut batch = slot.take(BATCH);
-        while let Some(envelope) = batch.next() {
-            self.one(envelope).await?;
+        let mut batch = slot.take(self.ctx.life.incarnation, BATCH);
+        while let Some(taken) = batch.next() {
+            self.one(taken, &batch).await?;
             if self.ctx.stopping.is_some() || self.ctx.life.is_ending() {
                 break;
             }
@@ -221,19 +233,28 @@ impl<A: Agent> ShellState<A> {
         Ok(())
     }
 
-    async fn one(&mut self, envelope: Envelope<A::Message, A::Reply>) -> Result<(), ExitReason> {
-        let Envelope { message, reply } = envelope;
-        if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
-            self.dropped(DropReason::Expired);
-            return Ok(());
-        }
-        let mut owed =
-            Owed { reply, slot: Arc::clone(&self.ctx.slot), life: Arc::clone(&self.ctx.life), settled: false };
+    async fn one(
+        &mut self,
+        taken: Taken<A::Message>,
+        batch: &Batch<'_, A::Message, A::Reply>,
+    ) -> Result<(), ExitReason> {
+        let (message, is_asked) = match taken {
+            Taken::Expired(_) => {
+                self.dropped(DropReason::Expired);
+                return Ok(());
+            }
+            Taken::Told(message) => (message, false),
+            Taken::Asked(message) => (message, true),
+        };
         let outcome = self.handle_guarded(message).await;
-        self.ctx.slot.core().count_handled();
+        self.ctx.slot.core().count_handled(&self.ctx.life);
         match outcome {
-            Ok(Ok(answer)) => {
-                owed.pay(answer);
+            Ok(Ok(answer)) if is_asked => {
+                batch.answer(answer);
+                Ok(())
+            }
+            Ok(Ok(_)) => {
+                batch.finish();
                 Ok(())
             }
             Ok(Err(error)) => Err(self.ended_in_handler(ExitReason::Failed(Failure::new(error)))),
@@ -241,7 +262,7 @@ impl<A: Agent> ShellState<A> {
         }
     }
 
-    /// Notes the end before the answer that is owed is dropped, so that the asker hears of it with its reason.
+    /// Notes the end before the slot takes back what the life has in hand, so that the asker hears of it with its reason.
     fn ended_in_handler(&self, reason: ExitReason) -> ExitReason {
         self.ctx.life.end(reason.clone());
         // From here on nobody takes this life for a living one, also before its supervisor hears of it.
@@ -255,8 +276,10 @@ impl<A: Agent> ShellState<A> {
 
     async fn handle_guarded(&mut self, message: A::Message) -> Result<Result<A::Reply, crate::BoxError>, ExitReason> {
         let agent = self.agent.as_mut().and_then(Resident::get_mut).expect("messages come only after the start");
+        let life = Arc::clone(&self.ctx.life);
         let ctx = &mut self.ctx;
-        let watched = self.handler_deadline.map(|limit| (limit, Arc::clone(&ctx.life), Arc::clone(ctx.system.clock())));
+        let watched = self.handler_deadline.map(|limit| (limit, Arc::clone(ctx.system.clock())));
+        // Pinned where it is made: moved, it would be copied, and kept twice.
         let handler = pin!(async move {
             let fault = fault_for::<A>(ctx, &message);
             match fault {
@@ -269,8 +292,8 @@ impl<A: Agent> ShellState<A> {
             reply
         });
         match watched {
-            None => run_caught(handler).await,
-            Some((limit, life, clock)) => {
+            None => run_noted(&life, handler).await,
+            Some((limit, clock)) => {
                 let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its handler" };
                 run_handler(handler, watch, &mut self.timer).await
             }
@@ -291,21 +314,22 @@ impl<A: Agent> ShellState<A> {
     /// The life ends in an orderly way.
     async fn end(&mut self) -> Result<(), ActorProcessingErr> {
         let reason = self.ctx.life.asked().cloned().unwrap_or(ExitReason::Normal);
+        self.ctx.stopping = None;
         if let Some(machine) = self.machine.take() {
             let deadline = self.ctx.system.clock().now() + STOP_HORIZON;
             self.announce(machine.enter(state::Draining { reason: reason.to_string(), deadline }).snapshot());
         }
-        let stopped = match self.agent.as_mut().and_then(Resident::get_mut) {
-            Some(agent) => run_caught(pin!(agent.stop(&reason, &mut self.ctx))).await,
-            None => Ok(()),
-        };
-        if let Err(panicked) = stopped {
+        let life = Arc::clone(&self.ctx.life);
+        if let Some(agent) = self.agent.as_mut().and_then(Resident::get_mut)
+            && let Err(panicked) = run_noted(&life, agent.stop(&reason, &mut self.ctx)).await
+        {
             return Err(self.fail(panicked).await);
         }
         self.agent = None;
         self.ctx.life.tasks.abort_all();
         self.ctx.life.tasks.emptied().await;
-        // A task's crash while the hook ran is how this life ended, if there was one.
+        // A task's crash while the hook ran is how this life ended, if there was one; or as the hook said (rule 12).
+        let reason = self.ctx.stopping.take().unwrap_or(reason);
         let reason = self.ctx.life.reason().cloned().unwrap_or(reason);
         self.ctx.slot.ended(self.ctx.life.incarnation);
         self.terminate(&reason);
@@ -323,37 +347,4 @@ fn fault_for<A: Agent>(ctx: &Context<A>, message: &A::Message) -> Option<Fault> 
     let plan = ctx.system.faults()?;
     let subject = A::subject(message)?;
     plan.at(&FaultPoint { path: &ctx.path, incarnation: ctx.life.incarnation, subject: &subject })
-}
-
-/// The answer to a message that is being handled. Dropped unpaid, by a crash or a kill, it reports the message as
-/// dropped and tells the asker so.
-struct Owed<M: Send + 'static, R: Send + 'static> {
-    reply: Option<ReplyTo<R>>,
-    slot: Arc<Slot<M, R>>,
-    life: Arc<Life>,
-    settled: bool,
-}
-
-impl<M: Send + 'static, R: Send + 'static> Owed<M, R> {
-    fn pay(&mut self, answer: R) {
-        self.settled = true;
-        if let Some(reply) = self.reply.take() {
-            reply.send(Ok(answer));
-        }
-    }
-}
-
-impl<M: Send + 'static, R: Send + 'static> Drop for Owed<M, R> {
-    fn drop(&mut self) {
-        if self.settled {
-            return;
-        }
-        let core = self.slot.core();
-        core.bus.publish(&core.path, EventKind::Dropped { why: DropReason::HandlerEnded });
-        if let Some(reply) = self.reply.take() {
-            let reason = self.life.reason().cloned().unwrap_or(ExitReason::Killed);
-            let (path, incarnation) = (core.path.clone(), self.life.incarnation);
-            reply.send(Err(RequestError::Exited { path, incarnation, reason }));
-        }
-    }
 }

@@ -10,20 +10,25 @@
 //! * A slot that is at rest or closed refuses until its child is started again; its numbers go on then.
 
 mod core;
+mod hand;
+mod kept;
 
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ractor::ActorRef;
 use tokio::sync::{Notify, oneshot};
 
 pub(crate) use self::core::{Presence, SlotCore};
+pub(crate) use self::hand::{Batch, Taken};
+use self::hand::{Glance, Hand};
+pub(crate) use self::kept::Kept;
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::flow::mailbox::Mailbox;
 use crate::id::Incarnation;
+use crate::runtime::current::{self, FencedLife};
 use crate::runtime::deadline::Timers;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
@@ -120,6 +125,8 @@ pub(crate) struct Envelope<M, R> {
 pub(crate) enum Refused<M, R> {
     Full(Envelope<M, R>, usize),
     Gone(Envelope<M, R>),
+    /// The sender is a life that is fenced.
+    Fenced(Envelope<M, R>, FencedLife),
 }
 
 /// The slot of an agent, with its mailbox.
@@ -130,9 +137,11 @@ pub(crate) struct Slot<M, R> {
     agent: TypeId,
     routables: Arc<[Routable<M, R>]>,
     desk: Mutex<Desk<M, R>>,
-    /// How many messages the shell has taken and not finished, the one it handles included.
-    in_hand: AtomicUsize,
+    /// What the shell has taken and not finished. Locked before the desk where both are.
+    hand: Mutex<Hand<M, R>>,
+    glance: Glance,
     room: Notify,
+    kept: Kept,
 }
 
 struct Desk<M, R> {
@@ -156,9 +165,22 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             agent: TypeId::of::<A>(),
             routables,
             desk: Mutex::new(desk),
-            in_hand: AtomicUsize::new(0),
+            hand: Mutex::default(),
+            glance: Glance::default(),
             room: Notify::new(),
+            kept: Kept::default(),
         }
+    }
+
+    /// Lives may hand their state over to the next.
+    pub(crate) fn handing_over(mut self) -> Self {
+        self.kept = Kept::enabled();
+        self
+    }
+
+    /// The state that lives hand over.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// Whether this is the slot of an agent of that type.
@@ -169,6 +191,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// Puts a message into the mailbox and wakes the shell.
     pub(crate) fn push(&self, envelope: Envelope<M, R>) -> Result<(), Refused<M, R>> {
         let mut desk = lock(&self.desk);
+        // Looked at last, so that what is fenced while it waited for the lock is refused too.
+        if let Some(life) = current::fenced() {
+            return Err(Refused::Fenced(envelope, life));
+        }
         if desk.refusing {
             return Err(Refused::Gone(envelope));
         }
@@ -188,8 +214,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     /// The shell of a new life is ready for messages.
-    pub(crate) fn open(&self, life: &Life, port: ActorRef<ShellMessage>) {
-        self.core.open(life, port.get_cell());
+    pub(crate) fn open(&self, life: &Arc<Life>, port: ActorRef<ShellMessage>) {
+        if !self.core.open(life, port.get_cell()) {
+            return;
+        }
+        self.kept.proven(life.incarnation);
+        lock(&self.hand).hold_for(life);
         let mut desk = lock(&self.desk);
         desk.port = Some(port);
         desk.woken = false;
@@ -197,25 +227,6 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if !desk.mailbox.is_empty() {
             wake(desk);
         }
-    }
-
-    /// The shell takes up to `most` messages. Fewer than all leaves a wake-up behind.
-    pub(crate) fn take(&self, most: usize) -> Batch<'_, M, R> {
-        let mut desk = lock(&self.desk);
-        let was_full = desk.mailbox.room() == 0;
-        let mut items = VecDeque::new();
-        desk.mailbox.take(most, &mut items);
-        desk.woken = false;
-        if desk.mailbox.is_empty() {
-            drop(desk);
-        } else {
-            wake(desk);
-        }
-        if was_full {
-            self.room.notify_waiters();
-        }
-        self.in_hand.store(items.len(), Ordering::Relaxed);
-        Batch { slot: self, items }
     }
 
     fn refuse(&self, presence: Presence) -> bool {
@@ -267,6 +278,7 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     }
 
     fn ended(&self, incarnation: Incarnation) {
+        self.release(incarnation);
         if self.core.end(incarnation) {
             let mut desk = lock(&self.desk);
             desk.port = None;
@@ -288,12 +300,13 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn close(&self) {
         if self.refuse(Presence::Closed) {
+            self.kept.forget();
             self.core.bus.publish(&self.core.path, EventKind::Closed);
         }
     }
 
     fn queued(&self) -> usize {
-        lock(&self.desk).mailbox.len() + self.in_hand.load(Ordering::Relaxed)
+        lock(&self.desk).mailbox.len() + self.glance.count()
     }
 
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
@@ -302,37 +315,5 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
-    }
-}
-
-/// Messages that the shell took and has not handled yet. Dropped, however that comes, they go back to the front.
-pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
-    slot: &'a Slot<M, R>,
-    items: VecDeque<Envelope<M, R>>,
-}
-
-impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
-    pub(crate) fn next(&mut self) -> Option<Envelope<M, R>> {
-        // What is returned is in hand until the next one is asked for.
-        self.slot.in_hand.store(self.items.len(), Ordering::Relaxed);
-        self.items.pop_front()
-    }
-}
-
-impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
-    fn drop(&mut self) {
-        self.slot.in_hand.store(0, Ordering::Relaxed);
-        if self.items.is_empty() {
-            return;
-        }
-        let mut items = std::mem::take(&mut self.items);
-        let mut desk = lock(&self.slot.desk);
-        if desk.refusing {
-            drop(desk);
-            self.slot.refuse_all(items);
-            return;
-        }
-        desk.mailbox.give_back(&mut items);
-        wake(desk);
     }
 }

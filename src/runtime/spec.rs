@@ -1,11 +1,14 @@
 //! A tree as checked data: supervisors and their children, before anything runs.
 
-use std::any::type_name;
+#[macro_use]
+mod rules;
+mod agent;
+pub(crate) mod dynamic;
+
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,22 +16,28 @@ use ractor::{Actor, ActorCell, SpawnErr};
 
 use crate::error::SpecError;
 use crate::exit::BoxError;
-use crate::flow::mailbox::DEFAULT_BOUND;
 use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
-use crate::registry::record::OfferRecord;
 use crate::runtime::agent::Agent;
-use crate::runtime::life::Life;
+use crate::runtime::life::{Hung, Life};
 use crate::runtime::plain;
-use crate::runtime::route::{Routable, routable};
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
-use crate::runtime::shell::{Birth, Shell};
-use crate::runtime::slot::{AnySlot, BareSlot, Slot, SlotCore};
-use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorShell};
+use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
+use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorContext, SupervisorShell};
 use crate::runtime::system::System;
 use crate::seam::BoxFuture;
+use crate::supervision::backoff::Backoff;
 use crate::supervision::intensity::Intensity;
-use crate::supervision::policy::{ChildRules, Restart, Rules, Shutdown, Strategy};
+use crate::supervision::lint::{Outline, OutlineChild, Warning, lint};
+use crate::supervision::policy::{
+    AutoShutdown, ChildRules, Restart, Rules, Shutdown, SpecProblem, Strategy, check_children,
+};
+
+pub use agent::AgentSpec;
+use dynamic::Template;
+
+/// What a supervisor runs before it starts its children.
+pub(crate) type Init = Arc<dyn Fn(SupervisorContext) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 /// What a supervisor is: its strategy, its limits, and its children in start order. Data; nothing runs.
 ///
@@ -38,13 +47,51 @@ pub struct SupervisorSpec {
     pub(crate) name: String,
     pub(crate) rules: Rules,
     pub(crate) children: Vec<ChildSpec>,
+    /// What a dynamic supervisor has instead of children.
+    pub(crate) template: Option<Template>,
+    pub(crate) init: Option<Init>,
 }
 
 impl SupervisorSpec {
     /// A supervisor without children.
     #[must_use]
     pub fn new(name: impl Into<String>, strategy: Strategy) -> Self {
-        Self { name: name.into(), rules: Rules::new(strategy), children: Vec::new() }
+        Self { name: name.into(), rules: Rules::new(strategy), children: Vec::new(), template: None, init: None }
+    }
+
+    /// Runs before the children are started, in every incarnation of the supervisor (rule 8). The supervisor starts
+    /// nobody, and does not start itself, when this fails; it is not needed when this returns
+    /// [`Ignore`](crate::Ignore) as its error.
+    #[must_use]
+    pub fn init<F, Fut>(mut self, init: F) -> Self
+    where
+        F: Fn(SupervisorContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.init = Some(Arc::new(move |ctx| Box::pin(init(ctx))));
+        self
+    }
+
+    /// Ends the supervisor when its significant children have ended (rules 39 to 42).
+    #[must_use]
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.rules = self.rules.auto_shutdown(auto_shutdown);
+        self
+    }
+
+    /// How long a child that was killed may take to be gone, before it is abandoned: fenced, reported, and replaced.
+    #[must_use]
+    pub fn abandon_after(mut self, limit: Duration) -> Self {
+        self.rules = self.rules.abandon_after(limit);
+        self
+    }
+
+    /// The same supervisor with one rule broken on purpose, for tests that must notice it.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn mutated(mut self, mutation: crate::supervision::Mutation) -> Self {
+        self.rules = self.rules.mutated(mutation);
+        self
     }
 
     /// How many restarts, within which time, are too many.
@@ -69,23 +116,83 @@ impl SupervisorSpec {
         self
     }
 
+    /// Looks through this supervisor and all below it for settings that are allowed and hardly meant; see
+    /// [`supervision::lint`](crate::supervision::lint).
+    ///
+    /// # Errors
+    ///
+    /// When the tree makes no sense at all, so that [`System::start`] would refuse it.
+    ///
+    /// ```
+    /// use steadfast::{BoxError, ChildSpec, Strategy, SupervisorSpec};
+    ///
+    /// let task = ChildSpec::task("only", |_| async { Ok::<(), BoxError>(()) });
+    /// let warnings = SupervisorSpec::new("root", Strategy::OneForAll).child(task).lint()?;
+    /// assert!(warnings[0].to_string().starts_with("root: "), "{}", warnings[0]);
+    /// # Ok::<(), steadfast::SpecError>(())
+    /// ```
+    pub fn lint(&self) -> Result<Vec<Warning>, SpecError> {
+        let path = self.check(None)?;
+        Ok(lint(&self.outline(&path)))
+    }
+
+    fn outline(&self, path: &Path) -> Outline {
+        let mut outline = match &self.template {
+            Some(template) => Outline::dynamic(
+                path.clone(),
+                self.rules,
+                OutlineChild::new(template.id.clone(), template.rules.clone()),
+            ),
+            None => Outline::new(path.clone(), self.rules),
+        };
+        for child in &self.children {
+            let (id, rules) = (child.id(), child.rules.clone());
+            outline = match &child.kind {
+                Kind::Supervisor(nested) => outline.supervisor(id.clone(), rules, nested.outline(&path.child(&id))),
+                Kind::Worker(_) | Kind::System => outline.child(id, rules),
+            };
+        }
+        outline
+    }
+
     /// Checks this supervisor and all below it.
     pub(crate) fn check(&self, above: Option<&Path>) -> Result<Path, SpecError> {
-        let place = above.map_or_else(|| self.name.clone(), |above| format!("{above}/{}", self.name));
         let name = ChildId::new(&self.name).map_err(|source| SpecError::Name {
             supervisor: above.map_or_else(String::new, ToString::to_string),
             source,
         })?;
         let path = above.map_or_else(|| Path::root(&name), |above| above.child(&name));
-        self.rules.check().map_err(|source| SpecError::Rules { supervisor: place.clone(), source })?;
+        self.check_body(&path)?;
+        Ok(path)
+    }
+
+    /// Checks the rules and the children of the supervisor that stands, or is to stand, at this path.
+    pub(crate) fn check_body(&self, path: &Path) -> Result<(), SpecError> {
+        let wrong = |source| SpecError::Rules { supervisor: path.to_string(), source };
+        self.rules.check().map_err(wrong)?;
+        if let Some(template) = &self.template {
+            if !self.children.is_empty() {
+                return Err(wrong(SpecProblem::TemplateOnly));
+            }
+            return check_children(&self.rules, [(&template.id, &template.rules)]).map_err(wrong);
+        }
         let mut names = BTreeSet::new();
         for child in &self.children {
             if !names.insert(child.name.as_str()) {
-                return Err(SpecError::DuplicateChild { supervisor: place, child: child.name.clone() });
+                return Err(SpecError::DuplicateChild { supervisor: path.to_string(), child: child.name.clone() });
             }
-            child.check(&path)?;
+            child.check(path)?;
         }
-        Ok(path)
+        let ids: Vec<_> = self.children.iter().filter_map(|child| ChildId::new(&child.name).ok()).collect();
+        check_children(&self.rules, ids.iter().zip(self.children.iter().map(|child| &child.rules))).map_err(wrong)
+    }
+
+    /// Its children as their supervisor's machine knows them.
+    pub(crate) fn children_rules(&self) -> Vec<(ChildId, ChildRules)> {
+        match &self.template {
+            Some(template) => vec![(template.id.clone(), template.rules.clone())],
+            None => self.children.iter().map(|child| (child.id(), child.rules.clone())).collect(),
+        }
     }
 
     /// Where the system's own supervisor is mounted in this tree.
@@ -109,7 +216,7 @@ impl fmt::Debug for SupervisorSpec {
             .field("name", &self.name)
             .field("rules", &self.rules)
             .field("children", &self.children)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -141,14 +248,7 @@ impl ChildSpec {
     /// An agent. Every incarnation is started from a clone of `args`.
     #[must_use]
     pub fn agent<A: Agent>(name: impl Into<String>, args: A::Args) -> AgentSpec<A> {
-        AgentSpec {
-            name: name.into(),
-            rules: ChildRules::worker(),
-            args,
-            offers: Vec::new(),
-            bound: DEFAULT_BOUND,
-            handler_deadline: None,
-        }
+        AgentSpec::new(name.into(), args)
     }
 
     /// A function that serves a capability: each request is one call of it, one at a time.
@@ -199,7 +299,8 @@ impl ChildSpec {
 
     /// A supervisor with its own children.
     #[must_use]
-    pub fn supervisor(spec: SupervisorSpec) -> Self {
+    pub fn supervisor(spec: impl Into<SupervisorSpec>) -> Self {
+        let spec = spec.into();
         Self { name: spec.name.clone(), rules: ChildRules::supervisor(), kind: Kind::Supervisor(Arc::new(spec)) }
     }
 
@@ -210,21 +311,29 @@ impl ChildSpec {
         Self { name: "system".to_owned(), rules: ChildRules::supervisor(), kind: Kind::System }
     }
 
-    /// Whether the child comes back.
-    #[must_use]
-    pub fn restart(mut self, restart: Restart) -> Self {
-        self.rules = self.rules.restart(restart);
-        self
+    child_rules_methods!();
+
+    /// Its name, which was checked.
+    pub(crate) fn id(&self) -> ChildId {
+        ChildId::new(&self.name).expect("the names of a tree are checked before it is used")
     }
 
-    /// How the child is ended.
-    #[must_use]
-    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-        self.rules = self.rules.shutdown(shutdown);
-        self
+    pub(crate) fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
+        match &self.kind {
+            Kind::Worker(worker) => worker.slot(system, path),
+            Kind::Supervisor(_) | Kind::System => supervisor_slot(system, path),
+        }
     }
 
-    fn check(&self, supervisor: &Path) -> Result<(), SpecError> {
+    /// Whether this child can live in that slot.
+    pub(crate) fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
+        match &self.kind {
+            Kind::Worker(worker) => worker.fits(slot),
+            Kind::Supervisor(_) | Kind::System => Arc::clone(slot).as_any().is::<BareSlot>(),
+        }
+    }
+
+    pub(crate) fn check(&self, supervisor: &Path) -> Result<(), SpecError> {
         let name = ChildId::new(&self.name)
             .map_err(|source| SpecError::Name { supervisor: supervisor.to_string(), source })?;
         match &self.kind {
@@ -235,98 +344,11 @@ impl ChildSpec {
     }
 }
 
-/// The spec of an agent as a child: as [`ChildSpec`], with what only agents have.
-pub struct AgentSpec<A: Agent> {
-    name: String,
-    rules: ChildRules,
-    args: A::Args,
-    offers: Vec<Offered<A>>,
-    bound: usize,
-    handler_deadline: Option<Duration>,
-}
-
-/// An offer, and how it is reached; or what is wrong with its version.
-type Offered<A> = (Result<OfferRecord, SpecErrorParts>, Routable<<A as Agent>::Message, <A as Agent>::Reply>);
-
-#[derive(Clone)]
-struct SpecErrorParts {
-    capability: String,
-    version: String,
-}
-
-impl<A: Agent> AgentSpec<A> {
-    /// The agent offers this capability. May be called several times, for several capabilities.
-    #[must_use]
-    pub fn offers<Q, R>(mut self, capability: &Capability<Q, R>) -> Self
-    where
-        Q: Wire + Into<A::Message>,
-        R: Wire,
-        A::Reply: TryInto<R>,
-    {
-        let record = OfferRecord::of(capability).map_err(|_| SpecErrorParts {
-            capability: capability.name().to_owned(),
-            version: capability.version().to_owned(),
-        });
-        self.offers.push((record, routable::<A, Q, R>(capability)));
-        self
-    }
-
-    /// A handler that runs longer than this, without returning or calling [`Context::progress`](crate::Context::progress),
-    /// counts as hung: the incarnation ends as unresponsive. Without it, none does.
-    ///
-    /// Found out at the handler's await points; a handler that blocks its thread is beyond it.
-    #[must_use]
-    pub fn handler_deadline(mut self, limit: Duration) -> Self {
-        self.handler_deadline = Some(limit);
-        self
-    }
-
-    /// How many messages may wait; [`DEFAULT_BOUND`] when not set.
-    #[must_use]
-    pub fn mailbox(mut self, bound: usize) -> Self {
-        self.bound = bound;
-        self
-    }
-
-    /// Whether the child comes back.
-    #[must_use]
-    pub fn restart(mut self, restart: Restart) -> Self {
-        self.rules = self.rules.restart(restart);
-        self
-    }
-
-    /// How the child is ended.
-    #[must_use]
-    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-        self.rules = self.rules.shutdown(shutdown);
-        self
-    }
-}
-
-impl<A: Agent> fmt::Debug for AgentSpec<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AgentSpec<{}>({})", type_name::<A>(), self.name)
-    }
-}
-
-impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
-    fn from(spec: AgentSpec<A>) -> Self {
-        let (records, routables): (Vec<_>, Vec<_>) = spec.offers.into_iter().unzip();
-        let worker = AgentWorker::<A> {
-            args: spec.args,
-            records,
-            routables: routables.into(),
-            bound: spec.bound,
-            handler_deadline: spec.handler_deadline,
-            agent: PhantomData,
-        };
-        Self { name: spec.name, rules: spec.rules, kind: Kind::Worker(Arc::new(worker)) }
-    }
-}
-
 /// What a supervisor needs to know of a child that is not a supervisor.
 pub(crate) trait Worker: Send + Sync {
     fn check(&self, path: &Path) -> Result<(), SpecError>;
+    /// Whether a child of this kind can live in that slot.
+    fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool;
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot>;
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>>;
 }
@@ -337,59 +359,8 @@ pub(crate) struct StartOf {
     pub(crate) slot: Arc<dyn AnySlot>,
     pub(crate) life: Arc<Life>,
     pub(crate) supervisor: ActorCell,
-}
-
-struct AgentWorker<A: Agent> {
-    args: A::Args,
-    records: Vec<Result<OfferRecord, SpecErrorParts>>,
-    routables: Arc<[Routable<A::Message, A::Reply>]>,
-    bound: usize,
-    handler_deadline: Option<Duration>,
-    agent: PhantomData<fn() -> A>,
-}
-
-impl<A: Agent> Worker for AgentWorker<A> {
-    fn check(&self, path: &Path) -> Result<(), SpecError> {
-        let zero = |limit| SpecError::ZeroLimit { child: path.to_string(), limit };
-        if self.bound == 0 {
-            return Err(zero("mailbox"));
-        }
-        if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
-            return Err(zero("handler deadline"));
-        }
-        match self.records.iter().find_map(|record| record.as_ref().err()) {
-            None => Ok(()),
-            Some(SpecErrorParts { capability, version }) => Err(SpecError::Version {
-                child: path.to_string(),
-                capability: capability.clone(),
-                version: version.clone(),
-            }),
-        }
-    }
-
-    fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        let offers = self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect();
-        let core = SlotCore::new(path, offers, system.bus().clone());
-        let timers = Arc::clone(system.timers());
-        Arc::new(Slot::<A::Message, A::Reply>::new::<A>(core, timers, Arc::clone(&self.routables), self.bound))
-    }
-
-    fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
-        let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();
-        let birth = slot.map(|slot| Birth::<A> {
-            system: start.system,
-            slot,
-            life: start.life,
-            args: self.args.clone(),
-            handler_deadline: self.handler_deadline,
-        });
-        let supervisor = start.supervisor;
-        Box::pin(async move {
-            let birth = birth.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;
-            let (actor, _) = Actor::spawn_linked(None, Shell::<A>::new(), birth, supervisor).await?;
-            Ok(actor.get_cell())
-        })
-    }
+    /// Tells the supervisor that this life is hung.
+    pub(crate) hung: Hung,
 }
 
 /// Starts a supervisor as a child of another.

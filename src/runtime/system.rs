@@ -2,11 +2,13 @@
 //! process; two systems do not see each other.
 
 mod internal;
+mod look;
+mod published;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -24,15 +26,21 @@ use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
 use crate::runtime::builder::SystemBuilder;
 use crate::runtime::bus::{Bus, Events};
+use crate::runtime::current;
 use crate::runtime::deadline::Timers;
-use crate::runtime::guard::lock;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
 use crate::runtime::keeper::JournalHandle;
 use crate::runtime::route::{self, Provider, Reached};
 use crate::runtime::slot::{AnySlot, BareSlot, Slot};
 use crate::runtime::spec::SupervisorSpec;
+use crate::runtime::supervisor::handle::{DynamicSupervisor, Supervisor};
+use crate::runtime::supervisor::kill_life;
+use crate::runtime::watchdog::{WatchRules, Watchdog};
 use crate::seam::{Clock, Entropy, Journal};
 use crate::supervision::history::History;
+use crate::supervision::policy::ChildKind;
+
+pub(crate) use published::Published;
 
 /// A running tree of supervised agents. Cheap to clone; all clones are the same system.
 ///
@@ -55,6 +63,7 @@ struct Inner {
     guardian: OnceLock<ActorRef<GuardianMessage>>,
     readiness: AtomicU8,
     ended: watch::Sender<Option<Result<(), GaveUp>>>,
+    watchdog: Watchdog,
 }
 
 /// How far a system is. It goes forward only.
@@ -67,12 +76,9 @@ pub(crate) struct World {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) faults: Option<Arc<dyn FaultPlan>>,
-}
-
-/// What a supervisor shows of itself without being asked; outlives its incarnations.
-struct Published {
-    history: Mutex<History>,
-    restarts: AtomicU64,
+    pub(crate) watch: WatchRules,
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) ends: Option<crate::testing::OnEnd>,
 }
 
 /// How often supervisors started a child again.
@@ -103,7 +109,7 @@ impl System {
     /// # Cancel safety
     ///
     /// Dropped before it returns, the tree is stopped again, once the child that is starting has started or failed.
-    pub async fn start(root: SupervisorSpec) -> Result<Self, StartError> {
+    pub async fn start(root: impl Into<SupervisorSpec>) -> Result<Self, StartError> {
         Self::builder().start(root).await
     }
 
@@ -133,7 +139,9 @@ impl System {
         };
         let services = Arc::new(services);
         let bus = Bus::new(Arc::clone(&world.clock));
+        let watchdog = Watchdog::start(world.watch, root_path, bus.clone());
         let inner = Inner {
+            watchdog,
             epoch: world.clock.now(),
             world,
             bus,
@@ -229,11 +237,70 @@ impl System {
         }
     }
 
+    /// The supervisor at a path, to ask it for changes of its children.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Unknown`] when there is nothing, [`RequestError::WrongAgent`] when it is not a supervisor.
+    pub fn supervisor(&self, path: impl AsRef<str>) -> Result<Supervisor, RequestError> {
+        let path = path.as_ref();
+        let slot = self.slot(path).ok_or_else(|| RequestError::Unknown { path: path.to_owned() })?;
+        let path = slot.core().path.clone();
+        if !self.inner.supervisors.contains_key(&path) {
+            return Err(RequestError::WrongAgent { path, expected: "supervisor" });
+        }
+        Ok(Supervisor::new(self.clone(), path))
+    }
+
+    /// The dynamic supervisor at a path, whose template takes these arguments.
+    ///
+    /// # Errors
+    ///
+    /// As [`supervisor`](Self::supervisor), and [`RequestError::WrongAgent`] when it is not dynamic or its template takes
+    /// other arguments.
+    pub fn dynamic_supervisor<Args: Send + 'static>(
+        &self,
+        path: impl AsRef<str>,
+    ) -> Result<DynamicSupervisor<Args>, RequestError> {
+        let supervisor = self.supervisor(path)?;
+        let expected = std::any::type_name::<Args>();
+        let spec = self.published(supervisor.path()).spec();
+        let takes = spec.as_ref().and_then(|spec| spec.template.as_ref()).map(|template| template.args);
+        if takes != Some(expected) {
+            let expected = std::any::type_name::<DynamicSupervisor<Args>>();
+            return Err(RequestError::WrongAgent { path: supervisor.path().clone(), expected });
+        }
+        Ok(DynamicSupervisor::new(supervisor))
+    }
+
+    /// Kills what runs at a path, as a failure from outside: its supervisor sees it exit as killed.
+    ///
+    /// An agent is dropped at its next await point; its stop hook does not run. A supervisor kills its workers, lets
+    /// nested supervisors end theirs in order, and ends once all are gone (decision 11; rule 54 promises less). Nothing
+    /// happens between two incarnations.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such path in the tree.
+    pub fn kill(&self, path: impl AsRef<str>) -> Result<(), UnknownPath> {
+        let slot = self.known(path.as_ref())?;
+        let is_supervisor = self.inner.supervisors.contains_key(&slot.core().path);
+        let kind = if is_supervisor { ChildKind::Supervisor } else { ChildKind::Worker };
+        if let Some(life) = slot.core().life().filter(|life| life.reason().is_none()) {
+            kill_life(&life, kind);
+        }
+        Ok(())
+    }
+
     /// The plain ractor actor at a path, as it is now: the reference is good for its present incarnation only.
     ///
-    /// `None` between two incarnations, and where the path is not a plain actor with this type of message.
+    /// `None` between two incarnations, where the path is not a plain actor with this type of message, and for the code
+    /// of a life that was given up. What is sent through the reference is ractor's, and no fence is in its way.
     #[must_use]
     pub fn actor<M: Message>(&self, path: impl AsRef<str>) -> Option<ActorRef<M>> {
+        if current::fenced().is_some() {
+            return None;
+        }
         let slot = self.slot(path.as_ref())?;
         let cell = slot.core().cell()?;
         slot.as_any().downcast::<BareSlot>().ok()?;
@@ -264,7 +331,7 @@ impl System {
     pub fn history(&self, path: impl AsRef<str>) -> Result<History, UnknownPath> {
         let slot = self.known(path.as_ref())?;
         let path = slot.core().path.clone();
-        let of = |supervisor: &Path| self.inner.supervisors.get(supervisor).map(|entry| lock(&entry.history).clone());
+        let of = |supervisor: &Path| self.inner.supervisors.get(supervisor).map(|entry| entry.history());
         if let Some(children) = of(&path) {
             return Ok(children);
         }
@@ -281,7 +348,7 @@ impl System {
             .inner
             .supervisors
             .iter()
-            .map(|entry| (entry.key().clone(), entry.restarts.load(Ordering::Acquire)))
+            .map(|entry| (entry.key().clone(), entry.restarts()))
             .filter(|(_, restarts)| *restarts > 0)
             .collect();
         Restarts { total: by_supervisor.values().sum(), by_supervisor }
@@ -311,10 +378,10 @@ impl System {
         &self.inner.world.entropy
     }
 
-    /// Whether the whole tree is up and nothing has begun to end it.
+    /// Whether the whole tree is up, nothing has begun to end it, and every runtime that it runs on turns.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.inner.readiness.load(Ordering::Acquire) == READY
+        self.inner.readiness.load(Ordering::Acquire) == READY && self.inner.watchdog.watch().blocked() == 0
     }
 
     /// The agents and actors that are alive, by path.

@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::runtime::current::{self, Part};
 use crate::runtime::guard::drop_caught;
-
-use crate::seam::BoxFuture;
+use crate::runtime::life::Life;
 
 /// The number of a task in its incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +36,8 @@ struct Table {
     has_state: bool,
     /// `None` between the number being given and the handle being known.
     live: BTreeMap<TaskId, Option<AbortHandle>>,
+    /// How many closures are on the blocking pool. They cannot be aborted, and nobody waits for them.
+    closures: usize,
 }
 
 /// Takes the task out of the table however it ends: done, panicked or aborted.
@@ -61,16 +63,16 @@ impl Table {
 }
 
 /// Work that is in the table. Dropped at any point, also before it ever ran, the work goes before it leaves the table.
-struct Listed {
-    work: BoxFuture<'static, ()>,
+struct Listed<W> {
+    work: W,
     _leaves: Leaves,
 }
 
-impl Future for Listed {
+impl<W: Future<Output = ()> + Unpin> Future for Listed<W> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.work.as_mut().poll(cx)
+        Pin::new(&mut self.work).poll(cx)
     }
 }
 
@@ -78,7 +80,7 @@ impl Future for Listed {
 /// the state of a killed actor on, or drops it after it has reported the end.
 pub(crate) struct Resident<T> {
     state: Option<T>,
-    shared: Arc<Shared>,
+    life: Arc<Life>,
 }
 
 impl<T> Resident<T> {
@@ -90,12 +92,24 @@ impl<T> Resident<T> {
 impl<T> Drop for Resident<T> {
     fn drop(&mut self) {
         // Code of a user: a panic in it must not end whoever happens to drop the state, who may be the supervisor.
-        drop_caught(self.state.take());
-        let mut table = self.shared.lock();
+        let state = self.state.take();
+        current::run(&self.life, Part::Shell, || drop_caught(state));
+        let shared = &self.life.tasks.shared;
+        let mut table = shared.lock();
         table.has_state = false;
         if table.is_empty() {
-            self.shared.emptied.notify_waiters();
+            shared.emptied.notify_waiters();
         }
+    }
+}
+
+/// A closure on the blocking pool; over when this is dropped.
+pub(crate) struct Counted(Arc<Shared>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.lock().closures -= 1;
+        self.0.emptied.notify_waiters();
     }
 }
 
@@ -107,14 +121,25 @@ impl Shared {
 }
 
 impl Tasks {
-    /// Takes the state of the incarnation in. It has one at most.
-    pub(crate) fn house<T>(&self, state: T) -> Resident<T> {
-        self.shared.lock().has_state = true;
-        Resident { state: Some(state), shared: Arc::clone(&self.shared) }
+    /// Takes the state of a life in. It has one at most.
+    pub(crate) fn house<T>(life: &Arc<Life>, state: T) -> Resident<T> {
+        life.tasks.shared.lock().has_state = true;
+        Resident { state: Some(state), life: Arc::clone(life) }
+    }
+
+    /// Counts a closure on the blocking pool.
+    pub(crate) fn count_closure(&self) -> Counted {
+        self.shared.lock().closures += 1;
+        Counted(Arc::clone(&self.shared))
+    }
+
+    /// Whether a closure is on the blocking pool.
+    pub(crate) fn has_closures(&self) -> bool {
+        self.shared.lock().closures > 0
     }
 
     /// Starts a task that belongs to the incarnation. After `abort_all` nothing starts any more.
-    pub(crate) fn spawn(&self, make: impl FnOnce(TaskId) -> BoxFuture<'static, ()>) -> TaskId {
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + Unpin + 'static) -> TaskId {
         let id = {
             let mut table = self.shared.lock();
             table.next += 1;
@@ -126,7 +151,6 @@ impl Tasks {
             id
         };
         let leaves = Leaves { shared: Arc::clone(&self.shared), id };
-        let work = make(id);
         let handle = tokio::spawn(Listed { work, _leaves: leaves });
         let mut table = self.shared.lock();
         let closed = table.closed;
@@ -169,11 +193,20 @@ impl Tasks {
 
     /// Resolves when neither a task nor the state is left. Cancel safe.
     pub(crate) fn emptied(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.once(Table::is_empty)
+    }
+
+    /// Resolves when no closure is left either. Cancel safe.
+    pub(crate) fn silent(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.once(|table| table.is_empty() && table.closures == 0)
+    }
+
+    fn once(&self, is_it: impl Fn(&Table) -> bool + Send + 'static) -> impl Future<Output = ()> + Send + 'static {
         let shared = Arc::clone(&self.shared);
         async move {
             loop {
                 let notified = shared.emptied.notified();
-                if shared.lock().is_empty() {
+                if is_it(&shared.lock()) {
                     return;
                 }
                 notified.await;
@@ -187,6 +220,9 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::id::{ChildId, Incarnation, Path};
+    use crate::runtime::world::TokioClock;
+    use crate::seam::Clock;
 
     struct Marks(Arc<AtomicBool>);
 
@@ -198,9 +234,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_not_empty_before_the_state_is_dropped_whoever_holds_it() {
-        let tasks = Tasks::default();
+        let path = Path::root(&ChildId::new("a").expect("a name"));
+        let life = Arc::new(Life::new(path, Incarnation::FIRST, TokioClock.now()));
+        let tasks = &life.tasks;
         let gone = Arc::new(AtomicBool::new(false));
-        let resident = tasks.house(Marks(Arc::clone(&gone)));
+        let resident = Tasks::house(&life, Marks(Arc::clone(&gone)));
         let emptied = tokio::spawn(tasks.emptied());
         tokio::task::yield_now().await;
         assert!(!tasks.is_empty() && !emptied.is_finished());
@@ -216,7 +254,7 @@ mod tests {
         tasks.abort_all();
         let ran = Arc::new(AtomicBool::new(false));
         let mark = Arc::clone(&ran);
-        tasks.spawn(|_| Box::pin(async move { mark.store(true, Ordering::SeqCst) }));
+        tasks.spawn(Box::pin(async move { mark.store(true, Ordering::SeqCst) }));
         tasks.emptied().await;
         tokio::task::yield_now().await;
         assert!(!ran.load(Ordering::SeqCst));

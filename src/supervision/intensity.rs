@@ -102,6 +102,12 @@ impl Window {
         Tally { count: self.0.len(), limit }
     }
 
+    /// Whether the oldest restart is older than the period.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn has_expired(&self, now: Moment, limit: Intensity) -> bool {
+        self.0.front().is_some_and(|then| is_past(*then, now, limit))
+    }
+
     /// Counts the restarts that the window holds at a moment.
     #[must_use]
     pub fn count(&self, now: Moment, limit: Intensity) -> usize {

@@ -6,10 +6,14 @@
 //!
 //! # Invariants
 //!
-//! * A child has at most one life: no start is commanded before the end of the life before it was reported.
-//! * Children start in the order of the list and stop in reverse, one after another (rules 4 and 10).
+//! * A child has at most one life: no start is commanded before the end of the life before it was reported, or before
+//!   that life was abandoned.
+//! * Children start in the order of the list and stop in reverse, one after another (rules 4 and 10), unless they say
+//!   after whom they start.
 //! * An event of an earlier life changes nothing: lives are told apart by the number of their [`Start`].
+//! * Every request is answered once.
 //! * No step looks through all children; each costs a few look-ups in ordered maps, however many siblings there are.
+//!   Only requests that list them do, and what tells all of them the same.
 //!
 //! ```
 //! use std::time::Duration;
@@ -27,27 +31,44 @@
 //! # Ok::<(), steadfast::InvalidName>(())
 //! ```
 
+#![cfg_attr(
+    not(any(test, feature = "testing")),
+    allow(clippy::match_same_arms, reason = "arms that differ only by what tests may break in them")
+)]
+
+#[macro_use]
+mod wrong;
+
+mod alarms;
+mod asking;
 mod child;
 mod command;
+mod deciding;
+mod graph;
 mod plan;
+mod request;
+mod starting;
+mod stopping;
 
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use crate::exit::{Escalation, ExitReason, ShutdownCause};
+use crate::exit::ExitReason;
 use crate::id::ChildId;
 
-use super::decision::{Decision, decide};
+use super::backoff::Jitter;
 pub use super::intensity::Moment;
-use super::intensity::{Tally, Window};
-use super::policy::{ChildRules, Rules, Shutdown, Strategy};
+use super::intensity::Window;
+use super::policy::{ChildRules, Rules};
+use super::snapshot::Doing;
 
 pub use child::{ChildKey, ChildState, ChildView, Start};
 pub use command::{ChildExit, Command, Event, Note, StartCause, Verdict};
+pub use request::{ChildRow, Counts, Refusal, Reply, Request, RequestId};
 
 use child::{Children, Life, Position};
-use plan::{Batch, Culprit, Item, Leaving, Phase, Starting, Stopping, Then, Trigger, Why};
+use plan::{Batch, Item, Phase, Why};
 
 /// The first position.
 const FIRST: Position = 0;
@@ -59,6 +80,7 @@ const END: Position = Position::MAX;
 pub struct Machine {
     rules: Rules,
     children: Children,
+    template: Option<Template>,
     restarts: Window,
     line: VecDeque<Item>,
     phase: Phase,
@@ -66,8 +88,21 @@ pub struct Machine {
     armed: Option<Moment>,
     /// Whether children are killed instead of asked, since the supervisor itself is.
     killed: bool,
+    jitter: Jitter,
     now: Moment,
     out: Vec<Command>,
+    #[cfg(any(test, feature = "testing"))]
+    suspended: bool,
+}
+
+/// What a dynamic supervisor has instead of a list of children.
+#[derive(Debug)]
+struct Template {
+    id: ChildId,
+    rules: Arc<ChildRules>,
+    max: Option<usize>,
+    /// The last number that was given to an instance as its name.
+    numbered: u64,
 }
 
 impl Machine {
@@ -77,18 +112,38 @@ impl Machine {
         let mut machine = Self {
             rules,
             children: Children::default(),
+            template: None,
             restarts: Window::default(),
             line: VecDeque::new(),
             phase: Phase::New,
             armed: None,
             killed: false,
+            jitter: Jitter::new(0),
             now: Moment::ZERO,
             out: Vec::new(),
+            #[cfg(any(test, feature = "testing"))]
+            suspended: false,
         };
         for (id, rules) in children {
-            machine.children.append(id, rules);
+            machine.children.append(id, Arc::new(rules));
         }
         machine
+    }
+
+    /// A dynamic supervisor: without children, and with a template of which instances are started on request (rules 15,
+    /// 31 and 48). Holds at most `max` instances; any number when `None`.
+    #[must_use]
+    pub fn dynamic(rules: Rules, template: (ChildId, ChildRules), max: Option<usize>) -> Self {
+        let (id, child) = template;
+        let template = Template { id, rules: Arc::new(child), max, numbered: 0 };
+        Self { template: Some(template), ..Self::new(rules, Vec::new()) }
+    }
+
+    /// The same with a seed for the jitter of back-offs. Equal seeds draw equal delays.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.jitter = Jitter::new(seed);
+        self
     }
 
     /// Takes an event and everything that follows from it, and returns what must be done, in order.
@@ -98,13 +153,33 @@ impl Machine {
         match event {
             Event::Init => self.begin(),
             Event::Started { child, start } => self.started(child, start),
+            Event::Ignored { child, start } => self.ignored(child, start),
             Event::Exited { child, start, reason } => self.exited(child, start, reason),
-            Event::Stop { reason } => self.line.push_back(Item::Stop { reason }),
+            Event::Hung { child, start, reason } => self.hung(child, start, reason),
+            Event::Stop { reason } => self.enqueue(Item::Stop { reason }),
+            Event::Request { request, what } => self.enqueue(Item::Request { request, what: Box::new(what) }),
             Event::Kill => self.kill(),
             Event::Timer => self.timer(),
+            #[cfg(any(test, feature = "testing"))]
+            Event::Suspend => self.suspended = true,
+            #[cfg(any(test, feature = "testing"))]
+            Event::Resume => self.suspended = false,
         }
         self.go_on();
+        self.rearm();
         mem::take(&mut self.out)
+    }
+
+    /// Its rules, as they are now.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether it has a template instead of a list of children.
+    #[must_use]
+    pub fn is_dynamic(&self) -> bool {
+        self.template.is_some()
     }
 
     /// Looks at a child; `None` when it is forgotten.
@@ -124,25 +199,87 @@ impl Machine {
         self.restarts.count(now, self.rules.intensity)
     }
 
+    /// Counts the restarts that a child's own intensity holds at this moment, if it has one.
+    #[must_use]
+    pub fn budget_used(&self, key: ChildKey, now: Moment) -> Option<super::Tally> {
+        let child = self.children.get(key)?;
+        let limit = child.rules.budget?;
+        Some(super::Tally { count: child.seen().map_or(0, |extra| extra.budget.count(now, limit)), limit })
+    }
+
     /// Whether the supervisor ended. No event changes anything then.
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Done)
     }
 
+    /// Whether it has begun, is doing nothing, and nothing waits in line that it could do.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle) && (self.line.is_empty() || self.is_suspended())
+    }
+
+    /// How many things wait in line.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn doing(&self) -> Doing {
+        let first = |state| self.children().find(|(_, child)| child.state == state).map(|(_, child)| child.id.clone());
+        match &self.phase {
+            Phase::Starting(_) => first(ChildState::Starting).map_or(Doing::Idle, Doing::Starting),
+            Phase::Stopping(stopping) => Doing::Stopping(stopping.leaving),
+            Phase::Idle if self.children.restarting() > 0 => {
+                first(ChildState::Restarting).map_or(Doing::Idle, Doing::WaitingToRestart)
+            }
+            Phase::New | Phase::Idle | Phase::Done => Doing::Idle,
+        }
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_self, reason = "only tests suspend a machine")]
+    fn is_suspended(&self) -> bool {
+        false
+    }
+
+    fn enqueue(&mut self, item: Item) {
+        if let (Phase::Done, Item::Request { request, .. }) = (&self.phase, &item) {
+            return self.reply(*request, Reply::Refused(Refusal::Ended));
+        }
+        let jumps = match &item {
+            Item::Stop { .. } => wrong!(self, StopJumpsTheQueue),
+            Item::Exit { .. } => wrong!(self, ExitsBeforeRequests),
+            Item::Retry { .. } => wrong!(self, RetryAtOnce),
+            Item::Request { .. } => false,
+        };
+        if jumps { self.line.push_front(item) } else { self.line.push_back(item) }
+    }
+
     /// Does what can be done until the machine waits for an event.
     fn go_on(&mut self) {
         loop {
             match &self.phase {
-                Phase::Done => return self.line.clear(),
-                Phase::Starting(Starting { current: Some(_), .. })
-                | Phase::Stopping(Stopping { current: Some(_), .. }) => return,
+                Phase::Done => return,
+                Phase::Starting(starting) if starting.must_wait() => return,
+                Phase::Stopping(stopping) if stopping.must_wait() => return,
                 Phase::Starting(_) => self.start_next(),
                 Phase::Stopping(_) => self.stop_next(),
+                Phase::New | Phase::Idle if self.is_suspended() => return,
+                // Before it has begun it can only be told to end; everything else waits for its children.
+                Phase::New if !matches!(self.line.front(), Some(Item::Stop { .. })) => return,
                 Phase::New | Phase::Idle => match self.line.pop_front() {
                     None => return,
                     Some(Item::Exit { child, start }) => self.judge(child, start),
-                    Some(Item::Retry { child, reason }) => self.retry(child, reason),
+                    Some(Item::Retry { child }) => self.retry(child),
+                    Some(Item::Request { request, what }) => self.answer(request, *what),
                     Some(Item::Stop { reason }) => self.end(reason, Verdict::StoppedOnRequest),
                 },
             }
@@ -151,59 +288,21 @@ impl Machine {
 
     fn begin(&mut self) {
         if matches!(self.phase, Phase::New) {
-            self.start_all(Batch { from: FIRST, to: END, why: Why::Init });
-        }
-    }
-
-    fn started(&mut self, key: ChildKey, start: Start) {
-        let Some(child) = self.children.get_mut(key) else { return };
-        if !matches!(child.life, Life::Starting(current) if current == start) {
-            return;
-        }
-        child.life = Life::Running(start);
-        child.failed_starts = 0;
-        if let Phase::Starting(starting) = &mut self.phase {
-            starting.current = None;
+            self.start_batch(Batch { from: FIRST, end: END, why: Why::Init });
         }
     }
 
     fn exited(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
-        let Some(child) = self.children.get_mut(key) else { return };
+        let Some(child) = self.children.get_mut(key).filter(|child| child.life.start() == Some(start)) else { return };
+        let reason = child.take_doom().unwrap_or(reason);
         match child.life {
-            Life::Starting(current) if current == start => self.start_failed(key, start, reason),
-            Life::Running(current) if current == start => {
-                child.life = Life::Ended(start, Box::new(reason));
-                self.line.push_back(Item::Exit { child: key, start });
+            Life::Starting(_) => self.start_failed(key, start, reason),
+            Life::Running(_) => {
+                self.children.set_life(key, Life::Ended(start, Box::new(reason)));
+                self.enqueue(Item::Exit { child: key, start });
             }
-            Life::Stopping(current) if current == start => {
-                let Phase::Stopping(stopping) = &mut self.phase else { return };
-                stopping.current = None;
-                self.stopped(key, start, reason);
-            }
-            _ => {}
-        }
-    }
-
-    /// Kills the child that did not stop in time. A timer that comes early is armed again.
-    fn timer(&mut self) {
-        self.armed = None;
-        let Phase::Stopping(Stopping { current: Some(leaving), .. }) = &mut self.phase else { return };
-        let Some(kill_at) = leaving.kill_at else { return };
-        if kill_at > self.now {
-            return self.arm(kill_at);
-        }
-        leaving.kill_at = None;
-        let child = leaving.child;
-        if let Some(Life::Stopping(start)) = self.children.get(child).map(|child| &child.life) {
-            self.out.push(Command::Kill { child, start: *start });
-        }
-    }
-
-    fn arm(&mut self, at: Moment) {
-        // One lazy timer: one that comes earlier is left alone, and finds the later moment when it comes.
-        if self.armed.is_none_or(|armed| armed > at) {
-            self.armed = Some(at);
-            self.out.push(Command::Arm { at });
+            Life::Stopping(_) => self.left(key, start, reason),
+            Life::Stopped | Life::Ended(..) | Life::Restarting | Life::Quarantined => {}
         }
     }
 
@@ -218,217 +317,8 @@ impl Machine {
         self.children.forget(key);
         self.out.push(Command::Forget { child: key });
     }
-}
 
-/// Starting.
-impl Machine {
-    fn start_all(&mut self, batch: Batch) {
-        self.phase = Phase::Starting(Starting { current: None, rest: batch });
+    fn reply(&mut self, request: RequestId, reply: Reply) {
+        self.out.push(Command::Reply { request, reply });
     }
-
-    fn start_next(&mut self) {
-        let Phase::Starting(Starting { current, rest }) = &mut self.phase else { return };
-        let Some((position, key)) = self.children.first_in(rest.from, rest.to) else {
-            if let Why::Init = rest.why {
-                self.out.push(Command::Ready);
-            }
-            self.phase = Phase::Idle;
-            return;
-        };
-        rest.from = position + 1;
-        *current = Some(key);
-        let start = self.children.next_start();
-        if let Some(child) = self.children.get_mut(key) {
-            child.life = Life::Starting(start);
-        }
-        self.out.push(Command::Start { child: key, start, cause: rest.why.cause_for(key) });
-    }
-
-    fn start_failed(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
-        let Phase::Starting(Starting { rest, .. }) = &self.phase else { return };
-        let is_init = matches!(rest.why, Why::Init);
-        let Some(child) = self.children.get_mut(key) else { return };
-        child.life = Life::Stopped;
-        child.failed_starts = child.failed_starts.saturating_add(1);
-        let failed_starts = child.failed_starts;
-        if is_init {
-            let cause = ShutdownCause::ChildFailedToStart { child: child.id.clone(), reason: Box::new(reason.clone()) };
-            self.note(key, start, (reason, Verdict::InitFailed));
-            return self.end(ExitReason::Shutdown(cause), Verdict::StoppedWithSupervisor);
-        }
-        if self.rules.failed_starts.is_some_and(|most| failed_starts >= most) {
-            self.note(key, start, (reason.clone(), Verdict::GaveUp));
-            return self.give_up(key, reason, format!("{failed_starts} failed starts in a row (failed_starts)"));
-        }
-        // The children started so far stay up, the later ones stay down, until the retry comes up (rules 35 and 36).
-        child.life = Life::Restarting;
-        self.note(key, start, (reason.clone(), Verdict::Retrying));
-        self.line.push_back(Item::Retry { child: key, reason });
-        self.phase = Phase::Idle;
-    }
-}
-
-/// Stopping.
-impl Machine {
-    /// Stops all children, then ends.
-    fn end(&mut self, reason: ExitReason, verdict: Verdict) {
-        let then = Then::Exit { reason, verdict };
-        self.phase = Phase::Stopping(Stopping { current: None, from: FIRST, end: END, then });
-    }
-
-    fn stop_next(&mut self) {
-        let Phase::Stopping(stopping) = &mut self.phase else { return };
-        let Some((position, key)) = self.children.last_in(stopping.from, stopping.end) else {
-            return self.all_stopped();
-        };
-        stopping.end = position;
-        let Some(child) = self.children.get_mut(key) else { return };
-        match mem::replace(&mut child.life, Life::Stopped) {
-            Life::Starting(start) | Life::Running(start) | Life::Stopping(start) => {
-                child.life = Life::Stopping(start);
-                let shutdown = child.rules.shutdown;
-                stopping.current = Some(Leaving { child: key, kill_at: None });
-                self.send_away(key, start, shutdown);
-            }
-            // Its exit waits in line: this stop consumes it, and no restart follows (rule 14).
-            Life::Ended(start, reason) => self.stopped(key, start, *reason),
-            Life::Stopped | Life::Restarting => {}
-        }
-    }
-
-    /// Ends everything now, whatever was being done.
-    fn kill(&mut self) {
-        if matches!(self.phase, Phase::Done) {
-            return;
-        }
-        self.killed = true;
-        let current = match &self.phase {
-            Phase::Starting(starting) => starting.current,
-            Phase::Stopping(stopping) => stopping.current.as_ref().map(|leaving| leaving.child),
-            Phase::New | Phase::Idle | Phase::Done => None,
-        };
-        self.end(ExitReason::Killed, Verdict::StoppedOnRequest);
-        let Some(key) = current else { return };
-        let Some(child) = self.children.get_mut(key) else { return };
-        if let Life::Starting(start) | Life::Stopping(start) = child.life {
-            child.life = Life::Stopping(start);
-            if let Phase::Stopping(stopping) = &mut self.phase {
-                stopping.current = Some(Leaving { child: key, kill_at: None });
-            }
-            self.out.push(Command::Kill { child: key, start });
-        }
-    }
-
-    fn send_away(&mut self, child: ChildKey, start: Start, shutdown: Shutdown) {
-        let shutdown = if self.killed { Shutdown::Kill } else { shutdown };
-        if shutdown != Shutdown::Kill {
-            self.out.push(Command::Stop { child, start });
-        }
-        match shutdown {
-            Shutdown::Wait => {}
-            Shutdown::Kill | Shutdown::Within(Moment::ZERO) => self.out.push(Command::Kill { child, start }),
-            Shutdown::Within(limit) => {
-                let at = self.now.saturating_add(limit);
-                if let Phase::Stopping(Stopping { current: Some(leaving), .. }) = &mut self.phase {
-                    leaving.kill_at = Some(at);
-                }
-                self.arm(at);
-            }
-        }
-    }
-
-    /// A child is gone as it should be. A temporary one is not restarted with its group, but forgotten (rule 28).
-    fn stopped(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
-        let Phase::Stopping(Stopping { then, .. }) = &self.phase else { return };
-        let (verdict, is_group) = (then.verdict(), matches!(then, Then::Start(_)));
-        let Some(child) = self.children.get_mut(key) else { return };
-        child.life = Life::Stopped;
-        let is_temporary = child.is_temporary();
-        self.note(key, start, (reason, verdict));
-        if is_temporary && is_group {
-            self.forget(key);
-        }
-    }
-
-    fn all_stopped(&mut self) {
-        let Phase::Stopping(stopping) = mem::replace(&mut self.phase, Phase::Done) else { return };
-        match stopping.then {
-            Then::Start(batch) => self.start_all(batch),
-            Then::Exit { reason, .. } => self.out.push(Command::Exit { reason }),
-        }
-    }
-}
-
-/// Deciding.
-impl Machine {
-    /// Decides about a child whose exit has come up in the line.
-    fn judge(&mut self, key: ChildKey, start: Start) {
-        let Some(child) = self.children.get_mut(key) else { return };
-        // A stop may have consumed this exit, and a new life may have begun.
-        if !matches!(child.life, Life::Ended(ended, _) if ended == start) {
-            return;
-        }
-        let Life::Ended(_, reason) = mem::replace(&mut child.life, Life::Stopped) else { return };
-        match decide(child.rules.restart, reason.class()) {
-            Decision::Keep => {
-                self.note(key, start, (*reason, Verdict::Kept));
-                self.out.push(Command::Rest { child: key });
-            }
-            Decision::Forget => {
-                self.note(key, start, (*reason, Verdict::Forgotten));
-                self.forget(key);
-            }
-            Decision::Restart => {
-                let tally = self.restarts.add(self.now, self.rules.intensity);
-                if tally.is_over() {
-                    self.note(key, start, ((*reason).clone(), Verdict::GaveUp));
-                    return self.give_up(key, *reason, limit_of(tally));
-                }
-                self.note(key, start, (*reason, Verdict::Restarting(tally)));
-                self.restart(key, Trigger::Exit, tally);
-            }
-        }
-    }
-
-    /// Tries a failed start again, which counts like a crash (rule 34).
-    fn retry(&mut self, key: ChildKey, reason: ExitReason) {
-        let Some(child) = self.children.get_mut(key) else { return };
-        if !matches!(child.life, Life::Restarting) {
-            return;
-        }
-        child.life = Life::Stopped;
-        let id = child.id.clone();
-        let tally = self.restarts.add(self.now, self.rules.intensity);
-        if tally.is_over() {
-            return self.give_up(key, reason, limit_of(tally));
-        }
-        self.out.push(Command::Note(Note::Retrying { child: key, id, tally }));
-        self.restart(key, Trigger::FailedStart, tally);
-    }
-
-    /// Starts a child again, and whom the strategy names with it (rules 25 to 27).
-    fn restart(&mut self, key: ChildKey, trigger: Trigger, tally: Tally) {
-        let Some(child) = self.children.get(key) else { return };
-        let culprit = Culprit { child: key, id: child.id.clone(), trigger, tally };
-        let (from, to) = match self.rules.strategy {
-            Strategy::OneForOne => (child.position, child.position),
-            Strategy::OneForAll => (FIRST, END),
-            Strategy::RestForOne => (child.position, END),
-        };
-        let group = Batch { from, to, why: Why::Restart(culprit) };
-        // The child itself has no actor, so that only its siblings are stopped here.
-        self.phase = Phase::Stopping(Stopping { current: None, from, end: to, then: Then::Start(group) });
-    }
-
-    fn give_up(&mut self, key: ChildKey, reason: ExitReason, limit: String) {
-        let Some(child) = self.children.get(key) else { return };
-        let escalation = Arc::new(Escalation { child: child.id.clone(), reason, limit });
-        self.out.push(Command::Note(Note::GaveUp(escalation.clone())));
-        self.end(ExitReason::Shutdown(ShutdownCause::GaveUp(escalation)), Verdict::StoppedWithSupervisor);
-    }
-}
-
-fn limit_of(tally: Tally) -> String {
-    let restarts = if tally.limit.max == 1 { "restart" } else { "restarts" };
-    format!("more than {} {restarts} in {:?} (intensity)", tally.limit.max, tally.limit.period)
 }

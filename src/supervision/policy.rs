@@ -4,10 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::ChildId;
 
+use super::backoff::{Backoff, BackoffProblem};
 use super::intensity::Intensity;
 
 /// Which children share a failure.
@@ -94,8 +96,32 @@ impl fmt::Display for ChildKind {
     }
 }
 
+/// Whether a supervisor ends when its significant children have ended (rules 39 to 42).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AutoShutdown {
+    /// It does not; no child may be significant.
+    #[default]
+    Never,
+    /// It ends with the first significant child that ends by itself and is not restarted.
+    AnySignificant,
+    /// It ends when a significant child ends by itself, is not restarted, and no other is running or restarting.
+    AllSignificant,
+}
+
+impl fmt::Display for AutoShutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Never => "never",
+            Self::AnySignificant => "any_significant",
+            Self::AllSignificant => "all_significant",
+        })
+    }
+}
+
 /// The rules of one child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// The first three are OTP's and have its defaults; the others are off unless set, and then the child is OTP's.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChildRules {
     /// Whether it comes back.
@@ -104,20 +130,45 @@ pub struct ChildRules {
     pub shutdown: Shutdown,
     /// Worker or supervisor.
     pub kind: ChildKind,
+    /// Whether its end counts for the automatic shutdown of its supervisor (rule 39).
+    pub significant: bool,
+    /// How long a restart of it waits; at once when `None`.
+    pub backoff: Option<Backoff>,
+    /// Its own intensity. Its restarts count here and not at the supervisor; when it runs out, it is quarantined.
+    pub budget: Option<Intensity>,
+    /// How long a start may take; without limit when `None`.
+    pub start_deadline: Option<Duration>,
+    /// Whether a transient child is forgotten when it ends softly, instead of being kept, stopped.
+    pub forget_when_done: bool,
+    /// The siblings that must have started before it; all that stand before it when `None`.
+    pub after: Option<Arc<[ChildId]>>,
 }
 
 impl ChildRules {
     /// OTP's defaults for a worker: permanent, 5 s to stop.
     #[must_use]
     pub const fn worker() -> Self {
-        let shutdown = Shutdown::Within(Duration::from_secs(5));
-        Self { restart: Restart::Permanent, shutdown, kind: ChildKind::Worker }
+        Self::new(Shutdown::Within(Duration::from_secs(5)), ChildKind::Worker)
     }
 
     /// OTP's defaults for a supervisor: permanent, waited for without limit.
     #[must_use]
     pub const fn supervisor() -> Self {
-        Self { restart: Restart::Permanent, shutdown: Shutdown::Wait, kind: ChildKind::Supervisor }
+        Self::new(Shutdown::Wait, ChildKind::Supervisor)
+    }
+
+    const fn new(shutdown: Shutdown, kind: ChildKind) -> Self {
+        Self {
+            restart: Restart::Permanent,
+            shutdown,
+            kind,
+            significant: false,
+            backoff: None,
+            budget: None,
+            start_deadline: None,
+            forget_when_done: false,
+            after: None,
+        }
     }
 
     /// Sets whether the child comes back.
@@ -133,6 +184,69 @@ impl ChildRules {
         self.shutdown = shutdown;
         self
     }
+
+    /// Makes the child's end count for the automatic shutdown of its supervisor.
+    #[must_use]
+    pub const fn significant(mut self) -> Self {
+        self.significant = true;
+        self
+    }
+
+    /// Lets restarts of the child wait.
+    #[must_use]
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// Gives the child an intensity of its own.
+    #[must_use]
+    pub const fn budget(mut self, budget: Intensity) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Sets how long a start of the child may take.
+    #[must_use]
+    pub const fn start_deadline(mut self, limit: Duration) -> Self {
+        self.start_deadline = Some(limit);
+        self
+    }
+
+    /// Lets a transient child be forgotten when it ends softly.
+    #[must_use]
+    pub const fn forget_when_done(mut self) -> Self {
+        self.forget_when_done = true;
+        self
+    }
+
+    /// Sets the siblings that must have started before this child. With none it may start at once; without this
+    /// setting it starts after all that stand before it.
+    #[must_use]
+    pub fn after(mut self, siblings: impl IntoIterator<Item = ChildId>) -> Self {
+        self.after = Some(siblings.into_iter().collect());
+        self
+    }
+
+    /// Looks for settings of one child that make no sense (rule 9).
+    pub fn check(&self, id: &ChildId) -> Result<(), SpecProblem> {
+        if self.significant && self.restart == Restart::Permanent {
+            return Err(SpecProblem::SignificantPermanent { id: id.clone() });
+        }
+        if self.budget.is_some_and(|budget| budget.period.is_zero()) {
+            return Err(SpecProblem::BudgetPeriodZero { id: id.clone() });
+        }
+        if self.start_deadline.is_some_and(|limit| limit.is_zero()) {
+            return Err(SpecProblem::StartDeadlineZero { id: id.clone() });
+        }
+        if self.forget_when_done && self.restart != Restart::Transient {
+            return Err(SpecProblem::ForgetNotTransient { id: id.clone() });
+        }
+        match self.backoff.as_ref().map_or(Ok(()), Backoff::check) {
+            Ok(()) => Ok(()),
+            Err(source) => Err(SpecProblem::Backoff { id: id.clone(), source }),
+        }
+    }
 }
 
 impl Default for ChildRules {
@@ -142,7 +256,7 @@ impl Default for ChildRules {
 }
 
 /// The rules of one supervisor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rules {
     /// Which children share a failure.
@@ -152,14 +266,37 @@ pub struct Rules {
     /// How many starts of one child may fail in a row before the supervisor gives up; no limit of its own when
     /// `None`, as in OTP, where only the intensity counts.
     pub failed_starts: Option<u32>,
+    /// Whether it ends when its significant children have.
+    pub auto_shutdown: AutoShutdown,
+    /// How long a child that was killed may take to be gone, before it is abandoned.
+    pub abandon_after: Duration,
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) mutation: Option<super::Mutation>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::new(Strategy::OneForOne)
+    }
 }
 
 impl Rules {
     /// OTP's defaults with this strategy: 1 restart in 5 s, no limit of its own for failed starts.
     #[must_use]
     pub const fn new(strategy: Strategy) -> Self {
-        Self { strategy, intensity: Intensity::at_most(1), failed_starts: None }
+        Self {
+            strategy,
+            intensity: Intensity::at_most(1),
+            failed_starts: None,
+            auto_shutdown: AutoShutdown::Never,
+            abandon_after: Self::DEFAULT_ABANDON_AFTER,
+            #[cfg(any(test, feature = "testing"))]
+            mutation: None,
+        }
     }
+
+    /// How long a killed child may take to be gone unless told otherwise.
+    pub const DEFAULT_ABANDON_AFTER: Duration = Duration::from_secs(5);
 
     /// Sets how many restarts are too many.
     #[must_use]
@@ -175,6 +312,28 @@ impl Rules {
         self
     }
 
+    /// Ends the supervisor when its significant children have ended.
+    #[must_use]
+    pub const fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Self {
+        self.auto_shutdown = auto_shutdown;
+        self
+    }
+
+    /// Sets how long a killed child may take to be gone, before it is abandoned: fenced, reported and replaced.
+    #[must_use]
+    pub const fn abandon_after(mut self, limit: Duration) -> Self {
+        self.abandon_after = limit;
+        self
+    }
+
+    /// The same rules with one of them broken on purpose, for tests that must notice it.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub const fn mutated(mut self, mutation: super::Mutation) -> Self {
+        self.mutation = Some(mutation);
+        self
+    }
+
     /// Looks for settings that make no sense (rule 9).
     pub fn check(&self) -> Result<(), SpecProblem> {
         if self.intensity.period.is_zero() {
@@ -185,6 +344,27 @@ impl Rules {
         }
         Ok(())
     }
+}
+
+/// Looks for what a list of children gets wrong, each for itself and together (rule 9).
+pub fn check_children<'a>(
+    rules: &Rules,
+    children: impl IntoIterator<Item = (&'a ChildId, &'a ChildRules)>,
+) -> Result<(), SpecProblem> {
+    let mut seen = BTreeSet::new();
+    for (id, child) in children {
+        child.check(id)?;
+        if child.significant && rules.auto_shutdown == AutoShutdown::Never {
+            return Err(SpecProblem::SignificantButNever { id: id.clone() });
+        }
+        if let Some(missing) = child.after.iter().flat_map(|after| &**after).find(|name| !seen.contains(name)) {
+            return Err(SpecProblem::AfterUnknown { id: id.clone(), missing: missing.clone() });
+        }
+        if !seen.insert(id) {
+            return Err(SpecProblem::DuplicateId { id: id.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// Looks for a name that two children of one supervisor share (rule 9).
@@ -212,6 +392,62 @@ pub enum SpecProblem {
     /// No failed start is allowed, and so no start at all would be.
     #[error("`failed_starts` is 0; allow at least 1, or leave it out")]
     FailedStartsZero,
+    /// A permanent child cannot be significant, since it never ends for good.
+    #[error("`{id}` is significant and permanent; make it transient or temporary, or not significant")]
+    SignificantPermanent {
+        /// The child.
+        id: ChildId,
+    },
+    /// A child is significant for a supervisor that never shuts down by itself.
+    #[error("`{id}` is significant, but its supervisor never shuts down by itself; set `auto_shutdown`")]
+    SignificantButNever {
+        /// The child.
+        id: ChildId,
+    },
+    /// The window of a child's own intensity has no length.
+    #[error("the period of the budget of `{id}` is zero; give it a length, such as 5s")]
+    BudgetPeriodZero {
+        /// The child.
+        id: ChildId,
+    },
+    /// A start may take no time at all.
+    #[error("the start deadline of `{id}` is zero; give it more, or leave it out")]
+    StartDeadlineZero {
+        /// The child.
+        id: ChildId,
+    },
+    /// Only a transient child is kept when it is done, and so only it can be forgotten instead.
+    #[error("`{id}` is to be forgotten when done, but is not transient; make it so, or leave the setting out")]
+    ForgetNotTransient {
+        /// The child.
+        id: ChildId,
+    },
+    /// A child waits for a sibling that does not stand before it.
+    #[error(
+        "`{id}` starts after `{missing}`, which does not stand before it in the list; move it up, or mend the name"
+    )]
+    AfterUnknown {
+        /// The child.
+        id: ChildId,
+        /// What it waits for.
+        missing: ChildId,
+    },
+    /// A back-off that cannot be meant.
+    #[error("the back-off of `{id}`: {source}")]
+    Backoff {
+        /// The child.
+        id: ChildId,
+        /// What is wrong with it.
+        source: BackoffProblem,
+    },
+    /// A dynamic supervisor was given a list of children, or one with a list a template.
+    #[error(
+        "a supervisor with a list of children stays one, and so does a dynamic one; start another supervisor instead"
+    )]
+    OtherKind,
+    /// A supervisor with a template was given a list of children.
+    #[error("a dynamic supervisor has one template and no list of children")]
+    TemplateOnly,
 }
 
 #[cfg(test)]

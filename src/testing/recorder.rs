@@ -161,6 +161,7 @@ impl Recorder {
 fn line(event: &Event) -> Option<String> {
     let path = &event.path;
     Some(match &event.kind {
+        EventKind::BackingOff { delay } => format!("backing-off({} {delay:?})", event.path),
         EventKind::Starting { incarnation, .. } => format!("starting {path} #{incarnation}"),
         EventKind::Started { incarnation } => format!("started {path} #{incarnation}"),
         EventKind::Exited { incarnation, reason, .. } => format!("exited {path} #{incarnation} {}", reason.kind()),
@@ -170,6 +171,10 @@ fn line(event: &Event) -> Option<String> {
         EventKind::Resting => format!("resting {path}"),
         EventKind::Dropped { .. } => format!("dropped {path}"),
         EventKind::Killing { incarnation } => format!("killing {path} #{incarnation}"),
+        EventKind::Leaked { incarnation } => format!("leaked {path} #{incarnation}"),
+        EventKind::LeakEnded { incarnation } => format!("leak ended {path} #{incarnation}"),
+        EventKind::RuntimeBlocked { runtime, .. } => format!("blocked {runtime}"),
+        EventKind::RuntimeFree { runtime, .. } => format!("free {runtime}"),
         EventKind::Ready => format!("ready {path}"),
         EventKind::Ending { .. } => format!("ending {path}"),
         EventKind::Refused { why } => format!("refused {path} {why:?}"),

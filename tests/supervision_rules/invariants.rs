@@ -87,7 +87,7 @@ fn step() -> impl Generator<Value = Step> {
 }
 
 fn world_of(tree: &Tree) -> World {
-    let children: Vec<_> = NAMES.into_iter().zip(tree.children.iter().map(|(rules, _)| *rules)).collect();
+    let children: Vec<_> = NAMES.into_iter().zip(tree.children.iter().map(|(rules, _)| rules.clone())).collect();
     let mut world = World::new(tree.rules, &children);
     for (name, (_, on_stop)) in NAMES.iter().zip(&tree.children) {
         if let Some(on_stop) = on_stop {

@@ -65,7 +65,7 @@ pub(crate) fn worker(restart: Restart) -> ChildRules {
 
 impl World {
     pub(crate) fn new(rules: Rules, children: &[(&str, ChildRules)]) -> Self {
-        let specs = children.iter().map(|(name, rules)| (ChildId::new(name).expect("a name"), *rules));
+        let specs = children.iter().map(|(name, rules)| (ChildId::new(name).expect("a name"), rules.clone()));
         let machine = Machine::new(rules, specs.collect());
         let names = machine.children().map(|(key, child)| (key, child.id.to_string())).collect();
         Self {
@@ -263,7 +263,7 @@ impl World {
                 self.causes.push(format!("{} by {cause}", self.names[&child]));
                 self.start(child, start);
             }
-            Command::Stop { child, start } => self.ask_to_stop(child, start),
+            Command::Stop { child, start, .. } => self.ask_to_stop(child, start),
             Command::Kill { child, start } => self.kill(child, start),
             Command::Arm { at } => {
                 assert!(at > self.now, "armed for the past");

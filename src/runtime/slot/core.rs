@@ -75,13 +75,18 @@ impl SlotCore {
     pub(crate) fn begin(&self, epoch: Instant) -> Arc<Life> {
         let number = self.last.fetch_add(1, Ordering::AcqRel) + 1;
         let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
-        let life = Arc::new(Life::new(incarnation, epoch));
+        let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch));
         let mut record = lock(&self.record);
         record.life = Some(Arc::clone(&life));
         record.cell = None;
         // The lifecycle belongs to one incarnation: the next one begins it anew.
         record.state = AgentState::Unregistered;
         life
+    }
+
+    /// The last life that was begun, which may have ended.
+    pub(crate) fn life(&self) -> Option<Arc<Life>> {
+        lock(&self.record).life.clone()
     }
 
     pub(crate) fn presence(&self) -> Presence {
@@ -100,10 +105,14 @@ impl SlotCore {
         state
     }
 
-    /// The shell tells everyone else in which state its incarnation is. Late words of an older life are dropped.
+    /// The shell tells everyone else in which state its incarnation is. Late words of an older life are dropped, and
+    /// of a fenced one all but that it ended, which is its supervisor's.
     pub(crate) fn set_state(&self, life: &Life, to: AgentState) {
         let mut record = lock(&self.record);
         if record.life.as_ref().is_none_or(|current| current.incarnation != life.incarnation) {
+            return;
+        }
+        if life.is_fenced() && !matches!(to, AgentState::Terminated { .. }) {
             return;
         }
         let from = record.state.name();
@@ -143,8 +152,10 @@ impl SlotCore {
         lock(&self.record).registered
     }
 
-    pub(crate) fn count_handled(&self) {
-        self.handled.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_handled(&self, life: &Life) {
+        if !life.is_fenced() {
+            self.handled.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// How many tasks the open life runs.
@@ -153,11 +164,17 @@ impl SlotCore {
         life.map_or(0, |life| life.tasks.count())
     }
 
-    pub(crate) fn open(&self, life: &Life, cell: ActorCell) {
+    /// Opens the slot for a life that has started. Returns whether it did: one that was given up while it started
+    /// comes too late.
+    pub(crate) fn open(&self, life: &Life, cell: ActorCell) -> bool {
         let mut record = lock(&self.record);
+        if life.is_fenced() || record.life.as_ref().is_none_or(|current| current.incarnation != life.incarnation) {
+            return false;
+        }
         record.presence = Presence::Live;
         record.cell = Some(cell);
         self.live.store(life.incarnation.get(), Ordering::Release);
+        true
     }
 
     pub(super) fn end(&self, incarnation: Incarnation) -> bool {

@@ -1,13 +1,14 @@
 //! What the rest of the runtime needs of a system.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use ractor::ActorRef;
+use ractor::{ActorCell, ActorRef};
 
 use super::{ENDING, Published, READY, STARTING, System, written};
 use crate::error::{RequestError, UnknownPath};
+use crate::event::EventKind;
 use crate::exit::GaveUp;
 use crate::fault::FaultPlan;
 use crate::id::{ChildId, Path};
@@ -15,18 +16,23 @@ use crate::registry::index::Index;
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Bus;
+use crate::runtime::current;
 use crate::runtime::deadline::Timers;
-use crate::runtime::guard::lock;
 use crate::runtime::guardian::GuardianMessage;
 use crate::runtime::keeper::Keeper;
+use crate::runtime::life::Life;
 use crate::runtime::registrar::Registrar;
 use crate::runtime::route::Reached;
 use crate::runtime::slot::AnySlot;
 use crate::runtime::spec::SupervisorSpec;
-use crate::supervision::history::{Entry, History};
+use crate::runtime::watchdog::Watch;
+use crate::supervision::policy::ChildKind;
 
 impl System {
     pub(super) fn ask_to_end(&self) {
+        if current::fenced().is_some() {
+            return;
+        }
         if let Some(guardian) = self.inner.guardian.get() {
             // Refused only by a guardian that has ended, and then the outcome is there.
             let _ = guardian.cast(GuardianMessage::Stop);
@@ -50,12 +56,42 @@ impl System {
         &self.inner.timers
     }
 
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        self.inner.watchdog.watch()
+    }
+
+    /// Reports a life whose code runs on, and, once all of it is gone, that too. The life must be fenced.
+    pub(crate) fn leaked(&self, life: &Arc<Life>, cell: Option<ActorCell>) {
+        if !life.mark_leaked() {
+            return;
+        }
+        self.bus().publish(&life.path, EventKind::Leaked { incarnation: life.incarnation });
+        let (life, bus) = (Arc::clone(life), self.bus().clone());
+        // Outlives the supervisor, and may outlive the system: a thread is blocked for as long as it is.
+        self.watch().home().spawn(async move {
+            if let Some(cell) = cell {
+                let _ = cell.wait(None).await;
+            }
+            life.tasks.silent().await;
+            bus.publish(&life.path, EventKind::LeakEnded { incarnation: life.incarnation });
+        });
+    }
+
     pub(crate) fn index(&self) -> &Index<Reached> {
         &self.inner.index
     }
 
     pub(crate) fn faults(&self) -> Option<&Arc<dyn FaultPlan>> {
         self.inner.world.faults.as_ref()
+    }
+
+    /// Tells a test that a life is gone, before its supervisor reacts.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn tell_end(&self, path: &Path, life: &crate::runtime::life::Life, reason: &crate::ExitReason) {
+        if let Some(tell) = &self.inner.world.ends {
+            let started = life.has_started();
+            tell(&crate::testing::End { path, incarnation: life.incarnation, reason, started });
+        }
     }
 
     pub(crate) fn services(&self) -> Arc<SupervisorSpec> {
@@ -108,18 +144,47 @@ impl System {
         }
     }
 
-    fn published(&self, supervisor: &Path) -> Arc<Published> {
-        Arc::clone(&self.inner.supervisors.entry(supervisor.clone()).or_insert_with(|| {
-            Arc::new(Published { history: Mutex::new(History::new(supervisor.clone())), restarts: AtomicU64::new(0) })
-        }))
+    /// What the supervisor at this path shows of itself; made when first asked for.
+    pub(crate) fn published(&self, supervisor: &Path) -> Arc<Published> {
+        if let Some(published) = self.inner.supervisors.get(supervisor) {
+            return Arc::clone(&published);
+        }
+        let make = || Arc::new(Published::new(supervisor.clone()));
+        Arc::clone(&self.inner.supervisors.entry(supervisor.clone()).or_insert_with(make))
     }
 
-    pub(crate) fn remember(&self, supervisor: &Path, entry: Entry) {
-        lock(&self.published(supervisor).history).push(entry);
+    /// The places of all supervisors that ever were.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn supervisors(&self) -> Vec<Path> {
+        self.inner.supervisors.iter().map(|entry| entry.key().clone()).collect()
     }
 
-    pub(crate) fn count_restart(&self, supervisor: &Path) {
-        self.published(supervisor).restarts.fetch_add(1, Ordering::AcqRel);
+    /// Whether the system has ended.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn is_over(&self) -> bool {
+        self.inner.ended.borrow().is_some()
+    }
+
+    /// Whatever an update said of the supervisor at this path does not count any more.
+    pub(crate) fn forget_update(&self, supervisor: &Path) {
+        if let Some(published) = self.inner.supervisors.get(supervisor) {
+            published.forget_update();
+        }
+    }
+
+    /// Puts another slot into the place of one that is closed.
+    pub(crate) fn replace_slot(&self, path: &Path, slot: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
+        self.inner.slots.insert(path.clone(), Arc::clone(&slot));
+        slot
+    }
+
+    /// Leaves nothing behind of a child that will not come back.
+    pub(crate) fn drop_slots(&self, path: &Path, kind: ChildKind) {
+        self.inner.slots.remove(path);
+        if kind == ChildKind::Supervisor {
+            self.inner.slots.retain(|below, _| !below.is_within(path));
+            self.inner.supervisors.retain(|below, _| !below.is_within(path));
+        }
     }
 
     /// The tree is up. Returns whether that is still worth saying: a root that gave up right after may have said so
@@ -139,6 +204,7 @@ impl System {
     }
 
     pub(crate) fn set_ended(&self, outcome: Result<(), GaveUp>) {
+        self.inner.watchdog.end();
         self.inner.ended.send_replace(Some(outcome));
     }
 }

@@ -1,11 +1,16 @@
 //! The children of one supervisor: their specs, their states, their order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::mem;
+use std::sync::Arc;
 
 use crate::exit::ExitReason;
 use crate::id::ChildId;
+use crate::supervision::intensity::{Moment, Tally, Window};
 use crate::supervision::policy::{ChildRules, Restart};
+
+use super::plan::{Alarm, Trigger};
 
 /// Names a child within its supervisor's machine. Never reused, also not for a child with the same name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,8 +47,10 @@ pub enum ChildState {
     Ended,
     /// It was asked to stop, or killed, and is not gone yet.
     Stopping,
-    /// Its start failed and will be tried again (rule 33).
+    /// Its start failed and will be tried again (rule 33), or its restart waits for its back-off.
     Restarting,
+    /// Its own intensity ran out: it is kept, stopped, and not started with its group either.
+    Quarantined,
 }
 
 impl fmt::Display for ChildState {
@@ -55,6 +62,7 @@ impl fmt::Display for ChildState {
             Self::Ended => "ended",
             Self::Stopping => "stopping",
             Self::Restarting => "restarting",
+            Self::Quarantined => "quarantined",
         })
     }
 }
@@ -86,16 +94,73 @@ pub(super) enum Life {
     Ended(Start, Box<ExitReason>),
     Stopping(Start),
     Restarting,
+    Quarantined,
+}
+
+impl Life {
+    /// The start of the life, if there is one.
+    pub(super) fn start(&self) -> Option<Start> {
+        match self {
+            Self::Starting(start) | Self::Running(start) | Self::Ended(start, _) | Self::Stopping(start) => {
+                Some(*start)
+            }
+            Self::Stopped | Self::Restarting | Self::Quarantined => None,
+        }
+    }
+
+    /// Whether the child counts as present for an automatic shutdown: it runs, or will again (rules 38 and 40).
+    pub(super) fn is_present(&self) -> bool {
+        !matches!(self, Self::Stopped | Self::Quarantined)
+    }
+
+    fn state(&self) -> ChildState {
+        match self {
+            Self::Stopped => ChildState::Stopped,
+            Self::Starting(_) => ChildState::Starting,
+            Self::Running(_) => ChildState::Running,
+            Self::Ended(..) => ChildState::Ended,
+            Self::Stopping(_) => ChildState::Stopping,
+            Self::Restarting => ChildState::Restarting,
+            Self::Quarantined => ChildState::Quarantined,
+        }
+    }
+}
+
+/// What a child may have beyond OTP, or has only while something goes wrong. Allocated when first needed.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// With what its life ends whatever is reported: it was hung, or did not start in time.
+    pub(super) doom: Option<ExitReason>,
+    /// Why it waits to be started again, and whether that has been counted.
+    pub(super) pending: Option<Pending>,
+    /// The alarm that is set for it. It has one at most.
+    pub(super) alarm: Option<(Moment, Alarm)>,
+    /// The restarts that count for its own intensity.
+    pub(super) budget: Window,
+    /// How many restarts its back-off has seen.
+    pub(super) step: u32,
+}
+
+/// A restart that waits.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) reason: ExitReason,
+    pub(super) trigger: Trigger,
+    /// The count of this restart, where it was counted before the wait.
+    pub(super) counted: Option<Tally>,
 }
 
 #[derive(Debug)]
 pub(super) struct Child {
     pub(super) id: ChildId,
-    pub(super) rules: ChildRules,
+    pub(super) rules: Arc<ChildRules>,
     pub(super) position: Position,
     pub(super) life: Life,
+    /// When its last start succeeded.
+    pub(super) up_since: Moment,
     /// How many of its starts failed since the last one that succeeded.
     pub(super) failed_starts: u32,
+    extra: Option<Box<Extra>>,
 }
 
 impl Child {
@@ -103,36 +168,66 @@ impl Child {
         self.rules.restart == Restart::Temporary
     }
 
+    /// What it has beyond the ordinary, if it has something.
+    pub(super) fn seen(&self) -> Option<&Extra> {
+        self.extra.as_deref()
+    }
+
+    pub(super) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// Takes the reason with which its life ends whatever is reported.
+    pub(super) fn take_doom(&mut self) -> Option<ExitReason> {
+        self.extra.as_mut()?.doom.take()
+    }
+
+    pub(super) fn take_pending(&mut self) -> Option<Pending> {
+        self.extra.as_mut()?.pending.take()
+    }
+
     fn view(&self) -> ChildView<'_> {
-        let (state, start) = match self.life {
-            Life::Stopped => (ChildState::Stopped, None),
-            Life::Starting(start) => (ChildState::Starting, Some(start)),
-            Life::Running(start) => (ChildState::Running, Some(start)),
-            Life::Ended(start, _) => (ChildState::Ended, Some(start)),
-            Life::Stopping(start) => (ChildState::Stopping, Some(start)),
-            Life::Restarting => (ChildState::Restarting, None),
-        };
-        ChildView { id: &self.id, rules: &self.rules, state, start }
+        ChildView { id: &self.id, rules: &self.rules, state: self.life.state(), start: self.life.start() }
     }
 }
 
-/// All children of a supervisor, by key and by position.
+/// All children of a supervisor, by key, by position and by name.
 #[derive(Debug, Default)]
 pub(super) struct Children {
     by_key: BTreeMap<ChildKey, Child>,
     order: BTreeMap<Position, ChildKey>,
+    /// Made when first asked for: a supervisor that is never asked for a child by name does not pay for it.
+    by_id: Option<BTreeMap<ChildId, ChildKey>>,
+    alarms: BTreeSet<(Moment, Alarm)>,
     keys: u64,
     starts: u64,
+    /// How many children are significant and present.
+    significant: usize,
+    /// How many children are being restarted.
+    restarting: usize,
+    /// How many children say after whom they start.
+    dependent: usize,
 }
 
 impl Children {
     /// Adds a child at the end of the order.
-    pub(super) fn append(&mut self, id: ChildId, rules: ChildRules) -> ChildKey {
+    pub(super) fn append(&mut self, id: ChildId, rules: Arc<ChildRules>) -> ChildKey {
+        let position = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
+        self.insert(id, rules, position)
+    }
+
+    /// Adds a child at a position that is free.
+    pub(super) fn insert(&mut self, id: ChildId, rules: Arc<ChildRules>, position: Position) -> ChildKey {
         let key = ChildKey(self.keys);
         self.keys += 1;
-        let position = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
         self.order.insert(position, key);
-        self.by_key.insert(key, Child { id, rules, position, life: Life::Stopped, failed_starts: 0 });
+        if let Some(by_id) = &mut self.by_id {
+            by_id.insert(id.clone(), key);
+        }
+        self.dependent += usize::from(rules.after.is_some());
+        let life = Life::Stopped;
+        let child = Child { id, rules, position, life, up_since: Moment::ZERO, failed_starts: 0, extra: None };
+        self.by_key.insert(key, child);
         key
     }
 
@@ -144,9 +239,111 @@ impl Children {
         self.by_key.get_mut(&key)
     }
 
+    /// The child of this name.
+    pub(super) fn named(&mut self, id: &ChildId) -> Option<ChildKey> {
+        let by_key = &self.by_key;
+        let by_id =
+            self.by_id.get_or_insert_with(|| by_key.iter().map(|(key, child)| (child.id.clone(), *key)).collect());
+        by_id.get(id).copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    pub(super) fn restarting(&self) -> usize {
+        self.restarting
+    }
+
+    pub(super) fn any_significant_present(&self) -> bool {
+        self.significant > 0
+    }
+
+    /// Whether some child says after whom it starts.
+    pub(super) fn any_dependent(&self) -> bool {
+        self.dependent > 0
+    }
+
+    /// Moves a child to another state and returns the one it leaves. Whatever alarm was set for it is off.
+    pub(super) fn set_life(&mut self, key: ChildKey, life: Life) -> Option<Life> {
+        self.set_alarm(key, None);
+        let child = self.by_key.get_mut(&key)?;
+        let old = mem::replace(&mut child.life, life);
+        if child.rules.significant {
+            self.significant += usize::from(child.life.is_present());
+            self.significant -= usize::from(old.is_present());
+        }
+        self.restarting += usize::from(matches!(child.life, Life::Restarting));
+        self.restarting -= usize::from(matches!(old, Life::Restarting));
+        Some(old)
+    }
+
+    /// Gives a child other rules.
+    pub(super) fn set_rules(&mut self, key: ChildKey, rules: Arc<ChildRules>) {
+        let Some(child) = self.by_key.get_mut(&key) else { return };
+        let present = child.life.is_present();
+        self.significant -= usize::from(child.rules.significant && present);
+        self.significant += usize::from(rules.significant && present);
+        self.dependent -= usize::from(child.rules.after.is_some());
+        self.dependent += usize::from(rules.after.is_some());
+        child.rules = rules;
+    }
+
+    /// Sets the alarm of a child, or takes it off.
+    pub(super) fn set_alarm(&mut self, key: ChildKey, alarm: Option<(Moment, Alarm)>) {
+        let Some(child) = self.by_key.get_mut(&key) else { return };
+        if let Some(alarm) = alarm {
+            let old = child.extra().alarm.replace(alarm);
+            old.map(|old| self.alarms.remove(&old));
+            self.alarms.insert(alarm);
+        } else if let Some(old) = child.extra.as_mut().and_then(|extra| extra.alarm.take()) {
+            self.alarms.remove(&old);
+        }
+    }
+
+    /// Sets an alarm that is not one child's.
+    pub(super) fn set_common_alarm(&mut self, at: Moment, alarm: Alarm) {
+        self.alarms.insert((at, alarm));
+    }
+
+    /// When the next alarm is due.
+    pub(super) fn next_alarm(&self) -> Option<Moment> {
+        self.alarms.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the next alarm that is due.
+    pub(super) fn due(&mut self, now: Moment) -> Option<Alarm> {
+        let (at, alarm) = *self.alarms.first()?;
+        if at > now {
+            return None;
+        }
+        self.alarms.remove(&(at, alarm));
+        if let Some(child) = alarm.child()
+            && let Some(extra) = self.by_key.get_mut(&child).and_then(|child| child.extra.as_mut())
+        {
+            extra.alarm = None;
+        }
+        Some(alarm)
+    }
+
     pub(super) fn forget(&mut self, key: ChildKey) {
+        self.set_life(key, Life::Stopped);
         if let Some(child) = self.by_key.remove(&key) {
             self.order.remove(&child.position);
+            self.dependent -= usize::from(child.rules.after.is_some());
+            if let Some(by_id) = &mut self.by_id {
+                by_id.remove(&child.id);
+            }
+        }
+    }
+
+    /// Puts the children into this order.
+    pub(super) fn reorder(&mut self, order: Vec<ChildKey>) {
+        self.order = (0..).zip(order).collect();
+        for (position, key) in &self.order {
+            if let Some(child) = self.by_key.get_mut(key) {
+                child.position = *position;
+            }
         }
     }
 
@@ -156,13 +353,13 @@ impl Children {
         Start(self.starts)
     }
 
-    /// The first child at `from` or after it, but not after `to`.
-    pub(super) fn first_in(&self, from: Position, to: Position) -> Option<(Position, ChildKey)> {
+    /// The first child at `from` or after it, but before `end`.
+    pub(super) fn first_in(&self, from: Position, end: Position) -> Option<(Position, ChildKey)> {
         // `BTreeMap::range` panics on a range that is the wrong way round.
-        if from > to {
+        if from >= end {
             return None;
         }
-        self.order.range(from..=to).next().map(|(position, key)| (*position, *key))
+        self.order.range(from..end).next().map(|(position, key)| (*position, *key))
     }
 
     /// The last child at `from` or after it, but before `end`.
@@ -171,6 +368,14 @@ impl Children {
             return None;
         }
         self.order.range(from..end).next_back().map(|(position, key)| (*position, *key))
+    }
+
+    /// The children at `from` or after it, but before `end`, in order.
+    pub(super) fn within(&self, from: Position, end: Position) -> Vec<ChildKey> {
+        if from >= end {
+            return Vec::new();
+        }
+        self.order.range(from..end).map(|(_, key)| *key).collect()
     }
 
     pub(super) fn view(&self, key: ChildKey) -> Option<ChildView<'_>> {

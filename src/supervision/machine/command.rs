@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::exit::{Escalation, ExitReason};
 use crate::id::ChildId;
 use crate::supervision::intensity::{Moment, Tally};
 
 use super::child::{ChildKey, Start};
+use super::request::{Reply, Request, RequestId};
 
 /// Something that happened to a supervisor or its children.
 #[derive(Clone, Debug)]
@@ -21,6 +23,22 @@ pub enum Event {
         child: ChildKey,
         /// Which of its starts.
         start: Start,
+    },
+    /// A child's start said that there is nothing to run, and the child is wholly gone (rule 6).
+    Ignored {
+        /// The child.
+        child: ChildKey,
+        /// Which of its starts.
+        start: Start,
+    },
+    /// A child makes no progress and is to be killed, whatever it is doing. Its life ends with this reason.
+    Hung {
+        /// The child.
+        child: ChildKey,
+        /// Which of its starts.
+        start: Start,
+        /// What is reported of it.
+        reason: ExitReason,
     },
     /// A child is wholly gone. While it was still starting this is how its failed start is reported.
     Exited {
@@ -39,11 +57,24 @@ pub enum Event {
         /// The reason with which the supervisor will exit.
         reason: ExitReason,
     },
-    /// The supervisor is to be killed (decision 11). Does not wait in line: what is starting or stopping is killed, then
-    /// all other children are, last first, and the supervisor exits as killed once all are gone.
+    /// Somebody asks for something. Answered by [`Command::Reply`], always.
+    Request {
+        /// Names it.
+        request: RequestId,
+        /// What is asked.
+        what: Request,
+    },
+    /// The supervisor is to be killed (decision 11). Does not wait in line: all workers are killed at once, nested
+    /// supervisors end theirs in order, and the supervisor exits as killed once all are gone (rule 54).
     Kill,
     /// The moment of [`Command::Arm`] has come.
     Timer,
+    /// Begins nothing until [`Event::Resume`], so that what happens meanwhile waits in line. For tests.
+    #[cfg(any(test, feature = "testing"))]
+    Suspend,
+    /// Goes on. For tests.
+    #[cfg(any(test, feature = "testing"))]
+    Resume,
 }
 
 /// What the runtime must do, in the order in which the commands come.
@@ -65,6 +96,8 @@ pub enum Command {
         child: ChildKey,
         /// Which of its lives.
         start: Start,
+        /// The reason it is given: a shutdown, or to a nested supervisor that its parent was killed.
+        reason: ExitReason,
     },
     /// End this child now.
     Kill {
@@ -72,6 +105,34 @@ pub enum Command {
         child: ChildKey,
         /// Which of its lives.
         start: Start,
+    },
+    /// This child was killed and is not gone in time: what it still does must have no effect from now on, and it is
+    /// reported as a leak. The machine takes it for gone.
+    Abandon {
+        /// The child.
+        child: ChildKey,
+        /// Which of its lives.
+        start: Start,
+        /// With which reason it counts as ended.
+        reason: ExitReason,
+    },
+    /// From now on this child is started as the spec at this place of the request describes it.
+    Adopt {
+        /// The child: a new one, or one whose spec is replaced.
+        child: ChildKey,
+        /// The name it has.
+        id: ChildId,
+        /// The request that brought the spec.
+        request: RequestId,
+        /// The place of the spec in the request's list; 0 for a single one.
+        place: usize,
+    },
+    /// The answer to a request.
+    Reply {
+        /// Which.
+        request: RequestId,
+        /// The answer.
+        reply: Reply,
     },
     /// Send [`Event::Timer`] at this moment or later. Replaces an earlier `Arm`; at most one is in force.
     Arm {
@@ -95,7 +156,7 @@ pub enum Command {
     Note(Note),
     /// All children of the initial batch have started.
     Ready,
-    /// The supervisor ends. No command follows.
+    /// The supervisor ends. No command follows, but for answers to those who ask later.
     Exit {
         /// How it ended.
         reason: ExitReason,
@@ -110,6 +171,8 @@ pub enum Command {
 pub enum StartCause {
     /// Its supervisor began.
     Init,
+    /// Somebody asked for it.
+    Request,
     /// It ended, and its restart type brings it back.
     Restart {
         /// The restarts in the window, this one included.
@@ -129,10 +192,19 @@ pub enum StartCause {
     },
 }
 
+impl StartCause {
+    /// Whether this start is a restart.
+    #[must_use]
+    pub fn is_restart(&self) -> bool {
+        !matches!(self, Self::Init | Self::Request)
+    }
+}
+
 impl fmt::Display for StartCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Init => f.write_str("init"),
+            Self::Request => f.write_str("request"),
             Self::Restart { tally } => write!(f, "its own exit ({tally})"),
             Self::Sibling { culprit, tally } => write!(f, "the exit of `{culprit}` ({tally})"),
             Self::Retry { tally } => write!(f, "its failed start ({tally})"),
@@ -157,6 +229,15 @@ pub enum Note {
     },
     /// The supervisor gives up: it will stop its other children and end.
     GaveUp(Arc<Escalation>),
+    /// The restart of a child waits for its back-off.
+    BackingOff {
+        /// The child.
+        child: ChildKey,
+        /// Its name.
+        id: ChildId,
+        /// How long.
+        delay: Duration,
+    },
 }
 
 /// The end of one life of a child, and what becomes of the child.
@@ -183,8 +264,17 @@ pub struct ChildExit {
 pub enum Verdict {
     /// It is started again, and this counted.
     Restarting(Tally),
-    /// Its start failed; it is tried again after what is already in line, and that will count (rules 33 and 34).
+    /// Its start failed; it is tried again after what is already in line, or after its back-off, and that will count
+    /// (rules 33 and 34).
     Retrying,
+    /// Its own intensity ran out: it is kept, stopped, and its siblings carry on.
+    Quarantined(Tally),
+    /// Its start said that there is nothing to run (rule 6).
+    Ignored,
+    /// It was stopped because somebody asked for that (rule 44).
+    Terminated,
+    /// It did not start when somebody asked for it, and so nothing is kept of it (rule 43).
+    NotAdded,
     /// It does not come back, and its spec is kept.
     Kept,
     /// It does not come back, and its spec is forgotten.
@@ -193,7 +283,7 @@ pub enum Verdict {
     StoppedWithGroup,
     /// It was stopped because somebody asked the supervisor to end.
     StoppedOnRequest,
-    /// It was stopped because its supervisor gave up or did not start.
+    /// It was stopped because its supervisor gave up, shut down by itself, or did not start.
     StoppedWithSupervisor,
     /// This end was one too many: the supervisor gives up.
     GaveUp,
@@ -206,6 +296,10 @@ impl fmt::Display for Verdict {
         match self {
             Self::Restarting(tally) => write!(f, "restarted ({tally})"),
             Self::Retrying => f.write_str("to be tried again"),
+            Self::Quarantined(tally) => write!(f, "quarantined ({tally})"),
+            Self::Ignored => f.write_str("nothing to run"),
+            Self::Terminated => f.write_str("terminated"),
+            Self::NotAdded => f.write_str("not added"),
             Self::Kept => f.write_str("not restarted"),
             Self::Forgotten => f.write_str("not restarted, forgotten"),
             Self::StoppedWithGroup => f.write_str("stopped with its group"),

@@ -6,16 +6,44 @@ use crate::supervision::intensity::{Moment, Tally};
 
 use super::child::{ChildKey, Position, Start};
 use super::command::{StartCause, Verdict};
+use super::graph::Graph;
+use super::request::{Request, RequestId};
 
 /// What waits in line until the machine is idle. Strictly first in, first out.
 #[derive(Debug)]
 pub(super) enum Item {
     /// A running child ended; its reason is kept with the child.
     Exit { child: ChildKey, start: Start },
-    /// A child's start failed, for this reason, and is to be tried again.
-    Retry { child: ChildKey, reason: ExitReason },
+    /// A child that is being restarted is to be tried (again).
+    Retry { child: ChildKey },
+    /// Somebody asks for something.
+    Request { request: RequestId, what: Box<Request> },
     /// Somebody asks the supervisor to end.
     Stop { reason: ExitReason },
+}
+
+/// What is done when its moment comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Alarm {
+    /// The child did not stop in time.
+    Kill(ChildKey),
+    /// The children that were asked to stop together did not in time (rule 15).
+    KillAll,
+    /// The child was killed and is not gone.
+    Abandon(ChildKey),
+    /// The child has not started in time.
+    StartDeadline(ChildKey),
+    /// The child's back-off is over.
+    Retry(ChildKey),
+}
+
+impl Alarm {
+    pub(super) fn child(self) -> Option<ChildKey> {
+        match self {
+            Self::Kill(child) | Self::Abandon(child) | Self::StartDeadline(child) | Self::Retry(child) => Some(child),
+            Self::KillAll => None,
+        }
+    }
 }
 
 /// The one thing that a machine is doing (rule 3).
@@ -25,9 +53,9 @@ pub(super) enum Phase {
     New,
     /// Nothing: what is in line comes next.
     Idle,
-    /// Starting children, one after another.
+    /// Starting children.
     Starting(Starting),
-    /// Stopping children, one after another.
+    /// Stopping children.
     Stopping(Stopping),
     /// The supervisor ended.
     Done,
@@ -35,19 +63,22 @@ pub(super) enum Phase {
 
 #[derive(Debug)]
 pub(super) struct Starting {
-    /// The child whose start is under way.
-    pub(super) current: Option<ChildKey>,
-    /// What is to be started after it.
-    pub(super) rest: Batch,
+    pub(super) batch: Batch,
+    /// How many starts are under way: one at most, unless children say that they do not need each other.
+    pub(super) underway: usize,
+    /// Whether a start of this batch failed, so that no further one begins.
+    pub(super) failed: bool,
+    /// Which may start now, where children say after whom they start.
+    pub(super) graph: Option<Box<Graph>>,
 }
 
-/// The children from one position to another, which are to be started in order.
+/// The children from one position up to another, which are to be started in order.
 ///
 /// The range is consumed from its front. A range instead of a list: a group of any size costs nothing to remember.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) from: Position,
-    pub(super) to: Position,
+    pub(super) end: Position,
     pub(super) why: Why,
 }
 
@@ -56,6 +87,10 @@ pub(super) struct Batch {
 pub(super) enum Why {
     Init,
     Restart(Culprit),
+    /// A new child, on request.
+    Added(RequestId),
+    /// A child that was stopped, on request.
+    Again(RequestId),
 }
 
 /// The child that caused a restart.
@@ -76,7 +111,11 @@ pub(super) enum Trigger {
 
 impl Why {
     pub(super) fn cause_for(&self, child: ChildKey) -> StartCause {
-        let Self::Restart(culprit) = self else { return StartCause::Init };
+        let culprit = match self {
+            Self::Init => return StartCause::Init,
+            Self::Added(_) | Self::Again(_) => return StartCause::Request,
+            Self::Restart(culprit) => culprit,
+        };
         let tally = culprit.tally;
         if culprit.child != child {
             return StartCause::Sibling { culprit: culprit.id.clone(), tally };
@@ -86,25 +125,34 @@ impl Why {
             Trigger::FailedStart => StartCause::Retry { tally },
         }
     }
+
+    /// The request that waits for this batch.
+    pub(super) fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Added(request) | Self::Again(request) => Some(*request),
+            Self::Init | Self::Restart(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Stopping {
-    /// The child that is being stopped.
-    pub(super) current: Option<Leaving>,
-    /// The children from here ...
-    pub(super) from: Position,
-    /// ... up to here, this one excluded, are stopped after it, last first.
-    pub(super) end: Position,
+    /// How many children were told to go and are not gone.
+    pub(super) leaving: usize,
+    /// In which order the others follow.
+    pub(super) order: Order,
     pub(super) then: Then,
 }
 
-/// A child that was told to go.
+/// In which order children are stopped.
 #[derive(Debug)]
-pub(super) struct Leaving {
-    pub(super) child: ChildKey,
-    /// When it will be killed.
-    pub(super) kill_at: Option<Moment>,
+pub(super) enum Order {
+    /// From the last before `end` to the first at or after `from`, one after another. Consumed from its back.
+    Reverse { from: Position, end: Position },
+    /// Each once nobody is left that needs it.
+    Dependents(Box<Graph>),
+    /// All were told at once.
+    Together,
 }
 
 /// What follows when all are stopped.
@@ -112,6 +160,10 @@ pub(super) struct Leaving {
 pub(super) enum Then {
     /// The group is started.
     Start(Batch),
+    /// The group waits, as one, for the back-off of this child.
+    Wait { child: ChildKey, until: Moment },
+    /// The child was stopped on request.
+    Answer { child: ChildKey, request: RequestId },
     /// The supervisor ends.
     Exit {
         reason: ExitReason,
@@ -123,8 +175,18 @@ pub(super) enum Then {
 impl Then {
     pub(super) fn verdict(&self) -> Verdict {
         match self {
-            Self::Start(_) => Verdict::StoppedWithGroup,
+            Self::Start(_) | Self::Wait { .. } => Verdict::StoppedWithGroup,
+            Self::Answer { .. } => Verdict::Terminated,
             Self::Exit { verdict, .. } => *verdict,
+        }
+    }
+
+    /// The request that waits for this.
+    pub(super) fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Answer { request, .. } => Some(*request),
+            Self::Start(batch) => batch.why.request(),
+            Self::Wait { .. } | Self::Exit { .. } => None,
         }
     }
 }

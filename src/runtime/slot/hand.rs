@@ -1,0 +1,195 @@
+//! What the shell of a life has taken out of the mailbox and not finished. It is still the slot's.
+//!
+//! A life that is given up while it blocks its thread cannot give anything back, so nothing of this is in its hands
+//! only: neither the messages behind the one it handles, nor the answer that it owes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::{Envelope, ReplyTo, Slot, wake};
+use crate::error::RequestError;
+use crate::event::{DropReason, EventKind};
+use crate::exit::ExitReason;
+use crate::id::Incarnation;
+use crate::runtime::guard::lock;
+use crate::runtime::life::Life;
+
+/// For how many messages an empty hand keeps room.
+const ROOM: usize = 256;
+
+pub(super) struct Hand<M, R> {
+    /// The life whose messages these are; nobody else may take or answer.
+    holder: Option<Arc<Life>>,
+    items: VecDeque<Envelope<M, R>>,
+    /// Who asked for what is being handled.
+    asker: Option<ReplyTo<R>>,
+}
+
+/// What is known of a hand without its lock.
+#[derive(Default)]
+pub(super) struct Glance {
+    /// How many messages are taken and not finished, the one that is being handled included.
+    count: AtomicUsize,
+    /// Whether one of them is being handled. Apart from the hand, so that a message that was told is finished by one
+    /// plain store.
+    begun: AtomicBool,
+}
+
+/// A message, out of the hand.
+pub(crate) enum Taken<M> {
+    Told(M),
+    Asked(M),
+    /// Nobody waits for the answer any more.
+    Expired(M),
+}
+
+/// Messages that the shell took and has not handled yet. Dropped, however that comes, they go back to the front.
+pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
+    slot: &'a Slot<M, R>,
+    of: Incarnation,
+}
+
+impl<M, R> Default for Hand<M, R> {
+    fn default() -> Self {
+        Self { holder: None, items: VecDeque::new(), asker: None }
+    }
+}
+
+impl<M, R> Hand<M, R> {
+    fn is_of(&self, incarnation: Incarnation) -> bool {
+        self.holder.as_ref().is_some_and(|holder| holder.incarnation == incarnation)
+    }
+
+    /// All that is left. An empty hand keeps its room for the next batch, but not the room of a flood.
+    fn take_items(&mut self) -> VecDeque<Envelope<M, R>> {
+        if self.items.is_empty() && self.items.capacity() <= ROOM {
+            return VecDeque::new();
+        }
+        std::mem::take(&mut self.items)
+    }
+
+    pub(super) fn hold_for(&mut self, life: &Arc<Life>) {
+        self.holder = Some(Arc::clone(life));
+    }
+}
+
+impl Glance {
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
+    /// The shell of a life takes up to `most` messages. Fewer than all leaves a wake-up behind. A life that does not
+    /// hold the slot gets none.
+    pub(crate) fn take(&self, of: Incarnation, most: usize) -> Batch<'_, M, R> {
+        let batch = Batch { slot: self, of };
+        let mut hand = lock(&self.hand);
+        if !hand.is_of(of) {
+            return batch;
+        }
+        // Always in this order: the hand, then the desk.
+        let mut desk = lock(&self.desk);
+        let was_full = desk.mailbox.room() == 0;
+        desk.mailbox.take(most, &mut hand.items);
+        desk.woken = false;
+        if desk.mailbox.is_empty() {
+            drop(desk);
+        } else {
+            wake(desk);
+        }
+        self.glance.count.store(hand.items.len(), Ordering::Relaxed);
+        drop(hand);
+        if was_full {
+            self.room.notify_waiters();
+        }
+        batch
+    }
+
+    /// Ends a life's hold on the slot; see [`put_back`](Self::put_back). It gets no message any more.
+    pub(super) fn release(&self, of: Incarnation) {
+        self.put_back(of, |hand| hand.holder = None);
+    }
+
+    /// Takes from a life what it has in hand: what it did not begin goes back to the front of the mailbox; what it was
+    /// handling is dropped, and its asker is told.
+    fn put_back(&self, of: Incarnation, last: impl FnOnce(&mut Hand<M, R>)) {
+        let (mut items, begun, asker, reason) = {
+            let mut hand = lock(&self.hand);
+            if !hand.is_of(of) {
+                return;
+            }
+            self.glance.count.store(0, Ordering::Relaxed);
+            let begun = self.glance.begun.swap(false, Ordering::AcqRel);
+            let asker = hand.asker.take();
+            let reason = asker.as_ref().and(hand.holder.as_ref()).and_then(|life| life.reason().cloned());
+            last(&mut hand);
+            (hand.take_items(), begun, asker, reason)
+        };
+        if begun {
+            self.core.bus.publish(&self.core.path, EventKind::Dropped { why: DropReason::HandlerEnded });
+        }
+        if let Some(asker) = asker {
+            let reason = reason.unwrap_or(ExitReason::Killed);
+            asker.send(Err(RequestError::Exited { path: self.core.path.clone(), incarnation: of, reason }));
+        }
+        if items.is_empty() {
+            return;
+        }
+        let mut desk = lock(&self.desk);
+        if desk.refusing {
+            drop(desk);
+            return self.refuse_all(items);
+        }
+        desk.mailbox.give_back(&mut items);
+        wake(desk);
+    }
+}
+
+impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
+    /// The next message, which is in hand until it is finished. `None` at the end, and for a life that was given up.
+    pub(crate) fn next(&mut self) -> Option<Taken<M>> {
+        let glance = &self.slot.glance;
+        let mut hand = lock(&self.slot.hand);
+        if !hand.is_of(self.of) {
+            return None;
+        }
+        glance.count.store(hand.items.len(), Ordering::Relaxed);
+        let Envelope { message, reply } = hand.items.pop_front()?;
+        if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
+            return Some(Taken::Expired(message));
+        }
+        glance.begun.store(true, Ordering::Release);
+        let asked = reply.is_some();
+        hand.asker = reply;
+        Some(if asked { Taken::Asked(message) } else { Taken::Told(message) })
+    }
+
+    /// What was told has been handled.
+    pub(crate) fn finish(&self) {
+        self.slot.glance.begun.store(false, Ordering::Release);
+    }
+
+    /// What was asked has been handled. The answer of a life that was given up meanwhile is dropped: its asker was
+    /// told.
+    pub(crate) fn answer(&self, answer: R) {
+        let asker = {
+            let mut hand = lock(&self.slot.hand);
+            if !hand.is_of(self.of) {
+                return;
+            }
+            self.finish();
+            hand.asker.take()
+        };
+        if let Some(asker) = asker {
+            asker.send(Ok(answer));
+        }
+    }
+}
+
+impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
+    fn drop(&mut self) {
+        self.slot.put_back(self.of, |_| {});
+    }
+}

@@ -1,0 +1,223 @@
+//! The spec of an agent as a child, and how an agent is spawned.
+
+use std::any::type_name;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorCell, SpawnErr};
+use tokio::runtime::Handle;
+
+use super::{ChildSpec, Kind, StartOf, Worker};
+use crate::error::SpecError;
+use crate::flow::mailbox::DEFAULT_BOUND;
+use crate::id::{ChildId, Path};
+use crate::registry::capability::{Capability, Wire};
+use crate::registry::record::OfferRecord;
+use crate::runtime::agent::Agent;
+use crate::runtime::life::Overseer;
+use crate::runtime::route::{Routable, routable};
+use crate::runtime::shell::{Birth, Shell};
+use crate::runtime::slot::{AnySlot, Slot, SlotCore};
+use crate::runtime::system::System;
+use crate::seam::BoxFuture;
+use crate::supervision::backoff::Backoff;
+use crate::supervision::intensity::Intensity;
+use crate::supervision::policy::{ChildRules, Restart, Shutdown};
+
+/// The spec of an agent as a child: as [`ChildSpec`], with what only agents have.
+pub struct AgentSpec<A: Agent> {
+    name: String,
+    rules: ChildRules,
+    args: A::Args,
+    offers: Vec<Offered<A>>,
+    bound: usize,
+    handler_deadline: Option<Duration>,
+    runtime: Option<Handle>,
+    hands_over: bool,
+}
+
+/// An offer, and how it is reached; or what is wrong with its version.
+type Offered<A> = (Result<OfferRecord, SpecErrorParts>, Routable<<A as Agent>::Message, <A as Agent>::Reply>);
+
+#[derive(Clone)]
+struct SpecErrorParts {
+    capability: String,
+    version: String,
+}
+
+impl<A: Agent> AgentSpec<A> {
+    pub(super) fn new(name: String, args: A::Args) -> Self {
+        Self {
+            name,
+            rules: ChildRules::worker(),
+            args,
+            offers: Vec::new(),
+            bound: DEFAULT_BOUND,
+            handler_deadline: None,
+            runtime: None,
+            hands_over: false,
+        }
+    }
+
+    /// The agent offers this capability. May be called several times, for several capabilities.
+    #[must_use]
+    pub fn offers<Q, R>(mut self, capability: &Capability<Q, R>) -> Self
+    where
+        Q: Wire + Into<A::Message>,
+        R: Wire,
+        A::Reply: TryInto<R>,
+    {
+        let record = OfferRecord::of(capability).map_err(|_| SpecErrorParts {
+            capability: capability.name().to_owned(),
+            version: capability.version().to_owned(),
+        });
+        self.offers.push((record, routable::<A, Q, R>(capability)));
+        self
+    }
+
+    /// A handler that runs longer than this, without returning or calling [`Context::progress`](crate::Context::progress),
+    /// counts as hung: the incarnation ends as unresponsive. Without it, none does.
+    ///
+    /// The same holds for its start, and for code that blocks its thread, tasks of
+    /// [`Context::spawn`](crate::Context::spawn) included: that is found by the system's watchdog, at most three of its
+    /// looks after the deadline, and cannot be ended. Such a life is given up: it is fenced, so that nothing it does
+    /// through steadfast has an effect any more, reported as leaked, and replaced.
+    #[must_use]
+    pub fn handler_deadline(mut self, limit: Duration) -> Self {
+        self.handler_deadline = Some(limit);
+        self
+    }
+
+    /// The runtime on which the agent and its tasks run; that of the system when not set. Its supervisor runs on the
+    /// system's in any case, and goes on when this one is blocked.
+    ///
+    /// The owner of the runtime keeps it up for as long as the system runs. Give it a name
+    /// (`tokio::runtime::Builder::name`), by which events call it.
+    #[must_use]
+    pub fn runtime(mut self, handle: Handle) -> Self {
+        self.runtime = Some(handle);
+        self
+    }
+
+    /// A life of the agent may hand its state over to the next: what it keeps by
+    /// [`Context::checkpoint`](crate::Context::checkpoint), the next one gets by
+    /// [`Context::handed_over`](crate::Context::handed_over). Without this every life starts from its arguments alone.
+    #[must_use]
+    pub fn hand_over(mut self) -> Self {
+        self.hands_over = true;
+        self
+    }
+
+    /// How many messages may wait; [`DEFAULT_BOUND`] when not set.
+    #[must_use]
+    pub fn mailbox(mut self, bound: usize) -> Self {
+        self.bound = bound;
+        self
+    }
+
+    child_rules_methods!();
+}
+
+impl<A: Agent> fmt::Debug for AgentSpec<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AgentSpec<{}>({})", type_name::<A>(), self.name)
+    }
+}
+
+impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
+    fn from(spec: AgentSpec<A>) -> Self {
+        let (records, routables): (Vec<_>, Vec<_>) = spec.offers.into_iter().unzip();
+        let worker = AgentWorker::<A> {
+            args: spec.args,
+            records,
+            routables: routables.into(),
+            bound: spec.bound,
+            handler_deadline: spec.handler_deadline,
+            runtime: spec.runtime,
+            hands_over: spec.hands_over,
+            agent: PhantomData,
+        };
+        Self { name: spec.name, rules: spec.rules, kind: Kind::Worker(Arc::new(worker)) }
+    }
+}
+
+struct AgentWorker<A: Agent> {
+    args: A::Args,
+    records: Vec<Result<OfferRecord, SpecErrorParts>>,
+    routables: Arc<[Routable<A::Message, A::Reply>]>,
+    bound: usize,
+    handler_deadline: Option<Duration>,
+    runtime: Option<Handle>,
+    hands_over: bool,
+    agent: PhantomData<fn() -> A>,
+}
+
+impl<A: Agent> Worker for AgentWorker<A> {
+    fn check(&self, path: &Path) -> Result<(), SpecError> {
+        let zero = |limit| SpecError::ZeroLimit { child: path.to_string(), limit };
+        if self.bound == 0 {
+            return Err(zero("mailbox"));
+        }
+        if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
+            return Err(zero("handler deadline"));
+        }
+        match self.records.iter().find_map(|record| record.as_ref().err()) {
+            None => Ok(()),
+            Some(SpecErrorParts { capability, version }) => Err(SpecError::Version {
+                child: path.to_string(),
+                capability: capability.clone(),
+                version: version.clone(),
+            }),
+        }
+    }
+
+    fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
+        let slot = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>();
+        slot.is_ok_and(|slot| slot.is_of::<A>())
+    }
+
+    fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
+        let offers = self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect();
+        let core = SlotCore::new(path, offers, system.bus().clone());
+        let timers = Arc::clone(system.timers());
+        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, timers, Arc::clone(&self.routables), self.bound);
+        Arc::new(if self.hands_over { slot.handing_over() } else { slot })
+    }
+
+    fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
+        let watch = start.system.watch();
+        let limit = self.handler_deadline;
+        start.life.oversee(Overseer { watch: Arc::clone(watch), hung: start.hung, limit });
+        let runtime = self.runtime.clone();
+        let on_runtime = runtime.as_ref().map(|handle| watch.on(handle));
+        let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();
+        let birth = slot.map(|slot| Birth::<A> {
+            system: start.system,
+            slot,
+            life: start.life,
+            args: self.args.clone(),
+            handler_deadline: self.handler_deadline,
+            runtime: on_runtime,
+        });
+        let supervisor = start.supervisor;
+        Box::pin(async move {
+            let birth = birth.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;
+            let (actor, _) = entered(runtime, Actor::spawn_linked(None, Shell::<A>::new(), birth, supervisor)).await?;
+            Ok(actor.get_cell())
+        })
+    }
+}
+
+/// Polls a future on a runtime's behalf: what it spawns, ractor's task of the actor above all, runs there.
+async fn entered<F: Future>(runtime: Option<Handle>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _entered = runtime.as_ref().map(Handle::enter);
+        future.as_mut().poll(cx)
+    })
+    .await
+}

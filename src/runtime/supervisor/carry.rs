@@ -1,0 +1,222 @@
+//! Carrying out what the machine commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::ActorRef;
+
+use super::abandon::hung;
+use super::{Child, Open, Parent, SupervisorMessage, SupervisorState, child_slot};
+use crate::event::EventKind;
+use crate::exit::{ExitReason, Failure};
+use crate::id::ChildId;
+use crate::runtime::guard::run_caught;
+use crate::runtime::life::Life;
+use crate::runtime::spec::{Kind, StartOf, spawn_supervisor};
+use crate::supervision::machine::{ChildKey, Command, Event, Start, StartCause};
+use crate::supervision::policy::ChildKind;
+
+impl SupervisorState {
+    pub(super) async fn carry_out(&mut self, myself: &ActorRef<SupervisorMessage>, command: Command) -> Option<Event> {
+        match command {
+            Command::Start { child, start, cause } => return self.start(myself, (child, start), cause).await,
+            Command::Stop { child, start, reason } => self.stop(child, start, reason),
+            Command::Kill { child, start } => self.kill(child, start),
+            Command::Abandon { child, start, reason } => self.abandon(child, start, reason),
+            Command::Adopt { child, id, request, place } => {
+                if let Some(spec) = self.asked.get(&request).and_then(|ask| ask.specs.get(place)).cloned() {
+                    self.adopt(child, &id, spec);
+                }
+            }
+            Command::Reply { request, reply } => self.reply(request, reply),
+            Command::Arm { at } => self.arm(at),
+            Command::Forget { child } => self.forget(child),
+            Command::Rest { child } => self.rest(child),
+            Command::Note(note) => self.note(note),
+            Command::Ready => {
+                self.slot.core().activate(&self.life, &self.system);
+                self.life.mark_started();
+                (self.parent)();
+            }
+            Command::Exit { reason } => self.exit(myself, reason),
+        }
+        None
+    }
+
+    async fn start(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        (key, start): (ChildKey, Start),
+        cause: StartCause,
+    ) -> Option<Event> {
+        let system = self.system.clone();
+        let ready = ready(&self.life, key, start);
+        let child = self.children.get_mut(&key)?;
+        if !child.spec.fits(&child.slot) {
+            // An update put another kind of child in its place.
+            let path = child.slot.core().path.clone();
+            child.slot = child_slot(&system, &child.spec, &path);
+        }
+        child.slot.awaited();
+        let life = child.slot.core().begin(system.epoch());
+        if cause.is_restart() {
+            self.published.count_restart();
+        }
+        let path = child.slot.core().path.clone();
+        system.bus().publish(&path, EventKind::Starting { incarnation: life.incarnation, cause: cause.clone() });
+        let start_of = StartOf {
+            system: system.clone(),
+            slot: Arc::clone(&child.slot),
+            life: Arc::clone(&life),
+            supervisor: myself.get_cell(),
+            hung: hung(&self.life, key, start),
+        };
+        let spawned = match &child.spec.kind {
+            // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.
+            Kind::Worker(worker) => run_caught(async { worker.spawn(start_of).await }).await,
+            Kind::Supervisor(spec) => Ok(spawn_supervisor(Arc::clone(spec), start_of, ready).await),
+            Kind::System => Ok(spawn_supervisor(system.services(), start_of, ready).await),
+        };
+        let spawned = spawned
+            .and_then(|spawned| spawned.map_err(|error| ExitReason::StartFailed(Failure::new(error.to_string()))));
+        let at = system.clock().now();
+        let (cell, failed) = match spawned {
+            Ok(cell) => (Some(cell), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        if let Some(cell) = &cell {
+            self.by_actor.insert(cell.get_id(), (key, start));
+        }
+        let incarnation = life.incarnation;
+        child.open = Some(Open { start, cell, life, at, cause, announced: false });
+        failed.map(|reason| {
+            child.slot.ended(incarnation);
+            Event::Exited { child: key, start, reason }
+        })
+    }
+
+    /// The child is started as this spec says from now on.
+    fn adopt(&mut self, key: ChildKey, id: &ChildId, mut spec: crate::ChildSpec) {
+        id.as_str().clone_into(&mut spec.name);
+        let path = self.path.child(id);
+        // What an update of the supervisor at this path said is older than this.
+        self.system.forget_update(&path);
+        if let Some(child) = self.children.get_mut(&key) {
+            child.spec = spec;
+        } else {
+            let slot = child_slot(&self.system, &spec, &path);
+            self.children.insert(key, Child { spec, slot, open: None, added: true });
+        }
+    }
+
+    /// Messages to this child, and to all below it, are refused from now on.
+    fn forget(&mut self, key: ChildKey) {
+        let Some(child) = self.children.remove(&key) else { return };
+        self.close(&child);
+    }
+
+    /// Closes the slots of a child that will not come back. One that came by request leaves nothing behind: there may
+    /// be very many of them, one after the other.
+    fn close(&self, child: &Child) {
+        let path = &child.slot.core().path;
+        match child.spec.rules.kind {
+            ChildKind::Worker => child.slot.close(),
+            ChildKind::Supervisor => self.system.each_within(path, |slot| slot.close()),
+        }
+        if child.added {
+            self.system.drop_slots(path, child.spec.rules.kind);
+        }
+    }
+
+    /// Messages to this child, and to all below it, are refused until it is started again.
+    pub(super) fn rest(&self, key: ChildKey) {
+        let Some(child) = self.children.get(&key) else { return };
+        match child.spec.rules.kind {
+            ChildKind::Worker => child.slot.rest(),
+            ChildKind::Supervisor => self.system.each_within(&child.slot.core().path, |slot| slot.rest()),
+        }
+    }
+
+    pub(super) fn open(&self, key: ChildKey, start: Start) -> Option<(&Child, &Open)> {
+        let child = self.children.get(&key)?;
+        Some((child, child.open.as_ref().filter(|open| open.start == start)?))
+    }
+
+    /// Asks a child to end.
+    fn stop(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
+        let Some((child, open)) = self.open(key, start) else { return };
+        let Some(cell) = &open.cell else { return };
+        match child.spec.rules.kind {
+            ChildKind::Supervisor => {
+                // Refused only by a supervisor that has ended, whose exit event is on its way.
+                open.life.tell_supervisor(SupervisorMessage::Stop(reason));
+            }
+            ChildKind::Worker => {
+                open.life.ask_to_stop(reason);
+                cell.stop(None);
+            }
+        }
+    }
+
+    /// Ends a child now. A nested supervisor is not killed by ractor's means, which would leave its children behind: it
+    /// is told, kills them, and reports that it was killed once they are gone.
+    fn kill(&mut self, key: ChildKey, start: Start) {
+        let Some((child, open)) = self.open(key, start) else { return };
+        let path = &child.slot.core().path;
+        self.system.bus().publish(path, EventKind::Killing { incarnation: open.life.incarnation });
+        kill_life(&open.life, child.spec.rules.kind);
+    }
+
+    /// One timer for all children. The machine looks at the time itself when it fires.
+    fn arm(&mut self, at: Duration) {
+        if let Some(timer) = self.timer.take() {
+            timer.abort();
+        }
+        let wait = at.saturating_sub(self.now());
+        self.timers += 1;
+        let number = self.timers;
+        let life = Arc::clone(&self.life);
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            life.tell_supervisor(SupervisorMessage::Timer(number));
+        });
+        self.timer = Some(task.abort_handle());
+    }
+
+    pub(super) fn exit(&mut self, myself: &ActorRef<SupervisorMessage>, reason: ExitReason) {
+        if let Some(timer) = self.timer.take() {
+            timer.abort();
+        }
+        self.life.tasks.abort_all();
+        // They do not come back with the next incarnation, which starts from its spec (rule 32).
+        for child in self.children.values().filter(|child| child.added) {
+            self.close(child);
+        }
+        self.slot.ended(self.life.incarnation);
+        self.life.end(reason);
+        myself.stop(None);
+    }
+}
+
+/// Kills a life as its kind of child is killed.
+pub(crate) fn kill_life(life: &Life, kind: ChildKind) {
+    match kind {
+        ChildKind::Supervisor => {
+            life.tell_supervisor(SupervisorMessage::Kill);
+        }
+        ChildKind::Worker => {
+            life.mark_ending();
+            if let Some(cell) = life.cell() {
+                cell.kill();
+            }
+        }
+    }
+}
+
+/// How a nested supervisor says that it is up.
+fn ready(life: &Arc<Life>, child: ChildKey, start: Start) -> Parent {
+    let life = Arc::clone(life);
+    Box::new(move || {
+        life.tell_supervisor(SupervisorMessage::ChildReady { child, start });
+    })
+}
