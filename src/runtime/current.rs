@@ -83,14 +83,17 @@ impl Drop for Inside<'_> {
 pub(crate) async fn within<F: Future>(life: &Arc<Life>, future: F) -> F::Output {
     let mut home = Some((Arc::clone(life), Part::Shell));
     // Locals go last first: `EnterAtDrop`, the future, `LeaveAtDrop`.
-    let _leave = LeaveAtDrop;
+    let leave = LeaveAtDrop;
     let mut future = pin!(future);
-    let _enter = EnterAtDrop(life);
-    poll_fn(|cx| {
+    let enter = EnterAtDrop(life);
+    let output = poll_fn(|cx| {
         let _inside = Inside::enter(&mut home);
         future.as_mut().poll(cx)
     })
-    .await
+    .await;
+    // What has returned holds nothing any more.
+    std::mem::forget((enter, leave));
+    output
 }
 
 struct EnterAtDrop<'a>(&'a Arc<Life>);

@@ -12,6 +12,7 @@
 mod core;
 mod hand;
 mod kept;
+mod linger;
 
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ pub(crate) use self::core::{Presence, SlotCore};
 pub(crate) use self::hand::{Batch, Taken};
 use self::hand::{Glance, Hand};
 pub(crate) use self::kept::Kept;
+use self::linger::Lingers;
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::flow::mailbox::Mailbox;
@@ -147,6 +149,7 @@ pub(crate) struct Slot<M, R> {
 struct Desk<M, R> {
     mailbox: Mailbox<Envelope<M, R>>,
     port: Option<ActorRef<ShellMessage>>,
+    lingers: Lingers,
     woken: bool,
     refusing: bool,
 }
@@ -158,7 +161,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         routables: Arc<[Routable<M, R>]>,
         bound: usize,
     ) -> Self {
-        let desk = Desk { mailbox: Mailbox::new(bound), port: None, woken: false, refusing: false };
+        let lingers = Lingers::default();
+        let desk = Desk { mailbox: Mailbox::new(bound), port: None, lingers, woken: false, refusing: false };
         Self {
             core,
             timers,
@@ -222,6 +226,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         lock(&self.hand).hold_for(life);
         let mut desk = lock(&self.desk);
         desk.port = Some(port);
+        desk.lingers = Lingers::default();
         desk.woken = false;
         desk.refusing = false;
         if !desk.mailbox.is_empty() {
@@ -233,15 +238,18 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if !self.core.set_presence(presence) {
             return false;
         }
-        let waiting = {
+        let (waiting, lingers) = {
             let mut desk = lock(&self.desk);
             desk.refusing = true;
             desk.port = None;
             // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
             let mut waiting = VecDeque::new();
             desk.mailbox.take(usize::MAX, &mut waiting);
-            waiting
+            (waiting, desk.lingers.dismiss())
         };
+        if let Some(shell) = lingers {
+            shell.wake();
+        }
         self.room.notify_waiters();
         self.refuse_all(waiting);
         true
@@ -265,6 +273,12 @@ fn wake<M, R>(mut desk: MutexGuard<'_, Desk<M, R>>) {
     if desk.woken {
         return;
     }
+    if let Some(waker) = desk.lingers.rouse() {
+        desk.woken = true;
+        drop(desk);
+        waker.wake();
+        return;
+    }
     let Some(port) = desk.port.clone() else { return };
     desk.woken = true;
     drop(desk);
@@ -280,9 +294,15 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     fn ended(&self, incarnation: Incarnation) {
         self.release(incarnation);
         if self.core.end(incarnation) {
-            let mut desk = lock(&self.desk);
-            desk.port = None;
-            desk.woken = false;
+            let lingers = {
+                let mut desk = lock(&self.desk);
+                desk.port = None;
+                desk.woken = false;
+                desk.lingers.dismiss()
+            };
+            if let Some(shell) = lingers {
+                shell.wake();
+            }
         }
     }
 

@@ -48,6 +48,8 @@ pub(crate) enum Taken<M> {
 pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
     slot: &'a Slot<M, R>,
     of: Incarnation,
+    /// All of it was handled: nothing is to be put back.
+    is_done: bool,
 }
 
 impl<M, R> Default for Hand<M, R> {
@@ -61,12 +63,11 @@ impl<M, R> Hand<M, R> {
         self.holder.as_ref().is_some_and(|holder| holder.incarnation == incarnation)
     }
 
-    /// All that is left. An empty hand keeps its room for the next batch, but not the room of a flood.
-    fn take_items(&mut self) -> VecDeque<Envelope<M, R>> {
-        if self.items.is_empty() && self.items.capacity() <= ROOM {
-            return VecDeque::new();
+    /// An empty hand keeps its room for the next batch, but not the room of a flood.
+    fn trim(&mut self) {
+        if self.items.capacity() > ROOM {
+            self.items = VecDeque::new();
         }
-        std::mem::take(&mut self.items)
     }
 
     pub(super) fn hold_for(&mut self, life: &Arc<Life>) {
@@ -84,7 +85,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// The shell of a life takes up to `most` messages. Fewer than all leaves a wake-up behind. A life that does not
     /// hold the slot gets none.
     pub(crate) fn take(&self, of: Incarnation, most: usize) -> Batch<'_, M, R> {
-        let batch = Batch { slot: self, of };
+        let batch = Batch { slot: self, of, is_done: false };
         let mut hand = lock(&self.hand);
         if !hand.is_of(of) {
             return batch;
@@ -125,7 +126,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             let asker = hand.asker.take();
             let reason = asker.as_ref().and(hand.holder.as_ref()).and_then(|life| life.reason().cloned());
             last(&mut hand);
-            (hand.take_items(), begun, asker, reason)
+            (std::mem::take(&mut hand.items), begun, asker, reason)
         };
         if begun {
             self.core.bus.publish(&self.core.path, EventKind::Dropped { why: DropReason::HandlerEnded });
@@ -156,7 +157,11 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             return None;
         }
         glance.count.store(hand.items.len(), Ordering::Relaxed);
-        let Envelope { message, reply } = hand.items.pop_front()?;
+        let Some(Envelope { message, reply }) = hand.items.pop_front() else {
+            hand.trim();
+            self.is_done = true;
+            return None;
+        };
         if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
             return Some(Taken::Expired(message));
         }
@@ -190,6 +195,8 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
 
 impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
     fn drop(&mut self) {
-        self.slot.put_back(self.of, |_| {});
+        if !self.is_done {
+            self.slot.put_back(self.of, |_| {});
+        }
     }
 }
