@@ -113,7 +113,7 @@ async fn no_message_is_left_lying_however_it_meets_an_agent_that_comes_to_rest()
             let counter = counter.clone();
             tokio::spawn(async move {
                 for turn in 0..EACH {
-                    counter.ask_within(Word::Count, Duration::from_secs(60)).await.expect("it answers");
+                    counter.ask_within(Word::Count, Duration::from_mins(1)).await.expect("it answers");
                     if turn % (asker + 2) == 0 {
                         tokio::task::yield_now().await;
                     }
