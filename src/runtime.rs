@@ -6,6 +6,7 @@ pub(crate) mod blocking;
 pub(crate) mod builder;
 pub(crate) mod bus;
 mod current;
+mod deadline;
 pub(crate) mod guard;
 mod guardian;
 mod keeper;

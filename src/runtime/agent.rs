@@ -199,7 +199,7 @@ impl<A: Agent> Context<A> {
         let to_its_end = async move {
             if let Err(reason) = work.await {
                 life.end(reason);
-                let _ = port.cast(ShellMessage::TaskFailed);
+                let _ = port.cast(ShellMessage::Wake);
             }
         };
         self.life.tasks.spawn(TaskOf::new(Arc::clone(&self.life), to_its_end, turn))

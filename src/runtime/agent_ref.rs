@@ -137,6 +137,11 @@ async fn push_wait<M: Send + 'static, R: Send + 'static>(
     mut envelope: Envelope<M, R>,
     by: Option<Instant>,
 ) -> Result<(), Refused<M, R>> {
+    // Most mailboxes have room.
+    match slot.push(envelope) {
+        Err(Refused::Full(returned, _)) => envelope = returned,
+        done => return done,
+    }
     loop {
         // Made before the push, so that room that comes between the two is not missed.
         let room = slot.room();
@@ -177,9 +182,9 @@ pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
             }
         }
     })?;
-    match timeout_at(by, receiver).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(_)) => Err(RequestError::Gone { path: path() }),
-        Err(_) => Err(RequestError::Timeout { path: path(), limit }),
+    match slot.timers().until(by, receiver).await {
+        Some(Ok(reply)) => reply,
+        Some(Err(_)) => Err(RequestError::Gone { path: path() }),
+        None => Err(RequestError::Timeout { path: path(), limit }),
     }
 }

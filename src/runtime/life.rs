@@ -2,13 +2,15 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use ractor::{ActorCell, ActorRef};
 
 use crate::exit::ExitReason;
 use crate::id::{Incarnation, Path};
+use crate::runtime::guard::lock;
 use crate::runtime::supervisor::SupervisorMessage;
 use crate::runtime::tasks::Tasks;
 use crate::runtime::turn::{Turn, WatchGuard};
@@ -25,6 +27,7 @@ pub(crate) struct Life {
     started: AtomicBool,
     stopped_itself: AtomicBool,
     ending: AtomicBool,
+    shell: Mutex<Option<Waker>>,
     asked: OnceLock<ExitReason>,
     reason: OnceLock<ExitReason>,
     epoch: Instant,
@@ -67,6 +70,7 @@ impl Life {
             started: AtomicBool::new(false),
             stopped_itself: AtomicBool::new(false),
             ending: AtomicBool::new(false),
+            shell: Mutex::new(None),
             asked: OnceLock::new(),
             reason: OnceLock::new(),
             epoch,
@@ -146,12 +150,21 @@ impl Life {
     /// The supervisor, or the child itself, asks the child to stop with this reason. The first reason stays.
     pub(crate) fn ask_to_stop(&self, reason: ExitReason) {
         let _ = self.asked.set(reason);
-        self.ending.store(true, Ordering::Release);
+        self.mark_ending();
     }
 
     /// The child is about to be killed: a shell that is between two messages takes no further one.
     pub(crate) fn mark_ending(&self) {
         self.ending.store(true, Ordering::Release);
+        let shell = lock(&self.shell).take();
+        if let Some(shell) = shell {
+            shell.wake();
+        }
+    }
+
+    /// The shell is to be woken when its end has been asked for.
+    pub(crate) fn nudge(&self, shell: &Waker) {
+        lock(&self.shell).get_or_insert_with(|| shell.clone()).clone_from(shell);
     }
 
     /// Whether the shell should take no further message.
@@ -166,8 +179,8 @@ impl Life {
 
     /// Notes how the life ended. The first note stays.
     pub(crate) fn end(&self, reason: ExitReason) {
-        self.ending.store(true, Ordering::Release);
         let _ = self.reason.set(reason);
+        self.mark_ending();
     }
 
     pub(crate) fn reason(&self) -> Option<&ExitReason> {

@@ -11,6 +11,7 @@
 //! * No message is taken once the end has been asked for.
 
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,15 +36,17 @@ use crate::runtime::watchdog::OnRuntime;
 /// How many messages a shell takes from its slot at once. Between two batches ractor looks at its other ports.
 const BATCH: usize = 64;
 
+/// How often in a row a shell waits for its mailbox alone, before ractor looks at its other ports again.
+const STAY: usize = 64;
+
 /// How long an orderly stop lets the agent finish, as it is written into the lifecycle's `Draining` state.
 const STOP_HORIZON: Duration = Duration::from_secs(5);
 
-/// What a shell is woken with. Users' messages never travel on ractor's port.
+/// What a shell is woken with. Users' messages never travel on ractor's port. One word and no more: ractor boxes each
+/// message, and a box of nothing is not allocated.
 pub(crate) enum ShellMessage {
-    /// There is something in the slot.
+    /// There is something in the slot; or a task of the agent panicked or was silent, and the reason is noted.
     Wake,
-    /// A task of the agent panicked or was silent; the reason is noted.
-    TaskFailed,
 }
 
 /// What a shell is born with.
@@ -129,21 +132,19 @@ impl<A: Agent> Actor for Shell<A> {
     async fn handle(
         &self,
         myself: ActorRef<ShellMessage>,
-        message: ShellMessage,
+        _: ShellMessage,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        if matches!(message, ShellMessage::Wake) {
-            let (span, life) = state.span_and_life();
-            if let Err(reason) = current::within(life, state.drain().instrument(span)).await {
-                return Err(state.fail(reason).await);
+        for _ in 0..STAY {
+            // On the heap: ractor keeps room for this future twice in every actor, and moves it about for every message.
+            // A batch is one allocation, and an agent at rest is smaller by twice what is boxed.
+            Box::pin(state.woken(&myself)).await?;
+            // ractor runs this in the span of whoever sent the wake-up; a span must not stay open while nothing is done.
+            if !tracing::Span::current().is_none() || !state.ctx.slot.linger(&state.ctx.life).await {
+                return Ok(());
             }
         }
-        // A task's failure is noted by the task; it counts whichever message the shell was woken with.
-        if let Some(reason) = state.ctx.life.reason().cloned() {
-            return Err(state.fail(reason).await);
-        }
-        state.stop_if_asked(&myself);
-        Ok(())
+        Box::pin(state.woken(&myself)).await
     }
 
     async fn handle_supervisor_evt(
@@ -200,6 +201,20 @@ impl<A: Agent> ShellState<A> {
         Ok(())
     }
 
+    /// Handles up to a batch of messages, and ends the life where that is due.
+    async fn woken(&mut self, myself: &ActorRef<ShellMessage>) -> Result<(), ActorProcessingErr> {
+        let (span, life) = self.span_and_life();
+        if let Err(reason) = current::within(Arc::clone(&life), self.drain(&life).instrument(span)).await {
+            return Err(self.fail(reason).await);
+        }
+        // A task's failure is noted by the task, and then nothing was drained.
+        if let Some(reason) = life.reason().cloned() {
+            return Err(self.fail(reason).await);
+        }
+        self.stop_if_asked(myself);
+        Ok(())
+    }
+
     fn announce(&self, state: AgentState) {
         self.ctx.slot.core().set_state(&self.ctx.life, state);
     }
@@ -213,15 +228,15 @@ impl<A: Agent> ShellState<A> {
     }
 
     /// Handles up to a batch of messages.
-    async fn drain(&mut self) -> Result<(), ExitReason> {
+    async fn drain(&mut self, life: &Life) -> Result<(), ExitReason> {
         let slot = Arc::clone(&self.ctx.slot);
-        if self.ctx.life.is_ending() {
+        if life.is_ending() {
             return Ok(());
         }
-        let mut batch = slot.take(self.ctx.life.incarnation, BATCH);
+        let mut batch = slot.take(life.incarnation, BATCH);
         while let Some(taken) = batch.next() {
-            self.one(taken, &mut batch).await?;
-            if self.ctx.stopping.is_some() || self.ctx.life.is_ending() {
+            self.one(life, taken, &mut batch).await?;
+            if self.ctx.stopping.is_some() || life.is_ending() {
                 break;
             }
         }
@@ -230,6 +245,7 @@ impl<A: Agent> ShellState<A> {
 
     async fn one(
         &mut self,
+        life: &Life,
         taken: Taken<A::Message>,
         batch: &mut Batch<'_, A::Message, A::Reply>,
     ) -> Result<(), ExitReason> {
@@ -241,8 +257,8 @@ impl<A: Agent> ShellState<A> {
             Taken::Told(message) => (message, false),
             Taken::Asked(message) => (message, true),
         };
-        let outcome = self.handle_guarded(message).await;
-        self.ctx.slot.core().count_handled(&self.ctx.life);
+        let outcome = self.handle_guarded(life, message).await;
+        self.ctx.slot.core().count_handled(life);
         match outcome {
             Ok(Ok(answer)) if is_asked => {
                 batch.answer(answer);
@@ -269,13 +285,16 @@ impl<A: Agent> ShellState<A> {
         self.ctx.slot.core().bus.publish(&self.ctx.path, EventKind::Dropped { why });
     }
 
-    async fn handle_guarded(&mut self, message: A::Message) -> Result<Result<A::Reply, crate::BoxError>, ExitReason> {
+    async fn handle_guarded(
+        &mut self,
+        life: &Life,
+        message: A::Message,
+    ) -> Result<Result<A::Reply, crate::BoxError>, ExitReason> {
         let agent = self.agent.as_mut().and_then(Resident::get_mut).expect("messages come only after the start");
-        // Only who watches the handler needs these beside it.
-        let watched =
-            self.handler_deadline.map(|limit| (limit, Arc::clone(&self.ctx.life), Arc::clone(self.ctx.system.clock())));
         let ctx = &mut self.ctx;
-        let handler = async move {
+        let watched = self.handler_deadline.map(|limit| (limit, Arc::clone(ctx.system.clock())));
+        // Pinned where it is made: moved, it would be copied, and kept twice.
+        let handler = pin!(async move {
             let fault = fault_for::<A>(ctx, &message);
             match fault {
                 Some(Fault::CrashBefore) => panic!("a fault on purpose, before the message was handled"),
@@ -285,11 +304,11 @@ impl<A: Agent> ShellState<A> {
             let reply = agent.handle(message, ctx).await;
             assert!(fault != Some(Fault::CrashAfter), "a fault on purpose, after the message was handled");
             reply
-        };
+        });
         match watched {
             None => run_caught(handler).await,
-            Some((limit, life, clock)) => {
-                let watch = HandlerWatch { life: &life, clock: &*clock, limit, what: "its handler" };
+            Some((limit, clock)) => {
+                let watch = HandlerWatch { life, clock: &*clock, limit, what: "its handler" };
                 run_handler(handler, watch, &mut self.timer).await
             }
         }

@@ -12,10 +12,11 @@
 mod core;
 mod hand;
 mod kept;
+mod linger;
 
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use ractor::ActorRef;
 use tokio::sync::{Notify, oneshot};
@@ -24,11 +25,13 @@ pub(crate) use self::core::{Presence, SlotCore};
 pub(crate) use self::hand::{Batch, Taken};
 use self::hand::{Glance, Hand};
 pub(crate) use self::kept::Kept;
+use self::linger::Lingers;
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::flow::mailbox::Mailbox;
 use crate::id::Incarnation;
 use crate::runtime::current::{self, FencedLife};
+use crate::runtime::deadline::Timers;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
 use crate::runtime::route::Routable;
@@ -131,6 +134,8 @@ pub(crate) enum Refused<M, R> {
 /// The slot of an agent, with its mailbox.
 pub(crate) struct Slot<M, R> {
     core: SlotCore,
+    /// For the deadlines of those who ask.
+    timers: Arc<Timers>,
     agent: TypeId,
     routables: Arc<[Routable<M, R>]>,
     desk: Mutex<Desk<M, R>>,
@@ -144,15 +149,23 @@ pub(crate) struct Slot<M, R> {
 struct Desk<M, R> {
     mailbox: Mailbox<Envelope<M, R>>,
     port: Option<ActorRef<ShellMessage>>,
+    lingers: Lingers,
     woken: bool,
     refusing: bool,
 }
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
-    pub(crate) fn new<A: 'static>(core: SlotCore, routables: Arc<[Routable<M, R>]>, bound: usize) -> Self {
-        let desk = Desk { mailbox: Mailbox::new(bound), port: None, woken: false, refusing: false };
+    pub(crate) fn new<A: 'static>(
+        core: SlotCore,
+        timers: Arc<Timers>,
+        routables: Arc<[Routable<M, R>]>,
+        bound: usize,
+    ) -> Self {
+        let lingers = Lingers::default();
+        let desk = Desk { mailbox: Mailbox::new(bound), port: None, lingers, woken: false, refusing: false };
         Self {
             core,
+            timers,
             agent: TypeId::of::<A>(),
             routables,
             desk: Mutex::new(desk),
@@ -191,8 +204,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         }
         let bound = desk.mailbox.bound();
         desk.mailbox.push(envelope).map_err(|full| Refused::Full(full.0, bound))?;
-        desk.wake();
+        wake(desk);
         Ok(())
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
     }
 
     /// Resolves when there may be room again, or when the slot closed. Enable it before the push that it follows.
@@ -209,10 +226,11 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         lock(&self.hand).hold_for(life);
         let mut desk = lock(&self.desk);
         desk.port = Some(port);
+        desk.lingers = Lingers::default();
         desk.woken = false;
         desk.refusing = false;
         if !desk.mailbox.is_empty() {
-            desk.wake();
+            wake(desk);
         }
     }
 
@@ -220,15 +238,18 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if !self.core.set_presence(presence) {
             return false;
         }
-        let waiting = {
+        let (waiting, lingers) = {
             let mut desk = lock(&self.desk);
             desk.refusing = true;
             desk.port = None;
             // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
             let mut waiting = VecDeque::new();
             desk.mailbox.take(usize::MAX, &mut waiting);
-            waiting
+            (waiting, desk.lingers.dismiss())
         };
+        if let Some(shell) = lingers {
+            shell.wake();
+        }
         self.room.notify_waiters();
         self.refuse_all(waiting);
         true
@@ -246,16 +267,23 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 }
 
-impl<M, R> Desk<M, R> {
-    fn wake(&mut self) {
-        if self.woken {
-            return;
-        }
-        if let Some(port) = &self.port {
-            // A port that is closed belongs to a life whose end is on its way; the next life wakes itself.
-            self.woken = port.cast(ShellMessage::Wake).is_ok();
-        }
+/// Wakes the shell, if that was not done already. Without the lock: waking may wake a thread, and the shell comes for
+/// the lock at once.
+fn wake<M, R>(mut desk: MutexGuard<'_, Desk<M, R>>) {
+    if desk.woken {
+        return;
     }
+    if let Some(waker) = desk.lingers.rouse() {
+        desk.woken = true;
+        drop(desk);
+        waker.wake();
+        return;
+    }
+    let Some(port) = desk.port.clone() else { return };
+    desk.woken = true;
+    drop(desk);
+    // A port that is closed belongs to a life whose end is on its way; the next life wakes itself.
+    let _ = port.cast(ShellMessage::Wake);
 }
 
 impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
@@ -266,9 +294,15 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     fn ended(&self, incarnation: Incarnation) {
         self.release(incarnation);
         if self.core.end(incarnation) {
-            let mut desk = lock(&self.desk);
-            desk.port = None;
-            desk.woken = false;
+            let lingers = {
+                let mut desk = lock(&self.desk);
+                desk.port = None;
+                desk.woken = false;
+                desk.lingers.dismiss()
+            };
+            if let Some(shell) = lingers {
+                shell.wake();
+            }
         }
     }
 

@@ -27,6 +27,7 @@ use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
 use crate::runtime::builder::SystemBuilder;
 use crate::runtime::bus::{Bus, Events};
 use crate::runtime::current;
+use crate::runtime::deadline::Timers;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
 use crate::runtime::keeper::JournalHandle;
 use crate::runtime::route::{self, Provider, Reached};
@@ -53,6 +54,7 @@ struct Inner {
     world: World,
     epoch: Instant,
     bus: Bus,
+    timers: Arc<Timers>,
     slots: DashMap<Path, Arc<dyn AnySlot>>,
     index: Index<Reached>,
     supervisors: DashMap<Path, Arc<Published>>,
@@ -143,6 +145,7 @@ impl System {
             epoch: world.clock.now(),
             world,
             bus,
+            timers: Arc::default(),
             slots: DashMap::new(),
             index: Index::default(),
             supervisors: DashMap::new(),

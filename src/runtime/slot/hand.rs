@@ -7,13 +7,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::{Envelope, ReplyTo, Slot};
+use super::{Envelope, ReplyTo, Slot, wake};
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::exit::ExitReason;
 use crate::id::Incarnation;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
+
+/// For how many messages an empty hand keeps room.
+const ROOM: usize = 256;
 
 pub(super) struct Hand<M, R> {
     /// The life whose messages these are; nobody else may take or answer.
@@ -62,6 +65,13 @@ impl<M, R> Hand<M, R> {
         self.holder.as_ref().is_some_and(|holder| holder.incarnation == incarnation)
     }
 
+    /// An empty hand keeps its room for the next batch, but not the room of a flood.
+    fn trim(&mut self) {
+        if self.items.capacity() > ROOM {
+            self.items = VecDeque::new();
+        }
+    }
+
     pub(super) fn hold_for(&mut self, life: &Arc<Life>) {
         self.holder = Some(Arc::clone(life));
     }
@@ -87,10 +97,11 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let was_full = desk.mailbox.room() == 0;
         desk.mailbox.take(most, &mut hand.items);
         desk.woken = false;
-        if !desk.mailbox.is_empty() {
-            desk.wake();
+        if desk.mailbox.is_empty() {
+            drop(desk);
+        } else {
+            wake(desk);
         }
-        drop(desk);
         batch.left = hand.items.len();
         self.glance.count.store(batch.left, Ordering::Relaxed);
         drop(hand);
@@ -136,7 +147,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             return self.refuse_all(items);
         }
         desk.mailbox.give_back(&mut items);
-        desk.wake();
+        wake(desk);
     }
 }
 
@@ -154,6 +165,9 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
         glance.count.store(hand.items.len(), Ordering::Relaxed);
         let Envelope { message, reply } = hand.items.pop_front()?;
         self.left = hand.items.len();
+        if self.left == 0 {
+            hand.trim();
+        }
         if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
             glance.count.store(self.left, Ordering::Relaxed);
             return Some(Taken::Expired(message));

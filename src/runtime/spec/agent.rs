@@ -183,7 +183,8 @@ impl<A: Agent> Worker for AgentWorker<A> {
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         let offers = self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect();
         let core = SlotCore::new(path, offers, system.bus().clone());
-        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, Arc::clone(&self.routables), self.bound);
+        let timers = Arc::clone(system.timers());
+        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, timers, Arc::clone(&self.routables), self.bound);
         Arc::new(if self.hands_over { slot.handing_over() } else { slot })
     }
 

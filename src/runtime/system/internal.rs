@@ -17,6 +17,7 @@ use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Bus;
 use crate::runtime::current;
+use crate::runtime::deadline::Timers;
 use crate::runtime::guardian::GuardianMessage;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::life::Life;
@@ -49,6 +50,10 @@ impl System {
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.inner.bus
+    }
+
+    pub(crate) fn timers(&self) -> &Arc<Timers> {
+        &self.inner.timers
     }
 
     pub(crate) fn watch(&self) -> &Arc<Watch> {
