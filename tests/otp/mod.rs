@@ -8,4 +8,5 @@ pub(crate) mod mutations;
 pub(crate) mod real;
 pub(crate) mod report;
 pub(crate) mod stage;
+pub(crate) mod trees;
 pub(crate) mod words;

@@ -18,6 +18,9 @@ use super::stage::{self, Instance, Order, Place, Stage, Worker};
 /// How many looks it may take until a tree has come to rest: a mutated one may never.
 const MOST_LOOKS: u32 = 60_000;
 
+/// How often the others are let run before time passes.
+const YIELDS: u32 = 200;
+
 /// Replays a scenario, or what can be replayed of it when a mutated tree goes wild.
 pub(crate) async fn run(scenario: Scenario, mutation: Option<Mutation>) -> Expect {
     let stage = Arc::new(Stage::default());
@@ -99,12 +102,22 @@ impl Driver {
         Place { stage: Arc::clone(&self.stage), above: Some(path.to_owned()), prefix, mutation: self.mutation }
     }
 
+    fn is_settled(&self) -> bool {
+        is_settled(&self.system, |path| self.stage.holds(path.as_str()))
+    }
+
     async fn settle(&self) {
         for _ in 0..MOST_LOOKS {
-            if is_settled(&self.system, |path| self.stage.holds(path.as_str())) {
+            if self.is_settled() {
                 return;
             }
-            // Not what it is read from: it only lets the others run, and virtual time pass.
+            // Not what it is read from: it only lets the others run, and, when nobody can any more, time pass.
+            for _ in 0..YIELDS {
+                tokio::task::yield_now().await;
+                if self.is_settled() {
+                    return;
+                }
+            }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.stage.write(json!("it does not come to rest"));
@@ -221,7 +234,8 @@ impl Driver {
                     let (instance, _) = self.path(&id).unwrap_or_default();
                     pool.terminate_child(&instance).await.map(|()| json!("ok"))
                 }
-                Err(_) => supervisor.terminate_child(&id).await.map(|()| json!("ok")),
+                // A key is no name here, whatever it reads like.
+                Err(_) => Err(ChildError::NotFound { path: path.parse().expect("a path") }),
             },
             Op::TerminateChild { id, .. } => supervisor.terminate_child(&id).await.map(|()| json!("ok")),
             Op::RestartChild { id, .. } => Ok(self.started(&supervisor.restart_child(&id).await?, &id)),
