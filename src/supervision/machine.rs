@@ -219,6 +219,12 @@ impl Machine {
         matches!(self.phase, Phase::Idle) && (self.line.is_empty() || self.is_suspended())
     }
 
+    /// When it will do something by itself next: kill who does not stop, abandon who cannot be killed, try again.
+    #[must_use]
+    pub fn next_alarm(&self) -> Option<Moment> {
+        self.children.next_alarm()
+    }
+
     /// How many things wait in line.
     #[must_use]
     pub fn waiting(&self) -> usize {

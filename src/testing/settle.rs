@@ -56,12 +56,18 @@ fn supervisor_is_settled(system: &System, path: &Path, is_held: &dyn Fn(&Path) -
         return path.parent().is_some();
     }
     let busy = !machine.is_idle();
+    if busy && machine.next_alarm().is_some() {
+        // It does not wait for ever: time will move it on.
+        return false;
+    }
     let mut held = false;
     for (_, child) in machine.children() {
         let below = path.child(child.id);
         match child.state {
             ChildState::Running if system.slot(&below).is_some_and(|slot| is_quiet(&*slot)) => {}
-            ChildState::Starting => {
+            // Nobody stops here but a supervisor that waits for a start below it.
+            ChildState::Stopping if child.rules.kind == ChildKind::Worker => return false,
+            ChildState::Starting | ChildState::Stopping => {
                 let waits = match child.rules.kind {
                     ChildKind::Worker => is_held(&below),
                     ChildKind::Supervisor => system.published(&below).machine().is_some_and(|(below, _)| {
@@ -74,7 +80,7 @@ fn supervisor_is_settled(system: &System, path: &Path, is_held: &dyn Fn(&Path) -
                 }
                 held = true;
             }
-            ChildState::Running | ChildState::Stopping => return false,
+            ChildState::Running => return false,
             _ => {}
         }
     }

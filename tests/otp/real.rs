@@ -15,8 +15,10 @@ use steadfast::{ChildError, ChildInfo, ChildState, StartError, StartedChild, Sys
 use super::format::{Exit, Expect, Op, Scenario, Step};
 use super::stage::{self, Instance, Order, Place, Stage, Worker};
 
-/// How many looks it may take until a tree has come to rest: a mutated one may never.
+/// How many looks, a millisecond apart, it may take until a tree has come to rest.
 const MOST_LOOKS: u32 = 60_000;
+/// The same for a mutated one, which may never: longer than any stop in a scenario may take.
+const MOST_LOOKS_MUTATED: u32 = 7_000;
 
 /// How often the others are let run before time passes.
 const YIELDS: u32 = 200;
@@ -53,7 +55,7 @@ pub(crate) async fn run(scenario: Scenario, mutation: Option<Mutation>) -> Expec
     let end = limited(driver.finish()).await;
     driver.settle().await;
     driver.stage.take();
-    let shutdown = tokio::time::timeout(Duration::from_secs(60), driver.system.shutdown()).await;
+    let shutdown = tokio::time::timeout(Duration::from_mins(1), driver.system.shutdown()).await;
     let mut stop = driver.stage.take();
     if shutdown.is_err() {
         stop.push(json!("it did not shut down"));
@@ -63,7 +65,7 @@ pub(crate) async fn run(scenario: Scenario, mutation: Option<Mutation>) -> Expec
 }
 
 async fn limited(answer: impl Future<Output = Value>) -> Value {
-    tokio::time::timeout(Duration::from_secs(60), answer).await.unwrap_or_else(|_| json!("no answer"))
+    tokio::time::timeout(Duration::from_mins(1), answer).await.unwrap_or_else(|_| json!("no answer"))
 }
 
 async fn begin(scenario: &Scenario, mutation: Option<Mutation>, stage: &Arc<Stage>) -> (Value, Option<System>) {
@@ -107,7 +109,8 @@ impl Driver {
     }
 
     async fn settle(&self) {
-        for _ in 0..MOST_LOOKS {
+        let most = if self.mutation.is_some() { MOST_LOOKS_MUTATED } else { MOST_LOOKS };
+        for _ in 0..most {
             if self.is_settled() {
                 return;
             }
@@ -240,7 +243,7 @@ impl Driver {
             Op::TerminateChild { id, .. } => supervisor.terminate_child(&id).await.map(|()| json!("ok")),
             Op::RestartChild { id, .. } => Ok(self.started(&supervisor.restart_child(&id).await?, &id)),
             Op::DeleteChild { id, .. } => supervisor.delete_child(&id).await.map(|()| json!("ok")),
-            Op::WhichChildren { .. } => Ok(self.rows(path, supervisor.which_children().await?)),
+            Op::WhichChildren { .. } => Ok(self.rows(path, &supervisor.which_children().await?)),
             Op::CountChildren { .. } => {
                 let counts = supervisor.count_children().await?;
                 let (supervisors, workers) = (counts.supervisors, counts.workers);
@@ -269,6 +272,8 @@ impl Driver {
             let is_foreign = !instance.starts_with(&format!("{path}/")) && self.is_running(&instance);
             let name = if is_foreign { id } else { self.stage.template_of(path) };
             supervisor.child_spec(&name).await?
+        } else if by_key {
+            return Err(ChildError::NotFound { path: path.parse().expect("a path") });
         } else {
             supervisor.child_spec(&id).await?
         };
@@ -296,7 +301,7 @@ impl Driver {
         }
     }
 
-    fn rows(&self, path: &str, children: Vec<ChildInfo>) -> Value {
+    fn rows(&self, path: &str, children: &[ChildInfo]) -> Value {
         let is_pool = self.system.dynamic_supervisor::<Instance>(path).is_ok();
         let prefix = self.stage.prefix_of(path);
         let mut rows: Vec<Value> = children
