@@ -81,6 +81,21 @@ pub struct Escalation {
     pub reason: ExitReason,
     /// Which limit ran out, in words that name the setting: `more than 3 restarts in 5s (intensity)`.
     pub limit: String,
+    /// The setting that this limit is.
+    pub setting: &'static str,
+}
+
+impl Escalation {
+    /// What a person would change, in one phrase that names the settings.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let child = &self.child;
+        format!(
+            "mend what ends `{child}`; or allow more with `{}`, let its restarts wait with `backoff`, or give it a `budget` \
+             of its own, so that its siblings carry on",
+            self.setting
+        )
+    }
 }
 
 /// The classes of reasons that restart types tell apart (rules 17 to 20).
@@ -129,6 +144,24 @@ impl ExitReason {
             Self::Failed(_) => "failed",
             Self::StartFailed(_) => "start_failed",
             Self::Unresponsive { .. } => "unresponsive",
+        }
+    }
+
+    /// The supervisor that gave up first, where this reason goes back to one: the one nearest to the failure.
+    #[must_use]
+    pub fn first_escalation(&self) -> Option<&Escalation> {
+        let (mut first, mut reason) = (None, self);
+        loop {
+            reason = match reason {
+                Self::Shutdown(ShutdownCause::GaveUp(escalation)) => {
+                    first = Some(&**escalation);
+                    &escalation.reason
+                }
+                Self::Shutdown(
+                    ShutdownCause::ChildFailedToStart { reason, .. } | ShutdownCause::AutoShutdown { reason, .. },
+                ) => reason,
+                _ => return first,
+            };
         }
     }
 
@@ -243,6 +276,11 @@ pub struct GaveUp {
     pub reason: ExitReason,
 }
 
+/// The chain down to the first failure, and what a person would change there.
 fn first_cause(reason: &ExitReason) -> String {
-    reason.chain().iter().skip(1).fold(String::new(), |text, line| text + "; " + line)
+    let chain = reason.chain().iter().skip(1).fold(String::new(), |text, line| text + "; " + line);
+    match reason.first_escalation() {
+        Some(escalation) => chain + ". To keep it up: " + &escalation.remedy(),
+        None => chain,
+    }
 }

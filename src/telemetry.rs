@@ -33,7 +33,8 @@ fn record(event: &Event) {
             tracing::debug!(%path, %incarnation, %reason, %verdict, "exited");
         }
         EventKind::GaveUp(escalation) => {
-            tracing::error!(%path, limit = %escalation.limit, child = %escalation.child, "gave up");
+            let (limit, child, remedy) = (&escalation.limit, &escalation.child, escalation.remedy());
+            tracing::error!(%path, %limit, %child, %remedy, "gave up");
         }
         EventKind::Starting { incarnation, cause } => tracing::debug!(%path, %incarnation, %cause, "starting"),
         EventKind::Started { incarnation } => tracing::debug!(%path, %incarnation, "started"),

@@ -88,7 +88,9 @@ async fn the_outcome_names_the_setting_and_the_chain_down_to_the_first_cause() {
     assert_eq!(
         gave_up.to_string(),
         "`root` gave up: more than 0 restarts in 5s (intensity); child `outer` gave up: more than 0 restarts in 5s \
-         (intensity); child `inner` gave up: more than 0 restarts in 5s (intensity); child `worker` panicked: boom"
+         (intensity); child `inner` gave up: more than 0 restarts in 5s (intensity); child `worker` panicked: boom. To \
+         keep it up: mend what ends `worker`; or allow more with `intensity`, let its restarts wait with `backoff`, or \
+         give it a `budget` of its own, so that its siblings carry on"
     );
     assert_eq!(system.ended().await.expect_err("it gave up").to_string(), gave_up.to_string());
     let ShutdownError::GaveUp(again) = system.shutdown().await.expect_err("it gave up") else { panic!("it gave up") };
@@ -215,7 +217,9 @@ async fn a_supervisor_with_a_limit_of_failed_starts_gives_up_at_it_however_high_
     let gave_up = system.ended().await.expect_err("it cannot start");
     assert_eq!(
         gave_up.to_string(),
-        "`root` gave up: 3 failed starts in a row (failed_starts); child `broken` did not start: no disk"
+        "`root` gave up: 3 failed starts in a row (failed_starts); child `broken` did not start: no disk. To keep it up: \
+         mend what ends `broken`; or allow more with `failed_starts`, let its restarts wait with `backoff`, or give it a \
+         `budget` of its own, so that its siblings carry on"
     );
     assert_eq!(system.alive(), []);
 }

@@ -53,6 +53,9 @@ pub(crate) struct RunArgs {
     /// How many executors there are; one for each processor when not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_JOBS))]
     pub(crate) jobs: Option<u32>,
+    /// How many restarts each supervisor of agents may do within 10 seconds before it gives up; 10000 when not given
+    #[arg(long, value_name = "N")]
+    pub(crate) max_restarts: Option<u32>,
     /// From what all random choices follow; chosen by chance when not given
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,

@@ -48,6 +48,7 @@ struct Setting {
     files: DiskFiles,
     report: PathBuf,
     jobs: usize,
+    restarts: u32,
     entropy: Arc<dyn Entropy>,
     clock: Arc<dyn Clock>,
     faults: Option<Arc<dyn FaultPlan>>,
@@ -122,6 +123,7 @@ impl Setting {
             files,
             report,
             jobs: args.jobs.map_or_else(processors, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX)),
+            restarts: args.max_restarts.unwrap_or(preset::RESTARTS),
             entropy: Arc::new(SeededEntropy::new(seed, Arc::clone(&clock))),
             clock,
             faults,
@@ -147,7 +149,8 @@ impl Setting {
         if let Some(faults) = &self.faults {
             builder = builder.faults(Arc::clone(faults));
         }
-        builder.start(preset::tree(&Staff::new(self.jobs, shop), orders)).await
+        let staff = Staff { restarts: self.restarts, ..Staff::new(self.jobs, shop) };
+        builder.start(preset::tree(&staff, orders)).await
     }
 
     fn orders(&self) -> Orders {

@@ -190,3 +190,18 @@ command = { program = "sh", args = ["-c", "sleep 60 & sleep 0.05"], env = { MARK
         assert_eq!(world.processes(), [""; 0]);
     }
 }
+
+#[test]
+fn a_tree_that_gives_up_ends_with_3_and_names_the_first_cause_the_setting_and_the_remedy() {
+    let task = |id: &str| format!("[[tasks]]\nid = '{id}'\ncommand = {{ program = 'true' }}\n");
+    let goal = format!("name = 'g'\n{}", ["a", "b", "c", "d", "e", "f", "g", "h"].map(task).concat());
+    let world = World::new(&goal);
+    let run = world.run(&["--json", "--seed", "7", "--jobs", "2", "--chaos", "crash=100%", "--max-restarts", "0"]);
+    let object = run.check(3, "gave_up");
+    let problem = object["errors"][0]["problem"].as_str().unwrap_or_default();
+    assert!(problem.starts_with("`root` gave up: more than 1 restart in 5s (intensity); child `"), "{run:#?}");
+    assert!(problem.contains("more than 0 restarts in 10s (intensity)"), "the first limit: {run:#?}");
+    assert!(problem.contains("a fault on purpose"), "the first cause: {run:#?}");
+    assert!(problem.contains("allow more with `intensity`"), "the remedy: {run:#?}");
+    assert_eq!(world.processes(), Vec::<String>::new());
+}

@@ -37,11 +37,16 @@ use crate::work::validate::{AllowAll, Policy};
 pub const HANDLER_DEADLINE: Duration = Duration::from_millis(250);
 
 /// What a supervisor of agents that hold leases puts up with: crashes under load are what it is there for.
-const INTENSITY: Intensity = Intensity::at_most(10_000).within(Duration::from_secs(10));
+const INTENSITY: Intensity = Intensity::at_most(RESTARTS).within(WINDOW);
+
+/// How many restarts a supervisor of agents may do within 10 seconds unless told otherwise.
+pub const RESTARTS: u32 = 10_000;
+
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// What the supervisor of the orchestrator puts up with: less, since one agent cannot die as often as many. An
 /// orchestrator whose every message fails must end the run, and not try for ever.
-const GOALS_INTENSITY: Intensity = Intensity::at_most(2_000).within(Duration::from_secs(10));
+const GOALS_RESTARTS: u32 = 2_000;
 
 /// How many starts of one agent may fail in a row: one that cannot start will not by trying on.
 const FAILED_STARTS: u32 = 5;
@@ -51,6 +56,8 @@ const FAILED_STARTS: u32 = 5;
 pub struct Staff {
     /// How many executors there are.
     pub jobs: usize,
+    /// How many restarts a supervisor of agents may do within 10 seconds.
+    pub restarts: u32,
     /// What tasks are carried out with.
     pub shop: Workshop,
     /// How agents are chosen.
@@ -69,7 +76,7 @@ impl Staff {
     /// So many executors, the least loaded of which is chosen, and a policy that allows everything.
     #[must_use]
     pub fn new(jobs: usize, shop: Workshop) -> Self {
-        Self { jobs: jobs.max(1), shop, select: Arc::new(LeastLoaded), policy: Arc::new(AllowAll) }
+        Self { jobs: jobs.max(1), restarts: RESTARTS, shop, select: Arc::new(LeastLoaded), policy: Arc::new(AllowAll) }
     }
 }
 
@@ -93,7 +100,7 @@ pub fn tree(staff: &Staff, run: RunArgs) -> SupervisorSpec {
         .child(ChildSpec::supervisor(pool(staff, "retrievers", retriever)))
         .child(ChildSpec::supervisor(pool(staff, "validators", validator)))
         .child(ChildSpec::supervisor(pool(staff, "executors", executor)))
-        .child(ChildSpec::supervisor(goals(run)));
+        .child(ChildSpec::supervisor(goals(staff, run)));
     let domains = SupervisorSpec::new("domains", Strategy::OneForOne).child(ChildSpec::supervisor(orchestration));
     SupervisorSpec::new("root", Strategy::OneForAll).child(ChildSpec::system()).child(ChildSpec::supervisor(domains))
 }
@@ -121,13 +128,14 @@ pub async fn drain(system: &System, goal: &str) -> Result<(), RequestError> {
     }
 }
 
-fn hardy(name: &str) -> SupervisorSpec {
-    SupervisorSpec::new(name, Strategy::OneForOne).intensity(INTENSITY).failed_starts(FAILED_STARTS)
+fn hardy(name: &str, restarts: u32) -> SupervisorSpec {
+    let intensity = Intensity::at_most(restarts).within(WINDOW);
+    SupervisorSpec::new(name, Strategy::OneForOne).intensity(intensity).failed_starts(FAILED_STARTS)
 }
 
 fn agents(staff: &Staff) -> SupervisorSpec {
     let judge = ValidatorArgs { shop: staff.shop.clone(), policy: Arc::clone(&staff.policy) };
-    hardy("agents")
+    hardy("agents", staff.restarts)
         .child(watched(ChildSpec::agent::<Planner>("planner", ()).offers(&PLAN)))
         .child(watched(ChildSpec::agent::<Router>("router", Arc::clone(&staff.select)).offers(&ROUTE)))
         .child(watched(ChildSpec::agent::<Retriever>("retriever", staff.shop.clone()).offers(&CONTEXT)))
@@ -135,7 +143,7 @@ fn agents(staff: &Staff) -> SupervisorSpec {
 }
 
 fn pool(staff: &Staff, name: &str, member: impl Fn(&Staff, &str) -> ChildSpec) -> SupervisorSpec {
-    (1..=staff.jobs).fold(hardy(name), |pool, number| pool.child(member(staff, &number.to_string())))
+    (1..=staff.jobs).fold(hardy(name, staff.restarts), |pool, number| pool.child(member(staff, &number.to_string())))
 }
 
 fn retriever(staff: &Staff, name: &str) -> ChildSpec {
@@ -155,10 +163,9 @@ fn executor(staff: &Staff, name: &str) -> ChildSpec {
     watched(executor.offers(&command).offers(&task_capability(TaskKind::Collect.capability())))
 }
 
-fn goals(run: RunArgs) -> SupervisorSpec {
+fn goals(staff: &Staff, run: RunArgs) -> SupervisorSpec {
     let name = run.goal.name.clone();
-    hardy("goals")
-        .intensity(GOALS_INTENSITY)
+    hardy("goals", staff.restarts.min(GOALS_RESTARTS))
         .child(watched(ChildSpec::agent::<Orchestrator>(name, run).offers(&REPORT)))
 }
 

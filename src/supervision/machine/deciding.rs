@@ -284,9 +284,10 @@ impl Machine {
         self.end(ExitReason::Shutdown(cause), Verdict::StoppedWithSupervisor);
     }
 
-    pub(super) fn give_up(&mut self, key: ChildKey, reason: ExitReason, limit: String) {
+    pub(super) fn give_up(&mut self, key: ChildKey, reason: ExitReason, (limit, setting): (String, &'static str)) {
         let Some(child) = self.children.get(key) else { return };
-        let escalation = Arc::new(Escalation { child: child.id.clone(), reason, limit });
+        let limit = format!("{limit} ({setting})");
+        let escalation = Arc::new(Escalation { child: child.id.clone(), reason, limit, setting });
         self.out.push(Command::Note(Note::GaveUp(escalation.clone())));
         if wrong!(self, GivesUpAbnormally) {
             return self.end(ExitReason::Failed(Failure::new("gave up")), Verdict::StoppedWithSupervisor);
@@ -295,7 +296,7 @@ impl Machine {
     }
 }
 
-fn limit_of(tally: Tally) -> String {
+fn limit_of(tally: Tally) -> (String, &'static str) {
     let restarts = if tally.limit.max == 1 { "restart" } else { "restarts" };
-    format!("more than {} {restarts} in {:?} (intensity)", tally.limit.max, tally.limit.period)
+    (format!("more than {} {restarts} in {:?}", tally.limit.max, tally.limit.period), "intensity")
 }

@@ -199,7 +199,7 @@ impl Machine {
         if self.rules.failed_starts.is_some_and(|most| failed_starts >= most) {
             self.children.set_life(key, Life::Stopped);
             self.note(key, start, (reason.clone(), Verdict::GaveUp));
-            return self.give_up(key, reason, format!("{failed_starts} failed starts in a row (failed_starts)"));
+            return self.give_up(key, reason, (format!("{failed_starts} failed starts in a row"), "failed_starts"));
         }
         let delay = self.delay(key, None);
         self.try_again(key, start, reason, delay);

@@ -56,8 +56,11 @@ pub(crate) fn event(event: &Event) -> Option<String> {
             _ => Some(format!("agent {path} restarted, incarnation {incarnation}")),
         },
         EventKind::GaveUp(escalation) => Some(format!(
-            "supervisor {path} gave up ({}): {} {}",
-            escalation.limit, escalation.child, escalation.reason
+            "supervisor {path} gave up ({}): {} {}; {}",
+            escalation.limit,
+            escalation.child,
+            escalation.reason,
+            escalation.remedy()
         )),
         EventKind::Killing { incarnation } => {
             Some(format!("agent {path}, incarnation {incarnation}, did not stop in time and is killed"))
