@@ -149,7 +149,7 @@ impl<A: Agent> Context<A> {
     ///
     /// # Errors
     ///
-    /// [`RequestError::Unknown`] when there is no such child, [`RequestError::WrongType`] when it is of another type.
+    /// [`RequestError::Unknown`] when there is no such child, [`RequestError::WrongAgent`] when it is of another type.
     pub fn sibling<B: Agent>(&self, name: &str) -> Result<AgentRef<B>, RequestError> {
         let unknown = || RequestError::Unknown { path: format!("sibling `{name}` of {}", self.path) };
         let name = ChildId::new(name).map_err(|_| unknown())?;

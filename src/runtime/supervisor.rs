@@ -300,11 +300,7 @@ fn machine_of(spec: &SupervisorSpec, system: &System, path: &Path) -> Machine {
         Some(template) => Machine::dynamic(spec.rules, (template.id.clone(), template.rules.clone()), template.max),
         None => Machine::new(spec.rules, spec.children_rules()),
     };
-    let draws =
-        spec.template.iter().map(|template| &template.rules).chain(spec.children.iter().map(|child| &child.rules));
-    if draws.into_iter().all(|rules| rules.backoff.is_none()) {
-        return machine;
-    }
+    // Also where no child has a back-off now: one that has may be added.
     machine.seeded(system.entropy().stream(&format!("back-off of {path}")).next_u64())
 }
 

@@ -286,8 +286,12 @@ impl Machine {
                 Phase::Stopping(_) => self.stop_next(),
                 Phase::New | Phase::Idle if self.is_suspended() => return,
                 // Before it has begun it can only be told to end; everything else waits for its children.
-                Phase::New if !matches!(self.line.front(), Some(Item::Stop { .. })) => return,
-                Phase::New | Phase::Idle => match self.line.pop_front() {
+                Phase::New => {
+                    let stop = self.line.iter().position(|item| matches!(item, Item::Stop { .. }));
+                    let Some(Item::Stop { reason }) = stop.and_then(|place| self.line.remove(place)) else { return };
+                    self.end(reason, Verdict::StoppedOnRequest);
+                }
+                Phase::Idle => match self.line.pop_front() {
                     None => return,
                     Some(Item::Exit { child, start }) => self.judge(child, start),
                     Some(Item::Retry { child }) => self.retry(child),

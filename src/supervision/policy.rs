@@ -442,7 +442,7 @@ pub enum SpecProblem {
     },
     /// A dynamic supervisor was given a list of children, or one with a list a template.
     #[error(
-        "a supervisor with a list of children stays one, and so does a dynamic one; start another supervisor instead"
+        "a supervisor keeps its kind: a list of children, or a template with the same type of arguments; start another one instead"
     )]
     OtherKind,
     /// A supervisor with a template was given a list of children.

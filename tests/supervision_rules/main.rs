@@ -3,6 +3,7 @@
 mod beyond;
 mod invariants;
 mod requests;
+mod stops;
 mod world;
 
 use std::time::Duration;

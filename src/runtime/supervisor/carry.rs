@@ -101,7 +101,9 @@ impl SupervisorState {
         id.as_str().clone_into(&mut spec.name);
         let path = self.path.child(id);
         // What an update of the supervisor at this path said is older than this.
-        self.system.forget_update(&path);
+        if spec.rules.kind == ChildKind::Supervisor {
+            self.system.forget_update(&path);
+        }
         if let Some(child) = self.children.get_mut(&key) {
             child.spec = spec;
         } else {

@@ -212,7 +212,9 @@ impl Supervisor {
     /// [`ChildError::Spec`] when the new spec makes no sense: then nothing has changed. [`ChildError::Gone`].
     pub async fn update(&self, spec: impl Into<SupervisorSpec>) -> Result<(), ChildError> {
         let spec = spec.into();
-        if spec.template.is_some() != self.is_dynamic() {
+        let takes = |spec: &SupervisorSpec| spec.template.as_ref().map(|template| template.args);
+        let present = self.spec().as_deref().and_then(takes);
+        if takes(&spec) != present {
             let source = SpecProblem::OtherKind;
             return Err(SpecError::Rules { supervisor: self.path.to_string(), source }.into());
         }
@@ -224,7 +226,11 @@ impl Supervisor {
     }
 
     fn is_dynamic(&self) -> bool {
-        self.system.published(&self.path).spec().is_some_and(|spec| spec.template.is_some())
+        self.spec().is_some_and(|spec| spec.template.is_some())
+    }
+
+    fn spec(&self) -> Option<Arc<SupervisorSpec>> {
+        self.system.known_supervisor(&self.path)?.spec()
     }
 
     fn name(&self, name: &str) -> Result<ChildId, ChildError> {
@@ -316,7 +322,7 @@ impl<Args: Send + 'static> DynamicSupervisor<Args> {
     }
 
     async fn start(&self, id: Option<ChildId>, args: Args) -> Result<StartedChild, ChildError> {
-        let spec = self.supervisor.system.published(&self.supervisor.path).spec();
+        let spec = self.supervisor.spec();
         let template = spec.as_ref().and_then(|spec| spec.template.as_ref()).ok_or_else(|| self.supervisor.gone())?;
         let args: Box<dyn Any + Send> = Box::new(args);
         let mut child = (template.make)(args).ok_or_else(|| self.supervisor.gone())?;

@@ -165,10 +165,15 @@ impl System {
         self.inner.ended.borrow().is_some()
     }
 
-    /// Whatever an update said of the supervisor at this path does not count any more.
+    /// What the supervisor at this path shows of itself, if there ever was one.
+    pub(crate) fn known_supervisor(&self, path: &Path) -> Option<Arc<Published>> {
+        self.inner.supervisors.get(path).map(|published| Arc::clone(&published))
+    }
+
+    /// Whatever an update said of the supervisor at this path, and of those below it, does not count any more.
     pub(crate) fn forget_update(&self, supervisor: &Path) {
-        if let Some(published) = self.inner.supervisors.get(supervisor) {
-            published.forget_update();
+        for entry in self.inner.supervisors.iter().filter(|entry| entry.key().is_within(supervisor)) {
+            entry.forget_update();
         }
     }
 

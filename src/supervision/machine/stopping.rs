@@ -107,7 +107,10 @@ impl Machine {
             // It ends its own in order, and says that it was killed (rule 54).
             return self.out.push(Command::Stop { child, start, reason: ExitReason::Killed });
         }
-        let shutdown = if self.killed || wrong!(self, AlwaysKills) { Shutdown::Kill } else { shutdown };
+        // One that was killed already, since it was hung or late, is not asked.
+        let is_doomed =
+            self.children.get(child).and_then(|child| child.seen()).is_some_and(|extra| extra.doom.is_some());
+        let shutdown = if self.killed || is_doomed || wrong!(self, AlwaysKills) { Shutdown::Kill } else { shutdown };
         if shutdown != Shutdown::Kill {
             self.out.push(Command::Stop { child, start, reason: ExitReason::SHUTDOWN });
         }
