@@ -131,10 +131,12 @@ impl System {
     }
 
     pub(crate) fn each_within(&self, path: &Path, act: impl Fn(&dyn AnySlot)) {
-        for slot in self.slots() {
-            if slot.core().path.is_within(path) {
-                act(&*slot);
-            }
+        let entries = self.inner.slots.iter().filter(|entry| entry.key().is_within(path));
+        let mut slots: Vec<_> = entries.map(|entry| Arc::clone(entry.value())).collect();
+        slots.sort_unstable_by(|a, b| a.core().path.cmp(&b.core().path));
+        // Not while the table is gone through: what is done may look into it.
+        for slot in &slots {
+            act(&**slot);
         }
     }
 
