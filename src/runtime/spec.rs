@@ -117,7 +117,7 @@ impl SupervisorSpec {
     }
 
     /// Looks through this supervisor and all below it for settings that are allowed and hardly meant; see
-    /// [`supervision::lint`](crate::supervision::lint).
+    /// [`supervision::lint`](mod@crate::supervision::lint).
     ///
     /// # Errors
     ///
