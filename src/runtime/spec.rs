@@ -170,11 +170,18 @@ impl SupervisorSpec {
     pub(crate) fn check_body(&self, path: &Path) -> Result<(), SpecError> {
         let wrong = |source| SpecError::Rules { supervisor: path.to_string(), source };
         self.rules.check().map_err(wrong)?;
+        self.check_parts(path)?;
         if let Some(template) = &self.template {
-            if !self.children.is_empty() {
-                return Err(wrong(SpecProblem::TemplateOnly));
-            }
             return check_children(&self.rules, [(&template.id, &template.rules)]).map_err(wrong);
+        }
+        let ids: Vec<_> = self.children.iter().filter_map(|child| ChildId::new(&child.name).ok()).collect();
+        check_children(&self.rules, ids.iter().zip(self.children.iter().map(|child| &child.rules))).map_err(wrong)
+    }
+
+    /// Checks what the machine of a supervisor cannot: its own rules are its business.
+    pub(crate) fn check_parts(&self, path: &Path) -> Result<(), SpecError> {
+        if self.template.is_some() && !self.children.is_empty() {
+            return Err(SpecError::Rules { supervisor: path.to_string(), source: SpecProblem::TemplateOnly });
         }
         let mut names = BTreeSet::new();
         for child in &self.children {
@@ -183,8 +190,7 @@ impl SupervisorSpec {
             }
             child.check(path)?;
         }
-        let ids: Vec<_> = self.children.iter().filter_map(|child| ChildId::new(&child.name).ok()).collect();
-        check_children(&self.rules, ids.iter().zip(self.children.iter().map(|child| &child.rules))).map_err(wrong)
+        Ok(())
     }
 
     /// Its children as their supervisor's machine knows them.

@@ -19,6 +19,9 @@ use super::stage::{self, Instance, Order, Place, Stage, Worker};
 const MOST_LOOKS: u32 = 60_000;
 /// The same for a mutated one, which may never: longer than any stop in a scenario may take.
 const MOST_LOOKS_MUTATED: u32 = 7_000;
+/// More than the longest scenario writes in all. A mutated tree that writes more restarts for ever, and as somebody can
+/// always run meanwhile, paused time stands still: no time limit would end it.
+const MOST_EVENTS_MUTATED: usize = 1_000;
 
 /// How often the others are let run before time passes.
 const YIELDS: u32 = 200;
@@ -26,42 +29,28 @@ const YIELDS: u32 = 200;
 /// Replays a scenario, or what can be replayed of it when a mutated tree goes wild.
 pub(crate) async fn run(scenario: Scenario, mutation: Option<Mutation>) -> Expect {
     let stage = Arc::new(Stage::default());
-    let (mut steps, mut late) = (Vec::new(), Vec::new());
-    let (first, system) = begin(&scenario, mutation, &stage).await;
+    let most = if mutation.is_some() { MOST_EVENTS_MUTATED } else { usize::MAX };
+    tokio::select! {
+        biased;
+        () = stage.writes_more_than(most) => {
+            Expect { steps: Vec::new(), end: json!("it restarts for ever"), stop: Vec::new() }
+        }
+        seen = replay(scenario, mutation, &stage) => seen,
+    }
+}
+
+async fn replay(scenario: Scenario, mutation: Option<Mutation>, stage: &Arc<Stage>) -> Expect {
+    let (first, system) = begin(&scenario, mutation, stage).await;
     let Some(system) = system else {
-        steps.push(Step { result: first, events: stage.take() });
+        let mut steps = vec![Step { result: first, events: stage.take() }];
         for op in scenario.ops {
             let result = if matches!(op, Op::Exit(_)) { json!("not_running") } else { noproc() };
             steps.push(Step { result, events: Vec::new() });
         }
         return Expect { steps, end: json!({}), stop: Vec::new() };
     };
-    let driver = Driver { system, stage, mutation };
-    driver.settle().await;
-    steps.push(Step { result: first, events: driver.stage.take() });
-    for op in scenario.ops {
-        let result = if let Op::Async { call } = op {
-            late.push((steps.len(), driver.call_without_waiting(*call).await));
-            Value::Null
-        } else {
-            driver.call(op).await
-        };
-        driver.settle().await;
-        steps.push(Step { result, events: driver.stage.take() });
-    }
-    for (step, answer) in late {
-        steps[step].result = limited(answer).await;
-    }
-    let end = limited(driver.finish()).await;
-    driver.settle().await;
-    driver.stage.take();
-    let shutdown = tokio::time::timeout(Duration::from_mins(1), driver.system.shutdown()).await;
-    let mut stop = driver.stage.take();
-    if shutdown.is_err() {
-        stop.push(json!("it did not shut down"));
-    }
-    stop.extend(driver.system.alive().iter().map(|path| json!(["alive", path.to_string()])));
-    Expect { steps, end, stop }
+    let driver = Driver { system, stage: Arc::clone(stage), mutation };
+    driver.replay(first, scenario.ops).await
 }
 
 async fn limited(answer: impl Future<Output = Value>) -> Value {
@@ -98,6 +87,36 @@ struct Driver {
 type Answer = Pin<Box<dyn Future<Output = Value> + Send>>;
 
 impl Driver {
+    /// Carries out the steps one after another, then looks at what is left, and stops it.
+    async fn replay(&self, first: Value, ops: Vec<Op>) -> Expect {
+        let (mut steps, mut late) = (Vec::new(), Vec::new());
+        self.settle().await;
+        steps.push(Step { result: first, events: self.stage.take() });
+        for op in ops {
+            let result = if let Op::Async { call } = op {
+                late.push((steps.len(), self.call_without_waiting(*call).await));
+                Value::Null
+            } else {
+                self.call(op).await
+            };
+            self.settle().await;
+            steps.push(Step { result, events: self.stage.take() });
+        }
+        for (step, answer) in late {
+            steps[step].result = limited(answer).await;
+        }
+        let end = limited(self.finish()).await;
+        self.settle().await;
+        self.stage.take();
+        let shutdown = tokio::time::timeout(Duration::from_mins(1), self.system.shutdown()).await;
+        let mut stop = self.stage.take();
+        if shutdown.is_err() {
+            stop.push(json!("it did not shut down"));
+        }
+        stop.extend(self.system.alive().iter().map(|path| json!(["alive", path.to_string()])));
+        Expect { steps, end, stop }
+    }
+
     /// Where the children of the supervisor at this path stand.
     fn below(&self, path: &str) -> Place {
         let prefix = self.stage.prefix_of(path);

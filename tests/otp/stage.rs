@@ -11,7 +11,7 @@ use steadfast::{
     Agent, AutoShutdown, BoxError, ChildSpec, Context, DynamicSupervisorSpec, ExitReason, Ignore, Intensity, Restart,
     Shutdown, ShutdownCause, SupervisorContext, SupervisorSpec,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::format::Node;
 
@@ -30,6 +30,8 @@ pub(crate) struct Stage {
     templates: Mutex<BTreeMap<String, String>>,
     /// The keys of instances, by path.
     instances: Mutex<BTreeMap<String, String>>,
+    /// How many events there have been in all, and who waits for more.
+    written: watch::Sender<usize>,
 }
 
 /// An instance of a template.
@@ -46,6 +48,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Stage {
     pub(crate) fn write(&self, event: Value) {
         lock(&self.events).push(event);
+        self.written.send_modify(|written| *written += 1);
+    }
+
+    /// Waits until there have been more events than this.
+    pub(crate) async fn writes_more_than(&self, most: usize) {
+        // Never an error: the sender is this stage's.
+        let _ = self.written.subscribe().wait_for(|written| *written > most).await;
     }
 
     /// What happened since the last look.

@@ -218,7 +218,8 @@ impl Supervisor {
             let source = SpecProblem::OtherKind;
             return Err(SpecError::Rules { supervisor: self.path.to_string(), source }.into());
         }
-        spec.check_body(&self.path)?;
+        // Whether the rules make sense is for the machine to say, which may have other ones by then.
+        spec.check_parts(&self.path)?;
         let what = Request::Update { rules: spec.rules, children: spec.children_rules() };
         let mut ask = Ask::new(what, spec.children.clone());
         ask.update = Some(Arc::new(spec));
