@@ -67,16 +67,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //   it waits for 100ms
 // root/feed, incarnation 3, failed: connection refused: restarted (3 of 3 in 5s)
 //   it waits for 200ms
-// root/feed, incarnation 4, failed: connection refused: quarantined (4 of 3 in 5s)
+// root/feed, incarnation 4, failed: connection refused: quarantined: its `budget` allows 3 restarts in 5s, and this would be number 4; mend what ends it, or allow more, and bring it back with `restart_child`
 // its sibling carries on: ACME by root/quotes, incarnation 1
 // root/feed: 4 exits
 //   incarnation 1, started by init at 0.001 s, lived 0.022 s, failed: connection refused; restarted (1 of 3 in 5s)
 //   incarnation 2, started by its own exit (1 of 3 in 5s) at 0.075 s, lived 0.022 s, failed: connection refused; restarted (2 of 3 in 5s)
 //   incarnation 3, started by its own exit (2 of 3 in 5s) at 0.199 s, lived 0.022 s, failed: connection refused; restarted (3 of 3 in 5s)
-//   incarnation 4, started by its own exit (3 of 3 in 5s) at 0.422 s, lived 0.022 s, failed: connection refused; quarantined (4 of 3 in 5s)
+//   incarnation 4, started by its own exit (3 of 3 in 5s) at 0.422 s, lived 0.022 s, failed: connection refused; quarantined: its `budget` allows 3 restarts in 5s, and this would be number 4; mend what ends it, or allow more, and bring it back with `restart_child`
 // at 0.444 s
 // root          running      incarnation 1  one_for_one, 0 of 0 in 5s, 3 restarts in all, idle
-// ├─ feed       quarantined                 permanent, 4 of 3 in 5s (budget), last exit: incarnation 4 failed: connection refused
+// ├─ feed       quarantined                 permanent, 4 with 3 in 5s allowed (budget), last exit: incarnation 4 failed: connection refused
 // └─ quotes     running      incarnation 1  permanent, active
 // system        running      incarnation 1  one_for_one, 0 of 10 in 5s, 0 restarts in all, idle
 // ├─ registrar  running      incarnation 1  permanent, active

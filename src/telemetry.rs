@@ -4,6 +4,7 @@ use crate::event::{Event, EventKind};
 use crate::exit::BoxError;
 use crate::runtime::bus::EventsError;
 use crate::runtime::serve::TaskContext;
+use crate::supervision::machine::Verdict;
 
 /// Reports every event of the system to `tracing`, for as long as it is up. Runs as the system's event bus.
 ///
@@ -55,7 +56,10 @@ fn record(event: &Event) {
             tracing::trace!(%path, %incarnation, ?from, ?to, "lifecycle");
         }
         EventKind::BackingOff { delay } => tracing::debug!(%path, ?delay, "its restart waits"),
-        EventKind::Quarantined { tally } => tracing::warn!(%path, %tally, "quarantined"),
+        EventKind::Quarantined { tally } => {
+            let verdict = Verdict::Quarantined(*tally);
+            tracing::warn!(%path, %verdict, "did not start again");
+        }
         EventKind::Closed => tracing::debug!(%path, "closed"),
         EventKind::Resting => tracing::debug!(%path, "at rest"),
         EventKind::Ended => tracing::info!(%path, "ended"),

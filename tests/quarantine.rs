@@ -83,3 +83,17 @@ async fn a_child_in_quarantine_is_not_started_with_its_group() {
     assert_eq!(log.take(), ["got root/a #4 panic", "gone root/a #4", "start root/a #5"]);
     system.shutdown().await.expect("an orderly end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_quarantine_names_the_setting_the_number_and_the_remedy_wherever_it_is_read() {
+    let log = Log::default();
+    let (system, mut events) = tree(Strategy::OneForOne, &log).await;
+    use_up(&system, &mut events).await;
+    let told = "quarantined: its `budget` allows 3 restarts in 5s, and this would be number 4; mend what ends it, or allow \
+                more, and bring it back with `restart_child`";
+    let history = system.history("root/b").expect("it is there").to_string();
+    assert!(history.ends_with(&format!("panicked: boom; {told}")), "{history}");
+    let snapshot = system.snapshot().to_string();
+    assert!(snapshot.contains("4 with 3 in 5s allowed (budget)"), "{snapshot}");
+    system.shutdown().await.expect("an orderly end");
+}

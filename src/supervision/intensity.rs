@@ -64,7 +64,7 @@ impl fmt::Display for Intensity {
 
 /// Where a supervisor stands between no restart and too many.
 ///
-/// Prints as `1 of 3 in 5s`.
+/// Prints as `1 of 3 in 5s`, and once it is too many as `4 with 3 in 5s allowed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Tally {
@@ -84,7 +84,12 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}", self.count, self.limit)
+        // `4 of 3` would read as a mistake of whoever counted.
+        if self.is_over() {
+            write!(f, "{} with {} allowed", self.count, self.limit)
+        } else {
+            write!(f, "{} of {}", self.count, self.limit)
+        }
     }
 }
 
@@ -163,5 +168,11 @@ mod tests {
         assert!(!tally(2).is_over());
         assert!(tally(3).is_over());
         assert!(Tally { count: 1, limit: Intensity::at_most(0) }.is_over());
+    }
+
+    #[test]
+    fn one_restart_too_many_never_prints_as_more_of_less() {
+        let printed = |count| Tally { count, limit: Intensity::at_most(3) }.to_string();
+        assert_eq!([printed(3), printed(4)], ["3 of 3 in 5s", "4 with 3 in 5s allowed"]);
     }
 }

@@ -64,7 +64,7 @@ pub enum Event {
         /// What is asked.
         what: Request,
     },
-    /// The supervisor is to be killed (decision 11). Does not wait in line: all workers are killed at once, nested
+    /// The supervisor is to be killed (decision 12). Does not wait in line: all workers are killed at once, nested
     /// supervisors end theirs in order, and the supervisor exits as killed once all are gone (rule 54).
     Kill,
     /// The moment of [`Command::Arm`] has come.
@@ -267,7 +267,8 @@ pub struct ChildExit {
 
 /// What a supervisor made of the end of a child.
 ///
-/// `Display` is one phrase: `restarted (1 of 3 in 5s)`.
+/// `Display` is one phrase: `restarted (1 of 3 in 5s)`. That of a quarantine names the setting and what a person would
+/// change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -305,7 +306,15 @@ impl fmt::Display for Verdict {
         match self {
             Self::Restarting(tally) => write!(f, "restarted ({tally})"),
             Self::Retrying => f.write_str("to be tried again"),
-            Self::Quarantined(tally) => write!(f, "quarantined ({tally})"),
+            Self::Quarantined(Tally { count, limit }) => {
+                let restarts = if limit.max == 1 { "restart" } else { "restarts" };
+                write!(
+                    f,
+                    "quarantined: its `budget` allows {} {restarts} in {:?}, and this would be number {count}; mend what ends \
+                     it, or allow more, and bring it back with `restart_child`",
+                    limit.max, limit.period
+                )
+            }
             Self::Ignored => f.write_str("nothing to run"),
             Self::Terminated => f.write_str("terminated"),
             Self::NotAdded => f.write_str("not added"),

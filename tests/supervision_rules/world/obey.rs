@@ -1,7 +1,7 @@
 //! How the world obeys the machine.
 
 use steadfast::supervision::{
-    ChildExit, ChildKey, ChildState, Command, Event, Note, Refusal, Reply, RequestId, Start, StartCause,
+    ChildExit, ChildKey, ChildState, Command, Event, Note, Refusal, Reply, RequestId, Start, StartCause, Verdict,
 };
 use steadfast::{ExitReason, Failure};
 
@@ -54,7 +54,7 @@ impl World {
         match note {
             Note::ChildExited(exit) => self.note(&exit),
             Note::Retrying { child, tally, .. } => self.checks.restarts(child, tally, self.now),
-            Note::Quarantined { id, tally, .. } => self.verdicts.push(format!("{id}: quarantined ({tally})")),
+            Note::Quarantined { id, tally, .. } => self.verdicts.push(format!("{id}: {}", Verdict::Quarantined(tally))),
             Note::GaveUp(escalation) => self.gave_up = Some(escalation.limit.clone()),
             Note::BackingOff { delay, .. } => {
                 self.checks.group_is_gone();
