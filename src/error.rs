@@ -12,12 +12,12 @@ use crate::supervision::policy::SpecProblem;
 #[non_exhaustive]
 pub enum SpecError {
     /// A name in the tree is not one.
-    #[error("{}{source}", below(supervisor))]
+    #[error("{}{problem}", below(supervisor))]
     Name {
         /// The supervisor whose spec holds the name; empty for the root.
         supervisor: String,
         /// What is wrong with it.
-        source: InvalidName,
+        problem: InvalidName,
     },
     /// Two children of one supervisor have the same name.
     #[error("`{supervisor}` has two children named `{child}`; give each a name of its own")]
@@ -28,12 +28,12 @@ pub enum SpecError {
         child: String,
     },
     /// A supervisor's limits cannot be meant.
-    #[error("`{supervisor}`: {source}")]
+    #[error("`{supervisor}`: {problem}")]
     Rules {
         /// The supervisor.
         supervisor: String,
         /// What is wrong with them.
-        source: SpecProblem,
+        problem: SpecProblem,
     },
     /// A limit of an agent leaves it no room or no time at all.
     #[error("`{child}` has a {limit} of zero; give it more, or leave the setting out")]
@@ -151,7 +151,7 @@ fn below(supervisor: &str) -> String {
 #[non_exhaustive]
 pub enum StartError {
     /// The tree as described cannot be started.
-    #[error("the tree cannot be started")]
+    #[error(transparent)]
     Spec(#[from] SpecError),
     /// A child did not start.
     #[error("`{path}` {reason}{}", rest_of_chain(reason))]
@@ -178,7 +178,7 @@ pub(crate) fn rest_of_chain(reason: &ExitReason) -> String {
 #[non_exhaustive]
 pub enum ShutdownError {
     /// It had given up before, or while it was asked to stop.
-    #[error("the system had given up")]
+    #[error(transparent)]
     GaveUp(#[from] GaveUp),
 }
 

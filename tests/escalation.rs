@@ -95,6 +95,7 @@ async fn the_outcome_names_the_setting_and_the_chain_down_to_the_first_cause() {
     assert_eq!(system.ended().await.expect_err("it gave up").to_string(), gave_up.to_string());
     let ShutdownError::GaveUp(again) = system.shutdown().await.expect_err("it gave up") else { panic!("it gave up") };
     assert_eq!(again.to_string(), gave_up.to_string());
+    assert_eq!(ShutdownError::from(again).to_string(), gave_up.to_string(), "whoever only prints it learns it too");
     assert_eq!(system.alive(), []);
 }
 

@@ -157,9 +157,9 @@ impl SupervisorSpec {
 
     /// Checks this supervisor and all below it.
     pub(crate) fn check(&self, above: Option<&Path>) -> Result<Path, SpecError> {
-        let name = ChildId::new(&self.name).map_err(|source| SpecError::Name {
+        let name = ChildId::new(&self.name).map_err(|problem| SpecError::Name {
             supervisor: above.map_or_else(String::new, ToString::to_string),
-            source,
+            problem,
         })?;
         let path = above.map_or_else(|| Path::root(&name), |above| above.child(&name));
         self.check_body(&path)?;
@@ -168,7 +168,7 @@ impl SupervisorSpec {
 
     /// Checks the rules and the children of the supervisor that stands, or is to stand, at this path.
     pub(crate) fn check_body(&self, path: &Path) -> Result<(), SpecError> {
-        let wrong = |source| SpecError::Rules { supervisor: path.to_string(), source };
+        let wrong = |problem| SpecError::Rules { supervisor: path.to_string(), problem };
         self.rules.check().map_err(wrong)?;
         self.check_parts(path)?;
         if let Some(template) = &self.template {
@@ -181,7 +181,7 @@ impl SupervisorSpec {
     /// Checks what the machine of a supervisor cannot: its own rules are its business.
     pub(crate) fn check_parts(&self, path: &Path) -> Result<(), SpecError> {
         if self.template.is_some() && !self.children.is_empty() {
-            return Err(SpecError::Rules { supervisor: path.to_string(), source: SpecProblem::TemplateOnly });
+            return Err(SpecError::Rules { supervisor: path.to_string(), problem: SpecProblem::TemplateOnly });
         }
         let mut names = BTreeSet::new();
         for child in &self.children {
@@ -341,7 +341,7 @@ impl ChildSpec {
 
     pub(crate) fn check(&self, supervisor: &Path) -> Result<(), SpecError> {
         let name = ChildId::new(&self.name)
-            .map_err(|source| SpecError::Name { supervisor: supervisor.to_string(), source })?;
+            .map_err(|problem| SpecError::Name { supervisor: supervisor.to_string(), problem })?;
         match &self.kind {
             Kind::Worker(worker) => worker.check(&supervisor.child(&name)),
             Kind::Supervisor(spec) => spec.check(Some(supervisor)).map(|_| ()),

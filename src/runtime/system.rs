@@ -134,7 +134,7 @@ impl System {
             services.name.push_str(":services");
         }
         let services_path = match mounts.first() {
-            Some(mount) => mount.parse().map_err(|source| SpecError::Name { supervisor: mount.clone(), source })?,
+            Some(mount) => mount.parse().map_err(|problem| SpecError::Name { supervisor: mount.clone(), problem })?,
             None => services.check(None)?,
         };
         let services = Arc::new(services);
@@ -276,7 +276,7 @@ impl System {
     /// Kills what runs at a path, as a failure from outside: its supervisor sees it exit as killed.
     ///
     /// An agent is dropped at its next await point; its stop hook does not run. A supervisor kills its workers, lets
-    /// nested supervisors end theirs in order, and ends once all are gone (decision 11; rule 54 promises less). Nothing
+    /// nested supervisors end theirs in order, and ends once all are gone (decision 12; OTP's rule 54 promises less). Nothing
     /// happens between two incarnations.
     ///
     /// # Errors

@@ -244,7 +244,7 @@ impl ChildRules {
         }
         match self.backoff.as_ref().map_or(Ok(()), Backoff::check) {
             Ok(()) => Ok(()),
-            Err(source) => Err(SpecProblem::Backoff { id: id.clone(), source }),
+            Err(problem) => Err(SpecProblem::Backoff { id: id.clone(), problem }),
         }
     }
 }
@@ -433,12 +433,12 @@ pub enum SpecProblem {
         missing: ChildId,
     },
     /// A back-off that cannot be meant.
-    #[error("the back-off of `{id}`: {source}")]
+    #[error("the back-off of `{id}`: {problem}")]
     Backoff {
         /// The child.
         id: ChildId,
         /// What is wrong with it.
-        source: BackoffProblem,
+        problem: BackoffProblem,
     },
     /// A dynamic supervisor was given a list of children, or one with a list a template.
     #[error(

@@ -391,7 +391,7 @@ fn invalid_spec(error: &steadfast::SpecError) -> Value {
     use steadfast::supervision::SpecProblem;
     match error {
         SpecError::DuplicateChild { child, .. } => json!({"error": "invalid_spec", "id": child, "why": "duplicate_id"}),
-        SpecError::Rules { source, .. } => invalid(match source {
+        SpecError::Rules { problem, .. } => invalid(match problem {
             SpecProblem::PeriodZero => "invalid_period",
             SpecProblem::SignificantButNever { .. } => "significant_but_never",
             SpecProblem::SignificantPermanent { .. } => "significant_permanent",

@@ -123,7 +123,7 @@ impl SupervisorState {
             Refusal::Restarting => ChildError::Restarting { path: child },
             Refusal::Dynamic => ChildError::Dynamic { supervisor: self.path.clone() },
             Refusal::Invalid(problem) => {
-                ChildError::Spec(SpecError::Rules { supervisor: self.path.to_string(), source: problem })
+                ChildError::Spec(SpecError::Rules { supervisor: self.path.to_string(), problem })
             }
             Refusal::TooMany { max } => ChildError::TooMany { supervisor: self.path.clone(), max },
             Refusal::Ended => ChildError::Gone { supervisor: self.path.clone() },

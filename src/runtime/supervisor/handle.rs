@@ -215,8 +215,8 @@ impl Supervisor {
         let takes = |spec: &SupervisorSpec| spec.template.as_ref().map(|template| template.args);
         let present = self.spec().as_deref().and_then(takes);
         if takes(&spec) != present {
-            let source = SpecProblem::OtherKind;
-            return Err(SpecError::Rules { supervisor: self.path.to_string(), source }.into());
+            let problem = SpecProblem::OtherKind;
+            return Err(SpecError::Rules { supervisor: self.path.to_string(), problem }.into());
         }
         // Whether the rules make sense is for the machine to say, which may have other ones by then.
         spec.check_parts(&self.path)?;
@@ -318,7 +318,7 @@ impl<Args: Send + 'static> DynamicSupervisor<Args> {
     /// the name is taken.
     pub async fn start_named(&self, name: &str, args: Args) -> Result<StartedChild, ChildError> {
         let supervisor = self.supervisor.path.to_string();
-        let name = ChildId::new(name).map_err(|source| SpecError::Name { supervisor, source })?;
+        let name = ChildId::new(name).map_err(|problem| SpecError::Name { supervisor, problem })?;
         self.start(Some(name), args).await
     }
 
