@@ -34,6 +34,7 @@ pub(crate) enum Verb {
 }
 
 /// The arguments of `steadfast run`.
+// A negative number is taken for the value of its option, so that it is refused with what was expected of it.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The goal file, TOML or JSON
@@ -51,13 +52,13 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) json: bool,
     /// How many executors there are; one for each processor when not given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_JOBS))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=MOST_JOBS))]
     pub(crate) jobs: Option<u32>,
     /// How many restarts each supervisor of agents may do within 10 seconds before it gives up; 10000 when not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) max_restarts: Option<u32>,
     /// From what all random choices follow; chosen by chance when not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// Make agents fail on purpose, such as crash=10%,hang=2%
     #[arg(long, value_name = "RATES")]

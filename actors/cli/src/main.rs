@@ -111,8 +111,9 @@ fn invalid_value(error: &clap::Error) -> Option<String> {
     }
     let expected = match option.split_whitespace().next()? {
         "--param" => args::PARAM_EXPECTED.to_owned(),
-        "--seed" => "expected a whole number from 0".to_owned(),
-        "--jobs" => format!("expected a whole number from 1 to {}", args::MOST_JOBS),
+        "--seed" => format!("expected a whole number from 0 to {}, such as 7", u64::MAX),
+        "--jobs" => format!("expected a whole number from 1 to {}, such as 4", args::MOST_JOBS),
+        "--max-restarts" => format!("expected a whole number from 0 to {}, such as 5", u32::MAX),
         _ => return None,
     };
     Some(format!("error: invalid value for '{option}': {expected}\n\nFor more information, try '--help'.\n"))

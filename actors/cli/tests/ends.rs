@@ -68,6 +68,28 @@ fn a_wrong_command_line_is_one_object_too() {
 }
 
 #[test]
+fn a_number_that_is_none_is_refused_with_what_was_expected() {
+    let cases = [
+        ("--jobs", "expected a whole number from 1 to 1024, such as 4"),
+        ("--max-restarts", "expected a whole number from 0 to 4294967295, such as 5"),
+        ("--seed", "expected a whole number from 0 to 18446744073709551615, such as 7"),
+        ("--chaos", "write for example `crash=10%,hang=2%`"),
+    ];
+    for (option, expected) in cases {
+        for value in ["many", "-1", "1.5", "99999999999999999999"] {
+            // Only the rates of chaos are no number, and `-1` is no option either.
+            let given = if option == "--chaos" { format!("{option}={value}") } else { value.to_owned() };
+            let args: Vec<&str> = if option == "--chaos" { vec![&given] } else { vec![option, &given] };
+            let told = ended(&[&["run", "goal.toml", "--input", ".", "--json"], &args[..]].concat());
+            let object = told.check(2, "invalid");
+            let problem = object["errors"][0]["problem"].as_str().expect("a text");
+            assert!(problem.contains(option) && problem.contains(expected), "{told:#?}");
+            assert!(told.stderr.contains(expected), "{told:#?}");
+        }
+    }
+}
+
+#[test]
 fn an_input_or_a_report_folder_that_cannot_be_is_refused() {
     let world = World::new("name = 'g'\n[[tasks]]\nid = 'a'\ncommand = { program = 'touch', args = ['ran'] }\n");
     world.file("file", "");
