@@ -256,7 +256,7 @@ impl fmt::Debug for RunId {
     }
 }
 
-/// Who an agent is, apart from where it runs: the same over restarts (source 002).
+/// Who an agent is, apart from where it runs: the same over restarts.
 ///
 /// Prints as `domain/name@version#instance` and parses from it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

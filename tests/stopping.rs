@@ -278,6 +278,45 @@ async fn a_nested_supervisor_over_its_deadline_kills_its_children_and_reads_kill
 }
 
 #[tokio::test(start_paused = true)]
+async fn rule_54_a_killed_supervisor_is_replaced_only_once_all_below_it_are_gone() {
+    let log = Log::default();
+    let slow = Probe::scripted("slow", Script::new(&log).stop_takes(2 * SECOND));
+    let deep = SupervisorSpec::new("deep", Strategy::OneForOne).child(slow);
+    let inner = SupervisorSpec::new("inner", Strategy::OneForOne)
+        .child(Probe::spec("x", &log))
+        .child(ChildSpec::supervisor(deep));
+    let system = System::start(root().child(ChildSpec::supervisor(inner))).await.expect("the tree starts");
+    let mut events = Recorder::of(&system);
+    let _ = log.take();
+    let clock = VirtualClock::new();
+    system.kill("root/inner").expect("it is there");
+    events.started("root/inner", 2).await;
+    assert_eq!(clock.elapsed(), 2 * SECOND);
+    assert_eq!(
+        log.take(),
+        [
+            "stop root/inner/deep/slow #1",
+            "gone root/inner/x #1",
+            "gone root/inner/deep/slow #1",
+            "start root/inner/x #2",
+            "start root/inner/deep/slow #2",
+        ],
+        "the worker is killed, and what is below the nested supervisor ends in order"
+    );
+    let exits: Vec<_> = events.story().into_iter().filter(|line| line.starts_with("exited root/")).collect();
+    assert_eq!(
+        exits,
+        [
+            "exited root/inner/x #1 killed",
+            "exited root/inner/deep/slow #1 shutdown",
+            "exited root/inner/deep #1 killed",
+            "exited root/inner #1 killed",
+        ]
+    );
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_beyond_all_time_is_no_deadline() {
     let log = Log::default();
     let child = Probe::spec("child", &log).shutdown(Shutdown::Within(Duration::MAX)).handler_deadline(Duration::MAX);

@@ -1,6 +1,6 @@
 //! A plain ractor actor as a child: the actor runs inside a wrapper with the same type of message.
 //!
-//! The wrapper catches panics and records the typed reason (decision 12). Messages travel on ractor's own port.
+//! The wrapper catches panics and records the typed reason. Messages travel on ractor's own port.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -186,7 +186,7 @@ where
     }
 }
 
-/// The reason of an end of which the shell noted none: ractor's word for it (decision 12).
+/// The reason of an end of which the shell noted none: ractor's word for it.
 ///
 /// A kill leaves no note and no stop hook run to its end; a stop whose reason happens to be `killed` leaves the latter.
 pub(crate) fn reason_from_ractor(life: &Life, word: Option<&str>) -> ExitReason {

@@ -1,4 +1,4 @@
-//! Wrong rules, for tests that must notice them (decision 28).
+//! Wrong rules, for tests that must notice them.
 //!
 //! A suite of traces shows something only if it fails for a supervisor that breaks a rule. Each value here is one
 //! plausible mistake; [`Rules::mutated`](super::Rules::mutated) makes it in one supervisor.

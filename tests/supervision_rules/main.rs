@@ -455,7 +455,7 @@ fn nothing_happens_after_the_end() {
 }
 
 #[test]
-fn decision_11_a_killed_supervisor_kills_its_children_last_first_without_waiting_for_any_stop() {
+fn rule_54_a_killed_supervisor_kills_its_children_last_first_without_waiting_for_any_stop() {
     let mut world = begun(abc(Strategy::OneForOne).on_stop("b", OnStop::Stays));
     world.stop();
     assert_eq!(world.did(), "stop(c) stop(b)");
@@ -465,7 +465,7 @@ fn decision_11_a_killed_supervisor_kills_its_children_last_first_without_waiting
 }
 
 #[test]
-fn decision_11_a_supervisor_that_is_killed_while_a_child_starts_kills_that_child_too() {
+fn rule_54_a_supervisor_that_is_killed_while_a_child_starts_kills_that_child_too() {
     let mut world = abc(Strategy::OneForOne).waiting("b", 1).begun();
     assert_eq!(world.did(), "start(a) start(b)");
     world.kill_supervisor();

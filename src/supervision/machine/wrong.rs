@@ -1,4 +1,4 @@
-//! Where a rule can be broken on purpose, for tests that must notice it (decision 28).
+//! Where a rule can be broken on purpose, for tests that must notice it.
 
 /// Whether this machine breaks this rule. Always false, at compile time, outside tests.
 macro_rules! wrong {

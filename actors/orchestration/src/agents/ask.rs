@@ -20,7 +20,7 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 /// How often a handler that waits says so; well within the deadline of any handler.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// How many agents may die or hang with one question, or not get to its end: as many as with one task (decision 19).
+/// How many agents may die or hang with one question, or not get to its end: as many as with one task.
 const CRASHES: u32 = 16;
 
 /// Every agent that was asked this question died or hung with it, or did not get to its end.
