@@ -89,11 +89,12 @@ impl Escalation {
     /// What a person would change, in one phrase that names the settings.
     #[must_use]
     pub fn remedy(&self) -> String {
-        let child = &self.child;
+        let (child, setting) = (&self.child, self.setting);
+        // Failed starts in a row end the supervisor also where the child's budget allows more of them.
+        let in_time = if setting == "failed_starts" { " that runs out before" } else { "" };
         format!(
-            "mend what ends `{child}`; or allow more with `{}`, let its restarts wait with `backoff`, or give it a `budget` \
-             of its own, so that its siblings carry on",
-            self.setting
+            "mend what ends `{child}`; or allow more with `{setting}`, let its restarts wait with `backoff`, or give it a \
+             `budget` of its own{in_time}, so that its siblings carry on"
         )
     }
 }

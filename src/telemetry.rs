@@ -1,14 +1,15 @@
 //! Turns events into `tracing` records.
 
 use crate::event::{Event, EventKind};
-use crate::exit::BoxError;
+use crate::exit::{BoxError, ExitReason};
 use crate::runtime::bus::EventsError;
 use crate::runtime::serve::TaskContext;
 use crate::supervision::machine::Verdict;
 
 /// Reports every event of the system to `tracing`, for as long as it is up. Runs as the system's event bus.
 ///
-/// An abnormal end and a supervisor that gives up are warnings; what is ordinary is for debugging.
+/// A supervisor that gives up and a runtime that is blocked are errors; an abnormal end, a quarantine, a kill and a leak
+/// are warnings; what is ordinary is for debugging.
 ///
 /// # Errors
 ///
@@ -27,7 +28,7 @@ pub(crate) async fn report(ctx: TaskContext) -> Result<(), BoxError> {
 fn record(event: &Event) {
     let path = &event.path;
     match &event.kind {
-        EventKind::Exited { incarnation, reason, verdict } if reason.is_abnormal() => {
+        EventKind::Exited { incarnation, reason, verdict } if is_a_warning(reason, *verdict) => {
             tracing::warn!(%path, %incarnation, %reason, %verdict, "exited");
         }
         EventKind::Exited { incarnation, reason, verdict } => {
@@ -65,5 +66,24 @@ fn record(event: &Event) {
         EventKind::Ended => tracing::info!(%path, "ended"),
         EventKind::Ready => tracing::info!(%path, "ready"),
         EventKind::Ending { culprit } => tracing::info!(%path, ?culprit, "ending"),
+    }
+}
+
+/// Whether somebody should look at an exit. An ordinary end may be one too many for the child's budget.
+fn is_a_warning(reason: &ExitReason, verdict: Verdict) -> bool {
+    reason.is_abnormal() || matches!(verdict, Verdict::Quarantined(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervision::intensity::{Intensity, Tally};
+
+    #[test]
+    fn a_quarantine_is_a_warning_also_where_the_child_ended_normally() {
+        let tally = Tally { count: 2, limit: Intensity::at_most(1) };
+        assert!(is_a_warning(&ExitReason::Normal, Verdict::Quarantined(tally)));
+        assert!(is_a_warning(&ExitReason::Killed, Verdict::Forgotten));
+        assert!(!is_a_warning(&ExitReason::Normal, Verdict::Restarting(tally)));
     }
 }

@@ -220,7 +220,7 @@ async fn a_supervisor_with_a_limit_of_failed_starts_gives_up_at_it_however_high_
         gave_up.to_string(),
         "`root` gave up: 3 failed starts in a row (failed_starts); child `broken` did not start: no disk. To keep it up: \
          mend what ends `broken`; or allow more with `failed_starts`, let its restarts wait with `backoff`, or give it a \
-         `budget` of its own, so that its siblings carry on"
+         `budget` of its own that runs out before, so that its siblings carry on"
     );
     assert_eq!(system.alive(), []);
 }
