@@ -21,8 +21,8 @@ pub use history::{Entry, History};
 pub use intensity::{Intensity, Moment, Tally, Window};
 pub use lint::{Finding, Outline, OutlineChild, Warning, lint};
 pub use machine::{
-    ChildExit, ChildKey, ChildRow, ChildState, ChildView, Command, Counts, Event, Machine, Note, Refusal, Reply,
-    Request, RequestId, Start, StartCause, Verdict,
+    ChildExit, ChildKey, ChildRow, ChildState, ChildView, Command, Counts, Event, Machine, Note, Progress, Refusal,
+    Reply, Request, RequestId, Start, StartCause, Verdict,
 };
 #[cfg(any(test, feature = "testing"))]
 pub use mutation::Mutation;

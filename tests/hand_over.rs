@@ -158,3 +158,19 @@ async fn a_state_outlives_the_supervisor_and_is_gone_with_a_child_that_is_forgot
     assert_eq!(log.take(), ["#2 from None", "#2 from None", "#3 from None"]);
     system.shutdown().await.expect("an orderly end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_ends_the_hand_over_lets_go_what_was_kept_with_the_next_start_and_one_may_begin_it() {
+    use Message::{Add, Checkpoint, Count, Fail};
+    let log = Log::default();
+    let root = |child| SupervisorSpec::new("root", Strategy::OneForOne).intensity(Intensity::at_most(20)).child(child);
+    let (system, agent, _) = start(counter(&log).hand_over()).await;
+    let supervisor = system.supervisor("root").expect("it is one");
+    send(&agent, [Add(1), Checkpoint]).await;
+    supervisor.update(root(counter(&log))).await.expect("it makes sense");
+    send(&agent, [Fail, Add(2), Checkpoint]).await;
+    supervisor.update(root(counter(&log).hand_over())).await.expect("it makes sense");
+    send(&agent, [Fail, Add(3), Checkpoint, Fail, Count]).await;
+    assert_eq!(log.take(), ["#1 from None", "#2 from None", "#3 from None", "#4 from Some(3)"]);
+    system.shutdown().await.expect("an orderly end");
+}

@@ -82,6 +82,11 @@ impl<T> Mailbox<T> {
         }
     }
 
+    /// Holds at most this many messages from now on. More that wait stay, and there is no room until they are fewer.
+    pub fn set_bound(&mut self, bound: usize) {
+        self.bound = bound;
+    }
+
     /// Takes no message from now on, and returns those that waited.
     pub fn close(&mut self) -> VecDeque<T> {
         self.bound = 0;

@@ -59,9 +59,15 @@ impl<P> Index<P> {
 
     /// Takes out all that a path offers.
     pub fn remove(&self, path: &Path) {
+        self.retain(path, |_| false);
+    }
+
+    /// Takes out what a path offers and this does not let through.
+    pub fn retain(&self, path: &Path, stays: impl Fn(&OfferRecord) -> bool) {
+        let goes = |candidate: &Candidate<P>| candidate.path == *path && !stays(&candidate.offer);
         self.by_name.retain(|_, offers| {
-            if offers.list.iter().any(|candidate| candidate.path == *path) {
-                offers.list = offers.list.iter().filter(|candidate| candidate.path != *path).cloned().collect();
+            if offers.list.iter().any(|candidate| goes(candidate)) {
+                offers.list = offers.list.iter().filter(|candidate| !goes(candidate)).cloned().collect();
             }
             !offers.list.is_empty()
         });

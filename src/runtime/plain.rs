@@ -46,8 +46,10 @@ where
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        Arc::new(BareSlot(SlotCore::new(path, Vec::new(), system.bus().clone())))
+        Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
     }
+
+    fn renew(&self, _: &Arc<dyn AnySlot>) {}
 
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
         let (actor, args) = (self.make)();

@@ -67,15 +67,20 @@ impl Agent for Registrar {
         match message {
             RegistrarMessage::Register { path, .. } => {
                 if let Some(slot) = system.slot(&path) {
-                    slot.core().set_registered();
+                    let changed = slot.core().set_registered();
                     put(system, &slot);
+                    if changed {
+                        only_offers(system, &slot);
+                    }
                 }
                 Ok(RegistrarReply::Registered(system.entropy().id()))
             }
             RegistrarMessage::Closed { path } => {
-                // The word may be late: the child may have been started anew with its supervisor, and registered.
-                if system.slot(&path).is_none_or(|slot| slot.core().presence() == Presence::Closed) {
-                    system.index().remove(&path);
+                // The word may be late: the child may have been started anew with its supervisor, and registered. Or it
+                // is of a slot whose place was taken by that of another kind of child.
+                match system.slot(&path).filter(|slot| slot.core().presence() != Presence::Closed) {
+                    Some(slot) => only_offers(system, &slot),
+                    None => system.index().remove(&path),
                 }
                 Ok(RegistrarReply::Done)
             }
@@ -102,6 +107,12 @@ fn put(system: &System, slot: &Arc<dyn AnySlot>) {
     }
 }
 
+/// Takes out what was offered at the path of a slot and is not any more.
+fn only_offers(system: &System, slot: &Arc<dyn AnySlot>) {
+    let offers = slot.core().offers();
+    system.index().retain(&slot.core().path, |offer| offers.contains(offer));
+}
+
 fn make_anew(system: &System) {
     for slot in system.slots() {
         let core = slot.core();
@@ -122,7 +133,7 @@ pub(crate) async fn register(
     incarnation: Incarnation,
 ) -> Result<Uuid, RequestError> {
     let core = slot.core();
-    if core.offers.is_empty() {
+    if !core.has_to_register() {
         return Ok(system.entropy().id());
     }
     let registrar = system.registrar()?;

@@ -60,7 +60,7 @@ where
 pub(crate) fn candidates(slot: &Arc<dyn AnySlot>) -> Vec<Candidate<Reached>> {
     let core = slot.core();
     let routes = Arc::clone(slot).routes();
-    core.offers
+    core.offers()
         .iter()
         .zip(routes)
         .map(|(offer, route)| Candidate {

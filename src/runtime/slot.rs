@@ -30,6 +30,7 @@ use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::flow::mailbox::Mailbox;
 use crate::id::Incarnation;
+use crate::registry::record::OfferRecord;
 use crate::runtime::current::{self, FencedLife};
 use crate::runtime::deadline::Timers;
 use crate::runtime::guard::{drop_caught, lock};
@@ -137,7 +138,6 @@ pub(crate) struct Slot<M, R> {
     /// For the deadlines of those who ask.
     timers: Arc<Timers>,
     agent: TypeId,
-    routables: Arc<[Routable<M, R>]>,
     desk: Mutex<Desk<M, R>>,
     /// What the shell has taken and not finished. Locked before the desk where both are.
     hand: Mutex<Hand<M, R>>,
@@ -148,6 +148,7 @@ pub(crate) struct Slot<M, R> {
 
 struct Desk<M, R> {
     mailbox: Mailbox<Envelope<M, R>>,
+    routables: Arc<[Routable<M, R>]>,
     port: Option<ActorRef<ShellMessage>>,
     lingers: Lingers,
     woken: bool,
@@ -162,12 +163,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         bound: usize,
     ) -> Self {
         let lingers = Lingers::default();
-        let desk = Desk { mailbox: Mailbox::new(bound), port: None, lingers, woken: false, refusing: false };
+        let mailbox = Mailbox::new(bound);
+        let desk = Desk { mailbox, routables, port: None, lingers, woken: false, refusing: false };
         Self {
             core,
             timers,
             agent: TypeId::of::<A>(),
-            routables,
             desk: Mutex::new(desk),
             hand: Mutex::default(),
             glance: Glance::default(),
@@ -176,10 +177,20 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         }
     }
 
-    /// Lives may hand their state over to the next.
-    pub(crate) fn handing_over(mut self) -> Self {
-        self.kept = Kept::enabled();
-        self
+    /// Whether lives may hand their state over to the next.
+    pub(crate) fn hand_over(&self, enabled: bool) {
+        self.kept.enable(enabled);
+    }
+
+    /// What an update says of the agent, for its next life. What waits in the mailbox stays, also over a smaller bound.
+    pub(crate) fn renew(&self, offers: Arc<[OfferRecord]>, routables: Arc<[Routable<M, R>]>, bound: usize) {
+        {
+            let mut desk = lock(&self.desk);
+            desk.mailbox.set_bound(bound);
+            desk.routables = routables;
+        }
+        self.core.set_offers(offers);
+        self.room.notify_waiters();
     }
 
     /// The state that lives hand over.
@@ -330,7 +341,8 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     }
 
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
-        self.routables.iter().map(|routable| routable(Arc::clone(&self))).collect()
+        let routables = Arc::clone(&lock(&self.desk).routables);
+        routables.iter().map(|routable| routable(Arc::clone(&self))).collect()
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -80,6 +80,7 @@ impl SupervisorSpec {
     }
 
     /// How long a child that was killed may take to be gone, before it is abandoned: fenced, reported, and replaced.
+    /// A supervisor has this time after each moment for which it waits itself, such as the deadline of a child of its own.
     #[must_use]
     pub fn abandon_after(mut self, limit: Duration) -> Self {
         self.rules = self.rules.abandon_after(limit);
@@ -339,6 +340,13 @@ impl ChildSpec {
         }
     }
 
+    /// Gives a slot that fits what this child says of it, between two lives.
+    pub(crate) fn renew(&self, slot: &Arc<dyn AnySlot>) {
+        if let Kind::Worker(worker) = &self.kind {
+            worker.renew(slot);
+        }
+    }
+
     pub(crate) fn check(&self, supervisor: &Path) -> Result<(), SpecError> {
         let name = ChildId::new(&self.name)
             .map_err(|problem| SpecError::Name { supervisor: supervisor.to_string(), problem })?;
@@ -356,6 +364,8 @@ pub(crate) trait Worker: Send + Sync {
     /// Whether a child of this kind can live in that slot.
     fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool;
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot>;
+    /// Gives a slot that fits what this child says of it, between two lives.
+    fn renew(&self, slot: &Arc<dyn AnySlot>);
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>>;
 }
 
@@ -384,5 +394,5 @@ pub(crate) async fn spawn_supervisor(
 
 /// The slot of a supervisor.
 pub(crate) fn supervisor_slot(system: &System, path: Path) -> Arc<dyn AnySlot> {
-    Arc::new(BareSlot(SlotCore::new(path, Vec::new(), system.bus().clone())))
+    Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
 }

@@ -16,6 +16,7 @@ mod ask;
 mod carry;
 mod ends;
 pub(crate) mod handle;
+mod slots;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -38,6 +39,7 @@ use crate::supervision::policy::ChildKind;
 
 pub(crate) use ask::{Answer, Ask};
 pub(crate) use carry::kill_life;
+use slots::{child_slot, clear};
 
 /// How a supervisor tells whoever started it that all its children are up.
 pub(crate) type Parent = Box<dyn Fn() + Send + Sync>;
@@ -111,9 +113,20 @@ pub(crate) struct SupervisorState {
 struct Child {
     spec: ChildSpec,
     slot: Arc<dyn AnySlot>,
+    /// What the slot is for, and what lives in it. The spec may say something else since an update.
+    kind: ChildKind,
+    /// Whether an update brought a spec that the slot has not seen.
+    renewed: bool,
     open: Option<Open>,
     /// Whether it came by a request, so that it does not come back with its supervisor (rule 32).
     added: bool,
+}
+
+impl Child {
+    fn new(spec: ChildSpec, slot: Arc<dyn AnySlot>, added: bool) -> Self {
+        let kind = spec.rules.kind;
+        Self { spec, slot, kind, renewed: false, open: None, added }
+    }
 }
 
 /// The life of a child that has not ended, as far as its supervisor knows.
@@ -198,6 +211,7 @@ impl SupervisorState {
         let published = system.published(&path);
         // An update of an earlier incarnation is what it is started from (rule 50).
         let spec = published.updated().unwrap_or(spec);
+        clear(&system, &published, &path, &spec.children);
         let began = system.clock().now();
         let machine = machine_of(&spec, &system, &path);
         let keys: Vec<_> = machine.children().map(|(key, _)| key).collect();
@@ -206,7 +220,7 @@ impl SupervisorState {
             .zip(&spec.children)
             .map(|(key, child)| {
                 let slot = child_slot(&system, child, &path.child(&child.id()));
-                (key, Child { spec: child.clone(), slot, open: None, added: false })
+                (key, Child::new(child.clone(), slot, false))
             })
             .collect();
         let machine = Arc::new(Mutex::new(machine));
@@ -289,10 +303,6 @@ impl SupervisorState {
             }
         }
     }
-
-    fn is_supervisor(&self, child: ChildKey) -> bool {
-        self.children.get(&child).is_some_and(|child| child.spec.rules.kind == ChildKind::Supervisor)
-    }
 }
 
 fn machine_of(spec: &SupervisorSpec, system: &System, path: &Path) -> Machine {
@@ -302,19 +312,6 @@ fn machine_of(spec: &SupervisorSpec, system: &System, path: &Path) -> Machine {
     };
     // Also where no child has a back-off now: one that has may be added.
     machine.seeded(system.entropy().stream(&format!("back-off of {path}")).next_u64())
-}
-
-/// The slot of a child that is about to be known: the one that its path has, unless it is of another kind of child.
-fn child_slot(system: &System, spec: &ChildSpec, path: &Path) -> Arc<dyn AnySlot> {
-    let slot = system.slot_or_make(path, || spec.slot(system, path.clone()));
-    let slot = if spec.fits(&slot) {
-        slot
-    } else {
-        slot.close();
-        system.replace_slot(path, spec.slot(system, path.clone()))
-    };
-    slot.awaited();
-    slot
 }
 
 /// The reason of a start that returned an error: a failure, or that there is nothing to run.

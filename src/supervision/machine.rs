@@ -64,7 +64,7 @@ use super::policy::{ChildRules, Rules};
 use super::snapshot::Doing;
 
 pub use child::{ChildKey, ChildState, ChildView, Start};
-pub use command::{ChildExit, Command, Event, Note, StartCause, Verdict};
+pub use command::{ChildExit, Command, Event, Note, Progress, StartCause, Verdict};
 pub use request::{ChildRow, Counts, Refusal, Reply, Request, RequestId};
 
 use child::{Children, Life, Position};
@@ -156,6 +156,7 @@ impl Machine {
             Event::Ignored { child, start } => self.ignored(child, start),
             Event::Exited { child, start, reason } => self.exited(child, start, reason),
             Event::Hung { child, start, reason } => self.hung(child, start, reason),
+            Event::Progress { child, start, progress } => self.progressed(child, start, progress),
             Event::Stop { reason } => self.enqueue(Item::Stop { reason }),
             Event::Request { request, what } => self.enqueue(Item::Request { request, what: Box::new(what) }),
             Event::Kill => self.kill(),
@@ -223,6 +224,17 @@ impl Machine {
     #[must_use]
     pub fn next_alarm(&self) -> Option<Moment> {
         self.children.next_alarm()
+    }
+
+    /// What it waits for, by its own clock, for whoever killed it. [`Progress::Unknown`] also where it waits for a
+    /// supervisor below it that has a deadline: that one is to be asked then.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        match self.next_alarm() {
+            _ if self.is_done() => Progress::Leaving,
+            Some(at) => Progress::WaitsUntil(at),
+            None => Progress::Unknown,
+        }
     }
 
     /// How many things wait in line.

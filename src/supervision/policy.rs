@@ -319,7 +319,8 @@ impl Rules {
         self
     }
 
-    /// Sets how long a killed child may take to be gone, before it is abandoned: fenced, reported and replaced.
+    /// Sets how long a killed child may take to be gone, before it is abandoned: fenced, reported and replaced. A
+    /// supervisor has this time after each moment for which it waits itself, such as the deadline of a child of its own.
     #[must_use]
     pub const fn abandon_after(mut self, limit: Duration) -> Self {
         self.abandon_after = limit;

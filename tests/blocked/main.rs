@@ -1,5 +1,6 @@
 //! Guarantee: code that blocks its thread is noticed, and has no effect any more once its life was given up.
 
+mod below;
 mod blocking;
 mod fenced;
 mod gate;

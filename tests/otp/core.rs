@@ -140,7 +140,7 @@ impl Driver {
                     return Err(words::invalid("other_kind"));
                 }
                 let rules = words::rules(spec).map_err(words::invalid)?;
-                Request::Update { rules, children: words::children(spec).map_err(words::invalid)? }
+                Request::Update { rules, children: words::children(spec).map_err(words::invalid)?, max: None }
             }
             _ => unreachable!("no request"),
         })

@@ -232,7 +232,7 @@ fn request_of(tree: &Tree, ask: Ask) -> Request {
             } else {
                 order.into_iter().map(|who| (id(NAMES[who]), rules(who))).collect()
             };
-            Request::Update { rules: rules_of_all, children }
+            Request::Update { rules: rules_of_all, children, max: None }
         }
     }
 }

@@ -35,7 +35,8 @@ fn spec(name: &str) -> Request {
 }
 
 fn update(rules: Rules, children: &[(&str, ChildRules)]) -> Request {
-    Request::Update { rules, children: children.iter().map(|(name, child)| (id(name), child.clone())).collect() }
+    let children = children.iter().map(|(name, child)| (id(name), child.clone())).collect();
+    Request::Update { rules, children, max: None }
 }
 
 fn dynamic(template: ChildRules) -> World {
@@ -326,6 +327,16 @@ fn rule_48_a_dynamic_supervisor_has_instances_and_no_ids() {
     assert_eq!(world.ask(terminate_instance("k")), "done");
     assert_eq!(world.ask(terminate_instance("k")), "done", "one that is gone is well stopped");
     assert_eq!(world.did(), "stop(k) forget(k)");
+    assert_eq!(world.ask(Request::CountChildren), "1 specs, 1 active, 0 supervisors, 1 workers");
+}
+
+#[test]
+fn a_quarantined_instance_is_kept_and_does_not_count_as_active() {
+    let mut world = two(worker(Permanent).budget(Intensity::at_most(0)));
+    world.exit("k", crash());
+    assert_eq!(world.states(), "k quarantined, l running");
+    assert_eq!(world.ask(Request::CountChildren), "1 specs, 1 active, 0 supervisors, 2 workers");
+    assert_eq!(world.ask(terminate_instance("k")), "done");
     assert_eq!(world.ask(Request::CountChildren), "1 specs, 1 active, 0 supervisors, 1 workers");
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use steadfast::supervision::{ChildRules, Command, Event, Machine, Request, RequestId, Rules, Shutdown};
+use steadfast::supervision::{
+    ChildKey, ChildRules, Command, Event, Machine, Progress, Request, RequestId, Rules, Shutdown, Start,
+};
 use steadfast::{ChildId, ExitReason};
 
 #[test]
@@ -26,4 +28,60 @@ fn a_stop_before_the_first_start_does_not_wait_behind_a_request_which_is_answere
     assert!(machine.step(Duration::ZERO, asked).is_empty());
     let commands = machine.step(Duration::ZERO, Event::Stop { reason: ExitReason::SHUTDOWN });
     assert!(matches!(commands[..], [Command::Reply { .. }, Command::Exit { .. }]), "{commands:?}");
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A supervisor of one supervisor, which was killed at once.
+fn with_a_killed_supervisor() -> (Machine, ChildKey, Start) {
+    let rules = ChildRules::supervisor().shutdown(Shutdown::Kill);
+    let children = vec![(ChildId::new("a").expect("a name"), rules)];
+    let mut machine = Machine::new(Rules::default().abandon_after(SECOND), children);
+    let Command::Start { child, start, .. } = machine.step(Duration::ZERO, Event::Init)[0] else { panic!("a start") };
+    let _ = machine.step(Duration::ZERO, Event::Started { child, start });
+    let _ = machine.step(Duration::ZERO, Event::Stop { reason: ExitReason::SHUTDOWN });
+    (machine, child, start)
+}
+
+/// The next alarm comes, and the child's supervisor is said to wait for this. Returns whether it was abandoned.
+fn is_abandoned(machine: &mut Machine, (child, start): (ChildKey, Start), progress: Progress) -> bool {
+    let at = machine.next_alarm().expect("it does not wait for ever");
+    let commands = machine.step(at, Event::Timer);
+    assert!(matches!(commands[..], [Command::AskProgress { .. }]), "{commands:?}");
+    let commands = machine.step(at, Event::Progress { child, start, progress });
+    commands.iter().any(|command| matches!(command, Command::Abandon { .. }))
+}
+
+#[test]
+fn a_killed_supervisor_has_a_second_deadline_after_each_moment_for_which_it_waits_itself() {
+    let (mut machine, child, start) = with_a_killed_supervisor();
+    for until in [5, 9, 70] {
+        let until = Duration::from_secs(until);
+        assert!(!is_abandoned(&mut machine, (child, start), Progress::WaitsUntil(until)));
+        assert_eq!(machine.next_alarm(), Some(until + SECOND));
+    }
+    assert!(!is_abandoned(&mut machine, (child, start), Progress::Leaving));
+    assert!(is_abandoned(&mut machine, (child, start), Progress::Leaving), "it had its time to leave");
+    assert!(machine.is_done());
+}
+
+#[test]
+fn a_killed_supervisor_that_waits_for_nothing_or_whose_moment_passed_without_effect_is_abandoned() {
+    let (mut machine, child, start) = with_a_killed_supervisor();
+    assert!(is_abandoned(&mut machine, (child, start), Progress::Unknown));
+    let (mut machine, child, start) = with_a_killed_supervisor();
+    let past = Progress::WaitsUntil(Duration::ZERO);
+    assert!(!is_abandoned(&mut machine, (child, start), past));
+    assert_eq!(machine.next_alarm(), Some(2 * SECOND), "a deadline after now, and not after that moment");
+    assert!(is_abandoned(&mut machine, (child, start), past));
+}
+
+#[test]
+fn what_is_said_of_a_life_that_is_gone_changes_nothing() {
+    let (mut machine, child, start) = with_a_killed_supervisor();
+    let _ = machine.step(SECOND, Event::Timer);
+    let _ = machine.step(SECOND, Event::Exited { child, start, reason: ExitReason::Killed });
+    assert!(machine.is_done());
+    let late = machine.step(SECOND, Event::Progress { child, start, progress: Progress::Unknown });
+    assert!(late.is_empty(), "{late:?}");
 }

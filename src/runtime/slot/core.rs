@@ -1,5 +1,6 @@
 //! What every slot has, whatever kind of child it is for: who is there, in which state.
 
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -31,7 +32,6 @@ pub(crate) enum Presence {
 /// What every slot has, whatever kind of child it is for.
 pub(crate) struct SlotCore {
     pub(crate) path: Path,
-    pub(crate) offers: Vec<OfferRecord>,
     pub(crate) bus: Bus,
     live: AtomicU64,
     last: AtomicU64,
@@ -45,13 +45,15 @@ struct Record {
     cell: Option<ActorCell>,
     life: Option<Arc<Life>>,
     registered: bool,
+    offers: Arc<[OfferRecord]>,
+    /// Whether the offers are other ones since they were registered last.
+    offers_changed: bool,
 }
 
 impl SlotCore {
-    pub(crate) fn new(path: Path, offers: Vec<OfferRecord>, bus: Bus) -> Self {
+    pub(crate) fn new(path: Path, offers: Arc<[OfferRecord]>, bus: Bus) -> Self {
         Self {
             path,
-            offers,
             bus,
             live: AtomicU64::new(0),
             last: AtomicU64::new(0),
@@ -62,6 +64,8 @@ impl SlotCore {
                 cell: None,
                 life: None,
                 registered: false,
+                offers,
+                offers_changed: false,
             }),
         }
     }
@@ -144,8 +148,39 @@ impl SlotCore {
         self.set_state(life, machine.enter(state::Active { since: now, message_count: 0 }).snapshot());
     }
 
-    pub(crate) fn set_registered(&self) {
-        lock(&self.record).registered = true;
+    /// Takes the place of another slot: numbers the lives from where those ended, and knows what was registered.
+    pub(crate) fn go_on_after(&self, other: &Self) {
+        self.last.store(other.last.load(Ordering::Acquire), Ordering::Release);
+        let (registered, offers) = {
+            let other = lock(&other.record);
+            (other.registered, Arc::clone(&other.offers))
+        };
+        let mut record = lock(&self.record);
+        record.offers_changed = registered && record.offers != offers;
+    }
+
+    /// Whether there is something to tell the registrar when a life registers.
+    pub(crate) fn has_to_register(&self) -> bool {
+        let record = lock(&self.record);
+        !record.offers.is_empty() || record.offers_changed
+    }
+
+    /// Registered from now on. Returns whether offers that were registered before may not be offered any more.
+    pub(crate) fn set_registered(&self) -> bool {
+        let mut record = lock(&self.record);
+        record.registered = true;
+        mem::take(&mut record.offers_changed)
+    }
+
+    pub(crate) fn offers(&self) -> Arc<[OfferRecord]> {
+        Arc::clone(&lock(&self.record).offers)
+    }
+
+    /// What lives offer from the next one on.
+    pub(super) fn set_offers(&self, offers: Arc<[OfferRecord]>) {
+        let mut record = lock(&self.record);
+        record.offers_changed |= record.registered && record.offers != offers;
+        record.offers = offers;
     }
 
     pub(crate) fn is_registered(&self) -> bool {
@@ -230,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_life_that_is_fenced_or_of_the_past_neither_opens_the_slot_nor_says_more_than_that_it_ended() {
         let path = Path::root(&ChildId::new("a").expect("a name"));
-        let core = SlotCore::new(path, Vec::new(), Bus::new(Arc::new(TokioClock)));
+        let core = SlotCore::new(path, Arc::default(), Bus::new(Arc::new(TokioClock)));
         let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
         let now = TokioClock.now();
         let registering = || AgentState::Registering { started_at: now };

@@ -9,6 +9,7 @@
 
 use std::any::Any;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::CheckpointError;
 use crate::id::Incarnation;
@@ -18,7 +19,7 @@ use crate::runtime::life::Life;
 /// Where a slot keeps it.
 #[derive(Default)]
 pub(crate) struct Kept {
-    enabled: bool,
+    enabled: AtomicBool,
     last: Mutex<Option<Checkpoint>>,
 }
 
@@ -29,14 +30,18 @@ struct Checkpoint {
 }
 
 impl Kept {
-    pub(super) fn enabled() -> Self {
-        Self { enabled: true, last: Mutex::default() }
+    /// Keeps what lives hand over from now on, or does not, and lets go what was kept.
+    pub(super) fn enable(&self, enabled: bool) {
+        self.enabled.store(enabled, Ordering::Release);
+        if !enabled {
+            self.forget();
+        }
     }
 
     /// Keeps a value in place of the one before.
     pub(crate) fn put<T: Send + 'static>(&self, life: &Life, value: T) -> Result<(), CheckpointError> {
         let path = || life.path.clone();
-        if !self.enabled {
+        if !self.enabled.load(Ordering::Acquire) {
             return Err(CheckpointError::NotEnabled { path: path() });
         }
         let on_trial = (!life.has_started()).then_some(life.incarnation);

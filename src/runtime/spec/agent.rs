@@ -156,6 +156,12 @@ struct AgentWorker<A: Agent> {
     agent: PhantomData<fn() -> A>,
 }
 
+impl<A: Agent> AgentWorker<A> {
+    fn offers(&self) -> Arc<[OfferRecord]> {
+        self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect()
+    }
+}
+
 impl<A: Agent> Worker for AgentWorker<A> {
     fn check(&self, path: &Path) -> Result<(), SpecError> {
         let zero = |limit| SpecError::ZeroLimit { child: path.to_string(), limit };
@@ -181,11 +187,18 @@ impl<A: Agent> Worker for AgentWorker<A> {
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        let offers = self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect();
-        let core = SlotCore::new(path, offers, system.bus().clone());
+        let core = SlotCore::new(path, self.offers(), system.bus().clone());
         let timers = Arc::clone(system.timers());
         let slot = Slot::<A::Message, A::Reply>::new::<A>(core, timers, Arc::clone(&self.routables), self.bound);
-        Arc::new(if self.hands_over { slot.handing_over() } else { slot })
+        slot.hand_over(self.hands_over);
+        Arc::new(slot)
+    }
+
+    fn renew(&self, slot: &Arc<dyn AnySlot>) {
+        if let Ok(slot) = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>() {
+            slot.renew(self.offers(), Arc::clone(&self.routables), self.bound);
+            slot.hand_over(self.hands_over);
+        }
     }
 
     fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {

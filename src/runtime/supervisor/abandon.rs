@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use super::{SupervisorMessage, SupervisorState};
 use crate::exit::ExitReason;
+use crate::id::Path;
 use crate::lifecycle::AgentState;
+use crate::runtime::guard::lock;
 use crate::runtime::life::{Hung, Left, Life};
+use crate::runtime::slot::AnySlot;
 use crate::runtime::system::System;
-use crate::supervision::machine::{ChildKey, Start};
+use crate::supervision::machine::{ChildKey, ChildState, Progress, Start};
+use crate::supervision::policy::ChildKind;
 
 /// How the watchdog tells a supervisor, whose life this is, that a life of a child is hung.
 pub(super) fn hung(supervisor: &Arc<Life>, child: ChildKey, start: Start) -> Hung {
@@ -35,24 +39,62 @@ pub(super) fn part_with(system: &System, life: &Arc<Life>) {
     }
 }
 
-impl SupervisorState {
-    /// Gives up a life that is still running: it is fenced, what it has in hand is its slot's again, whoever asked it is
-    /// told, and it is reported as leaked until its thread is free.
-    pub(super) fn abandon(&mut self, child: ChildKey, start: Start, reason: ExitReason) {
-        let Some((entry, open)) = self.open(child, start) else { return };
-        // How it ended is what is noted first: a life that had failed before reads as failed.
-        open.life.end(reason);
-        open.life.fence();
-        entry.slot.ended(open.life.incarnation);
-        let word = open.life.reason().map_or_else(|| ExitReason::Killed.to_string(), ToString::to_string);
-        entry.slot.core().set_state(&open.life, AgentState::Terminated { reason: word });
-        let cell = open.cell.clone();
-        self.system.leaked(&open.life, cell.clone());
-        if let Some(cell) = cell {
-            // Its late end is of nobody's concern here; it ends at its next await point, if it reaches one. The last rung
-            // also for a supervisor whose children do not go: ractor ends them, in no order.
-            self.by_actor.remove(&cell.get_id());
-            cell.kill();
+/// Gives up a life that is still running: it is fenced, what it has in hand is its slot's again, whoever asked it is
+/// told, and it is reported as leaked until its thread is free.
+fn give_up(system: &System, slot: &dyn AnySlot, life: &Arc<Life>, reason: ExitReason) {
+    // How it ended is what is noted first: a life that had failed before reads as failed.
+    life.end(reason);
+    life.fence();
+    slot.ended(life.incarnation);
+    let word = life.reason().map_or_else(|| ExitReason::Killed.to_string(), ToString::to_string);
+    slot.core().set_state(life, AgentState::Terminated { reason: word });
+    system.leaked(life, life.cell().cloned());
+}
+
+/// Gives up whoever lives below a supervisor that is given up: nobody is left who would end or fence them.
+fn give_up_below(system: &System, supervisor: &Path) {
+    system.each_within(supervisor, |slot| {
+        if slot.core().path == *supervisor {
+            return;
         }
+        // A life that ended is fenced; one that was given up is too.
+        if let Some(life) = slot.core().life().filter(|life| !life.is_fenced()) {
+            give_up(system, slot, &life, ExitReason::Killed);
+            if let Some(cell) = life.cell() {
+                cell.kill();
+            }
+        }
+        if system.is_ending() {
+            slot.rest();
+        }
+    });
+}
+
+impl SupervisorState {
+    /// What a supervisor below this one waits for, by the clock of this one.
+    pub(super) fn progress_of(&self, child: ChildKey) -> Progress {
+        let Some(child) = self.children.get(&child) else { return Progress::Unknown };
+        let leaving = |state| state == ChildState::Stopping;
+        let paths = self.system.paths_within(&child.slot.core().path, leaving);
+        let progress = paths.iter().filter_map(|path| self.system.known_supervisor(path)?.machine());
+        let progress = progress.map(|(machine, began)| match lock(&machine).progress() {
+            Progress::WaitsUntil(at) => Progress::WaitsUntil((began + at).saturating_duration_since(self.began)),
+            other => other,
+        });
+        progress.max().unwrap_or(Progress::Unknown)
+    }
+
+    /// Gives up a child, and if it is a supervisor all that live below it.
+    pub(super) fn abandon(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
+        let Some((child, open)) = self.open(key, start) else { return };
+        give_up(&self.system, &*child.slot, &open.life, reason);
+        if child.kind == ChildKind::Supervisor {
+            give_up_below(&self.system, &child.slot.core().path);
+        }
+        let Some(cell) = open.cell.clone() else { return };
+        // Its late end is of nobody's concern here; it ends at its next await point, if it reaches one. The last rung
+        // also for a supervisor whose children do not go: ractor ends them, in no order.
+        self.by_actor.remove(&cell.get_id());
+        cell.kill();
     }
 }

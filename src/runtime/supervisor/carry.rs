@@ -6,10 +6,9 @@ use std::time::Duration;
 use ractor::ActorRef;
 
 use super::abandon::{hung, left};
-use super::{Child, Open, Parent, SupervisorMessage, SupervisorState, child_slot};
+use super::{Child, Open, Parent, SupervisorMessage, SupervisorState};
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
-use crate::id::ChildId;
 use crate::runtime::guard::run_caught;
 use crate::runtime::life::Life;
 use crate::runtime::spec::{Kind, StartOf, spawn_supervisor};
@@ -22,6 +21,9 @@ impl SupervisorState {
             Command::Start { child, start, cause } => return self.start(myself, (child, start), cause).await,
             Command::Stop { child, start, reason } => self.stop(child, start, reason),
             Command::Kill { child, start } => self.kill(child, start),
+            Command::AskProgress { child, start } => {
+                return Some(Event::Progress { child, start, progress: self.progress_of(child) });
+            }
             Command::Abandon { child, start, reason } => self.abandon(child, start, reason),
             Command::Adopt { child, id, request, place } => {
                 if let Some(spec) = self.asked.get(&request).and_then(|ask| ask.specs.get(place)).cloned() {
@@ -51,12 +53,8 @@ impl SupervisorState {
     ) -> Option<Event> {
         let system = self.system.clone();
         let ready = ready(&self.life, key, start);
+        self.renew(key);
         let child = self.children.get_mut(&key)?;
-        if !child.spec.fits(&child.slot) {
-            // An update put another kind of child in its place.
-            let path = child.slot.core().path.clone();
-            child.slot = child_slot(&system, &child.spec, &path);
-        }
         child.slot.awaited();
         let life = child.slot.core().begin(system.epoch());
         if cause.is_restart() {
@@ -96,50 +94,6 @@ impl SupervisorState {
         })
     }
 
-    /// The child is started as this spec says from now on.
-    fn adopt(&mut self, key: ChildKey, id: &ChildId, mut spec: crate::ChildSpec) {
-        id.as_str().clone_into(&mut spec.name);
-        let path = self.path.child(id);
-        // What an update of the supervisor at this path said is older than this.
-        if spec.rules.kind == ChildKind::Supervisor {
-            self.system.forget_update(&path);
-        }
-        if let Some(child) = self.children.get_mut(&key) {
-            child.spec = spec;
-        } else {
-            let slot = child_slot(&self.system, &spec, &path);
-            self.children.insert(key, Child { spec, slot, open: None, added: true });
-        }
-    }
-
-    /// Messages to this child, and to all below it, are refused from now on.
-    fn forget(&mut self, key: ChildKey) {
-        let Some(child) = self.children.remove(&key) else { return };
-        self.close(&child);
-    }
-
-    /// Closes the slots of a child that will not come back. One that came by request leaves nothing behind: there may
-    /// be very many of them, one after the other.
-    fn close(&self, child: &Child) {
-        let path = &child.slot.core().path;
-        match child.spec.rules.kind {
-            ChildKind::Worker => child.slot.close(),
-            ChildKind::Supervisor => self.system.each_within(path, |slot| slot.close()),
-        }
-        if child.added {
-            self.system.drop_slots(path, child.spec.rules.kind);
-        }
-    }
-
-    /// Messages to this child, and to all below it, are refused until it is started again.
-    pub(super) fn rest(&self, key: ChildKey) {
-        let Some(child) = self.children.get(&key) else { return };
-        match child.spec.rules.kind {
-            ChildKind::Worker => child.slot.rest(),
-            ChildKind::Supervisor => self.system.each_within(&child.slot.core().path, |slot| slot.rest()),
-        }
-    }
-
     pub(super) fn open(&self, key: ChildKey, start: Start) -> Option<(&Child, &Open)> {
         let child = self.children.get(&key)?;
         Some((child, child.open.as_ref().filter(|open| open.start == start)?))
@@ -149,7 +103,7 @@ impl SupervisorState {
     fn stop(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
         let Some((child, open)) = self.open(key, start) else { return };
         let Some(cell) = &open.cell else { return };
-        match child.spec.rules.kind {
+        match child.kind {
             ChildKind::Supervisor => {
                 // Refused only by a supervisor that has ended, whose exit event is on its way.
                 open.life.tell_supervisor(SupervisorMessage::Stop(reason));
@@ -167,7 +121,7 @@ impl SupervisorState {
         let Some((child, open)) = self.open(key, start) else { return };
         let path = &child.slot.core().path;
         self.system.bus().publish(path, EventKind::Killing { incarnation: open.life.incarnation });
-        kill_life(&open.life, child.spec.rules.kind);
+        kill_life(&open.life, child.kind);
     }
 
     /// One timer for all children. The machine looks at the time itself when it fires.
@@ -194,6 +148,9 @@ impl SupervisorState {
         // They do not come back with the next incarnation, which starts from its spec (rule 32).
         for child in self.children.values().filter(|child| child.added) {
             self.close(child);
+        }
+        if self.system.is_ending() {
+            self.rest_all();
         }
         self.slot.ended(self.life.incarnation);
         self.life.end(reason);

@@ -12,12 +12,13 @@ use crate::lifecycle::AgentState;
 use crate::runtime::life::Life;
 use crate::supervision::history::Entry;
 use crate::supervision::machine::{ChildExit, ChildKey, Event, Note, Start};
+use crate::supervision::policy::ChildKind;
 
 impl SupervisorState {
     pub(super) async fn actor_started(&mut self, myself: &ActorRef<SupervisorMessage>, cell: &ActorCell) {
         let Some(&(child, start)) = self.by_actor.get(&cell.get_id()) else { return };
         // A supervisor has started only once its children have; it says so itself.
-        if !self.is_supervisor(child) {
+        if self.kind(child) != Some(ChildKind::Supervisor) {
             self.announce_started(child, start);
             self.feed(myself, Event::Started { child, start }).await;
         }
@@ -65,7 +66,7 @@ impl SupervisorState {
         start: Start,
         reason: ExitReason,
     ) {
-        let is_supervisor = self.is_supervisor(child);
+        let is_supervisor = self.kind(child) == Some(ChildKind::Supervisor);
         let Some(entry) = self.children.get_mut(&child) else { return };
         let Some(open) = entry.open.as_ref().filter(|open| open.start == start) else { return };
         let life = Arc::clone(&open.life);
@@ -78,9 +79,11 @@ impl SupervisorState {
             self.announce_started(child, start);
             self.feed(myself, Event::Started { child, start }).await;
         }
-        if self.system.is_ending() {
-            // No restart is coming: whoever asks it need not wait.
-            self.rest(child);
+        if let Some(entry) = self.children.get(&child)
+            && self.system.is_ending()
+        {
+            // No restart is coming: whoever asks it need not wait. Those below it were told by their own supervisor.
+            entry.slot.rest();
         }
         #[cfg(any(test, feature = "testing"))]
         if let Some(entry) = self.children.get(&child) {

@@ -200,10 +200,11 @@ impl Supervisor {
     /// | in the new spec | what happens |
     /// |---|---|
     /// | strategy, limits | in force at once; restarts that were counted still count |
-    /// | a child it had | the actor goes on; restart type, shutdown and what is started are the new ones from now on |
+    /// | a child it had | the actor goes on; restart type and shutdown are the new ones from now on; what is started, and an agent's offers, mailbox bound and hand-over, are with its next start |
+    /// | a child it had, now of another kind or type of agent | the same; at its next start a new slot takes its place: references to the old one are refused, and what waited there is too |
     /// | a child it had not | is added, stopped; [`restart_child`](Self::restart_child) starts it, and so does a group restart |
     /// | a child missing | is kept as it is, after those of the new list |
-    /// | for a dynamic supervisor | the template; instances that run have the new restart type and shutdown |
+    /// | for a dynamic supervisor | the template; instances that run have the new restart type and shutdown; more than the new maximum stay |
     ///
     /// The name in the spec is not looked at. The next incarnation of the supervisor starts from the new spec.
     ///
@@ -220,7 +221,8 @@ impl Supervisor {
         }
         // Whether the rules make sense is for the machine to say, which may have other ones by then.
         spec.check_parts(&self.path)?;
-        let what = Request::Update { rules: spec.rules, children: spec.children_rules() };
+        let max = spec.template.as_ref().and_then(|template| template.max);
+        let what = Request::Update { rules: spec.rules, children: spec.children_rules(), max };
         let mut ask = Ask::new(what, spec.children.clone());
         ask.update = Some(Arc::new(spec));
         self.ask(ask).await.map(|_| ())

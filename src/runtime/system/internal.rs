@@ -26,7 +26,6 @@ use crate::runtime::route::Reached;
 use crate::runtime::slot::AnySlot;
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::watchdog::Watch;
-use crate::supervision::policy::ChildKind;
 
 impl System {
     pub(super) fn ask_to_end(&self) {
@@ -130,16 +129,6 @@ impl System {
         Arc::clone(&self.inner.slots.entry(path.clone()).or_insert_with(make))
     }
 
-    pub(crate) fn each_within(&self, path: &Path, act: impl Fn(&dyn AnySlot)) {
-        let entries = self.inner.slots.iter().filter(|entry| entry.key().is_within(path));
-        let mut slots: Vec<_> = entries.map(|entry| Arc::clone(entry.value())).collect();
-        slots.sort_unstable_by(|a, b| a.core().path.cmp(&b.core().path));
-        // Not while the table is gone through: what is done may look into it.
-        for slot in &slots {
-            act(&**slot);
-        }
-    }
-
     pub(crate) fn close_all(&self) {
         for slot in self.slots() {
             slot.close();
@@ -174,23 +163,34 @@ impl System {
 
     /// Whatever an update said of the supervisor at this path, and of those below it, does not count any more.
     pub(crate) fn forget_update(&self, supervisor: &Path) {
-        for entry in self.inner.supervisors.iter().filter(|entry| entry.key().is_within(supervisor)) {
-            entry.forget_update();
+        for path in self.paths_within(supervisor, |_| true) {
+            if let Some(published) = self.known_supervisor(&path) {
+                published.forget_update();
+            }
         }
     }
 
-    /// Puts another slot into the place of one that is closed.
-    pub(crate) fn replace_slot(&self, path: &Path, slot: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
-        self.inner.slots.insert(path.clone(), Arc::clone(&slot));
-        slot
+    /// Puts the slot of another kind of child into the place of one, which is closed with all below it. References to
+    /// the old one are refused from now on; the numbers of the incarnations go on.
+    pub(crate) fn replace_slot(&self, old: &dyn AnySlot, new: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
+        let path = &old.core().path;
+        new.core().go_on_after(old.core());
+        self.each_within(path, |slot| slot.close());
+        for below in self.paths_within(path, |_| true) {
+            self.inner.supervisors.remove(&below);
+            if below != *path {
+                self.inner.slots.remove(&below);
+            }
+        }
+        self.inner.slots.insert(path.clone(), Arc::clone(&new));
+        new
     }
 
-    /// Leaves nothing behind of a child that will not come back.
-    pub(crate) fn drop_slots(&self, path: &Path, kind: ChildKind) {
-        self.inner.slots.remove(path);
-        if kind == ChildKind::Supervisor {
-            self.inner.slots.retain(|below, _| !below.is_within(path));
-            self.inner.supervisors.retain(|below, _| !below.is_within(path));
+    /// Leaves nothing behind of a child that will not come back, nor of those below it.
+    pub(crate) fn drop_slots(&self, path: &Path) {
+        for path in self.paths_within(path, |_| true) {
+            self.inner.slots.remove(&path);
+            self.inner.supervisors.remove(&path);
         }
     }
 

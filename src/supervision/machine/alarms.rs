@@ -1,9 +1,10 @@
 //! What a machine does when a moment comes: kill who did not stop, abandon who cannot be killed, try again.
 
 use crate::exit::{ExitReason, Failure};
+use crate::supervision::policy::ChildKind;
 
 use super::child::{ChildKey, ChildState, Life, Start};
-use super::command::Command;
+use super::command::{Command, Progress};
 use super::plan::{Alarm, Item};
 use super::{Machine, Moment};
 
@@ -31,7 +32,7 @@ impl Machine {
             match alarm {
                 Alarm::Kill(child) => self.kill_in_time(child),
                 Alarm::KillAll => self.kill_all_in_time(),
-                Alarm::Abandon(child) => self.abandon(child),
+                Alarm::Abandon(child) => self.is_overdue(child),
                 Alarm::StartDeadline(child) => self.start_takes_too_long(child),
                 Alarm::Retry(child) => self.enqueue(Item::Retry { child }),
             }
@@ -58,7 +59,36 @@ impl Machine {
     /// Kills a child, and waits for its end no longer than the second deadline.
     pub(super) fn kill_child(&mut self, child: ChildKey, start: Start) {
         self.out.push(Command::Kill { child, start });
+        if let Some(child) = self.children.get_mut(child) {
+            child.forget_progress();
+        }
         self.set_alarm(child, self.rules.abandon_after, Alarm::Abandon(child));
+    }
+
+    /// A worker that is not gone by now never will be. A supervisor may have started to wait later than its own: who
+    /// gave it up first would leave behind what blocks below it, unfenced.
+    fn is_overdue(&mut self, key: ChildKey) {
+        let Some(child) = self.children.get(key) else { return };
+        match (child.kind, child.life.start()) {
+            (ChildKind::Supervisor, Some(start)) => self.out.push(Command::AskProgress { child: key, start }),
+            _ => self.abandon(key),
+        }
+    }
+
+    /// Gives a supervisor another second deadline after each moment for which it waits itself, and one for its exit.
+    pub(super) fn progressed(&mut self, key: ChildKey, start: Start, progress: Progress) {
+        let Some(child) = self.children.get_mut(key).filter(|child| child.life.start() == Some(start)) else { return };
+        let waits_until = match progress {
+            Progress::WaitsUntil(until) => until.max(self.now),
+            Progress::Leaving => self.now,
+            Progress::Unknown => return self.abandon(key),
+        };
+        // What it waited for the last time has passed without effect.
+        if child.extra().progress.replace(progress) == Some(progress) {
+            return self.abandon(key);
+        }
+        let at = waits_until.saturating_add(self.rules.abandon_after);
+        self.children.set_alarm(key, Some((at, Alarm::Abandon(key))));
     }
 
     /// A child that cannot be killed is taken for gone.

@@ -26,7 +26,7 @@ impl Machine {
             Request::WhichChildren => Some(Reply::Children(self.rows())),
             Request::CountChildren => Some(Reply::Counts(self.counts())),
             Request::ChildSpec(id) => Some(self.spec_of(&id)),
-            Request::Update { rules, children } => Some(self.update(request, rules, children)),
+            Request::Update { rules, children, max } => Some(self.update(request, (rules, max), children)),
         };
         if let Some(reply) = reply {
             self.reply(request, reply);
@@ -198,7 +198,8 @@ impl Machine {
             // By book-keeping, so that no list of instances is gone through.
             let size = self.children.len();
             let restarting = if wrong!(self, RestartingIsActive) { 0 } else { self.children.restarting() };
-            let counts = Counts { specs: 1, active: size - restarting, ..Counts::default() };
+            let counts =
+                Counts { specs: 1, active: size - restarting - self.children.quarantined(), ..Counts::default() };
             return match template.rules.kind {
                 ChildKind::Supervisor => Counts { supervisors: size, ..counts },
                 ChildKind::Worker => Counts { workers: size, ..counts },
@@ -233,7 +234,12 @@ impl Machine {
     }
 
     /// Takes new rules and specs (rules 50 to 52).
-    fn update(&mut self, request: RequestId, rules: Rules, children: Vec<(ChildId, ChildRules)>) -> Reply {
+    fn update(
+        &mut self,
+        request: RequestId,
+        (rules, max): (Rules, Option<usize>),
+        children: Vec<(ChildId, ChildRules)>,
+    ) -> Reply {
         let checked =
             rules.check().and_then(|()| check_children(&rules, children.iter().map(|(id, child)| (id, child))));
         if let Err(problem) = checked {
@@ -247,6 +253,7 @@ impl Machine {
                 return Reply::Refused(Refusal::Invalid(SpecProblem::TemplateOnly));
             };
             template.id = id;
+            template.max = max;
             template.rules = Arc::new(rules_of_all);
             let shared = Arc::clone(&template.rules);
             for key in self.children.within(FIRST, END) {

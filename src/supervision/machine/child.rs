@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crate::exit::ExitReason;
 use crate::id::ChildId;
 use crate::supervision::intensity::{Moment, Tally, Window};
-use crate::supervision::policy::{ChildRules, Restart};
+use crate::supervision::policy::{ChildKind, ChildRules, Restart};
 
+use super::command::Progress;
 use super::plan::{Alarm, Trigger};
 
 /// Names a child within its supervisor's machine. Never reused, also not for a child with the same name.
@@ -133,6 +134,8 @@ pub(super) struct Extra {
     pub(super) doom: Option<ExitReason>,
     /// Why it waits to be started again, and whether that has been counted.
     pub(super) pending: Option<Pending>,
+    /// What it was waiting for, a supervisor that was killed, when it was asked last.
+    pub(super) progress: Option<Progress>,
     /// The alarm that is set for it. It has one at most.
     pub(super) alarm: Option<(Moment, Alarm)>,
     /// The restarts that count for its own intensity.
@@ -158,6 +161,8 @@ pub(super) struct Child {
     pub(super) rules: Arc<ChildRules>,
     pub(super) position: Position,
     pub(super) life: Life,
+    /// What its life is, or was. Its rules may say something else since: an update is for the next one.
+    pub(super) kind: ChildKind,
     /// When its last start succeeded.
     pub(super) up_since: Moment,
     /// How many of its starts failed since the last one that succeeded.
@@ -184,6 +189,12 @@ impl Child {
         self.extra.as_mut()?.doom.take()
     }
 
+    pub(super) fn forget_progress(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            extra.progress = None;
+        }
+    }
+
     pub(super) fn take_pending(&mut self) -> Option<Pending> {
         self.extra.as_mut()?.pending.take()
     }
@@ -207,6 +218,8 @@ pub(super) struct Children {
     significant: usize,
     /// How many children are being restarted.
     restarting: usize,
+    /// How many children are quarantined.
+    quarantined: usize,
     /// How many children say after whom they start.
     dependent: usize,
 }
@@ -227,8 +240,8 @@ impl Children {
             by_id.insert(id.clone(), key);
         }
         self.dependent += usize::from(rules.after.is_some());
-        let life = Life::Stopped;
-        let child = Child { id, rules, position, life, up_since: Moment::ZERO, failed_starts: 0, extra: None };
+        let (life, kind, up_since) = (Life::Stopped, rules.kind, Moment::ZERO);
+        let child = Child { id, rules, position, life, kind, up_since, failed_starts: 0, extra: None };
         self.by_key.insert(key, child);
         key
     }
@@ -257,6 +270,10 @@ impl Children {
         self.restarting
     }
 
+    pub(super) fn quarantined(&self) -> usize {
+        self.quarantined
+    }
+
     pub(super) fn any_significant_present(&self) -> bool {
         self.significant > 0
     }
@@ -277,6 +294,8 @@ impl Children {
         }
         self.restarting += usize::from(matches!(child.life, Life::Restarting));
         self.restarting -= usize::from(matches!(old, Life::Restarting));
+        self.quarantined += usize::from(matches!(child.life, Life::Quarantined));
+        self.quarantined -= usize::from(matches!(old, Life::Quarantined));
         Some(old)
     }
 

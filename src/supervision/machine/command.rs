@@ -57,6 +57,15 @@ pub enum Event {
         /// The reason with which the supervisor will exit.
         reason: ExitReason,
     },
+    /// The answer to [`Command::AskProgress`].
+    Progress {
+        /// The child, a supervisor.
+        child: ChildKey,
+        /// Which of its lives.
+        start: Start,
+        /// What it waits for.
+        progress: Progress,
+    },
     /// Somebody asks for something. Answered by [`Command::Reply`], always.
     Request {
         /// Names it.
@@ -75,6 +84,18 @@ pub enum Event {
     /// Goes on. For tests.
     #[cfg(any(test, feature = "testing"))]
     Resume,
+}
+
+/// What a supervisor that was killed and has not ended is waiting for. The greatest, of several, is what all wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// Something without an end; or it did not even notice that it was killed.
+    Unknown,
+    /// Nothing: it has ended all it had, and its own exit is on its way.
+    Leaving,
+    /// Its next deadline, or that of a supervisor below it, by the clock of the machine that asks: then it kills or
+    /// abandons somebody, and goes on.
+    WaitsUntil(Moment),
 }
 
 /// What the runtime must do, in the order in which the commands come.
@@ -101,6 +122,14 @@ pub enum Command {
     },
     /// End this child now.
     Kill {
+        /// The child.
+        child: ChildKey,
+        /// Which of its lives.
+        start: Start,
+    },
+    /// This supervisor was killed and is not gone in time. It may be waiting for children of its own, which have deadlines
+    /// too: answer at once with [`Event::Progress`].
+    AskProgress {
         /// The child.
         child: ChildKey,
         /// Which of its lives.

@@ -41,6 +41,8 @@ pub enum Request {
         rules: Rules,
         /// The new children, in order; the template alone for a dynamic supervisor.
         children: Vec<(ChildId, ChildRules)>,
+        /// How many instances a dynamic supervisor may hold from now on; any number when `None`. More that it has stay.
+        max: Option<usize>,
     },
 }
 

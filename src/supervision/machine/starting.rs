@@ -76,6 +76,9 @@ impl Machine {
     fn start(&mut self, key: ChildKey) {
         let start = self.children.next_start();
         self.children.set_life(key, Life::Starting(start));
+        if let Some(child) = self.children.get_mut(key) {
+            child.kind = child.rules.kind;
+        }
         let Phase::Starting(starting) = &mut self.phase else { return };
         starting.underway += 1;
         let cause = starting.batch.why.cause_for(key);

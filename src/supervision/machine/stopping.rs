@@ -101,8 +101,9 @@ impl Machine {
     }
 
     fn send_away(&mut self, child: ChildKey, start: Start) {
-        let Some(rules) = self.children.get(child).map(|child| &child.rules) else { return };
-        let (shutdown, kind) = (rules.shutdown, rules.kind);
+        let Some((shutdown, kind)) = self.children.get(child).map(|child| (child.rules.shutdown, child.kind)) else {
+            return;
+        };
         if self.killed && kind == ChildKind::Supervisor {
             // It ends its own in order, and says that it was killed (rule 54).
             return self.out.push(Command::Stop { child, start, reason: ExitReason::Killed });

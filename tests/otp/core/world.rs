@@ -1,12 +1,15 @@
 //! What the machines of a tree are told, and what obeys them.
 
+mod lives;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use steadfast::supervision::{
-    ChildKey, ChildRow, ChildState, Command, Doing, Event, Machine, Mutation, Reply, Request, RequestId, Start,
+    ChildKey, ChildRow, ChildState, Command, Doing, Event, Machine, Mutation, Progress, Reply, Request, RequestId,
+    Start,
 };
 use steadfast::{ChildId, ExitReason, Failure};
 
@@ -262,6 +265,10 @@ impl World {
                 Some((child, false)) => self.end(child, ExitReason::Killed),
                 None => {}
             },
+            Command::AskProgress { child, start } => {
+                let progress = self.life(id, start).map_or(Progress::Unknown, |(child, _)| self.progress(child));
+                self.tell(id, Event::Progress { child, start, progress });
+            }
             Command::Abandon { start, .. } => {
                 let name = self.life(id, start).and_then(|(child, _)| self.actors.get(&child));
                 self.events.push(json!(["abandoned", name.map(|actor| &actor.spec.name)]));
@@ -281,12 +288,6 @@ impl World {
             Command::Exit { reason } => self.end(id, reason),
             _ => {}
         }
-    }
-
-    /// A child that lives, and whether it is a supervisor.
-    fn life(&self, supervisor: ActorId, start: Start) -> Option<(ActorId, bool)> {
-        let (child, _) = *self.actors.get(&supervisor)?.supervisor.as_ref()?.lives.get(&start)?;
-        Some((child, self.actors.get(&child)?.supervisor.is_some()))
     }
 
     fn start(&mut self, spec: Spec, place: Option<Place>) {

@@ -1,7 +1,8 @@
 //! How the world obeys the machine.
 
 use steadfast::supervision::{
-    ChildExit, ChildKey, ChildState, Command, Event, Note, Refusal, Reply, RequestId, Start, StartCause, Verdict,
+    ChildExit, ChildKey, ChildState, Command, Event, Note, Progress, Refusal, Reply, RequestId, Start, StartCause,
+    Verdict,
 };
 use steadfast::{ExitReason, Failure};
 
@@ -26,6 +27,11 @@ impl World {
             }
             Command::Stop { child, start, .. } => self.ask_to_stop(child, start),
             Command::Kill { child, start } => self.kill(child, start),
+            Command::AskProgress { child, start } => {
+                self.did.push(format!("ask({})", self.names[&child]));
+                // Nothing is below a child of this world that it could be waiting for.
+                self.news.push((child, Event::Progress { child, start, progress: Progress::Unknown }));
+            }
             Command::Abandon { child, start, .. } => self.abandon(child, start),
             Command::Adopt { child, id, .. } => {
                 self.names.insert(child, id.to_string());
