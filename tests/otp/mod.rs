@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod core;
 pub(crate) mod format;
 pub(crate) mod mutations;
+pub(crate) mod random;
 pub(crate) mod real;
 pub(crate) mod report;
 pub(crate) mod stage;

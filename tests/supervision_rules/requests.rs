@@ -331,11 +331,18 @@ fn rule_48_a_dynamic_supervisor_has_instances_and_no_ids() {
 }
 
 #[test]
-fn a_quarantined_instance_is_kept_and_does_not_count_as_active() {
-    let mut world = two(worker(Permanent).budget(Intensity::at_most(0)));
+fn a_quarantined_instance_is_kept_does_not_count_as_active_and_may_be_brought_back() {
+    let template = worker(Permanent).budget(Intensity::at_most(0));
+    let mut world = two(template).failing("k", [2]);
     world.exit("k", crash());
     assert_eq!(world.states(), "k quarantined, l running");
     assert_eq!(world.ask(Request::CountChildren), "1 specs, 1 active, 0 supervisors, 2 workers");
+    assert_eq!(world.ask(restart("l")), "Dynamic", "it runs");
+    assert_eq!(world.ask(restart("k")), "failed to start: did not start: no luck");
+    assert_eq!(world.states(), "k quarantined, l running", "where it was");
+    assert_eq!(world.ask(restart("k")), "started k");
+    assert_eq!(world.states(), "k running, l running");
+    world.exit("k", crash());
     assert_eq!(world.ask(terminate_instance("k")), "done");
     assert_eq!(world.ask(Request::CountChildren), "1 specs, 1 active, 0 supervisors, 1 workers");
 }

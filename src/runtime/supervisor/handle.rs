@@ -359,6 +359,16 @@ impl<Args: Send + 'static> DynamicSupervisor<Args> {
         supervisor.done(Request::TerminateInstance(supervisor.name(name)?)).await
     }
 
+    /// Brings back an instance that is in quarantine, from its own arguments; its budget begins anew.
+    ///
+    /// # Errors
+    ///
+    /// [`ChildError::Dynamic`] for one that is not in quarantine: it runs, or is being restarted, or there is none;
+    /// [`ChildError::FailedToStart`], [`ChildError::Gone`].
+    pub async fn restart_child(&self, instance: &str) -> Result<StartedChild, ChildError> {
+        self.supervisor.restart_child(instance).await
+    }
+
     /// Lists the instances, oldest first.
     ///
     /// # Errors

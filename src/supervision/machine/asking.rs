@@ -153,8 +153,15 @@ impl Machine {
         }
     }
 
+    /// An instance of this name that is in quarantine: the only one that is kept while it does not run. OTP knows none,
+    /// and refuses whatever names an instance.
+    fn quarantined_instance(&mut self, id: &ChildId) -> Option<ChildKey> {
+        let key = self.is_dynamic().then(|| self.children.named(id))??;
+        matches!(self.children.get(key)?.life, Life::Quarantined).then_some(key)
+    }
+
     fn restart_child(&mut self, request: RequestId, id: &ChildId) -> Option<Reply> {
-        let key = match self.stopped_child(id) {
+        let key = match self.quarantined_instance(id).map_or_else(|| self.stopped_child(id), Ok) {
             Ok(key) => key,
             Err(refusal) => return Some(Reply::Refused(refusal)),
         };

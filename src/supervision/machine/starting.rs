@@ -175,7 +175,9 @@ impl Machine {
                 }
             }
             Why::Again(request) => {
-                self.children.set_life(key, Life::Stopped);
+                // An instance is started again only out of its quarantine, and is kept nowhere else.
+                let life = if self.template.is_some() { Life::Quarantined } else { Life::Stopped };
+                self.children.set_life(key, life);
                 self.note(key, start, (reason.clone(), Verdict::Kept));
                 self.out.push(Command::Rest { child: key });
                 self.reply(request, Reply::Refused(Refusal::FailedToStart(reason)));
