@@ -119,11 +119,11 @@ pub(crate) const ALL: &[Bench] = &[
         rounds: 9,
         flavors: Flavor::ALL,
         contenders: &[
-            Contender::new("ractor, all at once", stop::<ByHand<AllAtOnce>>),
-            Contender::new("steadfast, in order", stop::<Ours>),
-            Contender::new("by hand, in order", stop::<ByHand<InOrder>>),
-            Contender::new("kameo, all at once", stop::<Kameo>).up_to(10_000),
-            Contender::new("tokio-actors, in order", stop::<TokioActors>).up_to(10_000),
+            Contender::new("ractor all at once", stop::<ByHand<AllAtOnce>>),
+            Contender::new("steadfast in order", stop::<Ours>),
+            Contender::new("by hand in order", stop::<ByHand<InOrder>>),
+            Contender::new("kameo all at once", stop::<Kameo>).up_to(10_000),
+            Contender::new("tokio-actors in order", stop::<TokioActors>).up_to(10_000),
         ],
     },
     Bench {
@@ -135,7 +135,7 @@ pub(crate) const ALL: &[Bench] = &[
         rounds: 7,
         flavors: Flavor::ALL,
         contenders: &[
-            Contender::new("ractor, linked in a loop", start::<Linked>),
+            Contender::new("ractor linked in a loop", start::<Linked>),
             Contender::new(OURS, start::<Ours>),
             Contender::new(BY_HAND, start::<ByHand<InOrder>>),
             Contender::new(KAMEO, start::<Kameo>),
@@ -152,9 +152,9 @@ pub(crate) const ALL: &[Bench] = &[
         rounds: 1,
         flavors: &[Flavor::CurrentThread],
         contenders: &[
-            Contender::new("ractor, linked", memory::<Linked>),
+            Contender::new("ractor linked", memory::<Linked>),
             Contender::new(OURS, memory::<Ours>),
-            Contender::new("steadfast, offering", memory::<Registered>),
+            Contender::new("steadfast offering", memory::<Registered>),
             Contender::new(BY_HAND, memory::<ByHand<InOrder>>),
             Contender::new(KAMEO, memory::<Kameo>),
         ],

@@ -43,7 +43,7 @@ impl Agent for Registrar {
 
     async fn start((): (), ctx: &mut Context<Self>) -> Result<Self, BoxError> {
         // Subscribed before the slots are read, so that what closes in between is heard.
-        let mut events = ctx.system().events();
+        let mut events = ctx.system().bus().listen();
         make_anew(ctx.system());
         let myself = ctx.myself();
         ctx.spawn(async move {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorRef;
+use tracing::Level;
 
 use super::abandon::{hung, left};
 use super::{Child, Open, Parent, SupervisorMessage, SupervisorState, child_slot};
@@ -62,8 +63,10 @@ impl SupervisorState {
         if cause.is_restart() {
             self.published.count_restart();
         }
-        let path = child.slot.core().path.clone();
-        system.bus().publish(&path, EventKind::Starting { incarnation: life.incarnation, cause: cause.clone() });
+        if system.bus().is_heard(Level::DEBUG) {
+            let path = &child.slot.core().path;
+            system.bus().publish(path, EventKind::Starting { incarnation: life.incarnation, cause: cause.clone() });
+        }
         let start_of = StartOf {
             system: system.clone(),
             slot: Arc::clone(&child.slot),
