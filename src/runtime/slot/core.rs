@@ -7,6 +7,7 @@ use std::time::Instant;
 use ractor::ActorCell;
 
 use crate::event::EventKind;
+use crate::exit::ExitReason;
 use crate::id::{Incarnation, Path};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::registry::record::OfferRecord;
@@ -132,6 +133,15 @@ impl SlotCore {
         drop(record);
         let kind = EventKind::Lifecycle { incarnation: life.incarnation, from, to: name };
         self.bus.publish(&self.path, kind);
+    }
+
+    /// The state of a life that ended, where it could not say so itself.
+    pub(crate) fn set_terminated(&self, life: &Life, reason: &ExitReason) {
+        let is_said = matches!(lock(&self.record).state, AgentState::Terminated { .. });
+        // The reason is put into words only where they are wanted.
+        if !is_said {
+            self.set_state(life, AgentState::Terminated { reason: reason.to_string() });
+        }
     }
 
     /// The states up to active, for a child without a shell of ours: it has nothing to register.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::exit::ExitReason;
 use crate::id::ChildId;
+use crate::number::NumberMap;
 use crate::supervision::intensity::{Moment, Tally, Window};
 use crate::supervision::policy::{ChildRules, Restart};
 
@@ -166,6 +167,11 @@ pub(super) struct Child {
 }
 
 impl Child {
+    fn new(id: ChildId, rules: Arc<ChildRules>, position: Position) -> Self {
+        let life = Life::Stopped;
+        Self { id, rules, position, life, up_since: Moment::ZERO, failed_starts: 0, extra: None }
+    }
+
     pub(super) fn is_temporary(&self) -> bool {
         self.rules.restart == Restart::Temporary
     }
@@ -196,7 +202,7 @@ impl Child {
 /// All children of a supervisor, by key, by position and by name.
 #[derive(Debug, Default)]
 pub(super) struct Children {
-    by_key: BTreeMap<ChildKey, Child>,
+    by_key: NumberMap<ChildKey, Child>,
     order: BTreeMap<Position, ChildKey>,
     /// Made when first asked for: a supervisor that is never asked for a child by name does not pay for it.
     by_id: Option<BTreeMap<ChildId, ChildKey>>,
@@ -212,6 +218,20 @@ pub(super) struct Children {
 }
 
 impl Children {
+    /// These children, in this order.
+    pub(super) fn of(children: impl ExactSizeIterator<Item = (ChildId, Arc<ChildRules>)>) -> Self {
+        let mut made = Self::default();
+        made.by_key.reserve(children.len());
+        for (key, (id, rules)) in (0..).map(ChildKey).zip(children) {
+            made.dependent += usize::from(rules.after.is_some());
+            made.by_key.insert(key, Child::new(id, rules, key.0));
+        }
+        made.keys = made.by_key.len() as u64;
+        // Made of all at once: in a map that grows at its end every leaf is left half empty.
+        made.order = (0..made.keys).map(|number| (number, ChildKey(number))).collect();
+        made
+    }
+
     /// Adds a child at the end of the order.
     pub(super) fn append(&mut self, id: ChildId, rules: Arc<ChildRules>) -> ChildKey {
         let position = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -227,9 +247,7 @@ impl Children {
             by_id.insert(id.clone(), key);
         }
         self.dependent += usize::from(rules.after.is_some());
-        let life = Life::Stopped;
-        let child = Child { id, rules, position, life, up_since: Moment::ZERO, failed_starts: 0, extra: None };
-        self.by_key.insert(key, child);
+        self.by_key.insert(key, Child::new(id, rules, position));
         key
     }
 
