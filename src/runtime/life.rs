@@ -29,8 +29,8 @@ pub(crate) struct Life {
     stopped_itself: AtomicBool,
     ending: AtomicBool,
     shell: Mutex<Option<Waker>>,
-    asked: OnceLock<ExitReason>,
-    reason: OnceLock<ExitReason>,
+    asked: OnceLock<Box<ExitReason>>,
+    reason: OnceLock<Box<ExitReason>>,
     epoch: Instant,
     handler_since: AtomicU64,
     cell: OnceLock<ActorCell>,
@@ -56,11 +56,10 @@ pub(crate) struct Above {
 
 /// How a life that blocks its thread is found, and who is told.
 pub(crate) struct Overseer {
-    pub(crate) watch: Arc<Watch>,
     pub(crate) above: Above,
     /// How long a poll of the life's code may take, where there is a limit; and whether the shell is inside it, for the
     /// watchdog.
-    pub(crate) limit: Option<(Duration, Arc<Turn>)>,
+    pub(crate) limit: Option<Box<(Duration, Arc<Turn>)>>,
 }
 
 /// Tells the supervisor of a life that it is hung.
@@ -156,7 +155,7 @@ impl Life {
 
     /// The supervisor, or the child itself, asks the child to stop with this reason. The first reason stays.
     pub(crate) fn ask_to_stop(&self, reason: ExitReason) {
-        let _ = self.asked.set(reason);
+        let _ = self.asked.set(Box::new(reason));
         self.mark_ending();
     }
 
@@ -181,17 +180,17 @@ impl Life {
 
     /// The reason that was given to whoever asked the child to stop.
     pub(crate) fn asked(&self) -> Option<&ExitReason> {
-        self.asked.get()
+        self.asked.get().map(Box::as_ref)
     }
 
     /// Notes how the life ended. The first note stays.
     pub(crate) fn end(&self, reason: ExitReason) {
-        let _ = self.reason.set(reason);
+        let _ = self.reason.set(Box::new(reason));
         self.mark_ending();
     }
 
     pub(crate) fn reason(&self) -> Option<&ExitReason> {
-        self.reason.get()
+        self.reason.get().map(Box::as_ref)
     }
 
     /// The stop hook ran to its end: what ractor reports as `killed` was a stop with that word as its reason.
@@ -239,25 +238,35 @@ impl Life {
     }
 
     /// Lets the watchdog look at the shell's own turn until the guard is dropped.
-    pub(crate) fn watched(&self, what: &'static str) -> Option<WatchGuard> {
-        let (limit, turn) = self.overseer.get()?.limit.as_ref()?;
-        self.watch(Arc::clone(turn), *limit, what)
+    pub(crate) fn watched(&self, watch: &Arc<Watch>, what: &'static str) -> Option<WatchGuard> {
+        let (limit, turn) = self.overseer.get()?.limit.as_deref()?;
+        self.watch(watch, (Arc::clone(turn), *limit), what)
     }
 
     /// Where it is noted that the shell is inside the user's code, if the watchdog looks at that.
     pub(crate) fn turn(&self) -> Option<&Turn> {
-        self.overseer.get()?.limit.as_ref().map(|(_, turn)| &**turn)
+        self.overseer.get()?.limit.as_deref().map(|(_, turn)| &**turn)
     }
 
     /// Lets the watchdog look at a task of this life. `limit` where the task has one of its own.
-    pub(crate) fn watched_task(&self, turn: &Arc<Turn>, limit: Option<Duration>) -> Option<WatchGuard> {
-        let own = || self.overseer.get()?.limit.as_ref().map(|(limit, _)| *limit);
+    pub(crate) fn watched_task(
+        &self,
+        watch: &Arc<Watch>,
+        turn: &Arc<Turn>,
+        limit: Option<Duration>,
+    ) -> Option<WatchGuard> {
+        let own = || self.overseer.get()?.limit.as_deref().map(|(limit, _)| *limit);
         let limit = limit.or_else(own)?;
-        self.watch(Arc::clone(turn), limit, "a task of it")
+        self.watch(watch, (Arc::clone(turn), limit), "a task of it")
     }
 
-    fn watch(&self, turn: Arc<Turn>, limit: Duration, what: &'static str) -> Option<WatchGuard> {
-        let Overseer { watch, above, .. } = self.overseer.get()?;
+    fn watch(
+        &self,
+        watch: &Arc<Watch>,
+        (turn, limit): (Arc<Turn>, Duration),
+        what: &'static str,
+    ) -> Option<WatchGuard> {
+        let Overseer { above, .. } = self.overseer.get()?;
         let hung = hung(&above.supervisor, above.child, above.start);
         Some(watch.enter(Ward { turn, limit, what, hung }))
     }

@@ -45,7 +45,7 @@ where
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        Arc::new(BareSlot(SlotCore::new(path, Vec::new(), system.bus().clone())))
+        Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
     }
 
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr> {

@@ -96,7 +96,8 @@ struct Body<A: Agent> {
     machine: Option<Lifecycle<state::Active>>,
     handler_deadline: Option<Duration>,
     timer: HandlerTimer,
-    span: tracing::Span,
+    /// `None` where nobody listens.
+    span: Option<Box<tracing::Span>>,
 }
 
 impl<A: Agent> Actor for Shell<A> {
@@ -110,13 +111,13 @@ impl<A: Agent> Actor for Shell<A> {
         birth: Birth<A>,
     ) -> Result<Self::State, ActorProcessingErr> {
         birth.life.set_cell(myself.get_cell());
-        let path = birth.slot.core().path.clone();
-        let span = tracing::debug_span!("agent", %path, incarnation = birth.life.incarnation.get());
-        let overseen = Overseen { _watched: birth.life.watched("its code"), _runtime: birth.runtime };
+        let span = span_of(&birth.life);
+        let watched = birth.life.watched(birth.system.watch(), "its code");
+        let seen = watched.is_some() || birth.runtime.is_some();
+        let overseen = seen.then(|| Box::new(Overseen { _watched: watched, _runtime: birth.runtime }));
         let ctx = Context {
             system: birth.system,
             slot: birth.slot,
-            path,
             life: birth.life,
             port: myself,
             stopping: None,
@@ -150,23 +151,14 @@ impl<A: Agent> Actor for Shell<A> {
         }
     }
 
-    async fn handle(
+    // On the heap: ractor keeps room for this future twice in every actor, also while it is at rest, and moves it about.
+    fn handle(
         &self,
         _: ActorRef<ShellMessage>,
         _: ShellMessage,
         state: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        let state = state.body();
-        for _ in 0..STAY {
-            // On the heap: ractor keeps room for this future twice in every actor, and moves it about for every message.
-            // A batch is one allocation, and an agent at rest is smaller by twice what is boxed.
-            Box::pin(state.woken()).await?;
-            // ractor runs this in the span of whoever sent the wake-up; a span must not stay open while nothing is done.
-            if !tracing::Span::current().is_none() || !state.ctx.slot.linger(&state.ctx.life).await {
-                return Ok(());
-            }
-        }
-        Box::pin(state.woken()).await
+    ) -> impl Future<Output = Result<(), ActorProcessingErr>> + Send {
+        Box::pin(state.body().serve())
     }
 
     async fn handle_supervisor_evt(
@@ -220,7 +212,7 @@ impl<A: Agent> Body<A> {
     }
 
     fn span_and_life(&self) -> (tracing::Span, Arc<Life>) {
-        (self.span.clone(), Arc::clone(&self.ctx.life))
+        (self.span.as_deref().map_or_else(tracing::Span::none, Clone::clone), Arc::clone(&self.ctx.life))
     }
 
     /// Runs the user's start and registers what the agent offers.
@@ -255,6 +247,19 @@ impl<A: Agent> Body<A> {
         Ok(())
     }
 
+    /// Handles what there is, and stays with the mailbox for a while.
+    async fn serve(&mut self) -> Result<(), ActorProcessingErr> {
+        for _ in 0..STAY {
+            // A box of its own: an agent that waits keeps only what it needs for that.
+            Box::pin(self.woken()).await?;
+            // ractor runs this in the span of whoever sent the wake-up; a span must not stay open while nothing is done.
+            if !tracing::Span::current().is_none() || !self.ctx.slot.linger(&self.ctx.life).await {
+                return Ok(());
+            }
+        }
+        Box::pin(self.woken()).await
+    }
+
     /// Handles up to a batch of messages, and ends the life where that is due.
     async fn woken(&mut self) -> Result<(), ActorProcessingErr> {
         let (span, life) = self.span_and_life();
@@ -276,7 +281,7 @@ impl<A: Agent> Body<A> {
     /// Ends the life if the agent asked for it through its context.
     fn stop_if_asked(&self) {
         if let Some(reason) = self.ctx.stopping.clone() {
-            self.ctx.life.ask_to_stop(reason);
+            self.ctx.life.ask_to_stop(*reason);
             self.ctx.port.stop(None);
         }
     }
@@ -336,7 +341,7 @@ impl<A: Agent> Body<A> {
     }
 
     fn dropped(&self, why: DropReason) {
-        self.ctx.slot.core().bus.publish(&self.ctx.path, EventKind::Dropped { why });
+        self.ctx.slot.core().bus.publish(self.ctx.path(), EventKind::Dropped { why });
     }
 
     async fn handle_guarded(
@@ -397,7 +402,7 @@ impl<A: Agent> Body<A> {
         self.ctx.life.tasks.abort_all();
         self.ctx.life.tasks.emptied().await;
         // A task's crash while the hook ran is how this life ended, if there was one; or as the hook said (rule 12).
-        let reason = self.ctx.stopping.take().unwrap_or(reason);
+        let reason = self.ctx.stopping.take().map_or(reason, |reason| *reason);
         let reason = self.ctx.life.reason().cloned().unwrap_or(reason);
         self.ctx.slot.ended(self.ctx.life.incarnation);
         self.terminate(&reason);
@@ -411,8 +416,14 @@ impl<A: Agent> Body<A> {
     }
 }
 
+/// The span of a life.
+fn span_of(life: &Life) -> Option<Box<tracing::Span>> {
+    let span = tracing::debug_span!("agent", path = %life.path, incarnation = life.incarnation.get());
+    (!span.is_disabled()).then(|| Box::new(span))
+}
+
 fn fault_for<A: Agent>(ctx: &Context<A>, message: &A::Message) -> Option<Fault> {
     let plan = ctx.system.faults()?;
     let subject = A::subject(message)?;
-    plan.at(&FaultPoint { path: &ctx.path, incarnation: ctx.life.incarnation, subject: &subject })
+    plan.at(&FaultPoint { path: ctx.path(), incarnation: ctx.life.incarnation, subject: &subject })
 }

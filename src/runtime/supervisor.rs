@@ -27,7 +27,7 @@ use tokio::task::AbortHandle;
 
 use crate::exit::{BoxError, ExitReason, Failure};
 use crate::id::{Incarnation, Path};
-use crate::number::NumberMap;
+use crate::number::{NumberMap, Numbered};
 use crate::runtime::current::TaskOf;
 use crate::runtime::guard::{lock, run_caught};
 use crate::runtime::life::Life;
@@ -103,7 +103,7 @@ pub(crate) struct SupervisorState {
     life: Arc<Life>,
     parent: Parent,
     published: Arc<Published>,
-    children: NumberMap<ChildKey, Child>,
+    children: Numbered<ChildKey, Child>,
     by_actor: NumberMap<ActorId, (ChildKey, Start)>,
     asked: BTreeMap<RequestId, Ask>,
     requests: u64,
@@ -128,7 +128,8 @@ struct Open {
     cell: Option<ActorCell>,
     life: Arc<Life>,
     at: Instant,
-    cause: StartCause,
+    /// Why it was started, but for the first time.
+    cause: Option<Box<StartCause>>,
     announced: bool,
 }
 
@@ -205,14 +206,11 @@ impl SupervisorState {
         let spec = published.updated().unwrap_or(spec);
         let began = system.clock().now();
         let machine = machine_of(&spec, &system, &path);
-        let children: NumberMap<_, _> = machine
-            .children()
-            .zip(&spec.children)
-            .map(|((key, _), child)| {
-                let slot = child_slot(&system, child, &path.child(&child.name));
-                (key, Child { spec: child.clone(), slot, open: None, added: false })
-            })
-            .collect();
+        // The machine gives its first keys in the order of the list.
+        let children = Numbered::of(spec.children.iter().map(|child| {
+            let slot = child_slot(&system, child, &path.child(&child.name));
+            Child { spec: child.clone(), slot, open: None, added: false }
+        }));
         let by_actor = NumberMap::with_capacity_and_hasher(spec.children.len(), BuildHasherDefault::default());
         let machine = Arc::new(Mutex::new(machine));
         published.seat(Arc::clone(&machine), began, Arc::clone(&spec));
@@ -303,12 +301,11 @@ impl SupervisorState {
 }
 
 fn machine_of(spec: &SupervisorSpec, system: &System, path: &Path) -> Machine {
-    let machine = match &spec.template {
-        Some(template) => Machine::dynamic(spec.rules, (template.id.clone(), template.rules.clone()), template.max),
-        None => {
-            let children = spec.children.iter().map(|child| (child.name.clone(), Arc::clone(&child.rules)));
-            Machine::sharing(spec.rules, children)
-        }
+    let machine = if let Some(template) = &spec.template {
+        Machine::dynamic(spec.rules, (template.id.clone(), Arc::clone(&template.rules)), template.max)
+    } else {
+        let children = spec.children.iter().map(|child| (child.name.clone(), Arc::clone(&child.rules)));
+        Machine::sharing(spec.rules, children)
     };
     // Also where no child has a back-off now: one that has may be added.
     machine.seeded(system.entropy().stream(&format!("back-off of {path}")).next_u64())

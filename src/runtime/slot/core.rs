@@ -32,7 +32,7 @@ pub(crate) enum Presence {
 /// What every slot has, whatever kind of child it is for.
 pub(crate) struct SlotCore {
     pub(crate) path: Path,
-    pub(crate) offers: Vec<OfferRecord>,
+    pub(crate) offers: Arc<[OfferRecord]>,
     pub(crate) bus: Bus,
     live: AtomicU64,
     last: AtomicU64,
@@ -49,7 +49,7 @@ struct Record {
 }
 
 impl SlotCore {
-    pub(crate) fn new(path: Path, offers: Vec<OfferRecord>, bus: Bus) -> Self {
+    pub(crate) fn new(path: Path, offers: Arc<[OfferRecord]>, bus: Bus) -> Self {
         Self {
             path,
             offers,
@@ -240,7 +240,7 @@ mod tests {
     #[tokio::test]
     async fn a_life_that_is_fenced_or_of_the_past_neither_opens_the_slot_nor_says_more_than_that_it_ended() {
         let path = Path::root(&ChildId::new("a").expect("a name"));
-        let core = SlotCore::new(path, Vec::new(), Bus::new(Arc::new(TokioClock)));
+        let core = SlotCore::new(path, Arc::default(), Bus::new(Arc::new(TokioClock)));
         let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
         let now = TokioClock.now();
         let registering = || AgentState::Registering { started_at: now };

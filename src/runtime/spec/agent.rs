@@ -130,8 +130,8 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
         let (records, routables): (Vec<_>, Vec<_>) = spec.offers.into_iter().unzip();
         let worker = AgentWorker::<A> {
             args: spec.args,
-            records,
-            routables: if routables.is_empty() { Arc::default() } else { routables.into() },
+            records: records.into_iter().collect::<Result<Vec<_>, _>>().map(shared).map_err(Box::new),
+            routables: shared(routables),
             bound: spec.bound,
             handler_deadline: spec.handler_deadline,
             runtime: spec.runtime,
@@ -142,9 +142,14 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
     }
 }
 
+/// A list that several may hold. One of nothing costs nothing.
+fn shared<T>(list: Vec<T>) -> Arc<[T]> {
+    if list.is_empty() { Arc::default() } else { list.into() }
+}
+
 struct AgentWorker<A: Agent> {
     args: A::Args,
-    records: Vec<Result<OfferRecord, SpecErrorParts>>,
+    records: Result<Arc<[OfferRecord]>, Box<SpecErrorParts>>,
     routables: Arc<[Routable<A::Message, A::Reply>]>,
     bound: usize,
     handler_deadline: Option<Duration>,
@@ -162,14 +167,10 @@ impl<A: Agent> Worker for AgentWorker<A> {
         if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
             return Err(zero("handler deadline"));
         }
-        match self.records.iter().find_map(|record| record.as_ref().err()) {
-            None => Ok(()),
-            Some(SpecErrorParts { capability, version }) => Err(SpecError::Version {
-                child: path().to_string(),
-                capability: capability.clone(),
-                version: version.clone(),
-            }),
-        }
+        self.records.as_ref().map(|_| ()).map_err(|wrong| {
+            let SpecErrorParts { capability, version } = (**wrong).clone();
+            SpecError::Version { child: path().to_string(), capability, version }
+        })
     }
 
     fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
@@ -178,7 +179,7 @@ impl<A: Agent> Worker for AgentWorker<A> {
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        let offers = self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect();
+        let offers = self.records.as_ref().map(Arc::clone).unwrap_or_default();
         let core = SlotCore::new(path, offers, system.bus().clone());
         let timers = Arc::clone(system.timers());
         let slot = Slot::<A::Message, A::Reply>::new::<A>(core, timers, Arc::clone(&self.routables), self.bound);
@@ -188,8 +189,8 @@ impl<A: Agent> Worker for AgentWorker<A> {
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr> {
         let watch = start.system.watch();
         if let Some(above) = start.above {
-            let limit = self.handler_deadline.map(|limit| (limit, Arc::default()));
-            start.life.oversee(Overseer { watch: Arc::clone(watch), above, limit });
+            let limit = self.handler_deadline.map(|limit| Box::new((limit, Arc::default())));
+            start.life.oversee(Overseer { above, limit });
         }
         let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();
         let slot = slot.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;

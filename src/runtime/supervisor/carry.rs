@@ -96,6 +96,7 @@ impl SupervisorState {
         if let Some(cell) = &cell {
             self.by_actor.insert(cell.get_id(), (key, start));
         }
+        let cause = (!matches!(cause, StartCause::Init)).then(|| Box::new(cause));
         let (incarnation, is_up) = (life.incarnation, life.has_started());
         child.open = Some(Open { start, cell, life, at, cause, announced: false });
         if let Some(reason) = failed {
@@ -207,9 +208,9 @@ impl SupervisorState {
         }
         self.life.tasks.abort_all();
         // They do not come back with the next incarnation, which starts from its spec (rule 32).
-        let mut added: Vec<_> = self.children.iter().filter(|(_, child)| child.added).collect();
-        added.sort_unstable_by_key(|(key, _)| **key);
-        for (_, child) in added {
+        let mut added: Vec<_> = self.children.values().filter(|child| child.added).collect();
+        added.sort_unstable_by(|one, other| one.slot.core().path.cmp(&other.slot.core().path));
+        for child in added {
             self.close(child);
         }
         self.slot.ended(self.life.incarnation);

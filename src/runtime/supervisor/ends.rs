@@ -11,7 +11,7 @@ use crate::event::EventKind;
 use crate::exit::ExitReason;
 use crate::runtime::life::Life;
 use crate::supervision::history::Entry;
-use crate::supervision::machine::{ChildExit, ChildKey, Event, Note, Start};
+use crate::supervision::machine::{ChildExit, ChildKey, Event, Note, Start, StartCause};
 use crate::supervision::policy::ChildKind;
 
 impl SupervisorState {
@@ -128,7 +128,7 @@ impl SupervisorState {
             incarnation,
             started: open.at.saturating_duration_since(self.system.epoch()),
             lived: now.saturating_duration_since(open.at),
-            cause: open.cause,
+            cause: open.cause.map_or(StartCause::Init, |cause| *cause),
             reason: exit.reason,
             verdict: exit.verdict,
         });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::exit::ExitReason;
 use crate::id::ChildId;
-use crate::number::NumberMap;
+use crate::number::{Number, Numbered};
 use crate::supervision::intensity::{Moment, Tally, Window};
 use crate::supervision::policy::{ChildRules, Restart};
 
@@ -16,6 +16,12 @@ use super::plan::{Alarm, Trigger};
 /// Names a child within its supervisor's machine. Never reused, also not for a child with the same name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChildKey(u64);
+
+impl Number for ChildKey {
+    fn number(self) -> u64 {
+        self.0
+    }
+}
 
 impl fmt::Debug for ChildKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,7 +208,7 @@ impl Child {
 /// All children of a supervisor, by key, by position and by name.
 #[derive(Debug, Default)]
 pub(super) struct Children {
-    by_key: NumberMap<ChildKey, Child>,
+    by_key: Numbered<ChildKey, Child>,
     order: BTreeMap<Position, ChildKey>,
     /// Made when first asked for: a supervisor that is never asked for a child by name does not pay for it.
     by_id: Option<BTreeMap<ChildId, ChildKey>>,
@@ -220,16 +226,13 @@ pub(super) struct Children {
 impl Children {
     /// These children, in this order.
     pub(super) fn of(children: impl ExactSizeIterator<Item = (ChildId, Arc<ChildRules>)>) -> Self {
-        let mut made = Self::default();
-        made.by_key.reserve(children.len());
-        for (key, (id, rules)) in (0..).map(ChildKey).zip(children) {
-            made.dependent += usize::from(rules.after.is_some());
-            made.by_key.insert(key, Child::new(id, rules, key.0));
-        }
-        made.keys = made.by_key.len() as u64;
+        let child = |(position, (id, rules))| Child::new(id, rules, position);
+        let by_key = Numbered::of(children.enumerate().map(|(place, child)| (place as Position, child)).map(child));
+        let keys = by_key.len() as u64;
         // Made of all at once: in a map that grows at its end every leaf is left half empty.
-        made.order = (0..made.keys).map(|number| (number, ChildKey(number))).collect();
-        made
+        let order = (0..keys).map(|number| (number, ChildKey(number))).collect();
+        let dependent = by_key.values().filter(|child| child.rules.after.is_some()).count();
+        Self { by_key, order, keys, dependent, ..Self::default() }
     }
 
     /// Adds a child at the end of the order.
@@ -261,9 +264,9 @@ impl Children {
 
     /// The child of this name.
     pub(super) fn named(&mut self, id: &ChildId) -> Option<ChildKey> {
-        let by_key = &self.by_key;
-        let by_id =
-            self.by_id.get_or_insert_with(|| by_key.iter().map(|(key, child)| (child.id.clone(), *key)).collect());
+        let (by_key, order) = (&self.by_key, &self.order);
+        let named = |key: &ChildKey| by_key.get(key).map(|child| (child.id.clone(), *key));
+        let by_id = self.by_id.get_or_insert_with(|| order.values().filter_map(named).collect());
         by_id.get(id).copied()
     }
 
