@@ -15,7 +15,7 @@ use crate::supervision::machine::Verdict;
 ///
 /// Never; the event stream is closed only when the system is gone.
 pub(crate) async fn report(ctx: TaskContext) -> Result<(), BoxError> {
-    let mut events = ctx.system().events();
+    let mut events = ctx.system().bus().listen();
     loop {
         match events.next().await {
             Ok(event) => record(&event),

@@ -3,8 +3,8 @@
 use crate::harness::{Bench, Contender, Flavor, Unit};
 use crate::peers::by_hand::{AllAtOnce, ByHand, InOrder};
 use crate::peers::kameo::Kameo;
-use crate::peers::ours::{Ours, Registered};
-use crate::peers::plain::Linked;
+use crate::peers::ours::{OneByOne, Ours, Registered};
+use crate::peers::plain::{Linked, Running};
 use crate::peers::ractor_supervisor::RactorSupervisor;
 use crate::peers::tokio_actors::TokioActors;
 use crate::peers::{actix, kameo, ours, plain, tokio_actors};
@@ -119,11 +119,11 @@ pub(crate) const ALL: &[Bench] = &[
         rounds: 9,
         flavors: Flavor::ALL,
         contenders: &[
-            Contender::new("ractor, all at once", stop::<ByHand<AllAtOnce>>),
-            Contender::new("steadfast, in order", stop::<Ours>),
-            Contender::new("by hand, in order", stop::<ByHand<InOrder>>),
-            Contender::new("kameo, all at once", stop::<Kameo>).up_to(10_000),
-            Contender::new("tokio-actors, in order", stop::<TokioActors>).up_to(10_000),
+            Contender::new("ractor all at once", stop::<ByHand<AllAtOnce>>),
+            Contender::new("steadfast in order", stop::<Ours>),
+            Contender::new("by hand in order", stop::<ByHand<InOrder>>),
+            Contender::new("kameo all at once", stop::<Kameo>).up_to(10_000),
+            Contender::new("tokio-actors in order", stop::<TokioActors>).up_to(10_000),
         ],
     },
     Bench {
@@ -135,12 +135,26 @@ pub(crate) const ALL: &[Bench] = &[
         rounds: 7,
         flavors: Flavor::ALL,
         contenders: &[
-            Contender::new("ractor, linked in a loop", start::<Linked>),
+            Contender::new("ractor linked in a loop", start::<Linked>),
             Contender::new(OURS, start::<Ours>),
+            Contender::new("ractor until each runs", start::<Running>),
             Contender::new(BY_HAND, start::<ByHand<InOrder>>),
             Contender::new(KAMEO, start::<Kameo>),
             Contender::new(TOKIO_ACTORS, start::<TokioActors>).up_to(10_000),
             Contender::new(RACTOR_SUPERVISOR, start::<RactorSupervisor>).up_to(10_000),
+        ],
+    },
+    Bench {
+        name: "grow",
+        about: "children are started on request, each when the one before is up; the system's own start included",
+        unit: Unit::Milliseconds,
+        sizes: &[10_000],
+        quick: &[1_000],
+        rounds: 7,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new("ractor linked in a loop", start::<Linked>),
+            Contender::new("steadfast start_child", start::<OneByOne>),
         ],
     },
     Bench {
@@ -152,9 +166,9 @@ pub(crate) const ALL: &[Bench] = &[
         rounds: 1,
         flavors: &[Flavor::CurrentThread],
         contenders: &[
-            Contender::new("ractor, linked", memory::<Linked>),
+            Contender::new("ractor linked", memory::<Linked>),
             Contender::new(OURS, memory::<Ours>),
-            Contender::new("steadfast, offering", memory::<Registered>),
+            Contender::new("steadfast offering", memory::<Registered>),
             Contender::new(BY_HAND, memory::<ByHand<InOrder>>),
             Contender::new(KAMEO, memory::<Kameo>),
         ],

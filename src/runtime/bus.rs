@@ -1,9 +1,14 @@
 //! The event stream: bounded, and honest about what a slow reader missed.
+//!
+//! An event that nobody would read is not made. The system's own readers, the registrar and the one that logs, say
+//! beforehand what they look at; they alone must not make every start and every exit of a large tree cost an event.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::broadcast;
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
 
 use crate::event::{Event, EventKind};
 use crate::id::Path;
@@ -15,34 +20,101 @@ pub const EVENT_BOUND: usize = 4096;
 /// Where events are published. Cheap to clone; publishing never waits.
 #[derive(Clone)]
 pub(crate) struct Bus {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     clock: Arc<dyn Clock>,
     sender: broadcast::Sender<Arc<Event>>,
-    over: Arc<AtomicBool>,
+    over: AtomicBool,
+    /// How many read everything.
+    readers: AtomicUsize,
 }
 
 impl Bus {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, sender: broadcast::Sender::new(EVENT_BOUND), over: Arc::new(AtomicBool::new(false)) }
+        let sender = broadcast::Sender::new(EVENT_BOUND);
+        let shared = Shared { clock, sender, over: AtomicBool::new(false), readers: AtomicUsize::new(0) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Whether somebody would read an event that is logged at this level.
+    pub(crate) fn is_heard(&self, level: Level) -> bool {
+        self.shared.readers.load(Ordering::Acquire) > 0 || level <= LevelFilter::current()
     }
 
     pub(crate) fn publish(&self, path: &Path, kind: EventKind) {
-        if self.sender.receiver_count() == 0 {
-            return;
+        if self.is_heard(level(&kind)) {
+            self.send(path, kind);
         }
+    }
+
+    /// Publishes that a slot closed. The registrar hears of it in any case where it has something to do then.
+    pub(crate) fn publish_closed(&self, path: &Path, has_offers: bool) {
+        if has_offers || self.is_heard(level(&EventKind::Closed)) {
+            self.send(path, EventKind::Closed);
+        }
+    }
+
+    fn send(&self, path: &Path, kind: EventKind) {
         // No receiver is left when this fails, which is nobody's loss.
-        let _ = self.sender.send(Arc::new(Event { at: self.clock.now(), path: path.clone(), kind }));
+        let Shared { clock, sender, .. } = &*self.shared;
+        let _ = sender.send(Arc::new(Event { at: clock.now(), path: path.clone(), kind }));
     }
 
     /// Publishes the last event. Readers that begin later have nothing to wait for.
     pub(crate) fn end(&self, path: &Path) {
-        self.over.store(true, Ordering::Release);
-        self.publish(path, EventKind::Ended);
+        self.shared.over.store(true, Ordering::Release);
+        self.send(path, EventKind::Ended);
     }
 
+    /// Everything, for users.
     pub(crate) fn subscribe(&self) -> Events {
+        self.shared.readers.fetch_add(1, Ordering::AcqRel);
+        self.reader(Some(Reading(self.clone())))
+    }
+
+    /// For readers of the system's own: what others read too, what is logged, and the slots with offers that closed.
+    pub(crate) fn listen(&self) -> Events {
+        self.reader(None)
+    }
+
+    fn reader(&self, reading: Option<Reading>) -> Events {
         // In this order: what ends between the two is received.
-        let receiver = self.sender.subscribe();
-        Events { receiver, over: self.over.load(Ordering::Acquire) }
+        let receiver = self.shared.sender.subscribe();
+        Events { receiver, over: self.shared.over.load(Ordering::Acquire), _reading: reading }
+    }
+}
+
+/// The level at which an event is logged.
+fn level(kind: &EventKind) -> Level {
+    match kind {
+        EventKind::Lifecycle { .. } => Level::TRACE,
+        EventKind::Exited { reason, .. } if reason.is_abnormal() => Level::WARN,
+        EventKind::Starting { .. }
+        | EventKind::Started { .. }
+        | EventKind::Exited { .. }
+        | EventKind::BackingOff { .. }
+        | EventKind::Closed
+        | EventKind::Resting
+        | EventKind::Dropped { .. }
+        | EventKind::Refused { .. } => Level::DEBUG,
+        EventKind::LeakEnded { .. }
+        | EventKind::RuntimeFree { .. }
+        | EventKind::Ready
+        | EventKind::Ended
+        | EventKind::Ending { .. } => Level::INFO,
+        EventKind::Quarantined { .. } | EventKind::Killing { .. } | EventKind::Leaked { .. } => Level::WARN,
+        EventKind::GaveUp(_) | EventKind::RuntimeBlocked { .. } => Level::ERROR,
+    }
+}
+
+/// Counts a reader of everything for as long as it lives.
+struct Reading(Bus);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.shared.readers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -51,6 +123,7 @@ pub struct Events {
     receiver: broadcast::Receiver<Arc<Event>>,
     /// The last event was given, or was over before this reader began.
     over: bool,
+    _reading: Option<Reading>,
 }
 
 impl Events {

@@ -43,7 +43,7 @@ impl Agent for Registrar {
 
     async fn start((): (), ctx: &mut Context<Self>) -> Result<Self, BoxError> {
         // Subscribed before the slots are read, so that what closes in between is heard.
-        let mut events = ctx.system().events();
+        let mut events = ctx.system().bus().listen();
         make_anew(ctx.system());
         let myself = ctx.myself();
         ctx.spawn(async move {
@@ -124,7 +124,7 @@ fn make_anew(system: &System) {
     }
 }
 
-/// Registers a life of an agent; called by its shell. What offers nothing needs no registrar.
+/// Registers a life of an agent that offers something; called by its shell.
 ///
 /// The registrar may itself be between two lives: then this waits, and a try that was lost with one is repeated.
 pub(crate) async fn register(
@@ -133,9 +133,6 @@ pub(crate) async fn register(
     incarnation: Incarnation,
 ) -> Result<Uuid, RequestError> {
     let core = slot.core();
-    if !core.has_to_register() {
-        return Ok(system.entropy().id());
-    }
     let registrar = system.registrar()?;
     let began = system.clock().now();
     loop {

@@ -80,7 +80,7 @@ impl AnySlot for BareSlot {
 
     fn close(&self) {
         if self.0.set_presence(Presence::Closed) {
-            self.0.bus.publish(&self.0.path, EventKind::Closed);
+            self.0.bus.publish_closed(&self.0.path, self.0.concerns_the_registrar());
         }
     }
 
@@ -332,7 +332,7 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     fn close(&self) {
         if self.refuse(Presence::Closed) {
             self.kept.forget();
-            self.core.bus.publish(&self.core.path, EventKind::Closed);
+            self.core.bus.publish_closed(&self.core.path, self.core.concerns_the_registrar());
         }
     }
 

@@ -57,7 +57,10 @@ impl Driver {
             }
             Op::Burst { sup, exits } => self.burst(sup, exits),
             Op::Async { call } => return self.perform(call, step),
-            Op::Release { id } => json!(if self.world.release(id) { "ok" } else { "not_running" }),
+            Op::Release { id } => {
+                self.world.release(id);
+                json!("ok")
+            }
             Op::StartChild { sup, .. }
             | Op::TerminateChild { sup, .. }
             | Op::RestartChild { sup, .. }

@@ -32,9 +32,9 @@ impl Draw {
             pools: Vec::new(),
             gated: Vec::new(),
             keys: 0,
-            gates: seed % 3 == 0,
+            gates: seed.is_multiple_of(3),
         };
-        let tree = draw.supervisor("root".to_owned(), 0);
+        let tree = draw.supervisor("root", 0);
         let count = 3 + draw.below(10);
         let mut ops: Vec<_> = (0..count).map(|_| draw.op()).collect();
         // A supervisor that waits at a gate answers nobody: with gates about nobody waits for an answer, and at the end
@@ -84,7 +84,7 @@ impl Draw {
         node["significant"] = json!(significant);
     }
 
-    fn worker(&mut self, id: String, may_be_significant: bool) -> Value {
+    fn worker(&mut self, id: &str, may_be_significant: bool) -> Value {
         let start = match self.below(8) {
             0 => json!(["ok", "fail", "ok"]),
             1 => json!(["ok", "crash", "crash", "ok"]),
@@ -92,7 +92,7 @@ impl Draw {
             3 if self.one_in(4) => json!(["ignore", "ok"]),
             4 if self.one_in(8) => json!(["fail", "ok"]),
             5 if self.gates => {
-                self.gated.push(id.clone());
+                self.gated.push(id.to_owned());
                 let gate = self.of(&["gate:ok", "gate:fail"]);
                 json!(["ok", gate, "ok"])
             }
@@ -112,7 +112,7 @@ impl Draw {
         node
     }
 
-    fn supervisor(&mut self, id: String, depth: usize) -> Value {
+    fn supervisor(&mut self, id: &str, depth: usize) -> Value {
         let auto = if self.one_in(3) { self.of(&["any_significant", "all_significant"]) } else { "never" };
         let is_pool = depth > 0 && self.one_in(4);
         let strategy =
@@ -123,20 +123,20 @@ impl Draw {
             .map(|_| {
                 let id = self.id();
                 if depth < 2 && !is_pool && self.one_in(3) {
-                    let mut child = self.supervisor(id, depth + 1);
+                    let mut child = self.supervisor(&id, depth + 1);
                     self.child_rules(&mut child, significant);
                     child
                 } else {
-                    self.worker(id, significant)
+                    self.worker(&id, significant)
                 }
             })
             .collect();
         let start = if depth > 0 && self.one_in(8) { json!(["ok", "fail", "ok"]) } else { json!(["ok"]) };
-        self.starts.insert(id.clone(), start.clone());
+        self.starts.insert(id.to_owned(), start.clone());
         if is_pool {
-            self.pools.push(id.clone());
+            self.pools.push(id.to_owned());
         } else {
-            self.supervisors.push((id.clone(), children.clone()));
+            self.supervisors.push((id.to_owned(), children.clone()));
         }
         json!({"id": id, "type": "supervisor", "restart": "permanent", "shutdown": "infinity", "significant": false,
             "start": start, "strategy": strategy, "intensity": self.below(5), "period_s": 1 + self.below(10),
@@ -193,7 +193,7 @@ impl Draw {
             self.of(&children)
         } else {
             let id = self.id();
-            self.worker(id, false)
+            self.worker(&id, false)
         };
         if !known {
             self.supervisors[at].1.push(child.clone());
@@ -212,7 +212,7 @@ impl Draw {
         }
         if self.one_in(2) {
             let id = self.id();
-            let new = self.worker(id, false);
+            let new = self.worker(&id, false);
             self.supervisors[at].1.push(new.clone());
             children.push(new);
         }

@@ -115,6 +115,8 @@ impl Stage {
     /// Follows the script of a start. Returns the reason with which it exits right afterwards, if it does.
     async fn follow(&self, part: &Part, path: &str, life: u64) -> Result<Option<String>, BoxError> {
         let (attempt, script) = self.attempt(&part.id, &part.start);
+        // One of the same name that was forgotten counted its lives from the beginning too.
+        lock(&self.lives).remove(&(path.to_owned(), life));
         let mut act = script.as_str();
         if let Some(gated) = act.strip_prefix("gate:") {
             let gate = Arc::new(Notify::new());

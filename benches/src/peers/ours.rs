@@ -95,7 +95,7 @@ pub(crate) fn cast(flavor: Flavor, n: usize) -> Vec<f64> {
 }
 
 /// A small child of a tree.
-struct Small {
+pub(crate) struct Small {
     at: usize,
     probe: Arc<Probe>,
 }
@@ -167,6 +167,26 @@ impl Supervised for Ours {
 
     async fn stop(self) {
         self.system.shutdown().await.expect("it did not give up");
+    }
+}
+
+/// The same children, each started on request when the one before is up.
+pub(crate) struct OneByOne(#[expect(dead_code, reason = "what is kept is measured")] System);
+
+impl Tree for OneByOne {
+    type Plan = Vec<AgentSpec<Small>>;
+
+    fn plan(children: usize, probe: Arc<Probe>) -> Self::Plan {
+        (0..children).map(|at| small(at, &probe)).collect()
+    }
+
+    async fn start(children: Self::Plan) -> Self {
+        let system = System::start(root()).await.expect("the tree starts");
+        let supervisor = system.supervisor("root").expect("it is there");
+        for child in children {
+            supervisor.start_child(child).await.expect("it starts");
+        }
+        Self(system)
     }
 }
 

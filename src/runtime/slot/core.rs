@@ -8,6 +8,7 @@ use std::time::Instant;
 use ractor::ActorCell;
 
 use crate::event::EventKind;
+use crate::exit::ExitReason;
 use crate::id::{Incarnation, Path};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::registry::record::OfferRecord;
@@ -138,6 +139,15 @@ impl SlotCore {
         self.bus.publish(&self.path, kind);
     }
 
+    /// The state of a life that ended, where it could not say so itself.
+    pub(crate) fn set_terminated(&self, life: &Life, reason: &ExitReason) {
+        let is_said = matches!(lock(&self.record).state, AgentState::Terminated { .. });
+        // The reason is put into words only where they are wanted.
+        if !is_said {
+            self.set_state(life, AgentState::Terminated { reason: reason.to_string() });
+        }
+    }
+
     /// The states up to active, for a child without a shell of ours: it has nothing to register.
     pub(crate) fn activate(&self, life: &Life, system: &System) {
         let now = system.clock().now();
@@ -159,8 +169,8 @@ impl SlotCore {
         record.offers_changed = registered && record.offers != offers;
     }
 
-    /// Whether there is something to tell the registrar when a life registers.
-    pub(crate) fn has_to_register(&self) -> bool {
+    /// Whether the registrar has something to do when a life registers, or when the slot closes.
+    pub(crate) fn concerns_the_registrar(&self) -> bool {
         let record = lock(&self.record);
         !record.offers.is_empty() || record.offers_changed
     }

@@ -8,8 +8,7 @@
 //! * No code of a user runs under the lock.
 
 use std::any::Any;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use crate::error::CheckpointError;
 use crate::id::Incarnation;
@@ -19,8 +18,14 @@ use crate::runtime::life::Life;
 /// Where a slot keeps it.
 #[derive(Default)]
 pub(crate) struct Kept {
-    enabled: AtomicBool,
-    last: Mutex<Option<Checkpoint>>,
+    /// Made when something is to be handed over for the first time: most children never do.
+    place: OnceLock<Box<Mutex<Place>>>,
+}
+
+#[derive(Default)]
+struct Place {
+    enabled: bool,
+    last: Option<Checkpoint>,
 }
 
 struct Checkpoint {
@@ -32,8 +37,10 @@ struct Checkpoint {
 impl Kept {
     /// Keeps what lives hand over from now on, or does not, and lets go what was kept.
     pub(super) fn enable(&self, enabled: bool) {
-        self.enabled.store(enabled, Ordering::Release);
-        if !enabled {
+        if enabled {
+            lock(self.place.get_or_init(Box::default)).enabled = true;
+        } else if let Some(place) = self.place.get() {
+            lock(place).enabled = false;
             self.forget();
         }
     }
@@ -41,18 +48,21 @@ impl Kept {
     /// Keeps a value in place of the one before.
     pub(crate) fn put<T: Send + 'static>(&self, life: &Life, value: T) -> Result<(), CheckpointError> {
         let path = || life.path.clone();
-        if !self.enabled.load(Ordering::Acquire) {
+        let Some(place) = self.place.get() else {
             return Err(CheckpointError::NotEnabled { path: path() });
-        }
+        };
         let on_trial = (!life.has_started()).then_some(life.incarnation);
         let checkpoint = Checkpoint { value: Box::new(value), on_trial };
         let before = {
-            let mut last = lock(&self.last);
+            let mut place = lock(place);
+            if !place.enabled {
+                return Err(CheckpointError::NotEnabled { path: path() });
+            }
             // Under the lock, which the slot takes once after a life is fenced: none of it can come later.
             if life.is_fenced() {
                 return Err(CheckpointError::Fenced { path: path(), incarnation: life.incarnation });
             }
-            last.replace(checkpoint)
+            place.last.replace(checkpoint)
         };
         drop(before);
         Ok(())
@@ -60,10 +70,11 @@ impl Kept {
 
     /// A copy of what the lives before kept. `None` when there is nothing, or of another type.
     pub(crate) fn take<T: Clone + Send + 'static>(&self, life: &Life) -> Option<T> {
+        let place = self.place.get()?;
         let Checkpoint { value, on_trial } = {
-            let mut last = lock(&self.last);
+            let mut place = lock(place);
             // It is the next life's by then.
-            if life.is_fenced() { None } else { last.take() }
+            if life.is_fenced() { None } else { place.last.take() }
         }?;
         if on_trial.is_some_and(|of| of != life.incarnation) {
             // The start that took it failed.
@@ -74,10 +85,10 @@ impl Kept {
         let copy = value.downcast_ref::<T>().cloned();
         let on_trial = if copy.is_some() && !life.has_started() { Some(life.incarnation) } else { on_trial };
         let late = {
-            let mut last = lock(&self.last);
+            let mut place = lock(place);
             // Not put back over what somebody kept meanwhile, nor by a life that was given up.
-            if last.is_none() && !life.is_fenced() {
-                *last = Some(Checkpoint { value, on_trial });
+            if place.enabled && place.last.is_none() && !life.is_fenced() {
+                place.last = Some(Checkpoint { value, on_trial });
                 None
             } else {
                 Some(value)
@@ -89,7 +100,8 @@ impl Kept {
 
     /// A life has started: what it took or kept while it did is good.
     pub(super) fn proven(&self, incarnation: Incarnation) {
-        if let Some(checkpoint) = lock(&self.last).as_mut()
+        if let Some(place) = self.place.get()
+            && let Some(checkpoint) = lock(place).last.as_mut()
             && checkpoint.on_trial == Some(incarnation)
         {
             checkpoint.on_trial = None;
@@ -98,7 +110,7 @@ impl Kept {
 
     /// The child is forgotten.
     pub(super) fn forget(&self) {
-        let last = lock(&self.last).take();
+        let last = self.place.get().and_then(|place| lock(place).last.take());
         drop_caught(last);
     }
 }

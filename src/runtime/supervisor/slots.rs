@@ -56,7 +56,7 @@ pub(super) fn clear(system: &System, published: &Published, path: &Path, spec: &
 impl SupervisorState {
     /// The child is started as this spec says from now on.
     pub(super) fn adopt(&mut self, key: ChildKey, id: &ChildId, mut spec: ChildSpec) {
-        id.as_str().clone_into(&mut spec.name);
+        spec.name = id.clone();
         let path = self.path.child(id);
         // What an update of the supervisor at this path said is older than this.
         if spec.rules.kind == ChildKind::Supervisor {

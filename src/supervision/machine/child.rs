@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::exit::ExitReason;
 use crate::id::ChildId;
+use crate::number::{Number, NumberMap, Numbered};
 use crate::supervision::intensity::{Moment, Tally, Window};
 use crate::supervision::policy::{ChildKind, ChildRules, Restart};
 
@@ -16,6 +17,12 @@ use super::plan::{Alarm, Trigger};
 /// Names a child within its supervisor's machine. Never reused, also not for a child with the same name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChildKey(u64);
+
+impl Number for ChildKey {
+    fn number(self) -> u64 {
+        self.0
+    }
+}
 
 impl fmt::Debug for ChildKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,8 +143,6 @@ pub(super) struct Extra {
     pub(super) pending: Option<Pending>,
     /// What it was waiting for, a supervisor that was killed, when it was asked last.
     pub(super) progress: Option<Progress>,
-    /// The alarm that is set for it. It has one at most.
-    pub(super) alarm: Option<(Moment, Alarm)>,
     /// The restarts that count for its own intensity.
     pub(super) budget: Window,
     /// How many restarts its back-off has seen.
@@ -171,6 +176,11 @@ pub(super) struct Child {
 }
 
 impl Child {
+    fn new(id: ChildId, rules: Arc<ChildRules>, position: Position) -> Self {
+        let (life, kind, up_since) = (Life::Stopped, rules.kind, Moment::ZERO);
+        Self { id, rules, position, life, kind, up_since, failed_starts: 0, extra: None }
+    }
+
     pub(super) fn is_temporary(&self) -> bool {
         self.rules.restart == Restart::Temporary
     }
@@ -207,11 +217,13 @@ impl Child {
 /// All children of a supervisor, by key, by position and by name.
 #[derive(Debug, Default)]
 pub(super) struct Children {
-    by_key: BTreeMap<ChildKey, Child>,
+    by_key: Numbered<ChildKey, Child>,
     order: BTreeMap<Position, ChildKey>,
     /// Made when first asked for: a supervisor that is never asked for a child by name does not pay for it.
     by_id: Option<BTreeMap<ChildId, ChildKey>>,
     alarms: BTreeSet<(Moment, Alarm)>,
+    /// Who has one of them; nobody has two. Few have one at a time, and they come and go with every stop.
+    alarmed: NumberMap<ChildKey, (Moment, Alarm)>,
     keys: u64,
     starts: u64,
     /// How many children are significant and present.
@@ -225,6 +237,17 @@ pub(super) struct Children {
 }
 
 impl Children {
+    /// These children, in this order.
+    pub(super) fn of(children: impl ExactSizeIterator<Item = (ChildId, Arc<ChildRules>)>) -> Self {
+        let child = |(position, (id, rules))| Child::new(id, rules, position);
+        let by_key = Numbered::of(children.enumerate().map(|(place, child)| (place as Position, child)).map(child));
+        let keys = by_key.len() as u64;
+        // Made of all at once: in a map that grows at its end every leaf is left half empty.
+        let order = (0..keys).map(|number| (number, ChildKey(number))).collect();
+        let dependent = by_key.values().filter(|child| child.rules.after.is_some()).count();
+        Self { by_key, order, keys, dependent, ..Self::default() }
+    }
+
     /// Adds a child at the end of the order.
     pub(super) fn append(&mut self, id: ChildId, rules: Arc<ChildRules>) -> ChildKey {
         let position = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -240,9 +263,7 @@ impl Children {
             by_id.insert(id.clone(), key);
         }
         self.dependent += usize::from(rules.after.is_some());
-        let (life, kind, up_since) = (Life::Stopped, rules.kind, Moment::ZERO);
-        let child = Child { id, rules, position, life, kind, up_since, failed_starts: 0, extra: None };
-        self.by_key.insert(key, child);
+        self.by_key.insert(key, Child::new(id, rules, position));
         key
     }
 
@@ -256,9 +277,9 @@ impl Children {
 
     /// The child of this name.
     pub(super) fn named(&mut self, id: &ChildId) -> Option<ChildKey> {
-        let by_key = &self.by_key;
-        let by_id =
-            self.by_id.get_or_insert_with(|| by_key.iter().map(|(key, child)| (child.id.clone(), *key)).collect());
+        let (by_key, order) = (&self.by_key, &self.order);
+        let named = |key: &ChildKey| by_key.get(key).map(|child| (child.id.clone(), *key));
+        let by_id = self.by_id.get_or_insert_with(|| order.values().filter_map(named).collect());
         by_id.get(id).copied()
     }
 
@@ -312,14 +333,16 @@ impl Children {
 
     /// Sets the alarm of a child, or takes it off.
     pub(super) fn set_alarm(&mut self, key: ChildKey, alarm: Option<(Moment, Alarm)>) {
-        let Some(child) = self.by_key.get_mut(&key) else { return };
-        if let Some(alarm) = alarm {
-            let old = child.extra().alarm.replace(alarm);
-            old.map(|old| self.alarms.remove(&old));
-            self.alarms.insert(alarm);
-        } else if let Some(old) = child.extra.as_mut().and_then(|extra| extra.alarm.take()) {
+        let old = match alarm {
+            _ if self.by_key.get(&key).is_none() => return,
+            Some(alarm) => self.alarmed.insert(key, alarm),
+            None if self.alarmed.is_empty() => return,
+            None => self.alarmed.remove(&key),
+        };
+        if let Some(old) = old {
             self.alarms.remove(&old);
         }
+        self.alarms.extend(alarm);
     }
 
     /// Sets an alarm that is not one child's.
@@ -339,10 +362,8 @@ impl Children {
             return None;
         }
         self.alarms.remove(&(at, alarm));
-        if let Some(child) = alarm.child()
-            && let Some(extra) = self.by_key.get_mut(&child).and_then(|child| child.extra.as_mut())
-        {
-            extra.alarm = None;
+        if let Some(child) = alarm.child() {
+            self.alarmed.remove(&child);
         }
         Some(alarm)
     }

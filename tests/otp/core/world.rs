@@ -173,15 +173,14 @@ impl World {
         true
     }
 
-    /// Opens the gate of a start that is blocked. Returns whether there was one.
-    pub(super) fn release(&mut self, name: &str) -> bool {
-        let Some((id, actor)) = self.find(name).filter(|(_, actor)| actor.gate.is_some()) else { return false };
+    /// Opens the gate of a start that is blocked, if there is one.
+    pub(super) fn release(&mut self, name: &str) {
+        let Some((id, actor)) = self.find(name).filter(|(_, actor)| actor.gate.is_some()) else { return };
         if actor.gate.as_deref() == Some("ok") {
             self.came_up(id);
         } else {
             self.end(id, failed_start());
         }
-        true
     }
 
     /// Lets everything happen that follows, and time pass for what waits for a stop.
