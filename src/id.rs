@@ -26,16 +26,23 @@ impl ChildId {
     ///
     /// [`InvalidName`] when the name is empty or holds a character that a name may not hold.
     pub fn new(name: &str) -> Result<Self, InvalidName> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-        if name.is_empty() || !name.chars().all(allowed) {
-            return Err(InvalidName { name: name.to_owned() });
-        }
-        Ok(Self(name.into()))
+        let id = Self::unchecked(name);
+        id.check()?;
+        Ok(id)
     }
 
-    /// A name that is compared with others, which are names.
-    pub(crate) fn unchecked(name: &str) -> Self {
+    /// A name that is checked later, or only compared with others, which are names.
+    pub(crate) fn unchecked(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
+    }
+
+    /// Checks a name that was not.
+    pub(crate) fn check(&self) -> Result<(), InvalidName> {
+        let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b':');
+        if self.0.is_empty() || !self.0.bytes().all(allowed) {
+            return Err(InvalidName { name: self.0.as_ref().to_owned() });
+        }
+        Ok(())
     }
 
     /// A number as a name.
@@ -111,7 +118,7 @@ impl Path {
     /// The path of a child of the one that this path names.
     #[must_use]
     pub fn child(&self, name: &ChildId) -> Self {
-        Self(format!("{}/{name}", self.0).into())
+        Self([&*self.0, "/", name.as_str()].concat().into())
     }
 
     /// The path of the supervisor, or `None` for a root.

@@ -55,6 +55,7 @@ pub mod flow;
 pub mod id;
 pub mod lifecycle;
 pub mod message;
+mod number;
 pub mod registry;
 mod runtime;
 pub mod seam;

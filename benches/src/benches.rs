@@ -3,7 +3,7 @@
 use crate::harness::{Bench, Contender, Flavor, Unit};
 use crate::peers::by_hand::{AllAtOnce, ByHand, InOrder};
 use crate::peers::kameo::Kameo;
-use crate::peers::ours::{Ours, Registered};
+use crate::peers::ours::{OneByOne, Ours, Registered};
 use crate::peers::plain::Linked;
 use crate::peers::ractor_supervisor::RactorSupervisor;
 use crate::peers::tokio_actors::TokioActors;
@@ -141,6 +141,19 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new(KAMEO, start::<Kameo>),
             Contender::new(TOKIO_ACTORS, start::<TokioActors>).up_to(10_000),
             Contender::new(RACTOR_SUPERVISOR, start::<RactorSupervisor>).up_to(10_000),
+        ],
+    },
+    Bench {
+        name: "grow",
+        about: "children are started on request, each when the one before is up; the system's own start included",
+        unit: Unit::Milliseconds,
+        sizes: &[10_000],
+        quick: &[1_000],
+        rounds: 7,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new("ractor linked in a loop", start::<Linked>),
+            Contender::new("steadfast start_child", start::<OneByOne>),
         ],
     },
     Bench {

@@ -112,12 +112,11 @@ pub trait Agent: Sized + Send + 'static {
 pub struct Context<A: Agent> {
     pub(crate) system: System,
     pub(crate) slot: Arc<Slot<A::Message, A::Reply>>,
-    pub(crate) path: Path,
     pub(crate) life: Arc<Life>,
     pub(crate) port: ractor::ActorRef<ShellMessage>,
-    pub(crate) stopping: Option<ExitReason>,
+    pub(crate) stopping: Option<Box<ExitReason>>,
     /// The watchdog looks at this life, and after the runtime that it was given, until this is dropped.
-    pub(crate) _overseen: Overseen,
+    pub(crate) _overseen: Option<Box<Overseen>>,
 }
 
 /// What ends with a life's shell.
@@ -130,7 +129,7 @@ impl<A: Agent> Context<A> {
     /// Where this agent stands in the tree.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.life.path
     }
 
     /// Which life this is.
@@ -151,9 +150,9 @@ impl<A: Agent> Context<A> {
     ///
     /// [`RequestError::Unknown`] when there is no such child, [`RequestError::WrongAgent`] when it is of another type.
     pub fn sibling<B: Agent>(&self, name: &str) -> Result<AgentRef<B>, RequestError> {
-        let unknown = || RequestError::Unknown { path: format!("sibling `{name}` of {}", self.path) };
+        let unknown = || RequestError::Unknown { path: format!("sibling `{name}` of {}", self.life.path) };
         let name = ChildId::new(name).map_err(|_| unknown())?;
-        let parent = self.path.parent().ok_or_else(unknown)?;
+        let parent = self.life.path.parent().ok_or_else(unknown)?;
         self.system.agent(parent.child(&name))
     }
 
@@ -167,7 +166,7 @@ impl<A: Agent> Context<A> {
     /// for anything during its own start: the supervisor does one thing at a time.
     #[must_use]
     pub fn supervisor(&self) -> Supervisor {
-        Supervisor::new(self.system.clone(), self.path.parent().unwrap_or_else(|| self.path.clone()))
+        Supervisor::new(self.system.clone(), self.life.path.parent().unwrap_or_else(|| self.life.path.clone()))
     }
 
     /// Hands a value to whoever asked for this child to be started, as [`StartedChild::info`](crate::StartedChild)
@@ -185,7 +184,7 @@ impl<A: Agent> Context<A> {
     /// before it is gone. A panic in it ends the incarnation.
     pub fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) -> TaskId {
         let turn = Arc::default();
-        let watched = self.life.watched_task(&turn, None);
+        let watched = self.life.watched_task(self.system.watch(), &turn, None);
         self.spawn_task(guard::run_caught(work), watched.map(|guard| (turn, guard)))
     }
 
@@ -215,7 +214,7 @@ impl<A: Agent> Context<A> {
         let progress = Progress(Watched::new(Arc::clone(self.system.clock())));
         let turn = Arc::clone(progress.0.turn());
         let watched = guard::watch(progress.0.clone(), limit, work(progress));
-        let guard = self.life.watched_task(&turn, Some(limit));
+        let guard = self.life.watched_task(self.system.watch(), &turn, Some(limit));
         self.spawn_task(watched, guard.map(|guard| (turn, guard)))
     }
 
@@ -306,7 +305,7 @@ impl<A: Agent> Context<A> {
     ///
     /// In the stop hook it changes the reason with which the incarnation ends (rule 12).
     pub fn stop(&mut self, reason: ExitReason) {
-        self.stopping.get_or_insert(reason);
+        self.stopping.get_or_insert_with(|| Box::new(reason));
         self.life.mark_ending();
     }
 }

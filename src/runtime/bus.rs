@@ -20,13 +20,12 @@ pub const EVENT_BOUND: usize = 4096;
 /// Where events are published. Cheap to clone; publishing never waits.
 #[derive(Clone)]
 pub(crate) struct Bus {
-    clock: Arc<dyn Clock>,
-    sender: broadcast::Sender<Arc<Event>>,
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
+    clock: Arc<dyn Clock>,
+    sender: broadcast::Sender<Arc<Event>>,
     over: AtomicBool,
     /// How many read everything.
     readers: AtomicUsize,
@@ -34,7 +33,9 @@ struct Shared {
 
 impl Bus {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, sender: broadcast::Sender::new(EVENT_BOUND), shared: Arc::default() }
+        let sender = broadcast::Sender::new(EVENT_BOUND);
+        let shared = Shared { clock, sender, over: AtomicBool::new(false), readers: AtomicUsize::new(0) };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Whether somebody would read an event that is logged at this level.
@@ -57,7 +58,8 @@ impl Bus {
 
     fn send(&self, path: &Path, kind: EventKind) {
         // No receiver is left when this fails, which is nobody's loss.
-        let _ = self.sender.send(Arc::new(Event { at: self.clock.now(), path: path.clone(), kind }));
+        let Shared { clock, sender, .. } = &*self.shared;
+        let _ = sender.send(Arc::new(Event { at: clock.now(), path: path.clone(), kind }));
     }
 
     /// Publishes the last event. Readers that begin later have nothing to wait for.
@@ -69,7 +71,7 @@ impl Bus {
     /// Everything, for users.
     pub(crate) fn subscribe(&self) -> Events {
         self.shared.readers.fetch_add(1, Ordering::AcqRel);
-        self.reader(Some(Reading(Arc::clone(&self.shared))))
+        self.reader(Some(Reading(self.clone())))
     }
 
     /// For readers of the system's own: what others read too, what is logged, and the slots with offers that closed.
@@ -79,7 +81,7 @@ impl Bus {
 
     fn reader(&self, reading: Option<Reading>) -> Events {
         // In this order: what ends between the two is received.
-        let receiver = self.sender.subscribe();
+        let receiver = self.shared.sender.subscribe();
         Events { receiver, over: self.shared.over.load(Ordering::Acquire), _reading: reading }
     }
 }
@@ -108,11 +110,11 @@ fn level(kind: &EventKind) -> Level {
 }
 
 /// Counts a reader of everything for as long as it lives.
-struct Reading(Arc<Shared>);
+struct Reading(Bus);
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.0.readers.fetch_sub(1, Ordering::AcqRel);
+        self.0.shared.readers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

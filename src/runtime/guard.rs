@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
@@ -24,6 +24,14 @@ pub(crate) fn poll_caught<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) 
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
         Ok(Poll::Pending) => Poll::Pending,
         Err(payload) => Poll::Ready(Err(panicked(payload.as_ref()))),
+    }
+}
+
+/// What a future gives that is ready at once; `None` of one that would have to be waited for, which is dropped.
+pub(crate) fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
     }
 }
 
@@ -54,7 +62,7 @@ pub(crate) fn panic_again(reason: ExitReason) -> ! {
 pub(crate) async fn run_noted<F: Future>(life: &Life, code: F) -> Result<F::Output, ExitReason> {
     let mut code = pin!(code);
     poll_fn(|cx| {
-        let _noted = life.turn.enter();
+        let _noted = life.turn().map(Turn::enter);
         poll_caught(code.as_mut(), cx)
     })
     .await
@@ -92,7 +100,7 @@ pub(crate) async fn run_handler<F: Future>(
     let mut handler = pin!(handler);
     life.note_handler(clock.now());
     let outcome = poll_fn(|cx| {
-        let noted = life.turn.enter();
+        let noted = life.turn().map(Turn::enter);
         if let Poll::Ready(outcome) = poll_caught(handler.as_mut(), cx) {
             return Poll::Ready(outcome);
         }

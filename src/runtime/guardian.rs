@@ -92,7 +92,7 @@ impl Actor for Guardian {
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         let first = if state.services_spec.is_some() { Tree::Services } else { Tree::Root };
-        state.start(&myself, first).await;
+        state.start(&myself, first);
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl Actor for Guardian {
                 state.announce_started(tree);
                 match tree {
                     _ if state.stopping => {}
-                    Tree::Services => state.start(&myself, Tree::Root).await,
+                    Tree::Services => state.start(&myself, Tree::Root),
                     Tree::Root => state.ready(),
                 }
             }
@@ -132,7 +132,7 @@ impl Actor for Guardian {
 }
 
 impl GuardianState {
-    async fn start(&mut self, myself: &ActorRef<GuardianMessage>, tree: Tree) {
+    fn start(&mut self, myself: &ActorRef<GuardianMessage>, tree: Tree) {
         let spec = match (tree, &self.services_spec) {
             (Tree::Services, Some(services)) => Arc::clone(services),
             _ => Arc::clone(&self.root_spec),
@@ -152,14 +152,13 @@ impl GuardianState {
             slot: Arc::clone(&slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
-            // A supervisor runs no code of users.
-            hung: Arc::new(|_| ()),
-            left: Box::new(|_| ()),
+            above: None,
+            right_here: false,
         };
         self.system
             .bus()
             .publish(&path, EventKind::Starting { incarnation: life.incarnation, cause: StartCause::Init });
-        match spawn_supervisor(spec, start, ready).await {
+        match spawn_supervisor(spec, start, ready) {
             Ok(cell) => {
                 let running = Running { path, slot, actor: ActorRef::from(cell), life };
                 *(if tree == Tree::Root { &mut self.root } else { &mut self.services }) = Some(running);

@@ -11,10 +11,11 @@ use ractor::{ActorCell, ActorRef};
 use crate::exit::ExitReason;
 use crate::id::{Incarnation, Path};
 use crate::runtime::guard::lock;
-use crate::runtime::supervisor::SupervisorMessage;
+use crate::runtime::supervisor::{SupervisorMessage, hung};
 use crate::runtime::tasks::Tasks;
 use crate::runtime::turn::{Turn, WatchGuard};
 use crate::runtime::watchdog::{Ward, Watch};
+use crate::supervision::machine::{ChildKey, Start};
 
 /// The record of one incarnation, shared by its shell and its supervisor.
 ///
@@ -28,8 +29,8 @@ pub(crate) struct Life {
     stopped_itself: AtomicBool,
     ending: AtomicBool,
     shell: Mutex<Option<Waker>>,
-    asked: OnceLock<ExitReason>,
-    reason: OnceLock<ExitReason>,
+    asked: OnceLock<Box<ExitReason>>,
+    reason: OnceLock<Box<ExitReason>>,
     epoch: Instant,
     handler_since: AtomicU64,
     cell: OnceLock<ActorCell>,
@@ -39,20 +40,26 @@ pub(crate) struct Life {
     pending: AtomicUsize,
     fenced: AtomicBool,
     leaked: AtomicBool,
-    /// Whether the shell is inside the user's code; read by the watchdog.
-    pub(crate) turn: Arc<Turn>,
     overseer: OnceLock<Overseer>,
 }
 
 /// What a child's start hands to whoever asked for it (rule 5).
 pub type StartInfo = Arc<dyn Any + Send + Sync>;
 
+/// Who started a life: the life of its supervisor, and what it calls this one.
+#[derive(Clone)]
+pub(crate) struct Above {
+    pub(crate) supervisor: Arc<Life>,
+    pub(crate) child: ChildKey,
+    pub(crate) start: Start,
+}
+
 /// How a life that blocks its thread is found, and who is told.
 pub(crate) struct Overseer {
-    pub(crate) watch: Arc<Watch>,
-    pub(crate) hung: Hung,
-    /// How long a poll of the life's code may take, where there is a limit.
-    pub(crate) limit: Option<Duration>,
+    pub(crate) above: Above,
+    /// How long a poll of the life's code may take, where there is a limit; and whether the shell is inside it, for the
+    /// watchdog.
+    pub(crate) limit: Option<Box<(Duration, Arc<Turn>)>>,
 }
 
 /// Tells the supervisor of a life that it is hung.
@@ -81,7 +88,6 @@ impl Life {
             pending: AtomicUsize::new(0),
             fenced: AtomicBool::new(false),
             leaked: AtomicBool::new(false),
-            turn: Arc::default(),
             overseer: OnceLock::new(),
         }
     }
@@ -149,7 +155,7 @@ impl Life {
 
     /// The supervisor, or the child itself, asks the child to stop with this reason. The first reason stays.
     pub(crate) fn ask_to_stop(&self, reason: ExitReason) {
-        let _ = self.asked.set(reason);
+        let _ = self.asked.set(Box::new(reason));
         self.mark_ending();
     }
 
@@ -174,17 +180,17 @@ impl Life {
 
     /// The reason that was given to whoever asked the child to stop.
     pub(crate) fn asked(&self) -> Option<&ExitReason> {
-        self.asked.get()
+        self.asked.get().map(Box::as_ref)
     }
 
     /// Notes how the life ended. The first note stays.
     pub(crate) fn end(&self, reason: ExitReason) {
-        let _ = self.reason.set(reason);
+        let _ = self.reason.set(Box::new(reason));
         self.mark_ending();
     }
 
     pub(crate) fn reason(&self) -> Option<&ExitReason> {
-        self.reason.get()
+        self.reason.get().map(Box::as_ref)
     }
 
     /// The stop hook ran to its end: what ractor reports as `killed` was a stop with that word as its reason.
@@ -205,7 +211,9 @@ impl Life {
     /// The running handler says that it is alive.
     pub(crate) fn note_progress(&self, now: Instant) {
         self.note_handler(now);
-        self.turn.sign();
+        if let Some(turn) = self.turn() {
+            turn.sign();
+        }
     }
 
     /// From here on nothing that the life does through steadfast has an effect, and it starts no task.
@@ -230,20 +238,37 @@ impl Life {
     }
 
     /// Lets the watchdog look at the shell's own turn until the guard is dropped.
-    pub(crate) fn watched(&self, what: &'static str) -> Option<WatchGuard> {
-        let limit = self.overseer.get()?.limit?;
-        self.watch(Arc::clone(&self.turn), limit, what)
+    pub(crate) fn watched(&self, watch: &Arc<Watch>, what: &'static str) -> Option<WatchGuard> {
+        let (limit, turn) = self.overseer.get()?.limit.as_deref()?;
+        self.watch(watch, (Arc::clone(turn), *limit), what)
+    }
+
+    /// Where it is noted that the shell is inside the user's code, if the watchdog looks at that.
+    pub(crate) fn turn(&self) -> Option<&Turn> {
+        self.overseer.get()?.limit.as_deref().map(|(_, turn)| &**turn)
     }
 
     /// Lets the watchdog look at a task of this life. `limit` where the task has one of its own.
-    pub(crate) fn watched_task(&self, turn: &Arc<Turn>, limit: Option<Duration>) -> Option<WatchGuard> {
-        let limit = limit.or(self.overseer.get()?.limit)?;
-        self.watch(Arc::clone(turn), limit, "a task of it")
+    pub(crate) fn watched_task(
+        &self,
+        watch: &Arc<Watch>,
+        turn: &Arc<Turn>,
+        limit: Option<Duration>,
+    ) -> Option<WatchGuard> {
+        let own = || self.overseer.get()?.limit.as_deref().map(|(limit, _)| *limit);
+        let limit = limit.or_else(own)?;
+        self.watch(watch, (Arc::clone(turn), limit), "a task of it")
     }
 
-    fn watch(&self, turn: Arc<Turn>, limit: Duration, what: &'static str) -> Option<WatchGuard> {
-        let Overseer { watch, hung, .. } = self.overseer.get()?;
-        Some(watch.enter(Ward { turn, limit, what, hung: Arc::clone(hung) }))
+    fn watch(
+        &self,
+        watch: &Arc<Watch>,
+        (turn, limit): (Arc<Turn>, Duration),
+        what: &'static str,
+    ) -> Option<WatchGuard> {
+        let Overseer { above, .. } = self.overseer.get()?;
+        let hung = hung(&above.supervisor, above.child, above.start);
+        Some(watch.enter(Ward { turn, limit, what, hung }))
     }
 
     /// No handler is running.

@@ -15,11 +15,10 @@ use crate::runtime::current;
 use crate::runtime::guard::run_caught;
 use crate::runtime::life::Life;
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
-use crate::runtime::spec::{StartOf, Worker};
-use crate::runtime::supervisor::start_failure;
+use crate::runtime::spec::{StartOf, Worker, spawn_at_once};
+use crate::runtime::supervisor::{left, start_failure};
 use crate::runtime::system::System;
 use crate::runtime::tasks::{Resident, Tasks};
-use crate::seam::BoxFuture;
 
 pub(crate) struct PlainWorker<T, F> {
     make: F,
@@ -37,7 +36,7 @@ where
     T: Actor,
     F: Fn() -> (T, T::Arguments) + Send + Sync,
 {
-    fn check(&self, _: &Path) -> Result<(), SpecError> {
+    fn check(&self, _: &dyn Fn() -> Path) -> Result<(), SpecError> {
         Ok(())
     }
 
@@ -46,23 +45,23 @@ where
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        Arc::new(BareSlot(SlotCore::new(path, Vec::new(), system.bus().clone())))
+        Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
     }
 
-    fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
+    fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr> {
         let (actor, args) = (self.make)();
         let birth = PlainBirth { args, system: start.system, slot: start.slot, life: start.life };
-        let (supervisor, left) = (start.supervisor, start.left);
-        Box::pin(async move {
-            let (actor, running) = Actor::spawn_linked(None, Plain(actor), birth, supervisor).await?;
-            let cell = actor.get_cell();
+        let (actor, running) = spawn_at_once(Plain(actor), birth, start.supervisor)?;
+        let cell = actor.get_cell();
+        if let Some(above) = start.above {
             // A plain actor has its own cell in hand and may cut the link to its supervisor.
+            let left = left(&above.supervisor);
             tokio::spawn(async move {
                 let _ = running.await;
                 left(actor.get_cell());
             });
-            Ok(cell)
-        })
+        }
+        Ok(cell)
     }
 }
 

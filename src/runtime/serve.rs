@@ -24,7 +24,7 @@ pub type TaskContext = ServeContext;
 
 impl ServeContext {
     fn of<A: Agent>(ctx: &Context<A>) -> Self {
-        Self { system: ctx.system.clone(), path: ctx.path.clone(), life: Arc::clone(&ctx.life) }
+        Self { system: ctx.system.clone(), path: ctx.path().clone(), life: Arc::clone(&ctx.life) }
     }
 
     /// The system.

@@ -5,14 +5,16 @@
 //!
 //! # Invariants
 //!
-//! * The user's start runs in `post_start`, in the shell's own task: the child is linked and killable while it starts.
+//! * The user's start runs in `post_start`, in the shell's own task: the child is linked and killable while it starts. In
+//!   the first batch of a supervisor it is polled once before that; one that is not over then goes on in `post_start`.
 //! * The reason of an end is written before ractor's exit event is sent, and last of all for an orderly stop: an agent
 //!   that is killed while its stop hook hangs reads `killed`.
 //! * No message is taken once the end has been asked for.
 
 use std::marker::PhantomData;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task;
 use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
@@ -57,6 +59,8 @@ pub(crate) struct Birth<A: Agent> {
     pub(crate) args: A::Args,
     pub(crate) handler_deadline: Option<Duration>,
     pub(crate) runtime: Option<Arc<OnRuntime>>,
+    /// Whether the user's start may be polled a first time before the shell has a task.
+    pub(crate) right_here: bool,
 }
 
 pub(crate) struct Shell<A>(PhantomData<fn() -> A>);
@@ -68,6 +72,23 @@ impl<A> Shell<A> {
 }
 
 pub(crate) struct ShellState<A: Agent> {
+    /// On the heap, since ractor moves a state about before it runs. `None` while a start holds it.
+    body: Option<Box<Body<A>>>,
+    start: Start<A>,
+}
+
+/// How far the user's start has come before the shell's own task runs.
+enum Start<A: Agent> {
+    ToBegin,
+    /// Polled once. What it holds is of the life: that is not gone before it.
+    UnderWay(Resident<Beginning<A>>),
+    Over(Result<(), ExitReason>),
+}
+
+/// A start that is under way, with the body that it is about.
+type Beginning<A> = Pin<Box<dyn Future<Output = (Box<Body<A>>, Result<(), ExitReason>)> + Send>>;
+
+struct Body<A: Agent> {
     // Dropped in this order: first the agent, then its context, which aborts what is left of its tasks.
     agent: Option<Resident<A>>,
     args: Option<A::Args>,
@@ -75,7 +96,8 @@ pub(crate) struct ShellState<A: Agent> {
     machine: Option<Lifecycle<state::Active>>,
     handler_deadline: Option<Duration>,
     timer: HandlerTimer,
-    span: tracing::Span,
+    /// `None` where nobody listens.
+    span: Option<Box<tracing::Span>>,
 }
 
 impl<A: Agent> Actor for Shell<A> {
@@ -89,19 +111,19 @@ impl<A: Agent> Actor for Shell<A> {
         birth: Birth<A>,
     ) -> Result<Self::State, ActorProcessingErr> {
         birth.life.set_cell(myself.get_cell());
-        let path = birth.slot.core().path.clone();
-        let span = tracing::debug_span!("agent", %path, incarnation = birth.life.incarnation.get());
-        let overseen = Overseen { _watched: birth.life.watched("its code"), _runtime: birth.runtime };
+        let span = span_of(&birth.life);
+        let watched = birth.life.watched(birth.system.watch(), "its code");
+        let seen = watched.is_some() || birth.runtime.is_some();
+        let overseen = seen.then(|| Box::new(Overseen { _watched: watched, _runtime: birth.runtime }));
         let ctx = Context {
             system: birth.system,
             slot: birth.slot,
-            path,
             life: birth.life,
             port: myself,
             stopping: None,
             _overseen: overseen,
         };
-        Ok(ShellState {
+        let body = Box::new(Body {
             agent: None,
             args: Some(birth.args),
             ctx,
@@ -109,42 +131,34 @@ impl<A: Agent> Actor for Shell<A> {
             handler_deadline: birth.handler_deadline,
             timer: HandlerTimer::default(),
             span,
-        })
+        });
+        Ok(if birth.right_here { body.start_here() } else { ShellState { body: Some(body), start: Start::ToBegin } })
     }
 
-    async fn post_start(
-        &self,
-        myself: ActorRef<ShellMessage>,
-        state: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        let (span, life) = state.span_and_life();
-        match current::within(life, state.begin().instrument(span)).await {
-            Ok(()) => {
-                state.ctx.life.mark_started();
-                state.ctx.slot.open(&state.ctx.life, myself.clone());
-                state.stop_if_asked(&myself);
-                Ok(())
+    async fn post_start(&self, _: ActorRef<ShellMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        let outcome = match std::mem::replace(&mut state.start, Start::Over(Ok(()))) {
+            Start::Over(outcome) => outcome,
+            Start::ToBegin => state.body().start().await,
+            Start::UnderWay(mut beginning) => {
+                let (body, outcome) = beginning.get_mut().expect("it is held until it is over").await;
+                state.body = Some(body);
+                outcome
             }
-            Err(reason) => Err(state.fail(reason).await),
+        };
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(reason) => Err(state.body().fail(reason).await),
         }
     }
 
-    async fn handle(
+    // On the heap: ractor keeps room for this future twice in every actor, also while it is at rest, and moves it about.
+    fn handle(
         &self,
-        myself: ActorRef<ShellMessage>,
+        _: ActorRef<ShellMessage>,
         _: ShellMessage,
         state: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        for _ in 0..STAY {
-            // On the heap: ractor keeps room for this future twice in every actor, and moves it about for every message.
-            // A batch is one allocation, and an agent at rest is smaller by twice what is boxed.
-            Box::pin(state.woken(&myself)).await?;
-            // ractor runs this in the span of whoever sent the wake-up; a span must not stay open while nothing is done.
-            if !tracing::Span::current().is_none() || !state.ctx.slot.linger(&state.ctx.life).await {
-                return Ok(());
-            }
-        }
-        Box::pin(state.woken(&myself)).await
+    ) -> impl Future<Output = Result<(), ActorProcessingErr>> + Send {
+        Box::pin(state.body().serve())
     }
 
     async fn handle_supervisor_evt(
@@ -159,14 +173,46 @@ impl<A: Agent> Actor for Shell<A> {
     }
 
     async fn post_stop(&self, _: ActorRef<ShellMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        let state = state.body();
         let (span, life) = state.span_and_life();
         current::within(life, state.end().instrument(span)).await
     }
 }
 
 impl<A: Agent> ShellState<A> {
+    fn body(&mut self) -> &mut Body<A> {
+        self.body.as_mut().expect("ractor handles nothing before `post_start` has it back")
+    }
+}
+
+impl<A: Agent> Body<A> {
+    /// Polls the start a first time. Most are over then.
+    fn start_here(self: Box<Self>) -> ShellState<A> {
+        let life = Arc::clone(&self.ctx.life);
+        let mut beginning: Beginning<A> = Box::pin(async move {
+            let mut body = self;
+            let outcome = body.start().await;
+            (body, outcome)
+        });
+        match beginning.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop())) {
+            task::Poll::Ready((body, outcome)) => ShellState { body: Some(body), start: Start::Over(outcome) },
+            // Whoever polls it next is who is woken.
+            task::Poll::Pending => ShellState { body: None, start: Start::UnderWay(Tasks::house(&life, beginning)) },
+        }
+    }
+
+    /// Runs the start, and opens the slot after it.
+    async fn start(&mut self) -> Result<(), ExitReason> {
+        let (span, life) = self.span_and_life();
+        current::within(life, self.begin().instrument(span)).await?;
+        self.ctx.life.mark_started();
+        self.ctx.slot.open(&self.ctx.life, self.ctx.port.clone());
+        self.stop_if_asked();
+        Ok(())
+    }
+
     fn span_and_life(&self) -> (tracing::Span, Arc<Life>) {
-        (self.span.clone(), Arc::clone(&self.ctx.life))
+        (self.span.as_deref().map_or_else(tracing::Span::none, Clone::clone), Arc::clone(&self.ctx.life))
     }
 
     /// Runs the user's start and registers what the agent offers.
@@ -201,8 +247,21 @@ impl<A: Agent> ShellState<A> {
         Ok(())
     }
 
+    /// Handles what there is, and stays with the mailbox for a while.
+    async fn serve(&mut self) -> Result<(), ActorProcessingErr> {
+        for _ in 0..STAY {
+            // A box of its own: an agent that waits keeps only what it needs for that.
+            Box::pin(self.woken()).await?;
+            // ractor runs this in the span of whoever sent the wake-up; a span must not stay open while nothing is done.
+            if !tracing::Span::current().is_none() || !self.ctx.slot.linger(&self.ctx.life).await {
+                return Ok(());
+            }
+        }
+        Box::pin(self.woken()).await
+    }
+
     /// Handles up to a batch of messages, and ends the life where that is due.
-    async fn woken(&mut self, myself: &ActorRef<ShellMessage>) -> Result<(), ActorProcessingErr> {
+    async fn woken(&mut self) -> Result<(), ActorProcessingErr> {
         let (span, life) = self.span_and_life();
         if let Err(reason) = current::within(Arc::clone(&life), self.drain(&life).instrument(span)).await {
             return Err(self.fail(reason).await);
@@ -211,7 +270,7 @@ impl<A: Agent> ShellState<A> {
         if let Some(reason) = life.reason().cloned() {
             return Err(self.fail(reason).await);
         }
-        self.stop_if_asked(myself);
+        self.stop_if_asked();
         Ok(())
     }
 
@@ -220,10 +279,10 @@ impl<A: Agent> ShellState<A> {
     }
 
     /// Ends the life if the agent asked for it through its context.
-    fn stop_if_asked(&self, myself: &ActorRef<ShellMessage>) {
+    fn stop_if_asked(&self) {
         if let Some(reason) = self.ctx.stopping.clone() {
-            self.ctx.life.ask_to_stop(reason);
-            myself.stop(None);
+            self.ctx.life.ask_to_stop(*reason);
+            self.ctx.port.stop(None);
         }
     }
 
@@ -282,7 +341,7 @@ impl<A: Agent> ShellState<A> {
     }
 
     fn dropped(&self, why: DropReason) {
-        self.ctx.slot.core().bus.publish(&self.ctx.path, EventKind::Dropped { why });
+        self.ctx.slot.core().bus.publish(self.ctx.path(), EventKind::Dropped { why });
     }
 
     async fn handle_guarded(
@@ -343,7 +402,7 @@ impl<A: Agent> ShellState<A> {
         self.ctx.life.tasks.abort_all();
         self.ctx.life.tasks.emptied().await;
         // A task's crash while the hook ran is how this life ended, if there was one; or as the hook said (rule 12).
-        let reason = self.ctx.stopping.take().unwrap_or(reason);
+        let reason = self.ctx.stopping.take().map_or(reason, |reason| *reason);
         let reason = self.ctx.life.reason().cloned().unwrap_or(reason);
         self.ctx.slot.ended(self.ctx.life.incarnation);
         self.terminate(&reason);
@@ -357,8 +416,14 @@ impl<A: Agent> ShellState<A> {
     }
 }
 
+/// The span of a life.
+fn span_of(life: &Life) -> Option<Box<tracing::Span>> {
+    let span = tracing::debug_span!("agent", path = %life.path, incarnation = life.incarnation.get());
+    (!span.is_disabled()).then(|| Box::new(span))
+}
+
 fn fault_for<A: Agent>(ctx: &Context<A>, message: &A::Message) -> Option<Fault> {
     let plan = ctx.system.faults()?;
     let subject = A::subject(message)?;
-    plan.at(&FaultPoint { path: &ctx.path, incarnation: ctx.life.incarnation, subject: &subject })
+    plan.at(&FaultPoint { path: ctx.path(), incarnation: ctx.life.incarnation, subject: &subject })
 }

@@ -6,20 +6,22 @@ mod agent;
 pub(crate) mod dynamic;
 
 use std::borrow::Borrow;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor, ActorCell, SpawnErr};
+use ractor::concurrency::JoinHandle;
+use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
 
 use crate::error::SpecError;
 use crate::exit::BoxError;
 use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
 use crate::runtime::agent::Agent;
-use crate::runtime::life::{Hung, Left, Life};
+use crate::runtime::guard::at_once;
+use crate::runtime::life::{Above, Life};
 use crate::runtime::plain;
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
@@ -112,7 +114,12 @@ impl SupervisorSpec {
     /// Adds a child, to be started after those before it.
     #[must_use]
     pub fn child(mut self, child: impl Into<ChildSpec>) -> Self {
-        self.children.push(child.into());
+        let mut child = child.into();
+        // Siblings mostly have the same rules: many of them share one copy.
+        if let Some(last) = self.children.last().filter(|last| last.rules == child.rules) {
+            child.rules = Arc::clone(&last.rules);
+        }
+        self.children.push(child);
         self
     }
 
@@ -141,12 +148,12 @@ impl SupervisorSpec {
             Some(template) => Outline::dynamic(
                 path.clone(),
                 self.rules,
-                OutlineChild::new(template.id.clone(), template.rules.clone()),
+                OutlineChild::new(template.id.clone(), (*template.rules).clone()),
             ),
             None => Outline::new(path.clone(), self.rules),
         };
         for child in &self.children {
-            let (id, rules) = (child.id(), child.rules.clone());
+            let (id, rules) = (child.name.clone(), (*child.rules).clone());
             outline = match &child.kind {
                 Kind::Supervisor(nested) => outline.supervisor(id.clone(), rules, nested.outline(&path.child(&id))),
                 Kind::Worker(_) | Kind::System => outline.child(id, rules),
@@ -172,10 +179,9 @@ impl SupervisorSpec {
         self.rules.check().map_err(wrong)?;
         self.check_parts(path)?;
         if let Some(template) = &self.template {
-            return check_children(&self.rules, [(&template.id, &template.rules)]).map_err(wrong);
+            return check_children(&self.rules, [(&template.id, &*template.rules)]).map_err(wrong);
         }
-        let ids: Vec<_> = self.children.iter().filter_map(|child| ChildId::new(&child.name).ok()).collect();
-        check_children(&self.rules, ids.iter().zip(self.children.iter().map(|child| &child.rules))).map_err(wrong)
+        check_children(&self.rules, self.children.iter().map(|child| (&child.name, &*child.rules))).map_err(wrong)
     }
 
     /// Checks what the machine of a supervisor cannot: its own rules are its business.
@@ -183,21 +189,22 @@ impl SupervisorSpec {
         if self.template.is_some() && !self.children.is_empty() {
             return Err(SpecError::Rules { supervisor: path.to_string(), source: SpecProblem::TemplateOnly });
         }
-        let mut names = BTreeSet::new();
+        let mut names = HashSet::with_capacity(self.children.len());
         for child in &self.children {
             if !names.insert(child.name.as_str()) {
-                return Err(SpecError::DuplicateChild { supervisor: path.to_string(), child: child.name.clone() });
+                let child = child.name.to_string();
+                return Err(SpecError::DuplicateChild { supervisor: path.to_string(), child });
             }
             child.check(path)?;
         }
         Ok(())
     }
 
-    /// Its children as their supervisor's machine knows them.
+    /// Its children as their supervisor's machine is told of them by an update.
     pub(crate) fn children_rules(&self) -> Vec<(ChildId, ChildRules)> {
         match &self.template {
-            Some(template) => vec![(template.id.clone(), template.rules.clone())],
-            None => self.children.iter().map(|child| (child.id(), child.rules.clone())).collect(),
+            Some(template) => vec![(template.id.clone(), (*template.rules).clone())],
+            None => self.children.iter().map(|child| (child.name.clone(), (*child.rules).clone())).collect(),
         }
     }
 
@@ -231,8 +238,9 @@ impl fmt::Debug for SupervisorSpec {
 /// The defaults are OTP's: permanent, 5 seconds to stop, and without limit for a supervisor.
 #[derive(Clone)]
 pub struct ChildSpec {
-    pub(crate) name: String,
-    pub(crate) rules: ChildRules,
+    /// Checked before the tree is used.
+    pub(crate) name: ChildId,
+    pub(crate) rules: Arc<ChildRules>,
     pub(crate) kind: Kind,
 }
 
@@ -297,8 +305,8 @@ impl ChildSpec {
         F: Fn() -> (T, T::Arguments) + Send + Sync + 'static,
     {
         Self {
-            name: name.into(),
-            rules: ChildRules::worker(),
+            name: ChildId::unchecked(name.into()),
+            rules: Arc::new(ChildRules::worker()),
             kind: Kind::Worker(Arc::new(plain::PlainWorker::new(make))),
         }
     }
@@ -307,22 +315,19 @@ impl ChildSpec {
     #[must_use]
     pub fn supervisor(spec: impl Into<SupervisorSpec>) -> Self {
         let spec = spec.into();
-        Self { name: spec.name.clone(), rules: ChildRules::supervisor(), kind: Kind::Supervisor(Arc::new(spec)) }
+        let name = ChildId::unchecked(&*spec.name);
+        Self { name, rules: Arc::new(ChildRules::supervisor()), kind: Kind::Supervisor(Arc::new(spec)) }
     }
 
     /// The system's own supervisor (registrar, event bus, journal), mounted in the tree as the child `system`. Without
     /// it the system keeps it beside the tree. It must be started before every agent that offers a capability.
     #[must_use]
     pub fn system() -> Self {
-        Self { name: "system".to_owned(), rules: ChildRules::supervisor(), kind: Kind::System }
+        let name = ChildId::unchecked("system");
+        Self { name, rules: Arc::new(ChildRules::supervisor()), kind: Kind::System }
     }
 
     child_rules_methods!();
-
-    /// Its name, which was checked.
-    pub(crate) fn id(&self) -> ChildId {
-        ChildId::new(&self.name).expect("the names of a tree are checked before it is used")
-    }
 
     pub(crate) fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         match &self.kind {
@@ -340,10 +345,9 @@ impl ChildSpec {
     }
 
     pub(crate) fn check(&self, supervisor: &Path) -> Result<(), SpecError> {
-        let name = ChildId::new(&self.name)
-            .map_err(|source| SpecError::Name { supervisor: supervisor.to_string(), source })?;
+        self.name.check().map_err(|source| SpecError::Name { supervisor: supervisor.to_string(), source })?;
         match &self.kind {
-            Kind::Worker(worker) => worker.check(&supervisor.child(&name)),
+            Kind::Worker(worker) => worker.check(&|| supervisor.child(&self.name)),
             Kind::Supervisor(spec) => spec.check(Some(supervisor)).map(|_| ()),
             Kind::System => Ok(()),
         }
@@ -352,11 +356,12 @@ impl ChildSpec {
 
 /// What a supervisor needs to know of a child that is not a supervisor.
 pub(crate) trait Worker: Send + Sync {
-    fn check(&self, path: &Path) -> Result<(), SpecError>;
+    /// The path is made only when it is asked for.
+    fn check(&self, path: &dyn Fn() -> Path) -> Result<(), SpecError>;
     /// Whether a child of this kind can live in that slot.
     fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool;
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot>;
-    fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>>;
+    fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr>;
 }
 
 /// One start of a child.
@@ -365,24 +370,34 @@ pub(crate) struct StartOf {
     pub(crate) slot: Arc<dyn AnySlot>,
     pub(crate) life: Arc<Life>,
     pub(crate) supervisor: ActorCell,
-    /// Tells the supervisor that this life is hung.
-    pub(crate) hung: Hung,
-    /// Tells the supervisor that the actor of this life is gone.
-    pub(crate) left: Left,
+    /// `None` of what the guardian starts.
+    pub(crate) above: Option<Above>,
+    /// Whether the user's start may be polled right here for a first time, by its supervisor.
+    pub(crate) right_here: bool,
+}
+
+/// Spawns an actor whose `pre_start` never waits.
+pub(crate) fn spawn_at_once<A: Actor>(
+    actor: A,
+    args: A::Arguments,
+    supervisor: ActorCell,
+) -> Result<(ActorRef<A::Msg>, JoinHandle<()>), SpawnErr> {
+    let spawned = at_once(Actor::spawn_linked(None, actor, args, supervisor));
+    spawned.unwrap_or_else(|| Err(SpawnErr::StartupFailed("a shell waited before it had started".into())))
 }
 
 /// Starts a supervisor as a child of another.
-pub(crate) async fn spawn_supervisor(
+pub(crate) fn spawn_supervisor(
     spec: Arc<SupervisorSpec>,
     start: StartOf,
     parent: Parent,
 ) -> Result<ActorCell, SpawnErr> {
     let birth = SupervisorBirth { spec, system: start.system, slot: start.slot, life: start.life, parent };
-    let (actor, _) = Actor::spawn_linked(None, SupervisorShell, birth, start.supervisor).await?;
+    let (actor, _) = spawn_at_once(SupervisorShell, birth, start.supervisor)?;
     Ok(actor.get_cell())
 }
 
 /// The slot of a supervisor.
 pub(crate) fn supervisor_slot(system: &System, path: Path) -> Arc<dyn AnySlot> {
-    Arc::new(BareSlot(SlotCore::new(path, Vec::new(), system.bus().clone())))
+    Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
 }

@@ -17,7 +17,8 @@ mod carry;
 mod ends;
 pub(crate) mod handle;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ use tokio::task::AbortHandle;
 
 use crate::exit::{BoxError, ExitReason, Failure};
 use crate::id::{Incarnation, Path};
+use crate::number::{NumberMap, Numbered};
 use crate::runtime::current::TaskOf;
 use crate::runtime::guard::{lock, run_caught};
 use crate::runtime::life::Life;
@@ -36,6 +38,7 @@ use crate::runtime::system::{Published, System};
 use crate::supervision::machine::{ChildKey, Event, Machine, RequestId, Start, StartCause};
 use crate::supervision::policy::ChildKind;
 
+pub(crate) use abandon::{hung, left};
 pub(crate) use ask::{Answer, Ask};
 pub(crate) use carry::kill_life;
 
@@ -100,12 +103,14 @@ pub(crate) struct SupervisorState {
     life: Arc<Life>,
     parent: Parent,
     published: Arc<Published>,
-    children: BTreeMap<ChildKey, Child>,
-    by_actor: HashMap<ActorId, (ChildKey, Start)>,
+    children: Numbered<ChildKey, Child>,
+    by_actor: NumberMap<ActorId, (ChildKey, Start)>,
     asked: BTreeMap<RequestId, Ask>,
     requests: u64,
     timer: Option<AbortHandle>,
     timers: u64,
+    /// How many starts in a row were over before their actor ran, so that nothing else could come in between.
+    started_here: usize,
 }
 
 struct Child {
@@ -123,7 +128,8 @@ struct Open {
     cell: Option<ActorCell>,
     life: Arc<Life>,
     at: Instant,
-    cause: StartCause,
+    /// Why it was started, but for the first time.
+    cause: Option<Box<StartCause>>,
     announced: bool,
 }
 
@@ -150,7 +156,7 @@ impl Actor for SupervisorShell {
         if state.spec.init.is_some() {
             state.run_init();
         } else {
-            state.feed(&myself, Event::Init).await;
+            state.feed(&myself, Event::Init);
         }
         Ok(())
     }
@@ -161,7 +167,7 @@ impl Actor for SupervisorShell {
         message: SupervisorMessage,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        state.take(&myself, message).await;
+        state.take(&myself, message);
         state.life.end_message();
         Ok(())
     }
@@ -174,15 +180,15 @@ impl Actor for SupervisorShell {
     ) -> Result<(), ActorProcessingErr> {
         state.life.begin_message();
         match event {
-            SupervisionEvent::ActorStarted(cell) => state.actor_started(&myself, &cell).await,
+            SupervisionEvent::ActorStarted(cell) => state.actor_started(&myself, &cell),
             SupervisionEvent::ActorTerminated(cell, remains, word) => {
                 // The state of a killed child, whose tasks end with it: gone before its end is judged.
                 drop(remains);
-                state.actor_ended(&myself, &cell, |life| reason_from_ractor(life, word.as_deref())).await;
+                state.actor_ended(&myself, &cell, |life| reason_from_ractor(life, word.as_deref()));
             }
             SupervisionEvent::ActorFailed(cell, error) => {
-                let error = error.to_string();
-                state.actor_ended(&myself, &cell, |_| ExitReason::Failed(Failure::new(error))).await;
+                let reason = |_: &Life| ExitReason::Failed(Failure::new(error.to_string()));
+                state.actor_ended(&myself, &cell, reason);
             }
             SupervisionEvent::ProcessGroupChanged(_) => {}
         }
@@ -200,15 +206,12 @@ impl SupervisorState {
         let spec = published.updated().unwrap_or(spec);
         let began = system.clock().now();
         let machine = machine_of(&spec, &system, &path);
-        let keys: Vec<_> = machine.children().map(|(key, _)| key).collect();
-        let children = keys
-            .into_iter()
-            .zip(&spec.children)
-            .map(|(key, child)| {
-                let slot = child_slot(&system, child, &path.child(&child.id()));
-                (key, Child { spec: child.clone(), slot, open: None, added: false })
-            })
-            .collect();
+        // The machine gives its first keys in the order of the list.
+        let children = Numbered::of(spec.children.iter().map(|child| {
+            let slot = child_slot(&system, child, &path.child(&child.name));
+            Child { spec: child.clone(), slot, open: None, added: false }
+        }));
+        let by_actor = NumberMap::with_capacity_and_hasher(spec.children.len(), BuildHasherDefault::default());
         let machine = Arc::new(Mutex::new(machine));
         published.seat(Arc::clone(&machine), began, Arc::clone(&spec));
         Self {
@@ -222,11 +225,12 @@ impl SupervisorState {
             parent,
             published,
             children,
-            by_actor: HashMap::new(),
+            by_actor,
             asked: BTreeMap::new(),
             requests: 0,
             timer: None,
             timers: 0,
+            started_here: 0,
         }
     }
 
@@ -247,7 +251,7 @@ impl SupervisorState {
         self.life.tasks.spawn(TaskOf::new(Arc::clone(&self.life), work, None));
     }
 
-    async fn take(&mut self, myself: &ActorRef<SupervisorMessage>, message: SupervisorMessage) {
+    fn take(&mut self, myself: &ActorRef<SupervisorMessage>, message: SupervisorMessage) {
         let event = match message {
             SupervisorMessage::InitDone(Ok(())) => Event::Init,
             SupervisorMessage::InitDone(Err(reason)) => return self.exit(myself, reason),
@@ -257,10 +261,10 @@ impl SupervisorState {
                 self.announce_started(child, start);
                 Event::Started { child, start }
             }
-            SupervisorMessage::Gone { child, start, reason } => return self.gone(myself, child, start, reason).await,
+            SupervisorMessage::Gone { child, start, reason } => return self.gone(myself, child, start, reason),
             SupervisorMessage::Left(cell) => {
                 let reason = |life: &Life| reason_from_ractor(life, (!life.was_stopped()).then_some("killed"));
-                return self.actor_ended(myself, &cell, reason).await;
+                return self.actor_ended(myself, &cell, reason);
             }
             SupervisorMessage::Hung { child, start, reason } => Event::Hung { child, start, reason },
             SupervisorMessage::Ask(ask) => self.asked(*ask),
@@ -275,18 +279,19 @@ impl SupervisorState {
             #[cfg(any(test, feature = "testing"))]
             SupervisorMessage::Resume => Event::Resume,
         };
-        self.feed(myself, event).await;
+        self.feed(myself, event);
     }
 
     /// Feeds the machine and carries out its commands, and what follows from them.
-    async fn feed(&mut self, myself: &ActorRef<SupervisorMessage>, event: Event) {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
+    fn feed(&mut self, myself: &ActorRef<SupervisorMessage>, event: Event) {
+        self.started_here = 0;
+        let mut next = Some(event);
+        let mut more = VecDeque::new();
+        while let Some(event) = next {
             let now = self.now();
             let commands = lock(&self.machine).step(now, event);
-            for command in commands {
-                events.extend(self.carry_out(myself, command).await);
-            }
+            more.extend(commands.into_iter().filter_map(|command| self.carry_out(myself, command)));
+            next = more.pop_front();
         }
     }
 
@@ -296,9 +301,11 @@ impl SupervisorState {
 }
 
 fn machine_of(spec: &SupervisorSpec, system: &System, path: &Path) -> Machine {
-    let machine = match &spec.template {
-        Some(template) => Machine::dynamic(spec.rules, (template.id.clone(), template.rules.clone()), template.max),
-        None => Machine::new(spec.rules, spec.children_rules()),
+    let machine = if let Some(template) = &spec.template {
+        Machine::dynamic(spec.rules, (template.id.clone(), Arc::clone(&template.rules)), template.max)
+    } else {
+        let children = spec.children.iter().map(|child| (child.name.clone(), Arc::clone(&child.rules)));
+        Machine::sharing(spec.rules, children)
     };
     // Also where no child has a back-off now: one that has may be added.
     machine.seeded(system.entropy().stream(&format!("back-off of {path}")).next_u64())

@@ -32,8 +32,8 @@ struct Shared {
 struct Table {
     next: u64,
     closed: bool,
-    /// Whether the state of the incarnation is still held somewhere.
-    has_state: bool,
+    /// How many states of the incarnation are still held somewhere: that of the agent, or of its start.
+    states: usize,
     /// `None` between the number being given and the handle being known.
     live: BTreeMap<TaskId, Option<AbortHandle>>,
     /// How many closures are on the blocking pool. They cannot be aborted, and nobody waits for them.
@@ -58,7 +58,7 @@ impl Drop for Leaves {
 
 impl Table {
     fn is_empty(&self) -> bool {
-        self.live.is_empty() && !self.has_state
+        self.live.is_empty() && self.states == 0
     }
 }
 
@@ -96,7 +96,7 @@ impl<T> Drop for Resident<T> {
         current::run(&self.life, Part::Shell, || drop_caught(state));
         let shared = &self.life.tasks.shared;
         let mut table = shared.lock();
-        table.has_state = false;
+        table.states -= 1;
         if table.is_empty() {
             shared.emptied.notify_waiters();
         }
@@ -121,9 +121,9 @@ impl Shared {
 }
 
 impl Tasks {
-    /// Takes the state of a life in. It has one at most.
+    /// Takes a state of a life in.
     pub(crate) fn house<T>(life: &Arc<Life>, state: T) -> Resident<T> {
-        life.tasks.shared.lock().has_state = true;
+        life.tasks.shared.lock().states += 1;
         Resident { state: Some(state), life: Arc::clone(life) }
     }
 

@@ -109,9 +109,14 @@ impl Machine {
     /// A supervisor that has not begun, with these children in start order. Keys are given in that order.
     #[must_use]
     pub fn new(rules: Rules, children: Vec<(ChildId, ChildRules)>) -> Self {
-        let mut machine = Self {
+        Self::sharing(rules, children.into_iter().map(|(id, rules)| (id, Arc::new(rules))))
+    }
+
+    /// The same, of children that may share their rules.
+    pub(crate) fn sharing(rules: Rules, children: impl ExactSizeIterator<Item = (ChildId, Arc<ChildRules>)>) -> Self {
+        Self {
             rules,
-            children: Children::default(),
+            children: Children::of(children),
             template: None,
             restarts: Window::default(),
             line: VecDeque::new(),
@@ -123,19 +128,15 @@ impl Machine {
             out: Vec::new(),
             #[cfg(any(test, feature = "testing"))]
             suspended: false,
-        };
-        for (id, rules) in children {
-            machine.children.append(id, Arc::new(rules));
         }
-        machine
     }
 
     /// A dynamic supervisor: without children, and with a template of which instances are started on request (rules 15,
     /// 31 and 48). Holds at most `max` instances; any number when `None`.
     #[must_use]
-    pub fn dynamic(rules: Rules, template: (ChildId, ChildRules), max: Option<usize>) -> Self {
+    pub fn dynamic(rules: Rules, template: (ChildId, impl Into<Arc<ChildRules>>), max: Option<usize>) -> Self {
         let (id, child) = template;
-        let template = Template { id, rules: Arc::new(child), max, numbered: 0 };
+        let template = Template { id, rules: child.into(), max, numbered: 0 };
         Self { template: Some(template), ..Self::new(rules, Vec::new()) }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Plain data with OTP's defaults. [`Rules::check`] and [`check_ids`] find what makes no sense before anything starts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -351,7 +351,7 @@ pub fn check_children<'a>(
     rules: &Rules,
     children: impl IntoIterator<Item = (&'a ChildId, &'a ChildRules)>,
 ) -> Result<(), SpecProblem> {
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     for (id, child) in children {
         child.check(id)?;
         if child.significant && rules.auto_shutdown == AutoShutdown::Never {

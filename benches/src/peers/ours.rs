@@ -170,6 +170,26 @@ impl Supervised for Ours {
     }
 }
 
+/// The same children, each started on request when the one before is up.
+pub(crate) struct OneByOne(#[expect(dead_code, reason = "what is kept is measured")] System);
+
+impl Tree for OneByOne {
+    type Plan = Vec<AgentSpec<Small>>;
+
+    fn plan(children: usize, probe: Arc<Probe>) -> Self::Plan {
+        (0..children).map(|at| small(at, &probe)).collect()
+    }
+
+    async fn start(children: Self::Plan) -> Self {
+        let system = System::start(root()).await.expect("the tree starts");
+        let supervisor = system.supervisor("root").expect("it is there");
+        for child in children {
+            supervisor.start_child(child).await.expect("it starts");
+        }
+        Self(system)
+    }
+}
+
 /// As [`Ours`], and every child offers a capability, which a hundred others offer too.
 pub(crate) struct Registered(#[expect(dead_code, reason = "what is kept is measured")] System);
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use ractor::ActorCell;
 
 use crate::event::EventKind;
+use crate::exit::ExitReason;
 use crate::id::{Incarnation, Path};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::registry::record::OfferRecord;
@@ -31,7 +32,7 @@ pub(crate) enum Presence {
 /// What every slot has, whatever kind of child it is for.
 pub(crate) struct SlotCore {
     pub(crate) path: Path,
-    pub(crate) offers: Vec<OfferRecord>,
+    pub(crate) offers: Arc<[OfferRecord]>,
     pub(crate) bus: Bus,
     live: AtomicU64,
     last: AtomicU64,
@@ -48,7 +49,7 @@ struct Record {
 }
 
 impl SlotCore {
-    pub(crate) fn new(path: Path, offers: Vec<OfferRecord>, bus: Bus) -> Self {
+    pub(crate) fn new(path: Path, offers: Arc<[OfferRecord]>, bus: Bus) -> Self {
         Self {
             path,
             offers,
@@ -132,6 +133,15 @@ impl SlotCore {
         drop(record);
         let kind = EventKind::Lifecycle { incarnation: life.incarnation, from, to: name };
         self.bus.publish(&self.path, kind);
+    }
+
+    /// The state of a life that ended, where it could not say so itself.
+    pub(crate) fn set_terminated(&self, life: &Life, reason: &ExitReason) {
+        let is_said = matches!(lock(&self.record).state, AgentState::Terminated { .. });
+        // The reason is put into words only where they are wanted.
+        if !is_said {
+            self.set_state(life, AgentState::Terminated { reason: reason.to_string() });
+        }
     }
 
     /// The states up to active, for a child without a shell of ours: it has nothing to register.
@@ -230,7 +240,7 @@ mod tests {
     #[tokio::test]
     async fn a_life_that_is_fenced_or_of_the_past_neither_opens_the_slot_nor_says_more_than_that_it_ended() {
         let path = Path::root(&ChildId::new("a").expect("a name"));
-        let core = SlotCore::new(path, Vec::new(), Bus::new(Arc::new(TokioClock)));
+        let core = SlotCore::new(path, Arc::default(), Bus::new(Arc::new(TokioClock)));
         let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
         let now = TokioClock.now();
         let registering = || AgentState::Registering { started_at: now };

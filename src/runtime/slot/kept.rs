@@ -18,8 +18,8 @@ use crate::runtime::life::Life;
 /// Where a slot keeps it.
 #[derive(Default)]
 pub(crate) struct Kept {
-    enabled: bool,
-    last: Mutex<Option<Checkpoint>>,
+    /// `None` where nothing is handed over.
+    last: Option<Box<Mutex<Option<Checkpoint>>>>,
 }
 
 struct Checkpoint {
@@ -30,19 +30,19 @@ struct Checkpoint {
 
 impl Kept {
     pub(super) fn enabled() -> Self {
-        Self { enabled: true, last: Mutex::default() }
+        Self { last: Some(Box::default()) }
     }
 
     /// Keeps a value in place of the one before.
     pub(crate) fn put<T: Send + 'static>(&self, life: &Life, value: T) -> Result<(), CheckpointError> {
         let path = || life.path.clone();
-        if !self.enabled {
+        let Some(place) = &self.last else {
             return Err(CheckpointError::NotEnabled { path: path() });
-        }
+        };
         let on_trial = (!life.has_started()).then_some(life.incarnation);
         let checkpoint = Checkpoint { value: Box::new(value), on_trial };
         let before = {
-            let mut last = lock(&self.last);
+            let mut last = lock(place);
             // Under the lock, which the slot takes once after a life is fenced: none of it can come later.
             if life.is_fenced() {
                 return Err(CheckpointError::Fenced { path: path(), incarnation: life.incarnation });
@@ -55,8 +55,9 @@ impl Kept {
 
     /// A copy of what the lives before kept. `None` when there is nothing, or of another type.
     pub(crate) fn take<T: Clone + Send + 'static>(&self, life: &Life) -> Option<T> {
+        let place = self.last.as_deref()?;
         let Checkpoint { value, on_trial } = {
-            let mut last = lock(&self.last);
+            let mut last = lock(place);
             // It is the next life's by then.
             if life.is_fenced() { None } else { last.take() }
         }?;
@@ -69,7 +70,7 @@ impl Kept {
         let copy = value.downcast_ref::<T>().cloned();
         let on_trial = if copy.is_some() && !life.has_started() { Some(life.incarnation) } else { on_trial };
         let late = {
-            let mut last = lock(&self.last);
+            let mut last = lock(place);
             // Not put back over what somebody kept meanwhile, nor by a life that was given up.
             if last.is_none() && !life.is_fenced() {
                 *last = Some(Checkpoint { value, on_trial });
@@ -84,7 +85,8 @@ impl Kept {
 
     /// A life has started: what it took or kept while it did is good.
     pub(super) fn proven(&self, incarnation: Incarnation) {
-        if let Some(checkpoint) = lock(&self.last).as_mut()
+        if let Some(place) = &self.last
+            && let Some(checkpoint) = lock(place).as_mut()
             && checkpoint.on_trial == Some(incarnation)
         {
             checkpoint.on_trial = None;
@@ -93,7 +95,7 @@ impl Kept {
 
     /// The child is forgotten.
     pub(super) fn forget(&self) {
-        let last = lock(&self.last).take();
+        let last = self.last.as_ref().and_then(|place| lock(place).take());
         drop_caught(last);
     }
 }

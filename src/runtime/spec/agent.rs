@@ -2,16 +2,14 @@
 
 use std::any::type_name;
 use std::fmt;
-use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::{Actor, ActorCell, SpawnErr};
+use ractor::{ActorCell, SpawnErr};
 use tokio::runtime::Handle;
 
-use super::{ChildSpec, Kind, StartOf, Worker};
+use super::{ChildSpec, Kind, StartOf, Worker, spawn_at_once};
 use crate::error::SpecError;
 use crate::flow::mailbox::DEFAULT_BOUND;
 use crate::id::{ChildId, Path};
@@ -23,15 +21,14 @@ use crate::runtime::route::{Routable, routable};
 use crate::runtime::shell::{Birth, Shell};
 use crate::runtime::slot::{AnySlot, Slot, SlotCore};
 use crate::runtime::system::System;
-use crate::seam::BoxFuture;
 use crate::supervision::backoff::Backoff;
 use crate::supervision::intensity::Intensity;
 use crate::supervision::policy::{ChildRules, Restart, Shutdown};
 
 /// The spec of an agent as a child: as [`ChildSpec`], with what only agents have.
 pub struct AgentSpec<A: Agent> {
-    name: String,
-    rules: ChildRules,
+    name: ChildId,
+    rules: Arc<ChildRules>,
     args: A::Args,
     offers: Vec<Offered<A>>,
     bound: usize,
@@ -52,8 +49,8 @@ struct SpecErrorParts {
 impl<A: Agent> AgentSpec<A> {
     pub(super) fn new(name: String, args: A::Args) -> Self {
         Self {
-            name,
-            rules: ChildRules::worker(),
+            name: ChildId::unchecked(name),
+            rules: Arc::new(ChildRules::worker()),
             args,
             offers: Vec::new(),
             bound: DEFAULT_BOUND,
@@ -133,8 +130,8 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
         let (records, routables): (Vec<_>, Vec<_>) = spec.offers.into_iter().unzip();
         let worker = AgentWorker::<A> {
             args: spec.args,
-            records,
-            routables: routables.into(),
+            records: records.into_iter().collect::<Result<Vec<_>, _>>().map(shared).map_err(Box::new),
+            routables: shared(routables),
             bound: spec.bound,
             handler_deadline: spec.handler_deadline,
             runtime: spec.runtime,
@@ -145,9 +142,14 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
     }
 }
 
+/// A list that several may hold. One of nothing costs nothing.
+fn shared<T>(list: Vec<T>) -> Arc<[T]> {
+    if list.is_empty() { Arc::default() } else { list.into() }
+}
+
 struct AgentWorker<A: Agent> {
     args: A::Args,
-    records: Vec<Result<OfferRecord, SpecErrorParts>>,
+    records: Result<Arc<[OfferRecord]>, Box<SpecErrorParts>>,
     routables: Arc<[Routable<A::Message, A::Reply>]>,
     bound: usize,
     handler_deadline: Option<Duration>,
@@ -157,22 +159,18 @@ struct AgentWorker<A: Agent> {
 }
 
 impl<A: Agent> Worker for AgentWorker<A> {
-    fn check(&self, path: &Path) -> Result<(), SpecError> {
-        let zero = |limit| SpecError::ZeroLimit { child: path.to_string(), limit };
+    fn check(&self, path: &dyn Fn() -> Path) -> Result<(), SpecError> {
+        let zero = |limit| SpecError::ZeroLimit { child: path().to_string(), limit };
         if self.bound == 0 {
             return Err(zero("mailbox"));
         }
         if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
             return Err(zero("handler deadline"));
         }
-        match self.records.iter().find_map(|record| record.as_ref().err()) {
-            None => Ok(()),
-            Some(SpecErrorParts { capability, version }) => Err(SpecError::Version {
-                child: path.to_string(),
-                capability: capability.clone(),
-                version: version.clone(),
-            }),
-        }
+        self.records.as_ref().map(|_| ()).map_err(|wrong| {
+            let SpecErrorParts { capability, version } = (**wrong).clone();
+            SpecError::Version { child: path().to_string(), capability, version }
+        })
     }
 
     fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
@@ -181,43 +179,34 @@ impl<A: Agent> Worker for AgentWorker<A> {
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        let offers = self.records.iter().filter_map(|record| record.as_ref().ok()).cloned().collect();
+        let offers = self.records.as_ref().map(Arc::clone).unwrap_or_default();
         let core = SlotCore::new(path, offers, system.bus().clone());
         let timers = Arc::clone(system.timers());
         let slot = Slot::<A::Message, A::Reply>::new::<A>(core, timers, Arc::clone(&self.routables), self.bound);
         Arc::new(if self.hands_over { slot.handing_over() } else { slot })
     }
 
-    fn spawn(&self, start: StartOf) -> BoxFuture<'static, Result<ActorCell, SpawnErr>> {
+    fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr> {
         let watch = start.system.watch();
-        let limit = self.handler_deadline;
-        start.life.oversee(Overseer { watch: Arc::clone(watch), hung: start.hung, limit });
-        let runtime = self.runtime.clone();
-        let on_runtime = runtime.as_ref().map(|handle| watch.on(handle));
+        if let Some(above) = start.above {
+            let limit = self.handler_deadline.map(|limit| Box::new((limit, Arc::default())));
+            start.life.oversee(Overseer { above, limit });
+        }
         let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();
-        let birth = slot.map(|slot| Birth::<A> {
-            system: start.system,
+        let slot = slot.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;
+        let birth = Birth::<A> {
             slot,
             life: start.life,
             args: self.args.clone(),
             handler_deadline: self.handler_deadline,
-            runtime: on_runtime,
-        });
-        let supervisor = start.supervisor;
-        Box::pin(async move {
-            let birth = birth.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;
-            let (actor, _) = entered(runtime, Actor::spawn_linked(None, Shell::<A>::new(), birth, supervisor)).await?;
-            Ok(actor.get_cell())
-        })
+            runtime: self.runtime.as_ref().map(|handle| watch.on(handle)),
+            // Code that may block its thread, as far as anybody looks, blocks one of its own and not its supervisor's.
+            right_here: start.right_here && self.handler_deadline.is_none() && self.runtime.is_none(),
+            system: start.system,
+        };
+        // What is spawned now, ractor's task of the actor above all, runs there.
+        let _entered = self.runtime.as_ref().map(Handle::enter);
+        let (actor, _) = spawn_at_once(Shell::<A>::new(), birth, start.supervisor)?;
+        Ok(actor.get_cell())
     }
-}
-
-/// Polls a future on a runtime's behalf: what it spawns, ractor's task of the actor above all, runs there.
-async fn entered<F: Future>(runtime: Option<Handle>, future: F) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let _entered = runtime.as_ref().map(Handle::enter);
-        future.as_mut().poll(cx)
-    })
-    .await
 }

@@ -48,7 +48,7 @@ use crate::supervision::policy::{AutoShutdown, ChildRules, Restart, Rules, Shutd
 pub struct DynamicSupervisorSpec<Args> {
     name: String,
     supervisor: Rules,
-    rules: ChildRules,
+    rules: Arc<ChildRules>,
     template: String,
     make: Arc<dyn Fn(Args) -> ChildSpec + Send + Sync>,
     max: Option<usize>,
@@ -83,7 +83,7 @@ impl<Args: Send + 'static> DynamicSupervisorSpec<Args> {
         Self {
             name: name.into(),
             supervisor: Rules::new(Strategy::OneForOne),
-            rules,
+            rules: Arc::new(rules),
             template: "template".to_owned(),
             make: Arc::new(make),
             max: None,
@@ -168,7 +168,7 @@ impl From<SupervisorSpec> for ChildSpec {
 #[derive(Clone)]
 pub(crate) struct Template {
     pub(crate) id: ChildId,
-    pub(crate) rules: ChildRules,
+    pub(crate) rules: Arc<ChildRules>,
     pub(crate) max: Option<usize>,
     /// The name of the type of the arguments.
     pub(crate) args: &'static str,

@@ -1,33 +1,42 @@
 //! The settings that every kind of child spec has.
 
-/// The builder methods for a child's rules, of a type with a field `rules`.
+use std::sync::Arc;
+
+use crate::supervision::policy::ChildRules;
+
+/// The same rules but for one. They are shared: siblings mostly have the same.
+pub(crate) fn changed(rules: Arc<ChildRules>, change: impl FnOnce(ChildRules) -> ChildRules) -> Arc<ChildRules> {
+    Arc::new(change(Arc::unwrap_or_clone(rules)))
+}
+
+/// The builder methods for a child's rules, of a type with a field `rules`, which is shared.
 macro_rules! child_rules_methods {
     () => {
         /// Whether the child comes back.
         #[must_use]
         pub fn restart(mut self, restart: Restart) -> Self {
-            self.rules = self.rules.restart(restart);
+            self.rules = $crate::runtime::spec::rules::changed(self.rules, |rules| rules.restart(restart));
             self
         }
 
         /// How the child is ended.
         #[must_use]
         pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
-            self.rules = self.rules.shutdown(shutdown);
+            self.rules = $crate::runtime::spec::rules::changed(self.rules, |rules| rules.shutdown(shutdown));
             self
         }
 
         /// The child's end counts for the automatic shutdown of its supervisor, which must say which it has (rule 39).
         #[must_use]
         pub fn significant(mut self) -> Self {
-            self.rules = self.rules.significant();
+            self.rules = $crate::runtime::spec::rules::changed(self.rules, |rules| rules.significant());
             self
         }
 
         /// Restarts of the child wait. Its supervisor goes on meanwhile; a group waits as one.
         #[must_use]
         pub fn backoff(mut self, backoff: Backoff) -> Self {
-            self.rules = self.rules.backoff(backoff);
+            self.rules = $crate::runtime::spec::rules::changed(self.rules, |rules| rules.backoff(backoff));
             self
         }
 
@@ -35,7 +44,7 @@ macro_rules! child_rules_methods {
         /// the child is quarantined (stopped, reported, kept), and its siblings carry on.
         #[must_use]
         pub fn budget(mut self, budget: Intensity) -> Self {
-            self.rules = self.rules.budget(budget);
+            self.rules = $crate::runtime::spec::rules::changed(self.rules, |rules| rules.budget(budget));
             self
         }
 
@@ -43,14 +52,14 @@ macro_rules! child_rules_methods {
         /// start may take for ever.
         #[must_use]
         pub fn start_deadline(mut self, limit: Duration) -> Self {
-            self.rules = self.rules.start_deadline(limit);
+            self.rules = $crate::runtime::spec::rules::changed(self.rules, |rules| rules.start_deadline(limit));
             self
         }
 
         /// A transient child is forgotten when it ends softly, instead of staying in the list, stopped.
         #[must_use]
         pub fn forget_when_done(mut self) -> Self {
-            self.rules = self.rules.forget_when_done();
+            self.rules = $crate::runtime::spec::rules::changed(self.rules, |rules| rules.forget_when_done());
             self
         }
 
@@ -60,7 +69,9 @@ macro_rules! child_rules_methods {
         #[must_use]
         pub fn after<'a>(mut self, siblings: impl IntoIterator<Item = &'a str>) -> Self {
             // What is not a name is found with the names that no sibling has.
-            self.rules = self.rules.after(siblings.into_iter().map(ChildId::unchecked));
+            self.rules = $crate::runtime::spec::rules::changed(self.rules, |rules| {
+                rules.after(siblings.into_iter().map(ChildId::unchecked))
+            });
             self
         }
     };

@@ -10,7 +10,7 @@ use crate::runtime::system::System;
 use crate::supervision::machine::{ChildKey, Start};
 
 /// How the watchdog tells a supervisor, whose life this is, that a life of a child is hung.
-pub(super) fn hung(supervisor: &Arc<Life>, child: ChildKey, start: Start) -> Hung {
+pub(crate) fn hung(supervisor: &Arc<Life>, child: ChildKey, start: Start) -> Hung {
     let supervisor = Arc::clone(supervisor);
     Arc::new(move |reason| {
         // Refused only by a supervisor that has ended.
@@ -19,7 +19,7 @@ pub(super) fn hung(supervisor: &Arc<Life>, child: ChildKey, start: Start) -> Hun
 }
 
 /// How a supervisor, whose life this is, is told that an actor is gone.
-pub(super) fn left(supervisor: &Arc<Life>) -> Left {
+pub(crate) fn left(supervisor: &Arc<Life>) -> Left {
     let supervisor = Arc::clone(supervisor);
     Box::new(move |cell| {
         // Refused only by a supervisor that has ended.

@@ -6,21 +6,23 @@ use std::time::Duration;
 use ractor::ActorRef;
 use tracing::Level;
 
-use super::abandon::{hung, left};
 use super::{Child, Open, Parent, SupervisorMessage, SupervisorState, child_slot};
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
 use crate::id::ChildId;
-use crate::runtime::guard::run_caught;
-use crate::runtime::life::Life;
+use crate::runtime::guard::call_caught;
+use crate::runtime::life::{Above, Life};
 use crate::runtime::spec::{Kind, StartOf, spawn_supervisor};
 use crate::supervision::machine::{ChildKey, Command, Event, Start, StartCause};
 use crate::supervision::policy::ChildKind;
 
+/// How many children may be started right here before the supervisor looks what else there is.
+const STARTS_IN_A_ROW: usize = 64;
+
 impl SupervisorState {
-    pub(super) async fn carry_out(&mut self, myself: &ActorRef<SupervisorMessage>, command: Command) -> Option<Event> {
+    pub(super) fn carry_out(&mut self, myself: &ActorRef<SupervisorMessage>, command: Command) -> Option<Event> {
         match command {
-            Command::Start { child, start, cause } => return self.start(myself, (child, start), cause).await,
+            Command::Start { child, start, cause } => return self.start(myself, (child, start), cause),
             Command::Stop { child, start, reason } => self.stop(child, start, reason),
             Command::Kill { child, start } => self.kill(child, start),
             Command::Abandon { child, start, reason } => self.abandon(child, start, reason),
@@ -44,19 +46,18 @@ impl SupervisorState {
         None
     }
 
-    async fn start(
+    fn start(
         &mut self,
         myself: &ActorRef<SupervisorMessage>,
         (key, start): (ChildKey, Start),
         cause: StartCause,
     ) -> Option<Event> {
-        let system = self.system.clone();
-        let ready = ready(&self.life, key, start);
+        let system = &self.system;
         let child = self.children.get_mut(&key)?;
         if !child.spec.fits(&child.slot) {
             // An update put another kind of child in its place.
             let path = child.slot.core().path.clone();
-            child.slot = child_slot(&system, &child.spec, &path);
+            child.slot = child_slot(system, &child.spec, &path);
         }
         child.slot.awaited();
         let life = child.slot.core().begin(system.epoch());
@@ -67,19 +68,23 @@ impl SupervisorState {
             let path = &child.slot.core().path;
             system.bus().publish(path, EventKind::Starting { incarnation: life.incarnation, cause: cause.clone() });
         }
+        // With a deadline somebody looks whether it is over; and now and then the supervisor must hear what else there is.
+        let right_here = matches!(cause, StartCause::Init)
+            && child.spec.rules.start_deadline.is_none()
+            && self.started_here < STARTS_IN_A_ROW;
         let start_of = StartOf {
             system: system.clone(),
             slot: Arc::clone(&child.slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
-            hung: hung(&self.life, key, start),
-            left: left(&self.life),
+            above: Some(Above { supervisor: Arc::clone(&self.life), child: key, start }),
+            right_here,
         };
         let spawned = match &child.spec.kind {
             // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.
-            Kind::Worker(worker) => run_caught(async { worker.spawn(start_of).await }).await,
-            Kind::Supervisor(spec) => Ok(spawn_supervisor(Arc::clone(spec), start_of, ready).await),
-            Kind::System => Ok(spawn_supervisor(system.services(), start_of, ready).await),
+            Kind::Worker(worker) => call_caught(|| worker.spawn(start_of)),
+            Kind::Supervisor(spec) => Ok(spawn_supervisor(Arc::clone(spec), start_of, ready(&self.life, key, start))),
+            Kind::System => Ok(spawn_supervisor(system.services(), start_of, ready(&self.life, key, start))),
         };
         let spawned = spawned
             .and_then(|spawned| spawned.map_err(|error| ExitReason::StartFailed(Failure::new(error.to_string()))));
@@ -91,17 +96,25 @@ impl SupervisorState {
         if let Some(cell) = &cell {
             self.by_actor.insert(cell.get_id(), (key, start));
         }
-        let incarnation = life.incarnation;
+        let cause = (!matches!(cause, StartCause::Init)).then(|| Box::new(cause));
+        let (incarnation, is_up) = (life.incarnation, life.has_started());
         child.open = Some(Open { start, cell, life, at, cause, announced: false });
-        failed.map(|reason| {
+        if let Some(reason) = failed {
             child.slot.ended(incarnation);
-            Event::Exited { child: key, start, reason }
-        })
+            return Some(Event::Exited { child: key, start, reason });
+        }
+        // What was started on a thread of its own and was quick is heard of on its own way.
+        if !(right_here && is_up && child.spec.rules.kind == ChildKind::Worker) {
+            return None;
+        }
+        self.started_here += 1;
+        self.announce_started(key, start);
+        Some(Event::Started { child: key, start })
     }
 
     /// The child is started as this spec says from now on.
     fn adopt(&mut self, key: ChildKey, id: &ChildId, mut spec: crate::ChildSpec) {
-        id.as_str().clone_into(&mut spec.name);
+        spec.name = id.clone();
         let path = self.path.child(id);
         // What an update of the supervisor at this path said is older than this.
         if spec.rules.kind == ChildKind::Supervisor {
@@ -195,7 +208,9 @@ impl SupervisorState {
         }
         self.life.tasks.abort_all();
         // They do not come back with the next incarnation, which starts from its spec (rule 32).
-        for child in self.children.values().filter(|child| child.added) {
+        let mut added: Vec<_> = self.children.values().filter(|child| child.added).collect();
+        added.sort_unstable_by(|one, other| one.slot.core().path.cmp(&other.slot.core().path));
+        for child in added {
             self.close(child);
         }
         self.slot.ended(self.life.incarnation);

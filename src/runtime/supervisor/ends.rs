@@ -3,24 +3,27 @@
 use std::sync::Arc;
 
 use ractor::{ActorCell, ActorRef};
+use tracing::Level;
 
 use super::abandon::part_with;
 use super::{SupervisorMessage, SupervisorState};
 use crate::event::EventKind;
 use crate::exit::ExitReason;
-use crate::lifecycle::AgentState;
 use crate::runtime::life::Life;
 use crate::supervision::history::Entry;
-use crate::supervision::machine::{ChildExit, ChildKey, Event, Note, Start};
+use crate::supervision::machine::{ChildExit, ChildKey, Event, Note, Start, StartCause};
+use crate::supervision::policy::ChildKind;
 
 impl SupervisorState {
-    pub(super) async fn actor_started(&mut self, myself: &ActorRef<SupervisorMessage>, cell: &ActorCell) {
+    pub(super) fn actor_started(&mut self, myself: &ActorRef<SupervisorMessage>, cell: &ActorCell) {
         let Some(&(child, start)) = self.by_actor.get(&cell.get_id()) else { return };
-        // A supervisor has started only once its children have; it says so itself.
-        if !self.is_supervisor(child) {
-            self.announce_started(child, start);
-            self.feed(myself, Event::Started { child, start }).await;
+        let Some((entry, open)) = self.open(child, start) else { return };
+        // A supervisor has started only once its children have; it says so itself. What was started right here is known.
+        if entry.spec.rules.kind == ChildKind::Supervisor || open.announced {
+            return;
         }
+        self.announce_started(child, start);
+        self.feed(myself, Event::Started { child, start });
     }
 
     pub(super) fn announce_started(&mut self, child: ChildKey, start: Start) {
@@ -33,7 +36,7 @@ impl SupervisorState {
         }
     }
 
-    pub(super) async fn actor_ended(
+    pub(super) fn actor_ended(
         &mut self,
         myself: &ActorRef<SupervisorMessage>,
         cell: &ActorCell,
@@ -44,7 +47,7 @@ impl SupervisorState {
         let life = Arc::clone(&open.life);
         let reason = life.reason().cloned().unwrap_or_else(|| otherwise(&life));
         if life.tasks.is_empty() {
-            return self.gone(myself, child, start, reason).await;
+            return self.gone(myself, child, start, reason);
         }
         // Killed: its tasks are being aborted, its state is being dropped. The life is over when all of that is gone, and
         // nobody is to take it for a living one until then.
@@ -58,7 +61,7 @@ impl SupervisorState {
         });
     }
 
-    pub(super) async fn gone(
+    pub(super) fn gone(
         &mut self,
         myself: &ActorRef<SupervisorMessage>,
         child: ChildKey,
@@ -72,11 +75,11 @@ impl SupervisorState {
         entry.slot.ended(life.incarnation);
         part_with(&self.system, &life);
         // A killed shell could not say so itself; one that could has, and then this changes nothing.
-        entry.slot.core().set_state(&life, AgentState::Terminated { reason: reason.to_string() });
+        entry.slot.core().set_terminated(&life, &reason);
         // The word of a nested supervisor that it is up travels on another port than its end, and may come later.
         if life.has_started() && is_supervisor {
             self.announce_started(child, start);
-            self.feed(myself, Event::Started { child, start }).await;
+            self.feed(myself, Event::Started { child, start });
         }
         if self.system.is_ending() {
             // No restart is coming: whoever asks it need not wait.
@@ -88,7 +91,7 @@ impl SupervisorState {
         }
         let ignored = life.was_ignored() && !life.has_started();
         let event = if ignored { Event::Ignored { child, start } } else { Event::Exited { child, start, reason } };
-        self.feed(myself, event).await;
+        self.feed(myself, event);
     }
 
     pub(super) fn note(&mut self, note: Note) {
@@ -113,22 +116,24 @@ impl SupervisorState {
     }
 
     fn note_exit(&mut self, exit: ChildExit) {
-        let path = self.path.child(&exit.id);
-        let open =
-            self.children.get_mut(&exit.child).and_then(|child| child.open.take_if(|open| open.start == exit.start));
-        let Some(open) = open else { return };
+        let Some(child) = self.children.get_mut(&exit.child) else { return };
+        let Some(open) = child.open.take_if(|open| open.start == exit.start) else { return };
         let now = self.system.clock().now();
         let incarnation = open.life.incarnation;
+        let level = if exit.reason.is_abnormal() { Level::WARN } else { Level::DEBUG };
+        let heard = self.system.bus().is_heard(level);
+        let kind = heard.then(|| EventKind::Exited { incarnation, reason: exit.reason.clone(), verdict: exit.verdict });
         self.published.remember(Entry {
             child: exit.id,
             incarnation,
             started: open.at.saturating_duration_since(self.system.epoch()),
             lived: now.saturating_duration_since(open.at),
-            cause: open.cause,
-            reason: exit.reason.clone(),
+            cause: open.cause.map_or(StartCause::Init, |cause| *cause),
+            reason: exit.reason,
             verdict: exit.verdict,
         });
-        let kind = EventKind::Exited { incarnation, reason: exit.reason, verdict: exit.verdict };
-        self.system.bus().publish(&path, kind);
+        if let Some(kind) = kind {
+            self.system.bus().publish(&child.slot.core().path, kind);
+        }
     }
 }

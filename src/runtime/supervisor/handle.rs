@@ -123,7 +123,7 @@ impl Supervisor {
         }
         let child = child.into();
         child.check(&self.path)?;
-        let what = Request::StartChild { id: Some(child.id()), rules: child.rules.clone() };
+        let what = Request::StartChild { id: Some(child.name.clone()), rules: (*child.rules).clone() };
         self.started(Ask::new(what, vec![child])).await
     }
 
@@ -328,10 +328,10 @@ impl<Args: Send + 'static> DynamicSupervisor<Args> {
         let args: Box<dyn Any + Send> = Box::new(args);
         let mut child = (template.make)(args).ok_or_else(|| self.supervisor.gone())?;
         // Whatever the function calls it: the name is the instance's, and the rules are the template's.
-        id.as_ref().map_or("instance", ChildId::as_str).clone_into(&mut child.name);
-        child.rules = template.rules.clone();
+        child.name = id.clone().unwrap_or_else(|| ChildId::unchecked("instance"));
+        child.rules = Arc::clone(&template.rules);
         child.check(&self.supervisor.path)?;
-        let rules = child.rules.clone();
+        let rules = (*child.rules).clone();
         self.supervisor.started(Ask::new(Request::StartChild { id, rules }, vec![child])).await
     }
 

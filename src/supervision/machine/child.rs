@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::exit::ExitReason;
 use crate::id::ChildId;
+use crate::number::{Number, Numbered};
 use crate::supervision::intensity::{Moment, Tally, Window};
 use crate::supervision::policy::{ChildRules, Restart};
 
@@ -15,6 +16,12 @@ use super::plan::{Alarm, Trigger};
 /// Names a child within its supervisor's machine. Never reused, also not for a child with the same name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChildKey(u64);
+
+impl Number for ChildKey {
+    fn number(self) -> u64 {
+        self.0
+    }
+}
 
 impl fmt::Debug for ChildKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,6 +173,11 @@ pub(super) struct Child {
 }
 
 impl Child {
+    fn new(id: ChildId, rules: Arc<ChildRules>, position: Position) -> Self {
+        let life = Life::Stopped;
+        Self { id, rules, position, life, up_since: Moment::ZERO, failed_starts: 0, extra: None }
+    }
+
     pub(super) fn is_temporary(&self) -> bool {
         self.rules.restart == Restart::Temporary
     }
@@ -196,7 +208,7 @@ impl Child {
 /// All children of a supervisor, by key, by position and by name.
 #[derive(Debug, Default)]
 pub(super) struct Children {
-    by_key: BTreeMap<ChildKey, Child>,
+    by_key: Numbered<ChildKey, Child>,
     order: BTreeMap<Position, ChildKey>,
     /// Made when first asked for: a supervisor that is never asked for a child by name does not pay for it.
     by_id: Option<BTreeMap<ChildId, ChildKey>>,
@@ -212,6 +224,17 @@ pub(super) struct Children {
 }
 
 impl Children {
+    /// These children, in this order.
+    pub(super) fn of(children: impl ExactSizeIterator<Item = (ChildId, Arc<ChildRules>)>) -> Self {
+        let child = |(position, (id, rules))| Child::new(id, rules, position);
+        let by_key = Numbered::of(children.enumerate().map(|(place, child)| (place as Position, child)).map(child));
+        let keys = by_key.len() as u64;
+        // Made of all at once: in a map that grows at its end every leaf is left half empty.
+        let order = (0..keys).map(|number| (number, ChildKey(number))).collect();
+        let dependent = by_key.values().filter(|child| child.rules.after.is_some()).count();
+        Self { by_key, order, keys, dependent, ..Self::default() }
+    }
+
     /// Adds a child at the end of the order.
     pub(super) fn append(&mut self, id: ChildId, rules: Arc<ChildRules>) -> ChildKey {
         let position = self.order.last_key_value().map_or(0, |(last, _)| last + 1);
@@ -227,9 +250,7 @@ impl Children {
             by_id.insert(id.clone(), key);
         }
         self.dependent += usize::from(rules.after.is_some());
-        let life = Life::Stopped;
-        let child = Child { id, rules, position, life, up_since: Moment::ZERO, failed_starts: 0, extra: None };
-        self.by_key.insert(key, child);
+        self.by_key.insert(key, Child::new(id, rules, position));
         key
     }
 
@@ -243,9 +264,9 @@ impl Children {
 
     /// The child of this name.
     pub(super) fn named(&mut self, id: &ChildId) -> Option<ChildKey> {
-        let by_key = &self.by_key;
-        let by_id =
-            self.by_id.get_or_insert_with(|| by_key.iter().map(|(key, child)| (child.id.clone(), *key)).collect());
+        let (by_key, order) = (&self.by_key, &self.order);
+        let named = |key: &ChildKey| by_key.get(key).map(|child| (child.id.clone(), *key));
+        let by_id = self.by_id.get_or_insert_with(|| order.values().filter_map(named).collect());
         by_id.get(id).copied()
     }
 
