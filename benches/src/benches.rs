@@ -4,7 +4,7 @@ use crate::harness::{Bench, Contender, Flavor, Unit};
 use crate::peers::by_hand::{AllAtOnce, ByHand, InOrder};
 use crate::peers::kameo::Kameo;
 use crate::peers::ours::{OneByOne, Ours, Registered};
-use crate::peers::plain::Linked;
+use crate::peers::plain::{Linked, Running};
 use crate::peers::ractor_supervisor::RactorSupervisor;
 use crate::peers::tokio_actors::TokioActors;
 use crate::peers::{actix, kameo, ours, plain, tokio_actors};
@@ -137,6 +137,7 @@ pub(crate) const ALL: &[Bench] = &[
         contenders: &[
             Contender::new("ractor linked in a loop", start::<Linked>),
             Contender::new(OURS, start::<Ours>),
+            Contender::new("ractor until each runs", start::<Running>),
             Contender::new(BY_HAND, start::<ByHand<InOrder>>),
             Contender::new(KAMEO, start::<Kameo>),
             Contender::new(TOKIO_ACTORS, start::<TokioActors>).up_to(10_000),

@@ -155,7 +155,7 @@ impl Life {
 
     /// The supervisor, or the child itself, asks the child to stop with this reason. The first reason stays.
     pub(crate) fn ask_to_stop(&self, reason: ExitReason) {
-        let _ = self.asked.set(Box::new(reason));
+        self.asked.get_or_init(|| Box::new(reason));
         self.mark_ending();
     }
 
@@ -185,7 +185,7 @@ impl Life {
 
     /// Notes how the life ended. The first note stays.
     pub(crate) fn end(&self, reason: ExitReason) {
-        let _ = self.reason.set(Box::new(reason));
+        self.reason.get_or_init(|| Box::new(reason));
         self.mark_ending();
     }
 

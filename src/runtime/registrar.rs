@@ -113,7 +113,7 @@ fn make_anew(system: &System) {
     }
 }
 
-/// Registers a life of an agent; called by its shell. What offers nothing needs no registrar.
+/// Registers a life of an agent that offers something; called by its shell.
 ///
 /// The registrar may itself be between two lives: then this waits, and a try that was lost with one is repeated.
 pub(crate) async fn register(
@@ -122,9 +122,6 @@ pub(crate) async fn register(
     incarnation: Incarnation,
 ) -> Result<Uuid, RequestError> {
     let core = slot.core();
-    if core.offers.is_empty() {
-        return Ok(system.entropy().id());
-    }
     let registrar = system.registrar()?;
     let began = system.clock().now();
     loop {

@@ -138,7 +138,8 @@ impl<A: Agent> Actor for Shell<A> {
     async fn post_start(&self, _: ActorRef<ShellMessage>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
         let outcome = match std::mem::replace(&mut state.start, Start::Over(Ok(()))) {
             Start::Over(outcome) => outcome,
-            Start::ToBegin => state.body().start().await,
+            // What most starts do not come to is on the heap: ractor moves this future about.
+            Start::ToBegin => Box::pin(state.body().start()).await,
             Start::UnderWay(mut beginning) => {
                 let (body, outcome) = beginning.get_mut().expect("it is held until it is over").await;
                 state.body = Some(body);
@@ -147,7 +148,7 @@ impl<A: Agent> Actor for Shell<A> {
         };
         match outcome {
             Ok(()) => Ok(()),
-            Err(reason) => Err(state.body().fail(reason).await),
+            Err(reason) => Err(Box::pin(state.body().fail(reason)).await),
         }
     }
 
@@ -236,9 +237,13 @@ impl<A: Agent> Body<A> {
             // A task of it failed while it started.
             return Err(reason.clone());
         }
-        let registry_id = registrar::register(&self.ctx.system, &*self.ctx.slot, self.ctx.life.incarnation)
-            .await
-            .map_err(|error| ExitReason::StartFailed(Failure::new(error)))?;
+        let registry_id = if self.ctx.slot.core().offers.is_empty() {
+            self.ctx.system.entropy().id()
+        } else {
+            // A question to another agent, of which most starts need not keep room.
+            let registered = registrar::register(&self.ctx.system, &*self.ctx.slot, self.ctx.life.incarnation);
+            Box::pin(registered).await.map_err(|error| ExitReason::StartFailed(Failure::new(error)))?
+        };
         let machine = machine.enter(state::Registered { registry_id });
         self.announce(machine.snapshot());
         let machine = machine.enter(state::Active { since: self.ctx.system.clock().now(), message_count: 0 });
@@ -375,13 +380,16 @@ impl<A: Agent> Body<A> {
 
     /// The life ends by a crash: what belongs to it goes first.
     async fn fail(&mut self, reason: ExitReason) -> ActorProcessingErr {
-        self.ctx.life.end(reason.clone());
-        self.ctx.slot.ended(self.ctx.life.incarnation);
+        let life = Arc::clone(&self.ctx.life);
+        life.end(reason);
+        self.ctx.slot.ended(life.incarnation);
         self.agent = None;
-        self.ctx.life.tasks.abort_all();
-        self.ctx.life.tasks.emptied().await;
-        self.terminate(&reason);
-        reason.to_string().into()
+        life.tasks.abort_all();
+        life.tasks.emptied().await;
+        if let Some(reason) = life.reason() {
+            self.terminate(reason);
+        }
+        Box::new(Noted)
     }
 
     /// The life ends in an orderly way.
@@ -415,6 +423,11 @@ impl<A: Agent> Body<A> {
         self.announce(AgentState::Terminated { reason: reason.to_string() });
     }
 }
+
+/// The error with which ractor ends a life that failed; how it failed is noted in its record.
+#[derive(Debug, thiserror::Error)]
+#[error("how it ended is noted")]
+struct Noted;
 
 /// The span of a life.
 fn span_of(life: &Life) -> Option<Box<tracing::Span>> {

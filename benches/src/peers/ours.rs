@@ -95,7 +95,7 @@ pub(crate) fn cast(flavor: Flavor, n: usize) -> Vec<f64> {
 }
 
 /// A small child of a tree.
-struct Small {
+pub(crate) struct Small {
     at: usize,
     probe: Arc<Probe>,
 }

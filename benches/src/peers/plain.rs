@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 
 use crate::harness::Flavor;
 use crate::messages::{self, DEADLINE};
@@ -125,6 +125,54 @@ impl Actor for Root {
 
     async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
         Ok(())
+    }
+}
+
+/// An actor that others are linked to, and that says when so many have begun to run.
+struct Counts;
+
+impl Actor for Counts {
+    type Msg = ();
+    type State = Countdown;
+    type Arguments = Countdown;
+
+    async fn pre_start(&self, _: ActorRef<()>, countdown: Countdown) -> Result<Countdown, ActorProcessingErr> {
+        Ok(countdown)
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<()>,
+        event: SupervisionEvent,
+        countdown: &mut Countdown,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorStarted(_) = event {
+            countdown.count();
+        }
+        Ok(())
+    }
+}
+
+/// As [`Linked`], until the root has heard of every child that it runs: what a loop over `spawn_linked` leaves to do.
+pub(crate) struct Running(#[expect(dead_code, reason = "what is kept is measured")] ActorCell);
+
+impl Tree for Running {
+    type Plan = (usize, Arc<Probe>);
+
+    fn plan(children: usize, probe: Arc<Probe>) -> Self::Plan {
+        (children, probe)
+    }
+
+    async fn start((children, probe): Self::Plan) -> Self {
+        let done = Arc::<tokio::sync::Notify>::default();
+        let countdown = Countdown::new(children, Arc::clone(&done));
+        let (root, _) = Actor::spawn(None, Counts, countdown).await.expect("it starts");
+        for at in 0..children {
+            let child = Actor::spawn_linked(None, Small, (at, Arc::clone(&probe)), root.get_cell()).await;
+            child.expect("it starts");
+        }
+        done.notified().await;
+        Self(root.get_cell())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::exit::ExitReason;
 use crate::id::ChildId;
-use crate::number::{Number, Numbered};
+use crate::number::{Number, NumberMap, Numbered};
 use crate::supervision::intensity::{Moment, Tally, Window};
 use crate::supervision::policy::{ChildRules, Restart};
 
@@ -140,8 +140,6 @@ pub(super) struct Extra {
     pub(super) doom: Option<ExitReason>,
     /// Why it waits to be started again, and whether that has been counted.
     pub(super) pending: Option<Pending>,
-    /// The alarm that is set for it. It has one at most.
-    pub(super) alarm: Option<(Moment, Alarm)>,
     /// The restarts that count for its own intensity.
     pub(super) budget: Window,
     /// How many restarts its back-off has seen.
@@ -213,6 +211,8 @@ pub(super) struct Children {
     /// Made when first asked for: a supervisor that is never asked for a child by name does not pay for it.
     by_id: Option<BTreeMap<ChildId, ChildKey>>,
     alarms: BTreeSet<(Moment, Alarm)>,
+    /// Who has one of them; nobody has two. Few have one at a time, and they come and go with every stop.
+    alarmed: NumberMap<ChildKey, (Moment, Alarm)>,
     keys: u64,
     starts: u64,
     /// How many children are significant and present.
@@ -314,14 +314,16 @@ impl Children {
 
     /// Sets the alarm of a child, or takes it off.
     pub(super) fn set_alarm(&mut self, key: ChildKey, alarm: Option<(Moment, Alarm)>) {
-        let Some(child) = self.by_key.get_mut(&key) else { return };
-        if let Some(alarm) = alarm {
-            let old = child.extra().alarm.replace(alarm);
-            old.map(|old| self.alarms.remove(&old));
-            self.alarms.insert(alarm);
-        } else if let Some(old) = child.extra.as_mut().and_then(|extra| extra.alarm.take()) {
+        let old = match alarm {
+            _ if self.by_key.get(&key).is_none() => return,
+            Some(alarm) => self.alarmed.insert(key, alarm),
+            None if self.alarmed.is_empty() => return,
+            None => self.alarmed.remove(&key),
+        };
+        if let Some(old) = old {
             self.alarms.remove(&old);
         }
+        self.alarms.extend(alarm);
     }
 
     /// Sets an alarm that is not one child's.
@@ -341,10 +343,8 @@ impl Children {
             return None;
         }
         self.alarms.remove(&(at, alarm));
-        if let Some(child) = alarm.child()
-            && let Some(extra) = self.by_key.get_mut(&child).and_then(|child| child.extra.as_mut())
-        {
-            extra.alarm = None;
+        if let Some(child) = alarm.child() {
+            self.alarmed.remove(&child);
         }
         Some(alarm)
     }
