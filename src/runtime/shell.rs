@@ -34,6 +34,7 @@ use crate::runtime::supervisor::start_failure;
 use crate::runtime::system::System;
 use crate::runtime::tasks::{Resident, Tasks};
 use crate::runtime::watchdog::OnRuntime;
+use crate::seam::Clock;
 
 /// How many messages a shell takes from its slot at once. Between two batches ractor looks at its other ports.
 const BATCH: usize = 64;
@@ -357,25 +358,13 @@ impl<A: Agent> Body<A> {
         let agent = self.agent.as_mut().and_then(Resident::get_mut).expect("messages come only after the start");
         let ctx = &mut self.ctx;
         let watched = self.handler_deadline.map(|limit| (limit, Arc::clone(ctx.system.clock())));
-        // Pinned where it is made: moved, it would be copied, and kept twice.
-        let handler = pin!(async move {
-            let fault = fault_for::<A>(ctx, &message);
-            match fault {
-                Some(Fault::CrashBefore) => panic!("a fault on purpose, before the message was handled"),
-                Some(Fault::Hang) => std::future::pending::<()>().await,
-                _ => {}
-            }
-            let reply = agent.handle(message, ctx).await;
-            assert!(fault != Some(Fault::CrashAfter), "a fault on purpose, after the message was handled");
-            reply
-        });
-        match watched {
-            None => run_caught(handler).await,
-            Some((limit, clock)) => {
-                let watch = HandlerWatch { life, clock: &*clock, limit, what: "its handler" };
-                run_handler(handler, watch, &mut self.timer).await
-            }
+        if ctx.system.faults().is_some() {
+            let handler = Box::pin(with_faults(agent, message, ctx));
+            return guarded(handler, life, watched, &mut self.timer).await;
         }
+        // Nothing between the user's code and the catch of its panics: what a panic passes costs it dearly.
+        // And pinned where it is made: moved, it would be copied, and kept twice.
+        guarded(pin!(agent.handle(message, ctx)), life, watched, &mut self.timer).await
     }
 
     /// The life ends by a crash: what belongs to it goes first.
@@ -422,6 +411,39 @@ impl<A: Agent> Body<A> {
     fn terminate(&self, reason: &ExitReason) {
         self.announce(AgentState::Terminated { reason: reason.to_string() });
     }
+}
+
+/// Runs a handler; its panic, or its silence, becomes the reason.
+async fn guarded<F: Future + Unpin>(
+    handler: F,
+    life: &Life,
+    watched: Option<(Duration, Arc<dyn Clock>)>,
+    timer: &mut HandlerTimer,
+) -> Result<F::Output, ExitReason> {
+    match watched {
+        None => run_caught(handler).await,
+        Some((limit, clock)) => {
+            let watch = HandlerWatch { life, clock: &*clock, limit, what: "its handler" };
+            run_handler(handler, watch, timer).await
+        }
+    }
+}
+
+/// Handles a message, with the fault that a plan has for it.
+async fn with_faults<A: Agent>(
+    agent: &mut A,
+    message: A::Message,
+    ctx: &mut Context<A>,
+) -> Result<A::Reply, crate::BoxError> {
+    let fault = fault_for::<A>(ctx, &message);
+    match fault {
+        Some(Fault::CrashBefore) => panic!("a fault on purpose, before the message was handled"),
+        Some(Fault::Hang) => std::future::pending::<()>().await,
+        _ => {}
+    }
+    let reply = agent.handle(message, ctx).await;
+    assert!(fault != Some(Fault::CrashAfter), "a fault on purpose, after the message was handled");
+    reply
 }
 
 /// The error with which ractor ends a life that failed; how it failed is noted in its record.
