@@ -1,5 +1,6 @@
 //! Guarantee: a start that takes too long has failed and is gone before the next attempt; children that do not need each
-//! other start at the same time, and stop in the reverse order of need; a start may say that there is nothing to run.
+//! other start at the same time, and stop in the reverse order of need; a start may say that there is nothing to run. The
+//! start of many children holds up nobody else.
 
 use std::time::Duration;
 
@@ -60,6 +61,57 @@ async fn a_half_started_agent_is_gone_before_the_next_attempt_begins() {
     events.started("root/half", 3).await;
     assert_eq!(system.clock().now().duration_since(before), MS * 300);
     assert_eq!(log.take(), ["start #1", "dropped #1", "start #2", "dropped #2", "start #3", "dropped #3"]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_start_that_waits_is_gone_before_its_supervisor_that_is_killed_meanwhile() {
+    /// Waits in its start for good; says when what it holds is dropped.
+    struct Waits;
+    struct Held(Log);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.write("dropped".to_owned());
+        }
+    }
+    impl Agent for Waits {
+        type Args = Log;
+        type Message = ();
+        type Reply = ();
+        async fn start(log: Log, _: &mut Context<Self>) -> Result<Self, BoxError> {
+            let _held = Held(log);
+            std::future::pending().await
+        }
+        async fn handle(&mut self, (): (), _: &mut Context<Self>) -> Result<(), BoxError> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let inner = SupervisorSpec::new("inner", Strategy::OneForOne)
+        .child(Probe::spec("first", &log))
+        .child(ChildSpec::agent::<Waits>("waits", log.clone()));
+    let root =
+        SupervisorSpec::new("root", Strategy::OneForOne).child(ChildSpec::supervisor(inner).start_deadline(MS * 1_000));
+    let error = System::start(root).await.expect_err("it never starts");
+    assert!(error.to_string().contains("start_deadline"), "{error}");
+    let lines = log.take();
+    assert!(lines.iter().any(|line| line == "dropped"), "what it held is gone: {lines:?}");
+}
+
+#[tokio::test]
+async fn while_very_many_children_start_others_on_the_same_thread_have_their_turn() {
+    const MANY: usize = 6_400;
+    let log = Log::default();
+    let many = |root: SupervisorSpec, at: usize| root.child(Probe::spec(&format!("c{at}"), &log));
+    let root = (0..MANY).fold(SupervisorSpec::new("root", Strategy::OneForOne), many);
+    let start = tokio::spawn(System::start(root));
+    let mut turns = 0;
+    while !start.is_finished() {
+        turns += 1;
+        tokio::task::yield_now().await;
+    }
+    let system = start.await.expect("no panic").expect("it starts");
+    assert!(turns >= MANY / 64, "only {turns} turns");
     system.shutdown().await.expect("an orderly end");
 }
 
