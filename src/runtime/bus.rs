@@ -185,3 +185,29 @@ pub enum EventsError {
     #[error("the system is gone")]
     Closed,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ChildId;
+    use crate::runtime::world::TokioClock;
+
+    #[tokio::test]
+    async fn a_reader_of_the_systems_own_hears_what_closes_with_offers_and_what_others_read() {
+        let path = Path::root(&ChildId::new("a").expect("a name"));
+        let bus = Bus::new(Arc::new(TokioClock));
+        let mut own = bus.listen();
+        bus.publish_closed(&path, true);
+        assert!(matches!(own.next().await.expect("an event").kind, EventKind::Closed));
+        let mut user = bus.subscribe();
+        assert!(bus.is_heard(Level::TRACE));
+        bus.publish(&path, EventKind::Resting);
+        for reader in [&mut own, &mut user] {
+            assert!(matches!(reader.next().await.expect("an event").kind, EventKind::Resting));
+        }
+        drop(user);
+        assert_eq!(bus.shared.readers.load(Ordering::Acquire), 0);
+        bus.end(&path);
+        assert!(matches!(own.next().await.expect("an event").kind, EventKind::Ended));
+    }
+}
