@@ -150,3 +150,8 @@ pub enum DropReason {
     /// The slot closed while the message waited.
     Closed,
 }
+
+/// Whether somebody should look at an exit. An ordinary end may be one too many for the child's budget.
+pub(crate) fn is_a_warning(reason: &ExitReason, verdict: Verdict) -> bool {
+    reason.is_abnormal() || matches!(verdict, Verdict::Quarantined(_))
+}

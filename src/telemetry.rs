@@ -1,7 +1,7 @@
 //! Turns events into `tracing` records.
 
-use crate::event::{Event, EventKind};
-use crate::exit::{BoxError, ExitReason};
+use crate::event::{Event, EventKind, is_a_warning};
+use crate::exit::BoxError;
 use crate::runtime::bus::EventsError;
 use crate::runtime::serve::TaskContext;
 use crate::supervision::machine::Verdict;
@@ -69,14 +69,10 @@ fn record(event: &Event) {
     }
 }
 
-/// Whether somebody should look at an exit. An ordinary end may be one too many for the child's budget.
-fn is_a_warning(reason: &ExitReason, verdict: Verdict) -> bool {
-    reason.is_abnormal() || matches!(verdict, Verdict::Quarantined(_))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::ExitReason;
     use crate::supervision::intensity::{Intensity, Tally};
 
     #[test]

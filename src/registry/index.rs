@@ -62,6 +62,16 @@ impl<P> Index<P> {
         self.retain(path, |_| false);
     }
 
+    /// Takes out whoever is at a path that this does not let through.
+    pub fn retain_paths(&self, stays: impl Fn(&Path) -> bool) {
+        self.by_name.retain(|_, offers| {
+            if offers.list.iter().any(|candidate| !stays(&candidate.path)) {
+                offers.list = offers.list.iter().filter(|candidate| stays(&candidate.path)).cloned().collect();
+            }
+            !offers.list.is_empty()
+        });
+    }
+
     /// Takes out what a path offers and this does not let through.
     pub fn retain(&self, path: &Path, stays: impl Fn(&OfferRecord) -> bool) {
         let goes = |candidate: &Candidate<P>| candidate.path == *path && !stays(&candidate.offer);

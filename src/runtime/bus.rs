@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, is_a_warning};
 use crate::id::Path;
 use crate::seam::Clock;
 
@@ -90,7 +90,7 @@ impl Bus {
 fn level(kind: &EventKind) -> Level {
     match kind {
         EventKind::Lifecycle { .. } => Level::TRACE,
-        EventKind::Exited { reason, .. } if reason.is_abnormal() => Level::WARN,
+        EventKind::Exited { reason, verdict, .. } if is_a_warning(reason, *verdict) => Level::WARN,
         EventKind::Starting { .. }
         | EventKind::Started { .. }
         | EventKind::Exited { .. }

@@ -50,10 +50,14 @@ where
 
     fn renew(&self, _: &Arc<dyn AnySlot>) {}
 
+    fn may_start_in_place(&self) -> bool {
+        false
+    }
+
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr> {
         let (actor, args) = (self.make)();
         let birth = PlainBirth { args, system: start.system, slot: start.slot, life: start.life };
-        let (actor, running) = spawn_at_once(Plain(actor), birth, start.supervisor)?;
+        let (actor, running) = spawn_at_once(Plain(actor), birth, start.supervisor, false)?;
         let cell = actor.get_cell();
         if let Some(above) = start.above {
             // A plain actor has its own cell in hand and may cut the link to its supervisor.

@@ -114,6 +114,8 @@ fn only_offers(system: &System, slot: &Arc<dyn AnySlot>) {
 }
 
 fn make_anew(system: &System) {
+    // Those whose end was among what was missed.
+    system.index().retain_paths(|path| system.slot(path).is_some());
     for slot in system.slots() {
         let core = slot.core();
         if core.presence() == Presence::Closed {

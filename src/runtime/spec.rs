@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ractor::concurrency::JoinHandle;
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
+use tokio::task::unconstrained;
 
 use crate::error::SpecError;
 use crate::exit::BoxError;
@@ -352,6 +353,11 @@ impl ChildSpec {
         }
     }
 
+    /// Whether its start may be polled by its supervisor: nobody looks whether it is over, and it runs there.
+    pub(crate) fn may_start_in_place(&self) -> bool {
+        matches!(&self.kind, Kind::Worker(worker) if worker.may_start_in_place()) && self.rules.start_deadline.is_none()
+    }
+
     pub(crate) fn check(&self, supervisor: &Path) -> Result<(), SpecError> {
         self.name.check().map_err(|problem| SpecError::Name { supervisor: supervisor.to_string(), problem })?;
         match &self.kind {
@@ -371,6 +377,8 @@ pub(crate) trait Worker: Send + Sync {
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot>;
     /// Gives a slot that fits what this child says of it, between two lives.
     fn renew(&self, slot: &Arc<dyn AnySlot>);
+    /// Whether the user's start may be polled by its supervisor: nobody looks whether it is over, and it runs there.
+    fn may_start_in_place(&self) -> bool;
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr>;
 }
 
@@ -386,13 +394,19 @@ pub(crate) struct StartOf {
     pub(crate) right_here: bool,
 }
 
-/// Spawns an actor whose `pre_start` never waits.
+/// Spawns an actor whose `pre_start` never waits. `budgeted` where a user's start is polled in there: then the task
+/// that polls must have budget left ([`has_budget_remaining`](tokio::task::coop::has_budget_remaining)).
+///
+/// ractor's own `select!` waits where tokio's budget of the polling task is spent, which it is after some starts that
+/// received or acquired something. Code of ours needs none; a user's start must not run without one.
 pub(crate) fn spawn_at_once<A: Actor>(
     actor: A,
     args: A::Arguments,
     supervisor: ActorCell,
+    budgeted: bool,
 ) -> Result<(ActorRef<A::Msg>, JoinHandle<()>), SpawnErr> {
-    let spawned = at_once(Actor::spawn_linked(None, actor, args, supervisor));
+    let spawn = Actor::spawn_linked(None, actor, args, supervisor);
+    let spawned = if budgeted { at_once(spawn) } else { at_once(unconstrained(spawn)) };
     spawned.unwrap_or_else(|| Err(SpawnErr::StartupFailed("a shell waited before it had started".into())))
 }
 
@@ -403,7 +417,7 @@ pub(crate) fn spawn_supervisor(
     parent: Parent,
 ) -> Result<ActorCell, SpawnErr> {
     let birth = SupervisorBirth { spec, system: start.system, slot: start.slot, life: start.life, parent };
-    let (actor, _) = spawn_at_once(SupervisorShell, birth, start.supervisor)?;
+    let (actor, _) = spawn_at_once(SupervisorShell, birth, start.supervisor, false)?;
     Ok(actor.get_cell())
 }
 

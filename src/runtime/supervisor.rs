@@ -113,6 +113,9 @@ pub(crate) struct SupervisorState {
     timers: u64,
     /// How many starts in a row were over before their actor ran, so that nothing else could come in between.
     started_here: usize,
+    /// Whether the first children may be started by the supervisor itself: not side by side, and only in its first life.
+    /// A supervisor that is started again may be so since a start went wrong, and must hear a kill.
+    starts_here: bool,
 }
 
 struct Child {
@@ -193,6 +196,7 @@ impl Actor for SupervisorShell {
     ) -> Result<(), ActorProcessingErr> {
         state.life.begin_message();
         match event {
+            _ if state.life.is_fenced() => {}
             SupervisionEvent::ActorStarted(cell) => state.actor_started(&myself, &cell),
             SupervisionEvent::ActorTerminated(cell, remains, word) => {
                 // The state of a killed child, whose tasks end with it: gone before its end is judged.
@@ -225,6 +229,8 @@ impl SupervisorState {
             let slot = child_slot(&system, child, &path.child(&child.name));
             Child::new(child.clone(), slot, false)
         }));
+        let side_by_side = spec.children.iter().any(|child| child.rules.after.is_some());
+        let starts_here = !side_by_side && life.incarnation == Incarnation::FIRST;
         let by_actor = NumberMap::with_capacity_and_hasher(spec.children.len(), BuildHasherDefault::default());
         let machine = Arc::new(Mutex::new(machine));
         published.seat(Arc::clone(&machine), began, Arc::clone(&spec));
@@ -245,6 +251,7 @@ impl SupervisorState {
             timer: None,
             timers: 0,
             started_here: 0,
+            starts_here,
         }
     }
 
@@ -266,6 +273,9 @@ impl SupervisorState {
     }
 
     fn take(&mut self, myself: &ActorRef<SupervisorMessage>, message: SupervisorMessage) {
+        if self.life.is_fenced() {
+            return;
+        }
         let event = match message {
             SupervisorMessage::InitDone(Ok(())) => Event::Init,
             SupervisorMessage::InitDone(Err(reason)) => return self.exit(myself, reason),
@@ -302,6 +312,10 @@ impl SupervisorState {
         let mut next = Some(event);
         let mut more = VecDeque::new();
         while let Some(event) = next {
+            // One that was given up decides nothing any more: its children are somebody else's by now.
+            if self.life.is_fenced() {
+                return;
+            }
             let now = self.now();
             let commands = lock(&self.machine).step(now, event);
             more.extend(commands.into_iter().filter_map(|command| self.carry_out(myself, command)));

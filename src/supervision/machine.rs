@@ -231,10 +231,11 @@ impl Machine {
     /// supervisor below it that has a deadline: that one is to be asked then.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        match self.next_alarm() {
-            _ if self.is_done() => Progress::Leaving,
-            Some(at) => Progress::WaitsUntil(at),
-            None => Progress::Unknown,
+        match &self.phase {
+            Phase::Done => Progress::Leaving,
+            Phase::Stopping(_) => self.children.next_end().map_or(Progress::Unknown, Progress::WaitsUntil),
+            // It does not know yet that it is to end, whatever else it waits for.
+            Phase::New | Phase::Idle | Phase::Starting(_) => Progress::Unknown,
         }
     }
 

@@ -443,7 +443,7 @@ pub enum SpecProblem {
     },
     /// A dynamic supervisor was given a list of children, or one with a list a template.
     #[error(
-        "a supervisor keeps its kind: a list of children, or a template with the same type of arguments; start another one instead"
+        "a supervisor keeps its kind: a list of children, or a template of workers or of supervisors, with the same type of arguments; start another one instead"
     )]
     OtherKind,
     /// A supervisor with a template was given a list of children.

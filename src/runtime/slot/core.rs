@@ -76,17 +76,21 @@ impl SlotCore {
         Incarnation::new(self.live.load(Ordering::Acquire))
     }
 
-    /// Begins a new life; numbers are never used twice.
-    pub(crate) fn begin(&self, epoch: Instant) -> Arc<Life> {
+    /// Begins a new life; numbers are never used twice. `None` where the supervisor that begins it was given up.
+    pub(crate) fn begin(&self, epoch: Instant, supervisor: Option<&Life>) -> Option<Arc<Life>> {
+        let mut record = lock(&self.record);
+        // Under the lock that is taken once for each slot below a supervisor that is given up, after it is fenced.
+        if supervisor.is_some_and(Life::is_fenced) {
+            return None;
+        }
         let number = self.last.fetch_add(1, Ordering::AcqRel) + 1;
         let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
         let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch));
-        let mut record = lock(&self.record);
         record.life = Some(Arc::clone(&life));
         record.cell = None;
         // The lifecycle belongs to one incarnation: the next one begins it anew.
         record.state = AgentState::Unregistered;
-        life
+        Some(life)
     }
 
     /// The last life that was begun, which may have ended.
@@ -280,8 +284,9 @@ mod tests {
         let now = TokioClock.now();
         let registering = || AgentState::Registering { started_at: now };
 
-        let past = core.begin(now);
-        let fenced = core.begin(now);
+        let begin = |above| core.begin(now, above);
+        let past = begin(None).expect("nobody above");
+        let fenced = begin(Some(&past)).expect("its supervisor lives");
         fenced.fence();
         for life in [&past, &fenced] {
             core.set_state(life, registering());
@@ -293,7 +298,8 @@ mod tests {
         core.set_state(&fenced, AgentState::Terminated { reason: "it was given up".to_owned() });
         assert_eq!(core.state().name(), StateName::Terminated);
 
-        let life = core.begin(now);
+        assert!(begin(Some(&fenced)).is_none(), "its supervisor was given up");
+        let life = begin(None).expect("nobody above");
         core.set_state(&life, registering());
         assert!(core.open(&life, actor.get_cell()));
         assert_eq!((core.incarnation(), core.state().name()), (Some(life.incarnation), StateName::Registering));

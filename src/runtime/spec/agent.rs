@@ -199,6 +199,11 @@ impl<A: Agent> Worker for AgentWorker<A> {
         }
     }
 
+    fn may_start_in_place(&self) -> bool {
+        // Code that may block its thread, as far as anybody looks, blocks one of its own and not its supervisor's.
+        self.handler_deadline.is_none() && self.runtime.is_none()
+    }
+
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr> {
         let watch = start.system.watch();
         if let Some(above) = start.above {
@@ -213,13 +218,12 @@ impl<A: Agent> Worker for AgentWorker<A> {
             args: self.args.clone(),
             handler_deadline: self.handler_deadline,
             runtime: self.runtime.as_ref().map(|handle| watch.on(handle)),
-            // Code that may block its thread, as far as anybody looks, blocks one of its own and not its supervisor's.
-            right_here: start.right_here && self.handler_deadline.is_none() && self.runtime.is_none(),
+            right_here: start.right_here,
             system: start.system,
         };
         // What is spawned now, ractor's task of the actor above all, runs there.
         let _entered = self.runtime.as_ref().map(Handle::enter);
-        let (actor, _) = spawn_at_once(Shell::<A>::new(), birth, start.supervisor)?;
+        let (actor, _) = spawn_at_once(Shell::<A>::new(), birth, start.supervisor, start.right_here)?;
         Ok(actor.get_cell())
     }
 }

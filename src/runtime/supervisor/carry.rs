@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorRef;
+use tokio::task::coop::has_budget_remaining;
 use tracing::Level;
 
 use super::{Child, Open, Parent, SupervisorMessage, SupervisorState};
@@ -58,7 +59,7 @@ impl SupervisorState {
         let system = &self.system;
         let child = self.children.get_mut(&key)?;
         child.slot.awaited();
-        let life = child.slot.core().begin(system.epoch());
+        let life = child.slot.core().begin(system.epoch(), Some(&self.life))?;
         if cause.is_restart() {
             self.published.count_restart();
         }
@@ -66,10 +67,9 @@ impl SupervisorState {
             let path = &child.slot.core().path;
             system.bus().publish(path, EventKind::Starting { incarnation: life.incarnation, cause: cause.clone() });
         }
-        // With a deadline somebody looks whether it is over; and now and then the supervisor must hear what else there is.
-        let right_here = matches!(cause, StartCause::Init)
-            && child.spec.rules.start_deadline.is_none()
-            && self.started_here < STARTS_IN_A_ROW;
+        let right_here = matches!(cause, StartCause::Init) && self.starts_here && child.spec.may_start_in_place();
+        // Now and then the supervisor must hear what else there is, and so must tokio.
+        let right_here = right_here && self.started_here < STARTS_IN_A_ROW && has_budget_remaining();
         let start_of = StartOf {
             system: system.clone(),
             slot: Arc::clone(&child.slot),
@@ -96,13 +96,17 @@ impl SupervisorState {
         }
         let cause = (!matches!(cause, StartCause::Init)).then(|| Box::new(cause));
         let (incarnation, is_up) = (life.incarnation, life.has_started());
+        if failed.is_some() {
+            // There was never anybody: neither to be given up, nor to say anything.
+            life.fence();
+        }
         child.open = Some(Open { start, cell, life, at, cause, announced: false });
         if let Some(reason) = failed {
             child.slot.ended(incarnation);
             return Some(Event::Exited { child: key, start, reason });
         }
         // What was started on a thread of its own and was quick is heard of on its own way.
-        if !(right_here && is_up && child.spec.rules.kind == ChildKind::Worker) {
+        if !(right_here && is_up) {
             return None;
         }
         self.started_here += 1;

@@ -7,7 +7,7 @@ use tracing::Level;
 
 use super::abandon::part_with;
 use super::{SupervisorMessage, SupervisorState};
-use crate::event::EventKind;
+use crate::event::{EventKind, is_a_warning};
 use crate::exit::ExitReason;
 use crate::runtime::life::Life;
 use crate::supervision::history::Entry;
@@ -122,7 +122,7 @@ impl SupervisorState {
         let Some(open) = child.open.take_if(|open| open.start == exit.start) else { return };
         let now = self.system.clock().now();
         let incarnation = open.life.incarnation;
-        let level = if exit.reason.is_abnormal() { Level::WARN } else { Level::DEBUG };
+        let level = if is_a_warning(&exit.reason, exit.verdict) { Level::WARN } else { Level::DEBUG };
         let heard = self.system.bus().is_heard(level);
         let kind = heard.then(|| EventKind::Exited { incarnation, reason: exit.reason.clone(), verdict: exit.verdict });
         self.published.remember(Entry {

@@ -213,7 +213,7 @@ impl Supervisor {
     /// [`ChildError::Spec`] when the new spec makes no sense: then nothing has changed. [`ChildError::Gone`].
     pub async fn update(&self, spec: impl Into<SupervisorSpec>) -> Result<(), ChildError> {
         let spec = spec.into();
-        let takes = |spec: &SupervisorSpec| spec.template.as_ref().map(|template| template.args);
+        let takes = |spec: &SupervisorSpec| spec.template.as_ref().map(|template| (template.args, template.rules.kind));
         let present = self.spec().as_deref().and_then(takes);
         if takes(&spec) != present {
             let problem = SpecProblem::OtherKind;

@@ -34,13 +34,14 @@ fn is_for(system: &System, spec: &ChildSpec, slot: &Arc<dyn AnySlot>) -> bool {
     spec.fits(slot) && (spec.rules.kind == ChildKind::Supervisor || !is_known(&slot.core().path))
 }
 
-/// Closes what an earlier incarnation left behind that was given up, and so could not do it itself: the slots of
-/// children that are not part of this one.
+/// Closes what an earlier incarnation left behind: the slots of children that are not part of this one. An update of
+/// the supervisor above took them away, or the earlier one was given up and could not forget those that were added.
 pub(super) fn clear(system: &System, published: &Published, path: &Path, spec: &[ChildSpec]) {
     let Some((before, _)) = published.machine() else { return };
     let before: Vec<ChildId> = {
         let before = lock(&before);
-        if before.is_done() {
+        // Nearly always: nothing was added or taken away.
+        if before.children().map(|(_, child)| child.id).eq(spec.iter().map(|child| &child.name)) {
             return;
         }
         before.children().map(|(_, child)| child.id.clone()).collect()
@@ -113,8 +114,10 @@ impl SupervisorState {
     /// Messages to all children are refused: none comes back, as the system ends. Those further below were told by
     /// their own supervisors.
     pub(super) fn rest_all(&self) {
-        for child in self.children.values() {
-            child.slot.rest();
+        let mut slots: Vec<_> = self.children.values().map(|child| &child.slot).collect();
+        slots.sort_unstable_by(|one, other| one.core().path.cmp(&other.core().path));
+        for slot in slots {
+            slot.rest();
         }
     }
 

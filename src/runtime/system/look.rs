@@ -61,7 +61,7 @@ impl System {
                 let mut shown = ChildSnapshot::new(child.id.clone(), child.rules);
                 shown.state = child.state;
                 shown.budget = machine.budget_used(key, now);
-                if child.rules.kind == ChildKind::Supervisor {
+                if child.kind == ChildKind::Supervisor {
                     nested.push(view.children.len());
                 }
                 view.children.push(shown);

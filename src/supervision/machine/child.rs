@@ -83,6 +83,8 @@ pub struct ChildView<'a> {
     pub id: &'a ChildId,
     /// Its rules.
     pub rules: &'a ChildRules,
+    /// What its present life is, or its last one was. An update may have made its rules say something else.
+    pub kind: ChildKind,
     /// Where it stands.
     pub state: ChildState,
     /// The start of its present life, if it has one.
@@ -210,7 +212,13 @@ impl Child {
     }
 
     fn view(&self) -> ChildView<'_> {
-        ChildView { id: &self.id, rules: &self.rules, state: self.life.state(), start: self.life.start() }
+        ChildView {
+            id: &self.id,
+            rules: &self.rules,
+            kind: self.kind,
+            state: self.life.state(),
+            start: self.life.start(),
+        }
     }
 }
 
@@ -353,6 +361,12 @@ impl Children {
     /// When the next alarm is due.
     pub(super) fn next_alarm(&self) -> Option<Moment> {
         self.alarms.first().map(|(at, _)| *at)
+    }
+
+    /// When somebody is killed or abandoned next.
+    pub(super) fn next_end(&self) -> Option<Moment> {
+        let ends = |alarm: &Alarm| matches!(alarm, Alarm::Kill(_) | Alarm::KillAll | Alarm::Abandon(_));
+        self.alarms.iter().find(|(_, alarm)| ends(alarm)).map(|(at, _)| *at)
     }
 
     /// Takes the next alarm that is due.

@@ -1,6 +1,6 @@
 //! Looking at the lives below a supervisor.
 
-use steadfast::supervision::{Progress, Start};
+use steadfast::supervision::{ChildState, Progress, Start};
 
 use super::{ActorId, World};
 
@@ -16,7 +16,9 @@ impl World {
         let Some(supervisor) = self.actors.get(&id).and_then(|actor| actor.supervisor.as_ref()) else {
             return Progress::Unknown;
         };
-        let below = supervisor.lives.values().map(|(child, _)| self.progress(*child));
+        let leaving = supervisor.machine.children().filter(|(_, child)| child.state == ChildState::Stopping);
+        let lives = leaving.filter_map(|(_, child)| supervisor.lives.get(&child.start?));
+        let below = lives.map(|(child, _)| self.progress(*child));
         below.fold(supervisor.machine.progress(), Progress::max)
     }
 }
