@@ -180,7 +180,9 @@ async fn an_update_that_makes_another_kind_of_supervisor_is_refused_and_changes_
     });
     let system = System::start(root(numbers(log.clone()))).await.expect("it starts");
     let pool = system.dynamic_supervisor::<u64>("root/pool").expect("it is one");
-    for other in [texts.into(), SupervisorSpec::new("pool", Strategy::OneForOne)] {
+    let supervisors =
+        DynamicSupervisorSpec::of_supervisors("pool", |_: u64| SupervisorSpec::new("s", Strategy::OneForOne));
+    for other in [texts.into(), SupervisorSpec::new("pool", Strategy::OneForOne), supervisors.into()] {
         let other: SupervisorSpec = other;
         let refused = pool.supervisor().update(other).await.expect_err("instances have arguments of another type");
         assert!(refused.to_string().contains("root/pool"), "{refused}");
@@ -227,4 +229,61 @@ async fn an_update_that_adds_jitter_draws_it_anew_for_each_seed_and_the_same_for
     };
     assert_eq!(waited(1).await, waited(1).await);
     assert_ne!(waited(1).await, waited(2).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_that_an_update_from_above_takes_away_are_refused_and_offer_nothing_any_more() {
+    let log = Log::default();
+    let serve = ChildSpec::serve("x", DOUBLE, |_, n: u64| async move { Ok::<u64, BoxError>(n * 2) });
+    let middle = || SupervisorSpec::new("a", Strategy::OneForOne).child(Probe::spec("b", &log));
+    let (system, supervisor, mut events) = begun(middle().child(Probe::spec("z", &log)).child(serve)).await;
+    let gone = Probe::at(&system, "root/a/z");
+    supervisor.update(root(middle())).await.expect("it makes sense");
+    assert_eq!(gone.ask(Order::Which).await.expect("it runs until its supervisor ends"), 1);
+    system.kill("root/a").expect("it is there");
+    events.started("root/a", 2).await;
+    assert!(matches!(gone.tell(Order::Which), Err(TellError::Gone { .. })), "nobody waits for who does not come back");
+    assert!(system.state("root/a/z").is_err(), "nothing is left of it");
+    assert!(system.ask(&DOUBLE, 3).await.is_err());
+    assert_eq!(system.capabilities(), [""; 0]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_that_is_to_become_a_worker_is_shown_with_its_children_while_it_runs() {
+    let log = Log::default();
+    let (system, supervisor, _) = begun(nested(&log)).await;
+    supervisor.update(root(Probe::spec("a", &log))).await.expect("it makes sense");
+    assert!(system.snapshot().find("root/a/b").is_some(), "{}", system.snapshot());
+    renew(&supervisor).await;
+    assert!(system.snapshot().find("root/a/b").is_none(), "{}", system.snapshot());
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_very_many_that_close_at_once_none_stays_registered() {
+    let log = Log::default();
+    let pool = DynamicSupervisorSpec::new("pool", move |offers: bool| -> ChildSpec {
+        if offers {
+            ChildSpec::serve("worker", DOUBLE, |_, n: u64| async move { Ok::<u64, BoxError>(n * 2) }).into()
+        } else {
+            Probe::spec("worker", &log).into()
+        }
+    });
+    let (system, _, _events) = begun(pool).await;
+    let pool = system.dynamic_supervisor::<bool>("root/pool").expect("it is one");
+    // More than a reader of the events may be behind; all of them are told, since the test reads them.
+    for number in 0..=steadfast::EVENT_BOUND {
+        pool.start_child(number == 0).await.expect("it starts");
+    }
+    assert_eq!(system.capabilities(), ["math.double"]);
+    system.kill("root/pool").expect("it is there");
+    // It is known when this is answered: what the registrar missed it reads anew before it goes on.
+    let looked = async {
+        while !system.capabilities().is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(10), looked).await.expect("nobody is offered who is gone");
+    system.shutdown().await.expect("an orderly end");
 }

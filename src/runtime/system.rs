@@ -276,8 +276,8 @@ impl System {
     /// Kills what runs at a path, as a failure from outside: its supervisor sees it exit as killed.
     ///
     /// An agent is dropped at its next await point; its stop hook does not run. A supervisor kills its workers, lets
-    /// nested supervisors end theirs in order, and ends once all are gone (decision 12; OTP's rule 54 promises less). Nothing
-    /// happens between two incarnations.
+    /// nested supervisors end theirs in order, and ends once all are gone (decision 12; OTP's rule 54 promises less); while code of a
+    /// user blocks its thread it hears nothing. Nothing happens between two incarnations.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use steadfast::supervision::{
-    ChildKey, ChildRules, Command, Event, Machine, Progress, Request, RequestId, Rules, Shutdown, Start,
+    Backoff, ChildKey, ChildRules, Command, Event, Machine, Progress, Request, RequestId, Rules, Shutdown, Start,
 };
 use steadfast::{ChildId, ExitReason};
 
@@ -84,4 +84,30 @@ fn what_is_said_of_a_life_that_is_gone_changes_nothing() {
     assert!(machine.is_done());
     let late = machine.step(SECOND, Event::Progress { child, start, progress: Progress::Unknown });
     assert!(late.is_empty(), "{late:?}");
+}
+
+#[test]
+fn a_supervisor_that_was_not_told_to_end_waits_for_nothing_that_its_end_could_wait_for() {
+    let backoff = Backoff::constant(Duration::from_secs(600));
+    let names = ["a", "b"].map(|name| ChildId::new(name).expect("a name"));
+    let rules = ChildRules::worker().backoff(backoff).shutdown(Shutdown::Within(3 * SECOND));
+    let children = names.map(|name| (name, rules.clone())).into();
+    let mut machine = Machine::new(Rules::default().abandon_after(SECOND), children);
+    let mut commands = machine.step(Duration::ZERO, Event::Init);
+    let mut lives = Vec::new();
+    while let Some(Command::Start { child, start, .. }) = commands.first() {
+        lives.push((*child, *start));
+        commands = machine.step(Duration::ZERO, Event::Started { child: *child, start: *start });
+    }
+    let (child, start) = lives[0];
+    let _ = machine.step(Duration::ZERO, Event::Exited { child, start, reason: ExitReason::Killed });
+    assert_eq!(machine.next_alarm(), Some(Duration::from_secs(600)), "one waits for its back-off");
+    assert_eq!(machine.progress(), Progress::Unknown);
+    let _ = machine.step(SECOND, Event::Stop { reason: ExitReason::SHUTDOWN });
+    assert_eq!(machine.progress(), Progress::WaitsUntil(4 * SECOND), "the other one's stop, and not that back-off");
+    let _ = machine.step(4 * SECOND, Event::Timer);
+    assert_eq!(machine.progress(), Progress::WaitsUntil(5 * SECOND), "its second deadline");
+    let (child, start) = lives[1];
+    let _ = machine.step(4 * SECOND, Event::Exited { child, start, reason: ExitReason::Killed });
+    assert_eq!(machine.progress(), Progress::Leaving);
 }
