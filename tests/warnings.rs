@@ -1,6 +1,6 @@
 //! Guarantee: what somebody should look at is logged as a warning, also where nobody reads the events.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 
 use steadfast::testing::{Log, Order, Probe};
@@ -16,7 +16,7 @@ struct Line(String);
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0 += &format!(" {field}={value:?}");
+        let _ = write!(self.0, " {field}={value:?}");
     }
 }
 
