@@ -9,7 +9,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::exit::ExitReason;
 use crate::id::{Incarnation, Path};
+use crate::runtime::guard::poll_caught;
 use crate::runtime::life::Life;
 use crate::runtime::turn::{Turn, WatchGuard};
 
@@ -93,6 +95,41 @@ pub(crate) async fn within<F: Future>(life: Arc<Life>, future: F) -> F::Output {
     // A future that has finished holds nothing.
     (enter.0, leave.0) = (None, false);
     outcome
+}
+
+/// Where the note of a life is kept between its handlers, by whoever runs one after another.
+pub(crate) struct Home(Option<Entry>);
+
+impl Home {
+    pub(crate) fn of(life: Arc<Life>) -> Self {
+        Self(Some((life, Part::Shell)))
+    }
+
+    /// As [`within`], and a panic becomes the reason. No reference is counted for it, nor is there a future in between:
+    /// this is what a message to a plain actor costs beyond the message.
+    pub(crate) async fn run<F: Future>(&mut self, future: F) -> Result<F::Output, ExitReason> {
+        // Locals go last first, as above.
+        let mut leave = LeaveAtDrop(true);
+        let mut future = pin!(future);
+        let mut enter = EnterFromHome(Some(self));
+        let outcome = poll_fn(|cx| {
+            let _inside = enter.0.as_mut().map(|home| Inside::enter(&mut home.0));
+            poll_caught(future.as_mut(), cx)
+        })
+        .await;
+        (enter.0, leave.0) = (None, false);
+        outcome
+    }
+}
+
+struct EnterFromHome<'a>(Option<&'a mut Home>);
+
+impl Drop for EnterFromHome<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.0.take().and_then(|home| home.0.take()) {
+            let _ = RUNNING.try_with(|running| running.borrow_mut().push(entry));
+        }
+    }
 }
 
 struct EnterAtDrop(Option<Entry>);

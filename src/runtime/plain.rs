@@ -2,7 +2,6 @@
 //!
 //! The wrapper catches panics and records the typed reason. Messages travel on ractor's own port.
 
-use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -11,8 +10,7 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, Supervisi
 use crate::error::SpecError;
 use crate::exit::{ExitReason, Failure};
 use crate::id::Path;
-use crate::runtime::current;
-use crate::runtime::guard::run_caught;
+use crate::runtime::current::Home;
 use crate::runtime::life::Life;
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::spec::{StartOf, Worker, spawn_at_once};
@@ -71,11 +69,6 @@ where
     }
 }
 
-/// Runs code of the actor as code of its life, so that it is held up by a fence too; a panic becomes the reason.
-async fn inside<F: Future>(life: &Arc<Life>, code: F) -> Result<F::Output, ExitReason> {
-    current::within(Arc::clone(life), run_caught(code)).await
-}
-
 struct Plain<T>(T);
 
 struct PlainBirth<T: Actor> {
@@ -86,6 +79,8 @@ struct PlainBirth<T: Actor> {
 }
 
 struct PlainState<T: Actor> {
+    /// Code of the actor runs as code of its life, so that it is held up by a fence too.
+    home: Home,
     state: Option<Resident<T::State>>,
     args: Option<T::Arguments>,
     system: System,
@@ -94,11 +89,9 @@ struct PlainState<T: Actor> {
 }
 
 impl<T: Actor> PlainState<T> {
-    fn inner(&mut self) -> &mut T::State {
-        self.state
-            .as_mut()
-            .and_then(Resident::get_mut)
-            .expect("ractor handles nothing before `post_start` has made the state")
+    fn home_and_inner(&mut self) -> (&mut Home, &mut T::State) {
+        let inner = self.state.as_mut().and_then(Resident::get_mut);
+        (&mut self.home, inner.expect("ractor handles nothing before `post_start` has made the state"))
     }
 
     /// Notes the reason of a crash and gives ractor an error, so that it ends the actor as failed.
@@ -136,7 +129,9 @@ where
         birth: PlainBirth<T>,
     ) -> Result<Self::State, ActorProcessingErr> {
         birth.life.set_cell(myself.get_cell());
-        Ok(PlainState { state: None, args: Some(birth.args), system: birth.system, slot: birth.slot, life: birth.life })
+        let home = Home::of(Arc::clone(&birth.life));
+        let PlainBirth { args, system, slot, life } = birth;
+        Ok(PlainState { home, state: None, args: Some(args), system, slot, life })
     }
 
     async fn post_start(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
@@ -144,12 +139,13 @@ where
         let args = state.args.take().expect("an actor starts once");
         let failed = |error: ActorProcessingErr| start_failure(&life, error);
         // The user's `pre_start` runs here, in the actor's own task: linked and killable while it starts.
-        let made = inside(&life, self.0.pre_start(myself.clone(), args)).await;
+        let made = state.home.run(self.0.pre_start(myself.clone(), args)).await;
         match made.and_then(|made| made.map_err(failed)) {
             Ok(made) => state.state = Some(Tasks::house(&state.life, made)),
             Err(reason) => return Err(state.crash(reason)),
         }
-        let begun = inside(&life, self.0.post_start(myself.clone(), state.inner())).await;
+        let (home, inner) = state.home_and_inner();
+        let begun = home.run(self.0.post_start(myself.clone(), inner)).await;
         if let Err(reason) = begun.and_then(|begun| begun.map_err(failed)) {
             return Err(state.crash(reason));
         }
@@ -165,8 +161,8 @@ where
         message: T::Msg,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let life = Arc::clone(&state.life);
-        let outcome = inside(&life, self.0.handle(myself, message, state.inner())).await;
+        let (home, inner) = state.home_and_inner();
+        let outcome = home.run(self.0.handle(myself, message, inner)).await;
         state.settle(outcome)
     }
 
@@ -176,14 +172,14 @@ where
         event: SupervisionEvent,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let life = Arc::clone(&state.life);
-        let outcome = inside(&life, self.0.handle_supervisor_evt(myself, event, state.inner())).await;
+        let (home, inner) = state.home_and_inner();
+        let outcome = home.run(self.0.handle_supervisor_evt(myself, event, inner)).await;
         state.settle(outcome)
     }
 
     async fn post_stop(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
-        let life = Arc::clone(&state.life);
-        let outcome = inside(&life, self.0.post_stop(myself, state.inner())).await;
+        let (home, inner) = state.home_and_inner();
+        let outcome = home.run(self.0.post_stop(myself, inner)).await;
         state.settle(outcome)?;
         state.state = None;
         state.life.mark_stopped();

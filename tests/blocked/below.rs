@@ -168,7 +168,7 @@ async fn a_life_that_never_began_is_no_leak() {
         .intensity(Intensity::at_most(5))
         .child(
             ChildSpec::actor("bad", at_second(Box::new(|| panic!("it cannot be made"))))
-                .backoff(Backoff::constant(Duration::from_secs(600))),
+                .backoff(Backoff::constant(Duration::from_mins(10))),
         )
         .child(Probe::spec("worker", &log))
         .child(ChildSpec::actor("plain", at_second(Box::new(move || wait.wait()))));

@@ -88,7 +88,7 @@ fn what_is_said_of_a_life_that_is_gone_changes_nothing() {
 
 #[test]
 fn a_supervisor_that_was_not_told_to_end_waits_for_nothing_that_its_end_could_wait_for() {
-    let backoff = Backoff::constant(Duration::from_secs(600));
+    let backoff = Backoff::constant(Duration::from_mins(10));
     let names = ["a", "b"].map(|name| ChildId::new(name).expect("a name"));
     let rules = ChildRules::worker().backoff(backoff).shutdown(Shutdown::Within(3 * SECOND));
     let children = names.map(|name| (name, rules.clone())).into();
@@ -101,7 +101,7 @@ fn a_supervisor_that_was_not_told_to_end_waits_for_nothing_that_its_end_could_wa
     }
     let (child, start) = lives[0];
     let _ = machine.step(Duration::ZERO, Event::Exited { child, start, reason: ExitReason::Killed });
-    assert_eq!(machine.next_alarm(), Some(Duration::from_secs(600)), "one waits for its back-off");
+    assert_eq!(machine.next_alarm(), Some(Duration::from_mins(10)), "one waits for its back-off");
     assert_eq!(machine.progress(), Progress::Unknown);
     let _ = machine.step(SECOND, Event::Stop { reason: ExitReason::SHUTDOWN });
     assert_eq!(machine.progress(), Progress::WaitsUntil(4 * SECOND), "the other one's stop, and not that back-off");
