@@ -64,20 +64,18 @@ impl<P> Index<P> {
 
     /// Takes out whoever is at a path that this does not let through.
     pub fn retain_paths(&self, stays: impl Fn(&Path) -> bool) {
-        self.by_name.retain(|_, offers| {
-            if offers.list.iter().any(|candidate| !stays(&candidate.path)) {
-                offers.list = offers.list.iter().filter(|candidate| stays(&candidate.path)).cloned().collect();
-            }
-            !offers.list.is_empty()
-        });
+        self.keep(|candidate| stays(&candidate.path));
     }
 
     /// Takes out what a path offers and this does not let through.
     pub fn retain(&self, path: &Path, stays: impl Fn(&OfferRecord) -> bool) {
-        let goes = |candidate: &Candidate<P>| candidate.path == *path && !stays(&candidate.offer);
+        self.keep(|candidate| candidate.path != *path || stays(&candidate.offer));
+    }
+
+    fn keep(&self, stays: impl Fn(&Candidate<P>) -> bool) {
         self.by_name.retain(|_, offers| {
-            if offers.list.iter().any(|candidate| goes(candidate)) {
-                offers.list = offers.list.iter().filter(|candidate| !goes(candidate)).cloned().collect();
+            if !offers.list.iter().all(|candidate| stays(candidate)) {
+                offers.list = offers.list.iter().filter(|candidate| stays(candidate)).cloned().collect();
             }
             !offers.list.is_empty()
         });

@@ -83,21 +83,11 @@ impl Drop for Inside<'_> {
 ///
 /// When it is dropped unfinished, by a kill, what it holds is dropped as code of the life too.
 pub(crate) async fn within<F: Future>(life: Arc<Life>, future: F) -> F::Output {
-    // Locals go last first: `enter`, the future, `leave`.
-    let mut leave = LeaveAtDrop(true);
-    let mut future = pin!(future);
-    let mut enter = EnterAtDrop(Some((life, Part::Shell)));
-    let outcome = poll_fn(|cx| {
-        let _inside = Inside::enter(&mut enter.0);
-        future.as_mut().poll(cx)
-    })
-    .await;
-    // A future that has finished holds nothing.
-    (enter.0, leave.0) = (None, false);
-    outcome
+    Home::of(life).poll_by(future, F::poll).await
 }
 
-/// Where the note of a life is kept between its handlers, by whoever runs one after another.
+/// Where the note of a life is kept between its handlers, by whoever runs one after another: no reference is counted
+/// for each.
 pub(crate) struct Home(Option<Entry>);
 
 impl Home {
@@ -105,38 +95,33 @@ impl Home {
         Self(Some((life, Part::Shell)))
     }
 
-    /// As [`within`], and a panic becomes the reason. No reference is counted for it, nor is there a future in between:
-    /// this is what a message to a plain actor costs beyond the message.
+    /// As [`within`], and a panic becomes the reason. There is no future in between: this is what a message to a plain
+    /// actor costs beyond the message.
     pub(crate) async fn run<F: Future>(&mut self, future: F) -> Result<F::Output, ExitReason> {
-        // Locals go last first, as above.
+        self.poll_by(future, poll_caught).await
+    }
+
+    async fn poll_by<F, T>(&mut self, future: F, poll: impl Fn(Pin<&mut F>, &mut Context<'_>) -> Poll<T>) -> T {
+        // Locals go last first: `enter`, the future, `leave`.
         let mut leave = LeaveAtDrop(true);
         let mut future = pin!(future);
-        let mut enter = EnterFromHome(Some(self));
+        let mut enter = EnterAtDrop(Some(self));
         let outcome = poll_fn(|cx| {
             let _inside = enter.0.as_mut().map(|home| Inside::enter(&mut home.0));
-            poll_caught(future.as_mut(), cx)
+            poll(future.as_mut(), cx)
         })
         .await;
+        // A future that has finished holds nothing.
         (enter.0, leave.0) = (None, false);
         outcome
     }
 }
 
-struct EnterFromHome<'a>(Option<&'a mut Home>);
+struct EnterAtDrop<'a>(Option<&'a mut Home>);
 
-impl Drop for EnterFromHome<'_> {
+impl Drop for EnterAtDrop<'_> {
     fn drop(&mut self) {
         if let Some(entry) = self.0.take().and_then(|home| home.0.take()) {
-            let _ = RUNNING.try_with(|running| running.borrow_mut().push(entry));
-        }
-    }
-}
-
-struct EnterAtDrop(Option<Entry>);
-
-impl Drop for EnterAtDrop {
-    fn drop(&mut self) {
-        if let Some(entry) = self.0.take() {
             let _ = RUNNING.try_with(|running| running.borrow_mut().push(entry));
         }
     }

@@ -153,6 +153,14 @@ impl Actor for Counts {
     }
 }
 
+/// Links so many small actors to a root, in a plain loop.
+async fn link(children: usize, probe: &Arc<Probe>, root: &ActorCell) {
+    for at in 0..children {
+        let child = Actor::spawn_linked(None, Small, (at, Arc::clone(probe)), root.clone()).await;
+        child.expect("it starts");
+    }
+}
+
 /// As [`Linked`], until the root has heard of every child that it runs: what a loop over `spawn_linked` leaves to do.
 pub(crate) struct Running(#[expect(dead_code, reason = "what is kept is measured")] ActorCell);
 
@@ -167,10 +175,7 @@ impl Tree for Running {
         let done = Arc::<tokio::sync::Notify>::default();
         let countdown = Countdown::new(children, Arc::clone(&done));
         let (root, _) = Actor::spawn(None, Counts, countdown).await.expect("it starts");
-        for at in 0..children {
-            let child = Actor::spawn_linked(None, Small, (at, Arc::clone(&probe)), root.get_cell()).await;
-            child.expect("it starts");
-        }
+        link(children, &probe, &root.get_cell()).await;
         done.notified().await;
         Self(root.get_cell())
     }
@@ -188,10 +193,7 @@ impl Tree for Linked {
 
     async fn start((children, probe): Self::Plan) -> Self {
         let (root, _) = Actor::spawn(None, Root, ()).await.expect("it starts");
-        for at in 0..children {
-            let child = Actor::spawn_linked(None, Small, (at, Arc::clone(&probe)), root.get_cell()).await;
-            child.expect("it starts");
-        }
+        link(children, &probe, &root.get_cell()).await;
         Self(root.get_cell())
     }
 }

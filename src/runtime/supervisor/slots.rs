@@ -48,9 +48,7 @@ pub(super) fn clear(system: &System, published: &Published, path: &Path, spec: &
     };
     let stay: BTreeSet<&str> = spec.iter().map(|child| child.name.as_str()).collect();
     for id in before.iter().filter(|id| !stay.contains(id.as_str())) {
-        let path = path.child(id);
-        system.each_within(&path, |slot| slot.close());
-        system.drop_slots(&path);
+        system.drop_slots(&path.child(id));
     }
 }
 
@@ -94,11 +92,9 @@ impl SupervisorState {
     pub(super) fn close(&self, child: &Child) {
         let path = &child.slot.core().path;
         match child.kind {
+            _ if child.added => self.system.drop_slots(path),
             ChildKind::Worker => child.slot.close(),
             ChildKind::Supervisor => self.system.each_within(path, |slot| slot.close()),
-        }
-        if child.added {
-            self.system.drop_slots(path);
         }
     }
 

@@ -175,21 +175,25 @@ impl System {
     pub(crate) fn replace_slot(&self, old: &dyn AnySlot, new: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
         let path = &old.core().path;
         new.core().go_on_after(old.core());
-        self.each_within(path, |slot| slot.close());
-        for below in self.paths_within(path, |_| true) {
-            self.inner.supervisors.remove(&below);
-            if below != *path {
-                self.inner.slots.remove(&below);
-            }
-        }
+        // In one step: nobody is to find no slot there.
+        let mut within = self.paths_within(path, |_| true).into_iter();
         self.inner.slots.insert(path.clone(), Arc::clone(&new));
+        old.close();
+        within.next().map(|path| self.inner.supervisors.remove(&path));
+        self.drop_each(within);
         new
     }
 
-    /// Leaves nothing behind of a child that will not come back, nor of those below it.
+    /// Closes the slots of a child that will not come back, and of those below it, and leaves nothing behind of them.
     pub(crate) fn drop_slots(&self, path: &Path) {
-        for path in self.paths_within(path, |_| true) {
-            self.inner.slots.remove(&path);
+        self.drop_each(self.paths_within(path, |_| true).into_iter());
+    }
+
+    fn drop_each(&self, paths: impl Iterator<Item = Path>) {
+        for path in paths {
+            if let Some((_, slot)) = self.inner.slots.remove(&path) {
+                slot.close();
+            }
             self.inner.supervisors.remove(&path);
         }
     }
