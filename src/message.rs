@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`envelope`] | what a message carries besides itself; its parts are in [`kind`], [`headers`], [`trace`] |
+//! | [`subject`], [`subject_map`] | what a message is about, and who listens to what |
 //! | [`codec`] | bytes of values, where they leave the process |
 //!
 //! All of it is values: nothing here waits, reads a clock or draws a number.
@@ -11,9 +12,13 @@ pub mod codec;
 pub mod envelope;
 pub mod headers;
 pub mod kind;
+pub mod subject;
+pub mod subject_map;
 pub mod trace;
 
 pub use self::envelope::{Envelope, Origin};
 pub use self::headers::{HeaderError, Headers};
 pub use self::kind::{InvalidPriority, Kind, Priority, Role, UnknownKind};
+pub use self::subject::{InvalidSubject, Pattern, Subject, SubjectProblem};
+pub use self::subject_map::{SubjectMap, SubjectMapFull, SubscriptionId};
 pub use self::trace::{InvalidTraceParent, TraceContext, TraceParentProblem};
