@@ -5,10 +5,12 @@
 //! | [`envelope`] | what a message carries besides itself; its parts are in [`kind`], [`headers`], [`trace`] |
 //! | [`subject`], [`subject_map`] | what a message is about, and who listens to what |
 //! | [`dead_letter`] | what becomes of messages that nobody handled |
+//! | [`blackboard`] | what agents know in common |
 //! | [`codec`] | bytes of values, where they leave the process |
 //!
 //! All of it is values: nothing here waits, reads a clock or draws a number.
 
+pub mod blackboard;
 pub mod codec;
 pub mod dead_letter;
 pub mod envelope;
@@ -18,6 +20,7 @@ pub mod subject;
 pub mod subject_map;
 pub mod trace;
 
+pub use self::blackboard::{Blackboard, BoardBounds, BoardError, Cursor, Expected, Put, Revision};
 pub use self::dead_letter::{DeadLetter, DeadLetterCounts, DeadLetters, DeadReason, Death, Filter, LetterId};
 pub use self::envelope::{Envelope, Origin};
 pub use self::headers::{HeaderError, Headers};
