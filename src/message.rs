@@ -6,7 +6,7 @@
 //! | [`subject`], [`subject_map`] | what a message is about, and who listens to what |
 //! | [`dead_letter`] | what becomes of messages that nobody handled |
 //! | [`blackboard`] | what agents know in common |
-//! | [`codec`] | bytes of values, where they leave the process |
+//! | [`codec`], [`wire`] | bytes of values and of envelopes, where they leave the process |
 //!
 //! All of it is values: nothing here waits, reads a clock or draws a number.
 
@@ -19,6 +19,7 @@ pub mod kind;
 pub mod subject;
 pub mod subject_map;
 pub mod trace;
+pub mod wire;
 
 pub use self::blackboard::{Blackboard, BoardBounds, BoardError, Cursor, Expected, Put, Revision};
 pub use self::dead_letter::{DeadLetter, DeadLetterCounts, DeadLetters, DeadReason, Death, Filter, LetterId};
@@ -28,3 +29,4 @@ pub use self::kind::{InvalidPriority, Kind, Priority, Role, UnknownKind};
 pub use self::subject::{InvalidSubject, Pattern, Subject, SubjectProblem};
 pub use self::subject_map::{SubjectMap, SubjectMapFull, SubscriptionId};
 pub use self::trace::{InvalidTraceParent, TraceContext, TraceParentProblem};
+pub use self::wire::{Boundary, Payload, ReadError};
