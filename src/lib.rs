@@ -47,6 +47,12 @@ compile_error!(
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The examples of the pages, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/lifecycle.md")]
+#[doc = include_str!("../docs/messaging.md")]
+struct Pages;
+
 pub mod error;
 pub mod event;
 pub mod exit;
