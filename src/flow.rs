@@ -1,5 +1,21 @@
 //! Limits on what flows between agents, as state machines: no task, no lock, no clock.
+//!
+//! Time comes in as a [`Moment`], randomness as a seed, and what must happen comes out as a value: a message that was shed,
+//! a breaker that changed, a permit that was handed on. Whoever calls carries it out.
+//!
+//! | module | answers |
+//! |---|---|
+//! | [`mailbox`] | is there room, and what comes next: in the order of arrival |
+//! | [`lanes`] | the same, with priorities, ends and a choice of what goes when it is full |
 
+pub mod lanes;
 pub mod mailbox;
+pub mod priority;
+pub mod queued;
 
+pub use lanes::{AGE_STEP, AtBound, Lanes, NoRoom, Shed, ShedReason};
 pub use mailbox::{DEFAULT_BOUND, Full, Mailbox};
+pub use priority::{InvalidPriority, Priority};
+pub use queued::{Expiry, Queued};
+
+pub use crate::supervision::intensity::Moment;
