@@ -7,15 +7,18 @@
 //! |---|---|
 //! | [`mailbox`] | is there room, and what comes next: in the order of arrival |
 //! | [`lanes`] | the same, with priorities, ends and a choice of what goes when it is full |
+//! | [`rate`] | may so many pass now, and if not, when |
 
 pub mod lanes;
 pub mod mailbox;
 pub mod priority;
 pub mod queued;
+pub mod rate;
 
 pub use lanes::{AGE_STEP, AtBound, Lanes, NoRoom, Shed, ShedReason};
 pub use mailbox::{DEFAULT_BOUND, Full, Mailbox};
 pub use priority::{InvalidPriority, Priority};
 pub use queued::{Expiry, Queued};
+pub use rate::{Rate, RateProblem, TokenBucket, Wait};
 
 pub use crate::supervision::intensity::Moment;
