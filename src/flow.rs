@@ -8,13 +8,18 @@
 //! | [`mailbox`] | is there room, and what comes next: in the order of arrival |
 //! | [`lanes`] | the same, with priorities, ends and a choice of what goes when it is full |
 //! | [`rate`] | may so many pass now, and if not, when |
+//! | [`breaker`] | is a call worth making |
 
+pub mod breaker;
 pub mod lanes;
 pub mod mailbox;
 pub mod priority;
 pub mod queued;
 pub mod rate;
 
+pub use breaker::{
+    Admitted, Breaker, BreakerOpen, BreakerProblem, BreakerRules, BreakerState, Cause, Change, Outcome, Pass, Span,
+};
 pub use lanes::{AGE_STEP, AtBound, Lanes, NoRoom, Shed, ShedReason};
 pub use mailbox::{DEFAULT_BOUND, Full, Mailbox};
 pub use priority::{InvalidPriority, Priority};
