@@ -9,8 +9,10 @@
 //! | [`lanes`] | the same, with priorities, ends and a choice of what goes when it is full |
 //! | [`rate`] | may so many pass now, and if not, when |
 //! | [`breaker`] | is a call worth making |
+//! | [`bulkhead`] | who may be inside, and who is next |
 
 pub mod breaker;
+pub mod bulkhead;
 pub mod lanes;
 pub mod mailbox;
 pub mod priority;
@@ -20,6 +22,7 @@ pub mod rate;
 pub use breaker::{
     Admitted, Breaker, BreakerOpen, BreakerProblem, BreakerRules, BreakerState, Cause, Change, Outcome, Pass, Span,
 };
+pub use bulkhead::{Bulkhead, Entry, Handed, LineFull, Occupancy, Place, Ticket};
 pub use lanes::{AGE_STEP, AtBound, Lanes, NoRoom, Shed, ShedReason};
 pub use mailbox::{DEFAULT_BOUND, Full, Mailbox};
 pub use priority::{InvalidPriority, Priority};
