@@ -10,8 +10,10 @@
 //! | [`rate`] | may so many pass now, and if not, when |
 //! | [`breaker`] | is a call worth making |
 //! | [`bulkhead`] | who may be inside, and who is next |
+//! | [`budget`] | how much time has a request left |
 
 pub mod breaker;
+pub mod budget;
 pub mod bulkhead;
 pub mod lanes;
 pub mod mailbox;
@@ -22,6 +24,7 @@ pub mod rate;
 pub use breaker::{
     Admitted, Breaker, BreakerOpen, BreakerProblem, BreakerRules, BreakerState, Cause, Change, Outcome, Pass, Span,
 };
+pub use budget::{Budget, BudgetSpent, Hop};
 pub use bulkhead::{Bulkhead, Entry, Handed, LineFull, Occupancy, Place, Ticket};
 pub use lanes::{AGE_STEP, AtBound, Lanes, NoRoom, Shed, ShedReason};
 pub use mailbox::{DEFAULT_BOUND, Full, Mailbox};
