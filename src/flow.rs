@@ -11,12 +11,16 @@
 //! | [`breaker`] | is a call worth making |
 //! | [`bulkhead`] | who may be inside, and who is next |
 //! | [`budget`] | how much time has a request left |
+//! | [`pool`] | how many members should there be |
+//! | [`condition`] | is an agent to be started for this value |
 
 pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
+pub mod condition;
 pub mod lanes;
 pub mod mailbox;
+pub mod pool;
 pub mod priority;
 pub mod queued;
 pub mod rate;
@@ -26,8 +30,10 @@ pub use breaker::{
 };
 pub use budget::{Budget, BudgetSpent, Hop};
 pub use bulkhead::{Bulkhead, Entry, Handed, LineFull, Occupancy, Place, Ticket};
+pub use condition::{ConditionProblem, SpawnCondition};
 pub use lanes::{AGE_STEP, AtBound, Lanes, NoRoom, Shed, ShedReason};
 pub use mailbox::{DEFAULT_BOUND, Full, Mailbox};
+pub use pool::{AcquireError, DEFAULT_ACQUIRE, PoolProblem, PoolRules, PoolView, Scale, Scaler};
 pub use priority::{InvalidPriority, Priority};
 pub use queued::{Expiry, Queued};
 pub use rate::{Rate, RateProblem, TokenBucket, Wait};
