@@ -13,12 +13,14 @@
 //! | [`budget`] | how much time has a request left |
 //! | [`pool`] | how many members should there be |
 //! | [`condition`] | is an agent to be started for this value |
+//! | [`limits`] | what a configuration may say of all these |
 
 pub mod breaker;
 pub mod budget;
 pub mod bulkhead;
 pub mod condition;
 pub mod lanes;
+pub mod limits;
 pub mod mailbox;
 pub mod pool;
 pub mod priority;
@@ -32,6 +34,10 @@ pub use budget::{Budget, BudgetSpent, Hop};
 pub use bulkhead::{Bulkhead, Entry, Handed, LineFull, Occupancy, Place, Ticket};
 pub use condition::{ConditionProblem, SpawnCondition};
 pub use lanes::{AGE_STEP, AtBound, Lanes, NoRoom, Shed, ShedReason};
+pub use limits::{
+    AgentLimits, BreakerLimit, BulkheadLimit, DomainLimits, LimitProblem, Limits, Order, RateLimit, RouteLimits,
+    SpawnLimit, SystemLimits,
+};
 pub use mailbox::{DEFAULT_BOUND, Full, Mailbox};
 pub use pool::{AcquireError, DEFAULT_ACQUIRE, PoolProblem, PoolRules, PoolView, Scale, Scaler};
 pub use priority::{InvalidPriority, Priority};

@@ -212,7 +212,7 @@ mod tests {
         let budget = Budget::new(Moment::MAX.saturating_sub(NS), Duration::MAX);
         assert_eq!(budget.left(Moment::MAX.saturating_sub(NS)), Ok(NS));
         let budget = Budget::new(Moment::ZERO, Duration::MAX);
-        assert_eq!(budget.for_hop(Moment::ZERO, Hop::Share(100)), Ok(budget));
+        assert_eq!(budget.for_hop(Moment::ZERO, Hop::Share(u32::MAX)), Ok(budget));
     }
 
     #[derive(Clone, Debug)]

@@ -70,6 +70,14 @@ fn it_does_not_shrink_right_after_it_grew() {
 }
 
 #[test]
+fn the_last_member_does_not_leave_while_work_waits_that_would_bring_it_back() {
+    let mut scaler = scaler(PoolRules::elastic(0, 6).thresholds(4, 2));
+    let mut decide = |at, waiting| scaler.decide(SECOND * at, PoolView { members: 1, waiting });
+    assert_eq!([0, 100].map(|at| decide(at, 1)), [Scale::Keep; 2]);
+    assert_eq!(decide(101, 0), Scale::Shrink(1));
+}
+
+#[test]
 fn a_fixed_pool_only_replaces() {
     let mut scaler = scaler(PoolRules::fixed(3));
     let mut decide = |members, waiting| scaler.decide(SECOND * 1_000, PoolView { members, waiting });
