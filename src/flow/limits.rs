@@ -100,6 +100,24 @@ impl Default for AgentLimits {
     }
 }
 
+impl AgentLimits {
+    /// Whether a plain [`Mailbox`](super::Mailbox) does what these say: first come, first served, and refusing at the bound.
+    /// Anything else takes [`Lanes`](super::Lanes); in the order of arrival, with every message in the same lane.
+    ///
+    /// ```
+    /// use steadfast::flow::{AtBound, Limits};
+    ///
+    /// let mut agent = Limits::default().agent;
+    /// assert!(agent.is_plain());
+    /// agent.at_bound = AtBound::ShedOldest;
+    /// assert!(!agent.is_plain());
+    /// ```
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        matches!((self.order, self.at_bound), (Order::Arrival, AtBound::Reject))
+    }
+}
+
 /// Limits of one domain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

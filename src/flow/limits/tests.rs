@@ -63,6 +63,14 @@ fn the_agent_that_is_one_too_many_is_refused_with_the_numbers() {
 }
 
 #[test]
+fn a_plain_mailbox_is_enough_only_for_arrival_and_reject() {
+    let plain = |order, at_bound| AgentLimits { at_bound, order, ..AgentLimits::default() }.is_plain();
+    assert!(plain(Order::Arrival, AtBound::Reject));
+    assert!(!plain(Order::Arrival, AtBound::ShedOldest));
+    assert!(!plain(Order::Priority, AtBound::Reject));
+}
+
+#[test]
 fn limits_are_read_as_they_were_written() {
     let mut limits = Limits::seed_002();
     limits.agent.order = Order::Priority;
