@@ -177,7 +177,7 @@ pub struct Priority(u8);
 
 impl Priority {
     /// The lowest.
-    pub const MIN: Self = Self(1);
+    pub const LOWEST: Self = Self(1);
     /// What can wait.
     pub const LOW: Self = Self(2);
     /// What nothing was said of.
@@ -196,7 +196,7 @@ impl Priority {
     ///
     /// [`InvalidPriority`] when it is not from 1 to 10.
     pub fn new(number: u8) -> Result<Self, InvalidPriority> {
-        let range = Self::MIN.0..=Self::CRITICAL.0;
+        let range = Self::LOWEST.0..=Self::CRITICAL.0;
         if range.contains(&number) { Ok(Self(number)) } else { Err(InvalidPriority(number.to_string())) }
     }
 
