@@ -3,6 +3,10 @@
 //! Each is a type of its own, so that one cannot be passed for another. All are cheap to clone and print as their
 //! value.
 
+mod agent;
+mod message;
+pub(crate) mod place;
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -11,6 +15,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use self::agent::{AgentId, AgentIdProblem, InvalidAgentId};
+pub use self::message::MessageId;
 
 /// The name of a child, unique in its supervisor.
 ///
@@ -38,11 +45,15 @@ impl ChildId {
 
     /// Checks a name that was not.
     pub(crate) fn check(&self) -> Result<(), InvalidName> {
-        let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.' | b':');
-        if self.0.is_empty() || !self.0.bytes().all(allowed) {
+        if self.0.is_empty() || !self.0.bytes().all(Self::may_hold) {
             return Err(InvalidName { name: self.0.as_ref().to_owned() });
         }
         Ok(())
+    }
+
+    /// Whether a name may hold this byte.
+    pub(crate) fn may_hold(byte: u8) -> bool {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':')
     }
 
     /// A number as a name.
@@ -137,6 +148,30 @@ impl Path {
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The domain of what stands at this path, unless it says otherwise: the first name below the root. What stands
+    /// directly below the root has no domain of its own, and is of the root's.
+    ///
+    /// ```
+    /// use steadfast::Path;
+    ///
+    /// let path: Path = "root/data/pool/cache".parse()?;
+    /// assert_eq!(path.domain().as_str(), "data");
+    /// # Ok::<(), steadfast::InvalidName>(())
+    /// ```
+    #[must_use]
+    pub fn domain(&self) -> ChildId {
+        let root = Self(self.0.split('/').next().unwrap_or(&self.0).into());
+        self.domain_below(&root).unwrap_or(ChildId(root.0))
+    }
+
+    /// The domain of what stands at this path, where domains are the children of `base`: the first name below it.
+    /// `None` where this path does not lie below such a child.
+    #[must_use]
+    pub fn domain_below(&self, base: &Self) -> Option<ChildId> {
+        let below = self.0.strip_prefix(&*base.0)?.strip_prefix('/')?;
+        below.split_once('/').map(|(domain, _)| ChildId::unchecked(domain))
     }
 
     /// The path as text.
@@ -263,54 +298,6 @@ impl fmt::Debug for RunId {
     }
 }
 
-/// Who an agent is, apart from where it runs: the same over restarts.
-///
-/// Prints as `domain/name@version#instance` and parses from it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct AgentId {
-    /// The domain, which is a namespace and a failure boundary.
-    pub domain: ChildId,
-    /// The name in the domain.
-    pub name: ChildId,
-    /// Tells agents of one name apart.
-    pub instance: Uuid,
-    /// The version of the agent's code.
-    pub version: semver::Version,
-}
-
-impl fmt::Display for AgentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}@{}#{}", self.domain, self.name, self.version, self.instance)
-    }
-}
-
-impl FromStr for AgentId {
-    type Err = InvalidAgentId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidAgentId> {
-        let parse = || {
-            let (domain, rest) = text.split_once('/')?;
-            let (name, rest) = rest.split_once('@')?;
-            let (version, instance) = rest.rsplit_once('#')?;
-            Some(Self {
-                domain: ChildId::new(domain).ok()?,
-                name: ChildId::new(name).ok()?,
-                instance: instance.parse().ok()?,
-                version: version.parse().ok()?,
-            })
-        };
-        parse().ok_or_else(|| InvalidAgentId { text: text.to_owned() })
-    }
-}
-
-/// A text that is not an agent's id.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an agent id; expected `domain/name@1.2.3#uuid`")]
-pub struct InvalidAgentId {
-    /// The refused text.
-    pub text: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,13 +325,21 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_id_survives_printing_and_parsing() {
-        let id = AgentId {
-            domain: ChildId::new("data").expect("a name"),
-            name: ChildId::new("kv-cache").expect("a name"),
-            instance: Uuid::from_u128(7),
-            version: "1.2.3-rc.1".parse().expect("a version"),
-        };
-        assert_eq!(id.to_string().parse(), Ok(id));
+    fn the_domain_of_a_path_is_the_first_name_below_the_root_or_the_root_for_what_stands_directly_below() {
+        let domain = |text: &str| text.parse::<Path>().expect("a path").domain().to_string();
+        assert_eq!(domain("root/data/pool/cache"), "data");
+        assert_eq!(domain("root/data/cache"), "data");
+        assert_eq!(domain("root/cache"), "root");
+        assert_eq!(domain("root"), "root");
+    }
+
+    #[test]
+    fn the_domain_below_another_supervisor_is_the_first_name_below_that() {
+        let path = |text: &str| text.parse::<Path>().expect("a path");
+        let below = |base: &str, text: &str| path(text).domain_below(&path(base)).map(|domain| domain.to_string());
+        assert_eq!(below("root/domains", "root/domains/data/cache").as_deref(), Some("data"));
+        assert_eq!(below("root/domains", "root/domains/data"), None);
+        assert_eq!(below("root/domains", "root/domains2/data/cache"), None);
+        assert_eq!(below("root/domains", "root/system/bus"), None);
     }
 }

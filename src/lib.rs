@@ -47,6 +47,12 @@ compile_error!(
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The examples of the pages, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/lifecycle.md")]
+#[doc = include_str!("../docs/messaging.md")]
+struct Pages;
+
 pub mod error;
 pub mod event;
 pub mod exit;
@@ -71,7 +77,7 @@ pub use event::{DropReason, Event, EventKind, RefuseReason};
 pub use exit::{BoxError, Escalation, ExitClass, ExitReason, Failure, GaveUp, ShutdownCause};
 pub use fault::{Fault, FaultPlan, FaultPoint, Subject};
 pub use flow::mailbox::DEFAULT_BOUND;
-pub use id::{AgentId, ChildId, Incarnation, InvalidAgentId, InvalidName, Path, RunId};
+pub use id::{AgentId, AgentIdProblem, ChildId, Incarnation, InvalidAgentId, InvalidName, MessageId, Path, RunId};
 pub use lifecycle::{AgentState, StateName};
 pub use registry::capability::{Capability, Wire};
 pub use runtime::agent::{Agent, Context, Progress};

@@ -20,6 +20,9 @@
 //! * A `Life` has one owner and cannot be cloned, since a crash can end it at any time. Whoever shares an agent asks for
 //!   its `AgentState`, which may be another one a moment later.
 
+mod diagram;
+pub mod hook;
+
 use std::fmt;
 use std::time::Instant;
 
@@ -190,6 +193,25 @@ impl StateName {
         self.next().contains(&next)
     }
 
+    /// What becomes of work in this state.
+    ///
+    /// ```
+    /// use steadfast::StateName;
+    /// use steadfast::lifecycle::Work;
+    ///
+    /// assert_eq!(StateName::Suspended.work(), Work::Waits);
+    /// assert_eq!(StateName::Draining.work(), Work::Finishes);
+    /// ```
+    #[must_use]
+    pub const fn work(self) -> Work {
+        match self {
+            Self::Unregistered | Self::Registering | Self::Registered | Self::Suspended => Work::Waits,
+            Self::Active => Work::Begins,
+            Self::Draining => Work::Finishes,
+            Self::Terminated => Work::Over,
+        }
+    }
+
     /// Its number, to be kept in an atomic.
     #[must_use]
     pub const fn as_u8(self) -> u8 {
@@ -207,6 +229,19 @@ impl fmt::Display for StateName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// What becomes of the messages of an agent, by the state of its incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Work {
+    /// New messages are taken into the mailbox and wait there, in order. None is handled.
+    Waits,
+    /// New messages are taken, and handled in their turn. In no other state does the handling of one begin.
+    Begins,
+    /// No new message is taken. What is being handled may finish, until the deadline; what waits is handed over.
+    Finishes,
+    /// This incarnation has nothing to do with messages any more. What waits is for the next, if one is coming.
+    Over,
 }
 
 /// A change of state that the lifecycle does not allow. Nothing changed.
@@ -388,6 +423,13 @@ mod tests {
             error.to_string(),
             "an agent that is registering may not become active; registered, terminated may follow"
         );
+    }
+
+    #[test]
+    fn work_begins_in_the_active_state_alone_and_no_new_work_is_taken_on_the_way_out() {
+        use Work::{Begins, Finishes, Over, Waits};
+        let work = StateName::ALL.map(StateName::work);
+        assert_eq!(work, [Waits, Waits, Waits, Begins, Waits, Finishes, Over]);
     }
 
     #[test]

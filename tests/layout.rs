@@ -84,11 +84,11 @@ fn the_core_does_not_import_the_runtime() {
     const CORE: [&str; 13] = [
         "src/exit.rs",
         "src/flow",
-        "src/id.rs",
+        "src/id",
         "src/error.rs",
         "src/event.rs",
         "src/fault.rs",
-        "src/lifecycle.rs",
+        "src/lifecycle",
         "src/message",
         "src/number.rs",
         "src/registry",
