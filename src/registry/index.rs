@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 
 use crate::id::Path;
+use crate::registry::name::CapabilityName;
 use crate::registry::record::OfferRecord;
 
 /// Somebody who offers a capability. `P` is how it is reached.
@@ -27,7 +28,7 @@ pub type Candidates<P> = Arc<[Arc<Candidate<P>>]>;
 /// A reader gets the list as it is at that moment, and holds no lock while it reads it.
 #[derive(Debug)]
 pub struct Index<P> {
-    by_name: DashMap<String, Offers<P>>,
+    by_name: DashMap<CapabilityName, Offers<P>>,
 }
 
 /// Who offers one name.
@@ -91,7 +92,7 @@ impl<P> Index<P> {
     /// The names that somebody offers, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.by_name.iter().map(|entry| entry.key().clone()).collect();
+        let mut names: Vec<_> = self.by_name.iter().map(|entry| entry.key().to_string()).collect();
         names.sort_unstable();
         names
     }
