@@ -6,6 +6,8 @@
 
 pub mod attribute;
 pub mod capability;
+pub mod detector;
+pub mod ewma;
 pub mod index;
 pub mod name;
 pub mod record;
