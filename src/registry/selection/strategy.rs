@@ -164,7 +164,7 @@ fn is_ready(view: &View) -> bool {
 /// than another by more than one part in 2^32.
 fn below(random: u64, count: usize) -> usize {
     let product = u128::from(random) * count as u128;
-    usize::try_from(product >> 64).expect("a random number of 64 bits is below 1 of 2^64 parts of the count")
+    usize::try_from(product >> 64).expect("the upper half of a product with a `usize` is below that")
 }
 
 /// The place in a circle of `count`, which is not 0, where this turn ends.
