@@ -1,10 +1,12 @@
 //! One error per boundary a caller stands at: the spec, the start, a send, a request, a look-up, the end.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exit::{ExitReason, GaveUp};
 use crate::id::{Incarnation, InvalidName, Path};
+use crate::registry::record::InvalidOffer;
 use crate::supervision::policy::SpecProblem;
 
 /// A supervision tree as it was described cannot be started; nothing was.
@@ -52,6 +54,16 @@ pub enum SpecError {
         capability: String,
         /// The text that was given as its version.
         version: String,
+    },
+    /// A capability's name or one of its attributes is not written as one.
+    #[error("`{child}` offers `{capability}`, which cannot be offered: {problem}")]
+    Offer {
+        /// The child that offers it.
+        child: String,
+        /// The capability's name, as it was given.
+        capability: String,
+        /// What is wrong with it.
+        problem: Arc<InvalidOffer>,
     },
     /// The tree mounts the system's own supervisor more than once.
     #[error("`ChildSpec::system()` stands at `{first}` and at `{second}`; mount it once")]

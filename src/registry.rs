@@ -4,7 +4,14 @@
 //! candidate is alive, and how much it has to do, is read in its slot at the moment of the choice, so a death counts
 //! before the registrar hears of it.
 
+pub mod attribute;
 pub mod capability;
+pub mod detector;
+pub mod ewma;
 pub mod index;
+pub mod name;
 pub mod record;
+pub mod requirement;
 pub mod selection;
+pub mod suitability;
+pub mod syntax;

@@ -88,6 +88,26 @@ async fn a_capability_in_a_version_that_is_not_one_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_capability_whose_name_or_attribute_is_not_one_is_refused_and_the_character_is_named() {
+    let log = Log::default();
+    for (capability, problem) in [
+        (
+            Capability::new("math sum", "1.0.0"),
+            "the name of the capability: expected a letter, digit, `-`, `_` or `.` at character 5 of `math sum`, found ` `",
+        ),
+        (
+            Capability::new("math.sum", "1.0.0").with(&[("lang", "en,de")]),
+            "the value of the attribute `lang`: expected a letter, digit, `-`, `_`, `.`, `:`, `/` or `+` at character 3 of `en,de`, found `,`",
+        ),
+    ] {
+        let capability: Capability<i64, i64> = capability;
+        let text = format!("`root/adder` offers `{}`, which cannot be offered: {problem}", capability.name());
+        let adder = ChildSpec::serve("adder", capability, |_, n| async move { Ok(n) });
+        assert_eq!(refused(&log, System::start(root(&log).child(adder)).await), text);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_system_that_is_mounted_twice_is_refused() {
     let log = Log::default();
     let inner = SupervisorSpec::new("inner", Strategy::OneForAll).child(ChildSpec::system());

@@ -1,12 +1,25 @@
 //! From a capability's name to those who offer it.
+//!
+//! # Invariants
+//!
+//! * The candidates of a name stand in the order of their paths, those of one path in the order of their versions.
+//! * A reader gets the list as it is at that moment, and holds no lock while it reads it.
+//! * No lock is held while code of a caller runs, dropping a provider included.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod chunked;
+
+use std::cmp::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 
+pub use self::chunked::Chunked;
 use crate::id::Path;
+use crate::registry::name::CapabilityName;
 use crate::registry::record::OfferRecord;
+use crate::registry::requirement::Requirement;
+use crate::registry::suitability::Suitability;
 
 /// Somebody who offers a capability. `P` is how it is reached.
 #[derive(Clone, Debug)]
@@ -19,15 +32,55 @@ pub struct Candidate<P> {
     pub provider: P,
 }
 
-/// The candidates of one name, by path.
-pub type Candidates<P> = Arc<[Arc<Candidate<P>>]>;
+impl<P> Candidate<P> {
+    fn compare(&self, other: &Self) -> Ordering {
+        (&self.path, &self.offer.version).cmp(&(&other.path, &other.offer.version))
+    }
+}
+
+/// The candidates of one name, by path and version: a snapshot, which never changes.
+pub type Candidates<P> = Chunked<Arc<Candidate<P>>>;
+
+/// A candidate, and how well its offer suits a requirement.
+#[derive(Clone, Debug)]
+pub struct Judged<P> {
+    /// The candidate.
+    pub candidate: Arc<Candidate<P>>,
+    /// How well it suits, or why it does not.
+    pub suitability: Suitability,
+}
 
 /// From a capability's name to its candidates. Read by everyone, written by the registrar alone.
 ///
-/// A reader gets the list as it is at that moment, and holds no lock while it reads it.
+/// | operation | costs, with `n` candidates of the name |
+/// |---|---|
+/// | [`candidates`](Self::candidates), [`next`](Self::next) | one look-up |
+/// | [`insert`](Self::insert) | a look-up, O(log n), and a chunk |
+/// | [`remove`](Self::remove), [`retain`](Self::retain) | the same for each name that the path offers |
+/// | [`discover`](Self::discover), [`judge`](Self::judge) | O(n log n); with wildcards also all names |
+///
+/// ```
+/// use steadfast::Capability;
+/// use steadfast::registry::index::{Candidate, Index};
+/// use steadfast::registry::record::OfferRecord;
+///
+/// let index = Index::default();
+/// for (path, version) in [("root/old", "1.2.0"), ("root/new", "1.4.0"), ("root/next", "2.0.0")] {
+///     let offered: Capability<String, String> = Capability::new("text.summarize", version);
+///     let offer = OfferRecord::of(&offered).expect("an offer");
+///     index.insert(Candidate { path: path.parse().expect("a path"), offer, provider: () });
+/// }
+/// let found = index.discover(&"text.*@^1.2".parse().expect("a requirement"));
+/// let paths: Vec<_> = found.iter().map(|judged| judged.candidate.path.as_str()).collect();
+/// assert_eq!(paths, ["root/new", "root/old"]);
+/// ```
 #[derive(Debug)]
 pub struct Index<P> {
-    by_name: DashMap<String, Offers<P>>,
+    by_name: DashMap<CapabilityName, Offers<P>>,
+    /// The names that a path offers, sorted.
+    by_path: DashMap<Path, Vec<CapabilityName>>,
+    /// A registrar that was given up may still run beside the next one.
+    writer: Mutex<()>,
 }
 
 /// Who offers one name.
@@ -40,21 +93,47 @@ struct Offers<P> {
 
 impl<P> Default for Index<P> {
     fn default() -> Self {
-        Self { by_name: DashMap::new() }
+        Self { by_name: DashMap::new(), by_path: DashMap::new(), writer: Mutex::new(()) }
+    }
+}
+
+impl<P> Default for Offers<P> {
+    fn default() -> Self {
+        Self { list: Candidates::default(), turn: AtomicUsize::new(0) }
     }
 }
 
 impl<P> Index<P> {
+    fn write(&self) -> MutexGuard<'_, ()> {
+        // What it guards is consistent after every step, whoever panicked in between.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts a candidate in, in place of an older one of the same path, name and version.
     pub fn insert(&self, candidate: Candidate<P>) {
+        let name = candidate.offer.capability.clone();
+        let path = candidate.path.clone();
         let candidate = Arc::new(candidate);
-        let none = || Offers { list: Arc::from([]), turn: AtomicUsize::new(0) };
-        let mut offers = self.by_name.entry(candidate.offer.capability.clone()).or_insert_with(none);
-        let mut list: Vec<_> = offers.list.iter().filter(|old| !same_place(old, &candidate)).cloned().collect();
-        let place =
-            list.partition_point(|old| (&old.path, &old.offer.version) < (&candidate.path, &candidate.offer.version));
-        list.insert(place, candidate);
-        offers.list = list.into();
+        let writer = self.write();
+        let old = {
+            let list = &mut self.by_name.entry(name.clone()).or_default().list;
+            match list.search_by(|old| old.compare(&candidate)) {
+                Ok(position) => Some(list.replace(position, candidate)),
+                Err(position) => {
+                    list.insert(position, candidate);
+                    None
+                }
+            }
+        };
+        {
+            let mut names = self.by_path.entry(path).or_default();
+            if let Err(place) = names.binary_search(&name) {
+                names.insert(place, name);
+            }
+        }
+        drop(writer);
+        // The last one who holds it drops the provider, which is a caller's code: without a lock.
+        drop(old);
     }
 
     /// Takes out all that a path offers.
@@ -64,95 +143,130 @@ impl<P> Index<P> {
 
     /// Takes out whoever is at a path that this does not let through.
     pub fn retain_paths(&self, stays: impl Fn(&Path) -> bool) {
-        self.keep(|candidate| stays(&candidate.path));
+        // Collected first: what is asked is a caller's code, and runs without a lock.
+        let paths: Vec<_> = self.by_path.iter().map(|entry| entry.key().clone()).collect();
+        for path in paths.iter().filter(|path| !stays(path)) {
+            self.remove(path);
+        }
     }
 
     /// Takes out what a path offers and this does not let through.
     pub fn retain(&self, path: &Path, stays: impl Fn(&OfferRecord) -> bool) {
-        self.keep(|candidate| candidate.path != *path || stays(&candidate.offer));
+        let mut goes = self.resolve(path);
+        goes.retain(|candidate| !stays(&candidate.offer));
+        let writer = self.write();
+        for candidate in &goes {
+            self.take_out(candidate);
+        }
+        drop(writer);
     }
 
-    fn keep(&self, stays: impl Fn(&Candidate<P>) -> bool) {
-        self.by_name.retain(|_, offers| {
-            if !offers.list.iter().all(|candidate| stays(candidate)) {
-                offers.list = offers.list.iter().filter(|candidate| stays(candidate)).cloned().collect();
+    /// Takes out a candidate, if it is still the one that stands at its place.
+    fn take_out(&self, candidate: &Arc<Candidate<P>>) {
+        let name = &candidate.offer.capability;
+        let (is_empty, is_last) = {
+            let Some(mut offers) = self.by_name.get_mut(name) else { return };
+            let list = &mut offers.list;
+            let Ok(position) = list.search_by(|other| other.compare(candidate)) else { return };
+            if !Arc::ptr_eq(&list[position], candidate) {
+                return;
             }
-            !offers.list.is_empty()
-        });
+            // Held by the caller too, so that it is not dropped here.
+            list.remove(position);
+            (list.is_empty(), of_path(list, &candidate.path).next().is_none())
+        };
+        if is_empty {
+            self.by_name.remove_if(name, |_, offers| offers.list.is_empty());
+        }
+        if is_last {
+            if let Some(mut names) = self.by_path.get_mut(&candidate.path) {
+                names.retain(|other| other != name);
+            }
+            self.by_path.remove_if(&candidate.path, |_, names| names.is_empty());
+        }
     }
 
     /// The candidates of a name, by path; empty when nobody offers it.
     #[must_use]
     pub fn candidates(&self, name: &str) -> Candidates<P> {
-        self.by_name.get(name).map_or_else(|| Arc::from([]), |offers| Arc::clone(&offers.list))
+        self.by_name.get(name).map(|offers| offers.list.clone()).unwrap_or_default()
     }
 
     /// The candidates of a name, and whose turn it is among equals: one more at each call.
     #[must_use]
     pub fn next(&self, name: &str) -> (Candidates<P>, usize) {
-        match self.by_name.get(name) {
-            Some(offers) => (Arc::clone(&offers.list), offers.turn.fetch_add(1, Ordering::Relaxed)),
-            None => (Arc::from([]), 0),
+        let next = |offers: &Offers<P>| (offers.list.clone(), offers.turn.fetch_add(1, Atomic::Relaxed));
+        self.by_name.get(name).map(|offers| next(&offers)).unwrap_or_default()
+    }
+
+    /// What a path offers, by name and version.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> Vec<Arc<Candidate<P>>> {
+        let names = self.by_path.get(path).map(|names| names.clone()).unwrap_or_default();
+        let lists: Vec<_> = names.iter().map(|name| self.candidates(name.as_str())).collect();
+        lists.iter().flat_map(|list| of_path(list, path).cloned()).collect()
+    }
+
+    /// All candidates that fit a requirement, the most suitable first; among equals by name, path and version.
+    #[must_use]
+    pub fn discover(&self, requirement: &Requirement) -> Vec<Judged<P>> {
+        self.judged(requirement, |offer| requirement.fits(offer))
+    }
+
+    /// As [`discover`](Self::discover), followed by those whose name is meant and that do not fit, with the reason; the
+    /// nearest first.
+    #[must_use]
+    pub fn judge(&self, requirement: &Requirement) -> Vec<Judged<P>> {
+        self.judged(requirement, |_| true)
+    }
+
+    fn judged(&self, requirement: &Requirement, counts: impl Fn(&OfferRecord) -> bool) -> Vec<Judged<P>> {
+        let mut all: Vec<_> = self
+            .meant(requirement)
+            .iter()
+            .flat_map(Chunked::iter)
+            .filter(|candidate| counts(&candidate.offer))
+            .map(|candidate| Judged {
+                candidate: Arc::clone(candidate),
+                suitability: requirement.matches(&candidate.offer),
+            })
+            .collect();
+        all.sort_by(|a, b| {
+            let tie = || {
+                let name = a.candidate.offer.capability.cmp(&b.candidate.offer.capability);
+                name.then_with(|| a.candidate.compare(&b.candidate))
+            };
+            a.suitability.by_suitability(&b.suitability).then_with(tie)
+        });
+        all
+    }
+
+    /// The candidates of each name that a requirement means.
+    fn meant(&self, requirement: &Requirement) -> Vec<Candidates<P>> {
+        let pattern = requirement.pattern();
+        if let Some(name) = pattern.exact() {
+            return vec![self.candidates(name.as_str())];
         }
+        // In no order: whoever needs one sorts.
+        let meant = self.by_name.iter().filter(|entry| pattern.matches(entry.key()));
+        meant.map(|entry| entry.list.clone()).collect()
     }
 
     /// The names that somebody offers, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.by_name.iter().map(|entry| entry.key().clone()).collect();
+        let mut names: Vec<_> = self.by_name.iter().map(|entry| entry.key().to_string()).collect();
         names.sort_unstable();
         names
     }
 }
 
-fn same_place<P>(a: &Candidate<P>, b: &Candidate<P>) -> bool {
-    a.path == b.path && a.offer.version == b.offer.version
+/// What a path offers of one name.
+fn of_path<'a, P>(list: &'a Candidates<P>, path: &'a Path) -> impl Iterator<Item = &'a Arc<Candidate<P>>> {
+    let before = |candidate: &Arc<Candidate<P>>| candidate.path.cmp(path).then(Ordering::Greater);
+    let begin = list.search_by(before).unwrap_or_else(|place| place);
+    list.iter_from(begin).take_while(move |candidate| candidate.path == *path)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry::capability::Capability;
-
-    fn candidate(path: &str, version: &'static str) -> Candidate<&'static str> {
-        let capability: Capability<u8, u8> = Capability::new("math.sum", version);
-        Candidate {
-            path: path.parse().expect("a path"),
-            offer: OfferRecord::of(&capability).expect("a version"),
-            provider: version,
-        }
-    }
-
-    fn paths(index: &Index<&'static str>) -> Vec<String> {
-        index.candidates("math.sum").iter().map(|c| format!("{} {}", c.path, c.offer.version)).collect()
-    }
-
-    #[test]
-    fn candidates_stand_in_the_order_of_their_paths_whatever_the_order_of_registration() {
-        let index = Index::default();
-        for path in ["root/c", "root/a", "root/b"] {
-            index.insert(candidate(path, "1.0.0"));
-        }
-        assert_eq!(paths(&index), ["root/a 1.0.0", "root/b 1.0.0", "root/c 1.0.0"]);
-    }
-
-    #[test]
-    fn registering_again_replaces_and_does_not_add() {
-        let index = Index::default();
-        index.insert(candidate("root/a", "1.0.0"));
-        index.insert(candidate("root/a", "1.0.0"));
-        index.insert(candidate("root/a", "2.0.0"));
-        assert_eq!(paths(&index), ["root/a 1.0.0", "root/a 2.0.0"]);
-    }
-
-    #[test]
-    fn a_removed_path_offers_nothing_and_the_others_stay() {
-        let index = Index::default();
-        index.insert(candidate("root/a", "1.0.0"));
-        index.insert(candidate("root/ab", "1.0.0"));
-        index.remove(&"root/a".parse().expect("a path"));
-        assert_eq!(paths(&index), ["root/ab 1.0.0"]);
-        index.remove(&"root/ab".parse().expect("a path"));
-        assert!(index.names().is_empty());
-    }
-}
+mod tests;

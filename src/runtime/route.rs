@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::error::RequestError;
 use crate::id::{Incarnation, Path};
 use crate::registry::capability::{Capability, Wire};
-use crate::registry::index::{Candidate, Index};
+use crate::registry::index::{Candidate, Candidates, Index};
 use crate::registry::record::{WireTypes, serves};
 use crate::registry::selection::{Standing, choose};
 use crate::runtime::agent::Agent;
@@ -172,7 +172,7 @@ pub(crate) fn pick<Request: Wire, Reply: Wire>(
 
 /// Why there is none: only strangers to these types, or nobody who is there, in a version that fits.
 fn no_provider<Request, Reply>(
-    list: &[Arc<Candidate<Reached>>],
+    list: &Candidates<Reached>,
     types: WireTypes,
     capability: &Capability<Request, Reply>,
 ) -> RequestError {

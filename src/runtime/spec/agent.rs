@@ -14,7 +14,7 @@ use crate::error::SpecError;
 use crate::flow::mailbox::DEFAULT_BOUND;
 use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
-use crate::registry::record::OfferRecord;
+use crate::registry::record::{InvalidOffer, OfferRecord};
 use crate::runtime::agent::Agent;
 use crate::runtime::life::Overseer;
 use crate::runtime::route::{Routable, routable};
@@ -37,13 +37,14 @@ pub struct AgentSpec<A: Agent> {
     hands_over: bool,
 }
 
-/// An offer, and how it is reached; or what is wrong with its version.
+/// An offer, and how it is reached; or what is wrong with it.
 type Offered<A> = (Result<OfferRecord, SpecErrorParts>, Routable<<A as Agent>::Message, <A as Agent>::Reply>);
 
 #[derive(Clone)]
 struct SpecErrorParts {
     capability: String,
     version: String,
+    problem: Arc<InvalidOffer>,
 }
 
 impl<A: Agent> AgentSpec<A> {
@@ -68,9 +69,10 @@ impl<A: Agent> AgentSpec<A> {
         R: Wire,
         A::Reply: TryInto<R>,
     {
-        let record = OfferRecord::of(capability).map_err(|_| SpecErrorParts {
+        let record = OfferRecord::of(capability).map_err(|problem| SpecErrorParts {
             capability: capability.name().to_owned(),
             version: capability.version().to_owned(),
+            problem: Arc::new(problem),
         });
         self.offers.push((record, routable::<A, Q, R>(capability)));
         self
@@ -174,8 +176,12 @@ impl<A: Agent> Worker for AgentWorker<A> {
             return Err(zero("handler deadline"));
         }
         self.records.as_ref().map(|_| ()).map_err(|wrong| {
-            let SpecErrorParts { capability, version } = (**wrong).clone();
-            SpecError::Version { child: path().to_string(), capability, version }
+            let SpecErrorParts { capability, version, problem } = (**wrong).clone();
+            let child = path().to_string();
+            match *problem {
+                InvalidOffer::Version(_) => SpecError::Version { child, capability, version },
+                _ => SpecError::Offer { child, capability, problem },
+            }
         })
     }
 
