@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exit::{ExitReason, GaveUp};
+use crate::flow::LimitProblem;
 use crate::id::{Incarnation, InvalidName, Path};
+use crate::lifecycle::hook::ChangeError;
 use crate::registry::record::InvalidOffer;
 use crate::supervision::policy::SpecProblem;
 
@@ -44,6 +46,14 @@ pub enum SpecError {
         child: String,
         /// Which limit.
         limit: &'static str,
+    },
+    /// A limit of an agent cannot be meant.
+    #[error("`{child}`: {problem}")]
+    Limit {
+        /// The child.
+        child: String,
+        /// What is wrong.
+        problem: LimitProblem,
     },
     /// A capability's version is not a semantic version.
     #[error("`{child}` offers `{capability}` in version `{version}`, which is not of the form 1.2.3")]
@@ -213,6 +223,13 @@ pub enum TellError<M> {
         /// Where the agent was.
         path: Path,
     },
+    /// The agent takes no new work.
+    Draining {
+        /// The message.
+        message: M,
+        /// The agent.
+        path: Path,
+    },
     /// The sender is a life that has ended or was given up, and whose code runs on: nothing that it does has an effect.
     Fenced {
         /// The message.
@@ -230,7 +247,24 @@ impl<M> TellError<M> {
     /// The message that was not taken.
     pub fn into_message(self) -> M {
         match self {
-            Self::Full { message, .. } | Self::Gone { message, .. } | Self::Fenced { message, .. } => message,
+            Self::Full { message, .. }
+            | Self::Gone { message, .. }
+            | Self::Draining { message, .. }
+            | Self::Fenced { message, .. } => message,
+        }
+    }
+}
+
+impl<M> TellError<M> {
+    /// The same error with another message in it.
+    pub(crate) fn map<N>(self, change: impl FnOnce(M) -> N) -> TellError<N> {
+        match self {
+            Self::Full { message, path, bound } => TellError::Full { message: change(message), path, bound },
+            Self::Gone { message, path } => TellError::Gone { message: change(message), path },
+            Self::Draining { message, path } => TellError::Draining { message: change(message), path },
+            Self::Fenced { message, path, sender, incarnation } => {
+                TellError::Fenced { message: change(message), path, sender, incarnation }
+            }
         }
     }
 }
@@ -243,6 +277,9 @@ impl<M> fmt::Display for TellError<M> {
                 "the mailbox of `{path}` is full ({bound} messages); wait with `tell_wait`, or give it a larger bound with `mailbox`"
             ),
             Self::Gone { path, .. } => write!(f, "`{path}` is not running and no restart of it is coming"),
+            Self::Draining { path, .. } => {
+                write!(f, "`{path}` is draining: it takes no new work; tell another, or wait for its next life")
+            }
             Self::Fenced { path, sender, incarnation, .. } => {
                 write!(f, "not told to `{path}`: {}", fenced(sender, *incarnation))
             }
@@ -279,6 +316,48 @@ pub enum CheckpointError {
     Fenced {
         /// The agent.
         path: Path,
+        /// The life.
+        incarnation: Incarnation,
+    },
+}
+
+/// The state of an agent was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// No child of the tree has this path.
+    #[error("there is no `{path}` in the tree")]
+    Unknown {
+        /// The path.
+        path: String,
+    },
+    /// A supervisor, or a plain ractor actor: it has no mailbox of ours to keep or to close.
+    #[error("`{path}` is not an agent; only agents can be suspended and drained")]
+    NotAnAgent {
+        /// Where it is.
+        path: Path,
+    },
+    /// No life of it is running, or the one that was ended before it did.
+    #[error("no life of `{path}` is running that could do so; ask again once it has started")]
+    NotRunning {
+        /// Where the agent is.
+        path: Path,
+    },
+    /// The lifecycle does not allow it, or a hook refused it.
+    #[error("`{path}`: {problem}")]
+    Change {
+        /// Where the agent is.
+        path: Path,
+        /// What is wrong.
+        problem: ChangeError,
+    },
+    /// Whoever wants it is a life that has ended or was given up, and whose code runs on.
+    #[error("not done to `{path}`: {}", fenced(by, *incarnation))]
+    Fenced {
+        /// Where the agent is.
+        path: Path,
+        /// Whose code it is.
+        by: Path,
         /// The life.
         incarnation: Incarnation,
     },
@@ -321,6 +400,33 @@ pub enum RequestError {
     Gone {
         /// Where the agent was.
         path: Path,
+    },
+    /// The agent takes no new work. The request was not sent.
+    #[error("`{path}` is draining: it takes no new work; ask another, or wait for its next life")]
+    Draining {
+        /// The agent.
+        path: Path,
+    },
+    /// The request's time was over before its turn came. No handler of it began.
+    #[error("the time of a request to `{path}` was over before its turn came; it was not handled")]
+    Expired {
+        /// The agent.
+        path: Path,
+    },
+    /// The mailbox was full, and the request made room for another. No handler of it began.
+    #[error("a request to `{path}` made room for another in a full mailbox; it was not handled")]
+    Shed {
+        /// The agent.
+        path: Path,
+    },
+    /// The life that was to handle the request ended, or took no more, and the request does not wait for the next one.
+    /// No handler of it began.
+    #[error("`{path}`, incarnation {incarnation}, ended before it handled the request")]
+    Returned {
+        /// The agent.
+        path: Path,
+        /// The life that ended.
+        incarnation: Incarnation,
     },
     /// The asker is a life that has ended or was given up, and whose code runs on. The request was not sent.
     #[error("not asked of `{path}`: {}", fenced(sender, *incarnation))]

@@ -85,6 +85,21 @@ pub enum EventKind {
         /// Why.
         why: RefuseReason,
     },
+    /// A hook on a change of state failed.
+    HookFailed {
+        /// The life whose state was to change.
+        incarnation: Incarnation,
+        /// The change that it was for.
+        from: StateName,
+        /// The change that it was for.
+        to: StateName,
+        /// The hook's name.
+        hook: String,
+        /// How it failed.
+        why: String,
+        /// Whether the change was not made for it.
+        refused: bool,
+    },
     /// A supervisor asked a child to stop and it did not within its time; it is killed.
     Killing {
         /// The life that is killed.
@@ -135,6 +150,8 @@ pub enum RefuseReason {
     Full,
     /// The agent is not running, and no restart of it is coming.
     Gone,
+    /// The agent is draining: it takes no new message.
+    Draining,
     /// The sender has ended or was given up, and its code runs on.
     Fenced,
 }
@@ -147,8 +164,16 @@ pub enum DropReason {
     Expired,
     /// The incarnation that handled it ended.
     HandlerEnded,
-    /// The slot closed while the message waited.
+    /// The slot closed, or came to rest, while the message waited.
     Closed,
+    /// The mailbox was full, and it made room for another.
+    Shed,
+    /// The mailbox was full, or its sender may not send any more; and nobody was there to take it back.
+    Refused,
+    /// Nobody listens to its subject.
+    NoReceiver,
+    /// It is a reply, and whoever asked does not wait for it any more.
+    LateReply,
 }
 
 /// Whether somebody should look at an exit. An ordinary end may be one too many for the child's budget.

@@ -22,7 +22,9 @@ pub mod trace;
 pub mod wire;
 
 pub use self::blackboard::{Blackboard, BoardBounds, BoardError, Cursor, Expected, Put, Revision};
-pub use self::dead_letter::{DeadLetter, DeadLetterCounts, DeadLetters, DeadReason, Death, Filter, LetterId};
+pub use self::dead_letter::{
+    DEFAULT_DEAD_LETTERS, DeadLetter, DeadLetterCounts, DeadLetters, DeadReason, Death, Filter, LetterId,
+};
 pub use self::envelope::{Envelope, Origin};
 pub use self::headers::{HeaderError, Headers};
 pub use self::kind::{InvalidPriority, Kind, Priority, Role, UnknownKind};

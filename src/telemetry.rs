@@ -56,6 +56,9 @@ fn record(event: &Event) {
         EventKind::Lifecycle { incarnation, from, to } => {
             tracing::trace!(%path, %incarnation, ?from, ?to, "lifecycle");
         }
+        EventKind::HookFailed { incarnation, from, to, hook, why, refused } => {
+            tracing::warn!(%path, %incarnation, %from, %to, hook, why, refused, "a hook failed");
+        }
         EventKind::BackingOff { delay } => tracing::debug!(%path, ?delay, "its restart waits"),
         EventKind::Quarantined { tally } => {
             let verdict = Verdict::Quarantined(*tally);

@@ -54,6 +54,12 @@ impl<T> Queued<T> {
         self
     }
 
+    /// Its number in the order of arrival at its queue, from 0 on.
+    #[must_use]
+    pub const fn arrival(&self) -> u64 {
+        self.arrival
+    }
+
     /// How urgent it is.
     #[must_use]
     pub const fn priority(&self) -> Priority {

@@ -107,6 +107,13 @@ pub struct DeadLetter<M> {
     pub message: M,
 }
 
+impl<M> DeadLetter<M> {
+    /// The same letter with another message, such as what is said of it to people.
+    pub(crate) fn with_message<N>(&self, message: N) -> DeadLetter<N> {
+        DeadLetter { id: self.id, at: self.at, why: self.why, receiver: self.receiver.clone(), message }
+    }
+}
+
 /// Which letters are meant. Says nothing at first, which means all.
 ///
 /// ```
@@ -244,6 +251,13 @@ impl<M> DeadLetters<M> {
     /// The letters that are meant, the oldest first.
     pub fn query(&self, filter: &Filter) -> impl Iterator<Item = &DeadLetter<M>> {
         self.letters.iter().filter(|letter| filter.includes(letter))
+    }
+
+    /// A letter, if it is still here.
+    #[must_use]
+    pub fn get(&self, id: LetterId) -> Option<&DeadLetter<M>> {
+        let place = self.letters.binary_search_by_key(&id, |letter| letter.id).ok()?;
+        self.letters.get(place)
     }
 
     /// Takes a letter out. `None` where it went already.

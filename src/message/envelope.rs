@@ -170,7 +170,7 @@ impl<M> Envelope<M> {
         self
     }
 
-    /// Gives it another number: that of the system which it entered.
+    /// Gives it another number: that of the mailbox which it entered.
     #[must_use]
     pub const fn with_sequence(mut self, sequence: u64) -> Self {
         self.sequence = sequence;
@@ -281,7 +281,8 @@ impl<M> Envelope<M> {
 
 /// What can be asked.
 impl<M> Envelope<M> {
-    /// Its number in the system that it is in.
+    /// Its number, in the order of arrival: among the messages to the agent that handles it, from 1 on; 0 before it arrived
+    /// anywhere.
     #[must_use]
     pub const fn sequence(&self) -> u64 {
         self.sequence
@@ -385,6 +386,11 @@ impl<M> Envelope<M> {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name)
+    }
+
+    /// Whether it says anything that few messages do: an id, who sent it, headers and the like.
+    pub(crate) const fn has_details(&self) -> bool {
+        self.details.is_some()
     }
 
     /// Its headers.

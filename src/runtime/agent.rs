@@ -15,7 +15,7 @@ use crate::runtime::current::TaskOf;
 use crate::runtime::guard::{self, Watched};
 use crate::runtime::life::Life;
 use crate::runtime::shell::ShellMessage;
-use crate::runtime::slot::Slot;
+use crate::runtime::slot::{About, Slot};
 use crate::runtime::supervisor::handle::Supervisor;
 use crate::runtime::system::System;
 use crate::runtime::tasks::TaskId;
@@ -115,6 +115,8 @@ pub struct Context<A: Agent> {
     pub(crate) life: Arc<Life>,
     pub(crate) port: ractor::ActorRef<ShellMessage>,
     pub(crate) stopping: Option<Box<ExitReason>>,
+    /// The message that is being handled, or was last.
+    pub(crate) about: Option<About>,
     /// The watchdog looks at this life, and after the runtime that it was given, until this is dropped.
     pub(crate) _overseen: Option<Box<Overseen>>,
 }

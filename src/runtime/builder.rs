@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::StartError;
 use crate::fault::FaultPlan;
+use crate::message::DEFAULT_DEAD_LETTERS;
 use crate::runtime::agent::Agent;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::registrar::Registrar;
@@ -36,6 +37,7 @@ pub struct SystemBuilder {
     #[cfg(any(test, feature = "testing"))]
     ends: Option<crate::testing::OnEnd>,
     watch: WatchRules,
+    dead_letters: Option<usize>,
 }
 
 impl SystemBuilder {
@@ -105,6 +107,13 @@ impl SystemBuilder {
         self
     }
 
+    /// How many dead letters are kept; [`DEFAULT_DEAD_LETTERS`](crate::message::DEFAULT_DEAD_LETTERS) when not set. All are counted, also with a bound of 0.
+    #[must_use]
+    pub fn dead_letters(mut self, bound: usize) -> Self {
+        self.dead_letters = Some(bound);
+        self
+    }
+
     /// Starts the system; see [`System::start`].
     ///
     /// # Errors
@@ -120,6 +129,7 @@ impl SystemBuilder {
             entropy,
             faults: self.faults,
             watch: self.watch,
+            dead_letters: self.dead_letters.unwrap_or(DEFAULT_DEAD_LETTERS),
             #[cfg(any(test, feature = "testing"))]
             ends: self.ends,
         };

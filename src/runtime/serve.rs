@@ -23,7 +23,7 @@ pub struct ServeContext {
 pub type TaskContext = ServeContext;
 
 impl ServeContext {
-    fn of<A: Agent>(ctx: &Context<A>) -> Self {
+    pub(crate) fn of<A: Agent>(ctx: &Context<A>) -> Self {
         Self { system: ctx.system.clone(), path: ctx.path().clone(), life: Arc::clone(&ctx.life) }
     }
 

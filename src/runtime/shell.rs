@@ -11,7 +11,10 @@
 //!   that is killed while its stop hook hangs reads `killed`.
 //! * No message is taken once the end has been asked for.
 
+mod obey;
+
 use std::marker::PhantomData;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task;
@@ -20,13 +23,15 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tracing::Instrument;
 
-use crate::event::{DropReason, EventKind};
+use self::obey::Running;
 use crate::exit::{ExitReason, Failure};
 use crate::fault::{Fault, FaultPoint};
-use crate::lifecycle::{AgentState, Life as Lifecycle, state};
+use crate::lifecycle::hook::{Change, Hooks, Refused};
+use crate::lifecycle::{AgentState, Life as Lifecycle, StateName, state};
 use crate::runtime::agent::{Agent, Context, Overseen};
 use crate::runtime::current;
 use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler, run_noted};
+use crate::runtime::hooks::Action;
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
 use crate::runtime::slot::{AnySlot, Batch, Slot, Taken};
@@ -60,6 +65,7 @@ pub(crate) struct Birth<A: Agent> {
     pub(crate) args: A::Args,
     pub(crate) handler_deadline: Option<Duration>,
     pub(crate) runtime: Option<Arc<OnRuntime>>,
+    pub(crate) hooks: Option<Arc<Hooks<Action>>>,
     /// Whether the user's start may be polled a first time before the shell has a task.
     pub(crate) right_here: bool,
 }
@@ -94,7 +100,8 @@ struct Body<A: Agent> {
     agent: Option<Resident<A>>,
     args: Option<A::Args>,
     ctx: Context<A>,
-    machine: Option<Lifecycle<state::Active>>,
+    running: Running,
+    hooks: Option<Arc<Hooks<Action>>>,
     handler_deadline: Option<Duration>,
     timer: HandlerTimer,
     /// `None` where nobody listens.
@@ -122,13 +129,15 @@ impl<A: Agent> Actor for Shell<A> {
             life: birth.life,
             port: myself,
             stopping: None,
+            about: None,
             _overseen: overseen,
         };
         let body = Box::new(Body {
             agent: None,
             args: Some(birth.args),
             ctx,
-            machine: None,
+            running: Running::Not,
+            hooks: birth.hooks,
             handler_deadline: birth.handler_deadline,
             timer: HandlerTimer::default(),
             span,
@@ -221,7 +230,7 @@ impl<A: Agent> Body<A> {
     async fn begin(&mut self) -> Result<(), ExitReason> {
         let started_at = self.ctx.system.clock().now();
         let machine = Lifecycle::new().enter(state::Registering { started_at });
-        self.announce(machine.snapshot());
+        self.pass(StateName::Unregistered, machine.snapshot()).await?;
         let args = self.args.take().expect("a shell starts once");
         let (clock, life) = (Arc::clone(self.ctx.system.clock()), Arc::clone(&self.ctx.life));
         let start = A::start(args, &mut self.ctx);
@@ -246,11 +255,18 @@ impl<A: Agent> Body<A> {
             self.ctx.system.entropy().id()
         };
         let machine = machine.enter(state::Registered { registry_id });
-        self.announce(machine.snapshot());
+        self.pass(StateName::Registering, machine.snapshot()).await?;
         let machine = machine.enter(state::Active { since: self.ctx.system.clock().now(), message_count: 0 });
-        self.announce(machine.snapshot());
-        self.machine = Some(machine);
+        self.pass(StateName::Registered, machine.snapshot()).await?;
+        self.running = Running::Active(machine);
         Ok(())
+    }
+
+    /// Enters a state on the way up. A hook that refuses it makes the start fail.
+    async fn pass(&mut self, from: StateName, to: AgentState) -> Result<(), ExitReason> {
+        let change = Change { from, to: to.name() };
+        let passed = self.change(change, |body| body.announce(to)).await;
+        passed.map_err(|refused| ExitReason::StartFailed(Failure::new(refused)))
     }
 
     /// Handles what there is, and stays with the mailbox for a while.
@@ -268,6 +284,9 @@ impl<A: Agent> Body<A> {
 
     /// Handles up to a batch of messages, and ends the life where that is due.
     async fn woken(&mut self) -> Result<(), ActorProcessingErr> {
+        if self.ctx.slot.is_called() {
+            Box::pin(self.obey()).await;
+        }
         let (span, life) = self.span_and_life();
         if let Err(reason) = current::within(Arc::clone(&life), self.drain(&life).instrument(span)).await {
             return Err(self.fail(reason).await);
@@ -301,7 +320,7 @@ impl<A: Agent> Body<A> {
         let mut batch = slot.take(life.incarnation, BATCH);
         while let Some(taken) = batch.next() {
             self.one(life, taken, &mut batch).await?;
-            if self.ctx.stopping.is_some() || life.is_ending() {
+            if self.ctx.stopping.is_some() || life.is_ending() || slot.is_called() {
                 break;
             }
         }
@@ -314,14 +333,8 @@ impl<A: Agent> Body<A> {
         taken: Taken<A::Message>,
         batch: &mut Batch<'_, A::Message, A::Reply>,
     ) -> Result<(), ExitReason> {
-        let (message, is_asked) = match taken {
-            Taken::Expired(_) => {
-                self.dropped(DropReason::Expired);
-                return Ok(());
-            }
-            Taken::Told(message) => (message, false),
-            Taken::Asked(message) => (message, true),
-        };
+        let Taken { message, about, is_asked } = taken;
+        self.ctx.about = Some(about);
         let outcome = self.handle_guarded(life, message).await;
         self.ctx.slot.core().count_handled(life);
         match outcome {
@@ -344,10 +357,6 @@ impl<A: Agent> Body<A> {
         // From here on nobody takes this life for a living one, also before its supervisor hears of it.
         self.ctx.slot.ended(self.ctx.life.incarnation);
         reason
-    }
-
-    fn dropped(&self, why: DropReason) {
-        self.ctx.slot.core().bus.publish(self.ctx.path(), EventKind::Dropped { why });
     }
 
     async fn handle_guarded(
@@ -376,7 +385,7 @@ impl<A: Agent> Body<A> {
         life.tasks.abort_all();
         life.tasks.emptied().await;
         if let Some(reason) = life.reason() {
-            self.terminate(reason);
+            self.terminate(reason).await;
         }
         Box::new(Noted)
     }
@@ -385,10 +394,9 @@ impl<A: Agent> Body<A> {
     async fn end(&mut self) -> Result<(), ActorProcessingErr> {
         let reason = self.ctx.life.asked().cloned().unwrap_or(ExitReason::Normal);
         self.ctx.stopping = None;
-        if let Some(machine) = self.machine.take() {
-            let deadline = self.ctx.system.clock().now() + STOP_HORIZON;
-            self.announce(machine.enter(state::Draining { reason: reason.to_string(), deadline }).snapshot());
-        }
+        self.ctx.about = None;
+        // One that is draining already goes on from there; and a hook that refuses it does not keep the agent.
+        let _ = self.drain_for(STOP_HORIZON, reason.to_string()).await;
         let life = Arc::clone(&self.ctx.life);
         if let Some(agent) = self.agent.as_mut().and_then(Resident::get_mut)
             && let Err(panicked) = run_noted(&life, agent.stop(&reason, &mut self.ctx)).await
@@ -402,14 +410,18 @@ impl<A: Agent> Body<A> {
         let reason = self.ctx.stopping.take().map_or(reason, |reason| *reason);
         let reason = self.ctx.life.reason().cloned().unwrap_or(reason);
         self.ctx.slot.ended(self.ctx.life.incarnation);
-        self.terminate(&reason);
+        self.terminate(&reason).await;
         self.ctx.life.mark_stopped();
         self.ctx.life.end(reason);
         Ok(())
     }
 
-    fn terminate(&self, reason: &ExitReason) {
-        self.announce(AgentState::Terminated { reason: reason.to_string() });
+    async fn terminate(&mut self, reason: &ExitReason) {
+        let from = mem::take(&mut self.running).name();
+        let to = AgentState::Terminated { reason: reason.to_string() };
+        let change = Change { from, to: to.name() };
+        // Nobody keeps an agent from ending: this is not refused.
+        let _: Result<(), Refused> = self.change(change, |body| body.announce(to)).await;
     }
 }
 

@@ -9,32 +9,40 @@
 //! * Messages leave in the order in which they came; what was taken and not handled goes back to the front.
 //! * A slot that is at rest or closed refuses until its child is started again; its numbers go on then.
 
+mod control;
 mod core;
+mod fate;
 mod hand;
+mod inbox;
 mod kept;
+mod letter;
 mod linger;
 
 use std::any::{Any, TypeId};
-use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ractor::ActorRef;
 use tokio::sync::{Notify, oneshot};
 
+pub(crate) use self::control::{Command, Control};
 pub(crate) use self::core::{Presence, SlotCore};
-pub(crate) use self::hand::{Batch, Taken};
+pub(crate) use self::hand::{About, Batch, Taken};
 use self::hand::{Glance, Hand};
+use self::inbox::Inbox;
 pub(crate) use self::kept::Kept;
+pub(crate) use self::letter::{Extra, Letter, Refused, ReplyTo, Unanswered};
 use self::linger::Lingers;
-use crate::error::RequestError;
-use crate::event::{DropReason, EventKind};
-use crate::flow::mailbox::Mailbox;
+use crate::error::ControlError;
+use crate::event::EventKind;
+use crate::flow::AgentLimits;
 use crate::id::Incarnation;
 use crate::registry::record::OfferRecord;
-use crate::runtime::current::{self, FencedLife};
-use crate::runtime::deadline::Timers;
-use crate::runtime::guard::{drop_caught, lock};
+use crate::runtime::current;
+use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
+use crate::runtime::office::Office;
 use crate::runtime::route::Routable;
 use crate::runtime::shell::ShellMessage;
 
@@ -51,6 +59,8 @@ pub(crate) trait AnySlot: Send + Sync {
     fn close(&self);
     /// Messages that wait or are being handled.
     fn queued(&self) -> usize;
+    /// Tells the agent to change its state. `None` where there is no agent of ours.
+    fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>>;
     /// The routes to this slot, one for each offer of its core, in that order.
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>>;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
@@ -88,6 +98,10 @@ impl AnySlot for BareSlot {
         0
     }
 
+    fn control(&self, _: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>> {
+        None
+    }
+
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
         Vec::new()
     }
@@ -97,81 +111,77 @@ impl AnySlot for BareSlot {
     }
 }
 
-/// Where a reply goes. An answer is owed: dropped without one, the asker learns that the incarnation ended.
-pub(crate) struct ReplyTo<R> {
-    sender: Option<oneshot::Sender<Result<R, RequestError>>>,
-}
-
-impl<R> ReplyTo<R> {
-    pub(crate) fn new(sender: oneshot::Sender<Result<R, RequestError>>) -> Self {
-        Self { sender: Some(sender) }
-    }
-
-    pub(crate) fn send(mut self, reply: Result<R, RequestError>) {
-        if let Some(sender) = self.sender.take() {
-            let _ = sender.send(reply);
-        }
-    }
-
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
-    }
-}
-
-/// A message on its way.
-pub(crate) struct Envelope<M, R> {
-    pub(crate) message: M,
-    pub(crate) reply: Option<ReplyTo<R>>,
-}
-
-/// Why a push was refused; the message comes back.
-pub(crate) enum Refused<M, R> {
-    Full(Envelope<M, R>, usize),
-    Gone(Envelope<M, R>),
-    /// The sender is a life that is fenced.
-    Fenced(Envelope<M, R>, FencedLife),
-}
-
 /// The slot of an agent, with its mailbox.
 pub(crate) struct Slot<M, R> {
     core: SlotCore,
-    /// For the deadlines of those who ask.
-    timers: Arc<Timers>,
+    office: Arc<Office>,
     agent: TypeId,
     desk: Mutex<Desk<M, R>>,
     /// What the shell has taken and not finished. Locked before the desk where both are.
     hand: Mutex<Hand<M, R>>,
     glance: Glance,
+    /// Whether there is something among the desk's controls.
+    called: AtomicBool,
     room: Notify,
     kept: Kept,
 }
 
 struct Desk<M, R> {
-    mailbox: Mailbox<Envelope<M, R>>,
+    inbox: Inbox<M, R>,
     routables: Arc<[Routable<M, R>]>,
     port: Option<ActorRef<ShellMessage>>,
     lingers: Lingers,
+    controls: Vec<Control>,
     woken: bool,
-    refusing: bool,
+    door: Door,
+    /// Something may wait here that does not wait for the next life.
+    roving: bool,
+}
+
+/// Which way messages go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// In and out.
+    Open,
+    /// In: what waits is kept, and not handed out.
+    Paused,
+    /// Neither, until the next life.
+    Draining,
+    /// None goes in, and none is there: nobody is coming.
+    Refusing,
+}
+
+impl<M, R> Desk<M, R> {
+    fn has_work(&self) -> bool {
+        !self.controls.is_empty() || (self.door == Door::Open && !self.inbox.is_empty())
+    }
 }
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     pub(crate) fn new<A: 'static>(
         core: SlotCore,
-        timers: Arc<Timers>,
+        office: Arc<Office>,
         routables: Arc<[Routable<M, R>]>,
-        bound: usize,
+        limits: &AgentLimits,
     ) -> Self {
-        let lingers = Lingers::default();
-        let mailbox = Mailbox::new(bound);
-        let desk = Desk { mailbox, routables, port: None, lingers, woken: false, refusing: false };
+        let desk = Desk {
+            inbox: Inbox::new(limits, office.epoch),
+            routables,
+            port: None,
+            lingers: Lingers::default(),
+            controls: Vec::new(),
+            woken: false,
+            door: Door::Open,
+            roving: false,
+        };
         Self {
             core,
-            timers,
+            office,
             agent: TypeId::of::<A>(),
             desk: Mutex::new(desk),
             hand: Mutex::default(),
             glance: Glance::default(),
+            called: AtomicBool::new(false),
             room: Notify::new(),
             kept: Kept::default(),
         }
@@ -183,10 +193,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     /// What an update says of the agent, for its next life. What waits in the mailbox stays, also over a smaller bound.
-    pub(crate) fn renew(&self, offers: Arc<[OfferRecord]>, routables: Arc<[Routable<M, R>]>, bound: usize) {
+    pub(crate) fn renew(&self, offers: Arc<[OfferRecord]>, routables: Arc<[Routable<M, R>]>, limits: &AgentLimits) {
         {
             let mut desk = lock(&self.desk);
-            desk.mailbox.set_bound(bound);
+            desk.inbox.renew(limits, self.office.epoch);
             desk.routables = routables;
         }
         self.core.set_offers(offers);
@@ -204,23 +214,29 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     /// Puts a message into the mailbox and wakes the shell.
-    pub(crate) fn push(&self, envelope: Envelope<M, R>) -> Result<(), Refused<M, R>> {
+    pub(crate) fn push(&self, letter: Letter<M, R>) -> Result<(), Refused<M, R>> {
         let mut desk = lock(&self.desk);
         // Looked at last, so that what is fenced while it waited for the lock is refused too.
         if let Some(life) = current::fenced() {
-            return Err(Refused::Fenced(envelope, life));
+            return Err(Refused::Fenced(letter, life));
         }
-        if desk.refusing {
-            return Err(Refused::Gone(envelope));
+        match desk.door {
+            Door::Open | Door::Paused => {}
+            Door::Draining => return Err(Refused::Draining(letter)),
+            Door::Refusing => return Err(Refused::Gone(letter)),
         }
-        let bound = desk.mailbox.bound();
-        desk.mailbox.push(envelope).map_err(|full| Refused::Full(full.0, bound))?;
+        desk.roving |= letter.roves();
+        let pushed = desk.inbox.push(letter, || self.office.clock.now());
+        let lost = pushed.map_err(|(letter, bound)| Refused::Full(letter, bound))?;
         wake(desk);
+        if let Some(lost) = lost {
+            self.lose(lost);
+        }
         Ok(())
     }
 
-    pub(crate) fn timers(&self) -> &Timers {
-        &self.timers
+    pub(crate) fn office(&self) -> &Office {
+        &self.office
     }
 
     /// Resolves when there may be room again, or when the slot closed. Enable it before the push that it follows.
@@ -239,10 +255,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         desk.port = Some(port);
         desk.lingers = Lingers::default();
         desk.woken = false;
-        desk.refusing = false;
-        if !desk.mailbox.is_empty() {
-            wake(desk);
-        }
+        desk.door = Door::Open;
+        wake(desk);
     }
 
     fn refuse(&self, presence: Presence) -> bool {
@@ -251,12 +265,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         }
         let (waiting, lingers) = {
             let mut desk = lock(&self.desk);
-            desk.refusing = true;
+            desk.door = Door::Refusing;
             desk.port = None;
             // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
-            let mut waiting = VecDeque::new();
-            desk.mailbox.take(usize::MAX, &mut waiting);
-            (waiting, desk.lingers.dismiss())
+            (desk.inbox.empty(), desk.lingers.dismiss())
         };
         if let Some(shell) = lingers {
             shell.wake();
@@ -265,23 +277,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         self.refuse_all(waiting);
         true
     }
-
-    fn refuse_all(&self, waiting: VecDeque<Envelope<M, R>>) {
-        for Envelope { message, reply } in waiting {
-            if let Some(reply) = reply {
-                reply.send(Err(RequestError::Gone { path: self.core.path.clone() }));
-            }
-            // A message is a user's value, and this runs in the supervisor or the guardian.
-            drop_caught(message);
-            self.core.bus.publish(&self.core.path, EventKind::Dropped { why: DropReason::Closed });
-        }
-    }
 }
 
 /// Wakes the shell, if that was not done already. Without the lock: waking may wake a thread, and the shell comes for
 /// the lock at once.
 fn wake<M, R>(mut desk: MutexGuard<'_, Desk<M, R>>) {
-    if desk.woken {
+    if desk.woken || !desk.has_work() {
         return;
     }
     if let Some(waker) = desk.lingers.rouse() {
@@ -305,21 +306,29 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     fn ended(&self, incarnation: Incarnation) {
         self.release(incarnation);
         if self.core.end(incarnation) {
-            let lingers = {
+            let (lingers, controls) = {
                 let mut desk = lock(&self.desk);
                 desk.port = None;
                 desk.woken = false;
-                desk.lingers.dismiss()
+                if desk.door != Door::Refusing {
+                    desk.door = Door::Open;
+                }
+                self.called.store(false, Ordering::Release);
+                (desk.lingers.dismiss(), mem::take(&mut desk.controls))
             };
             if let Some(shell) = lingers {
                 shell.wake();
             }
+            for control in controls {
+                let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
+            }
+            self.send_home(incarnation);
         }
     }
 
     fn awaited(&self) {
         if self.core.set_presence(Presence::Awaited) {
-            lock(&self.desk).refusing = false;
+            lock(&self.desk).door = Door::Open;
         }
     }
 
@@ -337,7 +346,11 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     }
 
     fn queued(&self) -> usize {
-        lock(&self.desk).mailbox.len() + self.glance.count()
+        lock(&self.desk).inbox.len() + self.glance.count()
+    }
+
+    fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>> {
+        Some(Self::control(self, command))
     }
 
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {

@@ -1,6 +1,8 @@
 //! A system: one tree of supervised agents, with its slots, registry, events and history. Nothing is global to the
 //! process; two systems do not see each other.
 
+mod control;
+mod dead_letters;
 mod internal;
 mod look;
 mod published;
@@ -9,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use ractor::{Actor, ActorRef, Message};
@@ -27,9 +29,9 @@ use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
 use crate::runtime::builder::SystemBuilder;
 use crate::runtime::bus::{Bus, Events};
 use crate::runtime::current;
-use crate::runtime::deadline::Timers;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
 use crate::runtime::keeper::JournalHandle;
+use crate::runtime::office::Office;
 use crate::runtime::route::{self, Provider, Reached};
 use crate::runtime::slot::{AnySlot, BareSlot, Slot};
 use crate::runtime::spec::SupervisorSpec;
@@ -52,9 +54,8 @@ pub struct System {
 
 struct Inner {
     world: World,
-    epoch: Instant,
     bus: Bus,
-    timers: Arc<Timers>,
+    office: Arc<Office>,
     slots: DashMap<Path, Arc<dyn AnySlot>>,
     index: Index<Reached>,
     supervisors: DashMap<Path, Arc<Published>>,
@@ -77,6 +78,7 @@ pub(crate) struct World {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) faults: Option<Arc<dyn FaultPlan>>,
     pub(crate) watch: WatchRules,
+    pub(crate) dead_letters: usize,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) ends: Option<crate::testing::OnEnd>,
 }
@@ -142,10 +144,9 @@ impl System {
         let watchdog = Watchdog::start(world.watch, root_path, bus.clone());
         let inner = Inner {
             watchdog,
-            epoch: world.clock.now(),
+            office: Arc::new(Office::new(Arc::clone(&world.clock), world.dead_letters)),
             world,
             bus,
-            timers: Arc::default(),
             slots: DashMap::new(),
             index: Index::default(),
             supervisors: DashMap::new(),

@@ -50,7 +50,7 @@ impl Drop for Leaves {
     fn drop(&mut self) {
         let mut table = self.shared.lock();
         table.live.remove(&self.id);
-        if table.is_empty() {
+        if table.live.is_empty() {
             self.shared.emptied.notify_waiters();
         }
     }
@@ -194,6 +194,11 @@ impl Tasks {
     /// Resolves when neither a task nor the state is left. Cancel safe.
     pub(crate) fn emptied(&self) -> impl Future<Output = ()> + Send + 'static {
         self.once(Table::is_empty)
+    }
+
+    /// Resolves when no task is left. Cancel safe.
+    pub(crate) fn idle(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.once(|table| table.live.is_empty())
     }
 
     /// Resolves when no closure is left either. Cancel safe.

@@ -171,6 +171,7 @@ fn line(event: &Event) -> Option<String> {
         EventKind::Closed => format!("closed {path}"),
         EventKind::Resting => format!("resting {path}"),
         EventKind::Dropped { .. } => format!("dropped {path}"),
+        EventKind::HookFailed { incarnation, hook, .. } => format!("hook failed {path} #{incarnation} {hook}"),
         EventKind::Killing { incarnation } => format!("killing {path} #{incarnation}"),
         EventKind::Leaked { incarnation } => format!("leaked {path} #{incarnation}"),
         EventKind::LeakEnded { incarnation } => format!("leak ended {path} #{incarnation}"),

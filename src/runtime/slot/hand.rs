@@ -3,11 +3,13 @@
 //! A life that is given up while it blocks its thread cannot give anything back, so nothing of this is in its hands
 //! only: neither the messages behind the one it handles, nor the answer that it owes.
 
-use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
-use super::{Envelope, ReplyTo, Slot, wake};
+use super::inbox::{Items, Numbered};
+use super::{Door, Extra, Letter, ReplyTo, Slot, wake};
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::exit::ExitReason;
@@ -21,9 +23,9 @@ const ROOM: usize = 256;
 pub(super) struct Hand<M, R> {
     /// The life whose messages these are; nobody else may take or answer.
     holder: Option<Arc<Life>>,
-    items: VecDeque<Envelope<M, R>>,
+    items: Items<M, R>,
     /// Who asked for what is being handled.
-    asker: Option<ReplyTo<R>>,
+    asker: Option<ReplyTo<M, R>>,
 }
 
 /// What is known of a hand without its lock.
@@ -37,11 +39,17 @@ pub(super) struct Glance {
 }
 
 /// A message, out of the hand.
-pub(crate) enum Taken<M> {
-    Told(M),
-    Asked(M),
-    /// Nobody waits for the answer any more.
-    Expired(M),
+pub(crate) struct Taken<M> {
+    pub(crate) message: M,
+    pub(crate) about: About,
+    pub(crate) is_asked: bool,
+}
+
+/// What is known of a message that is being handled.
+pub(crate) struct About {
+    pub(crate) sequence: u64,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) extra: Option<Box<Extra>>,
 }
 
 /// Messages that the shell took and has not handled yet. Dropped, however that comes, they go back to the front.
@@ -56,7 +64,7 @@ pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
 
 impl<M, R> Default for Hand<M, R> {
     fn default() -> Self {
-        Self { holder: None, items: VecDeque::new(), asker: None }
+        Self { holder: None, items: Items::default(), asker: None }
     }
 }
 
@@ -67,9 +75,7 @@ impl<M, R> Hand<M, R> {
 
     /// An empty hand keeps its room for the next batch, but not the room of a flood.
     fn trim(&mut self) {
-        if self.items.capacity() > ROOM {
-            self.items = VecDeque::new();
-        }
+        self.items.trim(ROOM);
     }
 
     pub(super) fn hold_for(&mut self, life: &Arc<Life>) {
@@ -94,19 +100,24 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         }
         // Always in this order: the hand, then the desk.
         let mut desk = lock(&self.desk);
-        let was_full = desk.mailbox.room() == 0;
-        desk.mailbox.take(most, &mut hand.items);
         desk.woken = false;
-        if desk.mailbox.is_empty() {
-            drop(desk);
-        } else {
+        if desk.door != Door::Open {
+            // What is told meanwhile still wakes the shell.
             wake(desk);
+            return batch;
         }
+        let was_full = !desk.inbox.has_room();
+        let mut late = Vec::new();
+        desk.inbox.take(most, &mut hand.items, || self.office.clock.now(), &mut late);
+        wake(desk);
         batch.left = hand.items.len();
         self.glance.count.store(batch.left, Ordering::Relaxed);
         drop(hand);
         if was_full {
             self.room.notify_waiters();
+        }
+        for lost in late {
+            self.lose(lost);
         }
         batch
     }
@@ -119,7 +130,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// Takes from a life what it has in hand: what it did not begin goes back to the front of the mailbox; what it was
     /// handling is dropped, and its asker is told.
     fn put_back(&self, of: Incarnation, last: impl FnOnce(&mut Hand<M, R>)) {
-        let (mut items, begun, asker, reason) = {
+        let (items, begun, asker, reason) = {
             let mut hand = lock(&self.hand);
             if !hand.is_of(of) {
                 return;
@@ -129,24 +140,25 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             let asker = hand.asker.take();
             let reason = asker.as_ref().and(hand.holder.as_ref()).and_then(|life| life.reason().cloned());
             last(&mut hand);
-            (std::mem::take(&mut hand.items), begun, asker, reason)
+            (mem::take(&mut hand.items), begun, asker, reason)
         };
         if begun {
             self.core.bus.publish(&self.core.path, EventKind::Dropped { why: DropReason::HandlerEnded });
         }
         if let Some(asker) = asker {
             let reason = reason.unwrap_or(ExitReason::Killed);
-            asker.send(Err(RequestError::Exited { path: self.core.path.clone(), incarnation: of, reason }));
+            let error = RequestError::Exited { path: self.core.path.clone(), incarnation: of, reason };
+            asker.send(Err(error.into()));
         }
         if items.is_empty() {
             return;
         }
         let mut desk = lock(&self.desk);
-        if desk.refusing {
+        if desk.door == Door::Refusing {
             drop(desk);
-            return self.refuse_all(items);
+            return self.refuse_all(items.into_letters());
         }
-        desk.mailbox.give_back(&mut items);
+        desk.inbox.give_back(items);
         wake(desk);
     }
 }
@@ -154,29 +166,41 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     /// The next message, which is in hand until it is finished. `None` at the end, and for a life that was given up.
     pub(crate) fn next(&mut self) -> Option<Taken<M>> {
-        if self.left == 0 {
-            return None;
+        while self.left > 0 {
+            let slot = self.slot;
+            let mut hand = lock(&slot.hand);
+            if !hand.is_of(self.of) {
+                return None;
+            }
+            slot.glance.count.store(hand.items.len(), Ordering::Relaxed);
+            let Numbered { letter, sequence } = hand.items.pop()?;
+            self.left = hand.items.len();
+            if self.left == 0 {
+                hand.trim();
+            }
+            // Nobody waits for the answer, or for what comes of it, any more.
+            let is_abandoned = letter.reply.as_ref().is_some_and(ReplyTo::is_abandoned);
+            if is_abandoned || letter.has_end() && letter.is_over(slot.office.clock.now()) {
+                slot.glance.count.store(self.left, Ordering::Relaxed);
+                drop(hand);
+                slot.expire(letter);
+                continue;
+            }
+            slot.glance.begun.store(self.of.get(), Ordering::Release);
+            self.open = true;
+            let Letter { message, deadline, reply, extra } = letter;
+            let (asker, router) = match reply {
+                Some(router @ ReplyTo::Router(_)) => (None, Some(router)),
+                asker => (asker, None),
+            };
+            let is_asked = asker.is_some();
+            hand.asker = asker;
+            drop(hand);
+            // Whoever routed it has nothing to get back once it is being handled. It may hold values of a user.
+            drop(router);
+            return Some(Taken { message, about: About { sequence, deadline, extra }, is_asked });
         }
-        let glance = &self.slot.glance;
-        let mut hand = lock(&self.slot.hand);
-        if !hand.is_of(self.of) {
-            return None;
-        }
-        glance.count.store(hand.items.len(), Ordering::Relaxed);
-        let Envelope { message, reply } = hand.items.pop_front()?;
-        self.left = hand.items.len();
-        if self.left == 0 {
-            hand.trim();
-        }
-        if reply.as_ref().is_some_and(ReplyTo::is_abandoned) {
-            glance.count.store(self.left, Ordering::Relaxed);
-            return Some(Taken::Expired(message));
-        }
-        glance.begun.store(self.of.get(), Ordering::Release);
-        self.open = true;
-        let asked = reply.is_some();
-        hand.asker = reply;
-        Some(if asked { Taken::Asked(message) } else { Taken::Told(message) })
+        None
     }
 
     /// What was told has been handled. A life that was given up meanwhile finishes nothing: the next one may be handling
@@ -202,8 +226,10 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             self.finish();
             hand.asker.take()
         };
-        if let Some(asker) = asker {
-            asker.send(Ok(answer));
+        if let Some(asker) = asker
+            && !asker.send(Ok(answer))
+        {
+            slot.office.reply_was_late(&slot.core.bus, &slot.core.path);
         }
     }
 }

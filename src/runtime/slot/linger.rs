@@ -69,7 +69,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
                 return Poll::Ready(());
             }
             let mut desk = lock(&self.desk);
-            if !desk.mailbox.is_empty() || desk.woken || desk.port.is_none() {
+            if desk.has_work() || desk.woken || desk.port.is_none() {
                 return Poll::Ready(());
             }
             stay.waits = true;
@@ -95,7 +95,7 @@ impl<M: Send + 'static, R: Send + 'static> Stay<'_, M, R> {
             return false;
         }
         let mut desk = lock(&self.slot.desk);
-        if desk.lingers.life() != Some(self.of) || desk.mailbox.is_empty() {
+        if desk.lingers.life() != Some(self.of) || !desk.has_work() {
             return false;
         }
         desk.lingers = Lingers::Nobody;
@@ -116,8 +116,6 @@ impl<M: Send + 'static, R: Send + 'static> Drop for Stay<'_, M, R> {
         }
         desk.lingers = Lingers::Nobody;
         desk.woken = false;
-        if !desk.mailbox.is_empty() {
-            wake(desk);
-        }
+        wake(desk);
     }
 }

@@ -1,7 +1,9 @@
 //! The spec of an agent as a child, and how an agent is spawned.
 
 use std::any::type_name;
+use std::borrow::Cow;
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +13,17 @@ use tokio::runtime::Handle;
 
 use super::{ChildSpec, Kind, StartOf, Worker, spawn_at_once};
 use crate::error::SpecError;
-use crate::flow::mailbox::DEFAULT_BOUND;
+use crate::exit::BoxError;
+use crate::flow::{AgentLimits, AtBound, Limits, Order};
 use crate::id::{ChildId, Path};
+use crate::lifecycle::hook::{Change, Hooks, On};
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::record::{InvalidOffer, OfferRecord};
 use crate::runtime::agent::Agent;
+use crate::runtime::hooks::Action;
 use crate::runtime::life::Overseer;
 use crate::runtime::route::{Routable, routable};
+use crate::runtime::serve::ServeContext;
 use crate::runtime::shell::{Birth, Shell};
 use crate::runtime::slot::{AnySlot, Slot, SlotCore};
 use crate::runtime::system::System;
@@ -31,7 +37,8 @@ pub struct AgentSpec<A: Agent> {
     rules: Arc<ChildRules>,
     args: A::Args,
     offers: Vec<Offered<A>>,
-    bound: usize,
+    limits: AgentLimits,
+    hooks: Option<Hooks<Action>>,
     handler_deadline: Option<Duration>,
     runtime: Option<Handle>,
     hands_over: bool,
@@ -54,7 +61,8 @@ impl<A: Agent> AgentSpec<A> {
             rules: Arc::new(ChildRules::worker()),
             args,
             offers: Vec::new(),
-            bound: DEFAULT_BOUND,
+            limits: AgentLimits::default(),
+            hooks: None,
             handler_deadline: None,
             runtime: None,
             hands_over: false,
@@ -111,10 +119,73 @@ impl<A: Agent> AgentSpec<A> {
         self
     }
 
-    /// How many messages may wait; [`DEFAULT_BOUND`] when not set.
+    /// How many messages may wait; [`DEFAULT_BOUND`](crate::DEFAULT_BOUND) when not set.
     #[must_use]
     pub fn mailbox(mut self, bound: usize) -> Self {
-        self.bound = bound;
+        self.limits.mailbox = bound;
+        self
+    }
+
+    /// What happens to a message when as many wait as may: the new one is refused when not set. What is shed becomes a
+    /// dead letter, and whoever asked is told.
+    #[must_use]
+    pub fn at_bound(mut self, at_bound: AtBound) -> Self {
+        self.limits.at_bound = at_bound;
+        self
+    }
+
+    /// Whether messages are handled in the order in which they came, as they are when not set, or the urgent first, in
+    /// lanes ([`Lanes`](crate::flow::Lanes)).
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.limits.order = order;
+        self
+    }
+
+    /// Adds a hook that runs before a change of the agent's state, and may refuse it. Hooks run in the order in which they
+    /// were added; the agent does nothing else meanwhile. A hook fails by an error, by a panic, or by not returning
+    /// within the handler deadline (5 seconds where there is none).
+    ///
+    /// | a failing hook before | does |
+    /// |---|---|
+    /// | a change on the way up | the start fails |
+    /// | suspended, active again, draining on request | whoever wanted the change gets the error; nothing changed |
+    /// | draining because of a stop | the agent is stopped all the same |
+    /// | the end | nothing |
+    ///
+    /// Each failure is an event, [`HookFailed`](crate::EventKind::HookFailed). A life that is killed runs no hook.
+    ///
+    /// ```
+    /// use steadfast::lifecycle::hook::On;
+    /// use steadfast::{Capability, ChildSpec, StateName};
+    ///
+    /// # const ECHO: Capability<u8, u8> = Capability::new("echo", "1.0.0");
+    /// let spec = ChildSpec::serve("echo", ECHO, |_, n| async move { Ok(n) })
+    ///     .hook_before("license", On::Entering(StateName::Active), |ctx, change| async move {
+    ///         println!("{}: {change}", ctx.path());
+    ///         Ok(())
+    ///     });
+    /// # let _ = spec;
+    /// ```
+    #[must_use]
+    pub fn hook_before<F, Fut>(mut self, name: impl Into<Cow<'static, str>>, on: On, hook: F) -> Self
+    where
+        F: Fn(ServeContext, Change) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.hooks = Some(self.hooks.take().unwrap_or_default().before(name, on, action(hook)));
+        self
+    }
+
+    /// Adds a hook that runs after a change of the agent's state. Its failure is an event and changes nothing else; see
+    /// [`hook_before`](Self::hook_before).
+    #[must_use]
+    pub fn hook_after<F, Fut>(mut self, name: impl Into<Cow<'static, str>>, on: On, hook: F) -> Self
+    where
+        F: Fn(ServeContext, Change) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+    {
+        self.hooks = Some(self.hooks.take().unwrap_or_default().after(name, on, action(hook)));
         self
     }
 
@@ -134,7 +205,8 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
             args: spec.args,
             records: records.into_iter().collect::<Result<Vec<_>, _>>().map(shared).map_err(Box::new),
             routables: shared(routables),
-            bound: spec.bound,
+            limits: spec.limits,
+            hooks: spec.hooks.map(Arc::new),
             handler_deadline: spec.handler_deadline,
             runtime: spec.runtime,
             hands_over: spec.hands_over,
@@ -142,6 +214,14 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
         };
         Self { name: spec.name, rules: spec.rules, kind: Kind::Worker(Arc::new(worker)) }
     }
+}
+
+fn action<F, Fut>(hook: F) -> Action
+where
+    F: Fn(ServeContext, Change) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), BoxError>> + Send + 'static,
+{
+    Arc::new(move |ctx, change| Box::pin(hook(ctx, change)))
 }
 
 /// A list that several may hold. One of nothing costs nothing.
@@ -153,7 +233,8 @@ struct AgentWorker<A: Agent> {
     args: A::Args,
     records: Result<Arc<[OfferRecord]>, Box<SpecErrorParts>>,
     routables: Arc<[Routable<A::Message, A::Reply>]>,
-    bound: usize,
+    limits: AgentLimits,
+    hooks: Option<Arc<Hooks<Action>>>,
     handler_deadline: Option<Duration>,
     runtime: Option<Handle>,
     hands_over: bool,
@@ -169,9 +250,11 @@ impl<A: Agent> AgentWorker<A> {
 impl<A: Agent> Worker for AgentWorker<A> {
     fn check(&self, path: &dyn Fn() -> Path) -> Result<(), SpecError> {
         let zero = |limit| SpecError::ZeroLimit { child: path().to_string(), limit };
-        if self.bound == 0 {
+        if self.limits.mailbox == 0 {
             return Err(zero("mailbox"));
         }
+        let limits = Limits { agent: self.limits.clone(), ..Limits::default() };
+        limits.check().map_err(|problem| SpecError::Limit { child: path().to_string(), problem })?;
         if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
             return Err(zero("handler deadline"));
         }
@@ -192,15 +275,15 @@ impl<A: Agent> Worker for AgentWorker<A> {
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         let core = SlotCore::new(path, self.offers(), system.bus().clone());
-        let timers = Arc::clone(system.timers());
-        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, timers, Arc::clone(&self.routables), self.bound);
+        let office = Arc::clone(system.office());
+        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, office, Arc::clone(&self.routables), &self.limits);
         slot.hand_over(self.hands_over);
         Arc::new(slot)
     }
 
     fn renew(&self, slot: &Arc<dyn AnySlot>) {
         if let Ok(slot) = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>() {
-            slot.renew(self.offers(), Arc::clone(&self.routables), self.bound);
+            slot.renew(self.offers(), Arc::clone(&self.routables), &self.limits);
             slot.hand_over(self.hands_over);
         }
     }
@@ -224,6 +307,7 @@ impl<A: Agent> Worker for AgentWorker<A> {
             args: self.args.clone(),
             handler_deadline: self.handler_deadline,
             runtime: self.runtime.as_ref().map(|handle| watch.on(handle)),
+            hooks: self.hooks.clone(),
             right_here: start.right_here,
             system: start.system,
         };

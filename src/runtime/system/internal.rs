@@ -17,10 +17,10 @@ use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Bus;
 use crate::runtime::current;
-use crate::runtime::deadline::Timers;
 use crate::runtime::guardian::GuardianMessage;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::life::Life;
+use crate::runtime::office::Office;
 use crate::runtime::registrar::Registrar;
 use crate::runtime::route::Reached;
 use crate::runtime::slot::AnySlot;
@@ -44,15 +44,15 @@ impl System {
     }
 
     pub(crate) fn epoch(&self) -> Instant {
-        self.inner.epoch
+        self.inner.office.epoch
     }
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.inner.bus
     }
 
-    pub(crate) fn timers(&self) -> &Arc<Timers> {
-        &self.inner.timers
+    pub(crate) fn office(&self) -> &Arc<Office> {
+        &self.inner.office
     }
 
     pub(crate) fn watch(&self) -> &Arc<Watch> {

@@ -32,7 +32,7 @@ impl System {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let at = self.clock().now().saturating_duration_since(self.inner.epoch);
+        let at = self.clock().now().saturating_duration_since(self.epoch());
         let mut roots: Vec<Path> = self
             .inner
             .supervisors

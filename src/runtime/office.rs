@@ -1,0 +1,150 @@
+//! What the slots of a system share: the clock, the timers of those who ask, and the messages that nobody handled.
+//!
+//! # Invariants
+//!
+//! * No code of a user runs under the lock: not the drop of a message, nor what sends one again.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::event::{DropReason, EventKind};
+use crate::id::Path;
+use crate::message::{DeadLetter, DeadLetterCounts, DeadLetters, DeadReason, Death, Filter, LetterId};
+use crate::runtime::bus::Bus;
+use crate::runtime::deadline::Timers;
+use crate::runtime::guard::{drop_caught, lock};
+use crate::runtime::system::System;
+use crate::seam::Clock;
+
+/// A message whose type is not known here.
+pub(crate) trait AnyLetter: Any + Send {
+    /// The name of its type.
+    fn payload_type(&self) -> &'static str;
+    /// Sends it again to whom it was for. It comes back where that fails.
+    fn send_again(self: Box<Self>, system: &System) -> Result<(), (Box<dyn AnyLetter>, String)>;
+    /// The message alone.
+    fn into_payload(self: Box<Self>) -> Box<dyn Any + Send>;
+    /// Whether the message alone is of that type.
+    fn is_of(&self, payload: std::any::TypeId) -> bool;
+}
+
+pub(crate) struct Office {
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The moment that times are counted from.
+    pub(crate) epoch: Instant,
+    pub(crate) timers: Timers,
+    dead: Mutex<DeadLetters<Box<dyn AnyLetter>>>,
+    late_replies: AtomicU64,
+}
+
+impl Office {
+    pub(crate) fn new(clock: Arc<dyn Clock>, dead_letters: usize) -> Self {
+        let epoch = clock.now();
+        Self {
+            clock,
+            epoch,
+            timers: Timers::default(),
+            dead: Mutex::new(DeadLetters::new(dead_letters)),
+            late_replies: AtomicU64::new(0),
+        }
+    }
+
+    /// A message will not be handled.
+    pub(crate) fn bury(&self, bus: &Bus, receiver: &Path, letter: Box<dyn AnyLetter>, why: DropReason) {
+        if let Some(reason) = dead_reason(why) {
+            let death = Death::new(reason, self.clock.now()).to(receiver.clone());
+            let (_, gone) = lock(&self.dead).put(letter, death);
+            if let Some(gone) = gone {
+                drop_caught(gone);
+            }
+        } else {
+            drop_caught(letter);
+        }
+        bus.publish(receiver, EventKind::Dropped { why });
+    }
+
+    /// An answer came when nobody waited for it any more.
+    pub(crate) fn reply_was_late(&self, bus: &Bus, from: &Path) {
+        self.late_replies.fetch_add(1, Ordering::Relaxed);
+        bus.publish(from, EventKind::Dropped { why: DropReason::LateReply });
+    }
+
+    pub(crate) fn late_replies(&self) -> u64 {
+        self.late_replies.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn counts(&self) -> DeadLetterCounts {
+        lock(&self.dead).counts()
+    }
+
+    /// The letters that are meant, with the names of their types.
+    pub(crate) fn query(&self, filter: &Filter) -> Vec<DeadLetter<&'static str>> {
+        let dead = lock(&self.dead);
+        dead.query(filter).map(|letter| letter.with_message(letter.message.payload_type())).collect()
+    }
+
+    /// Takes a letter out, if its message is of that type.
+    pub(crate) fn take<M: Send + 'static>(&self, id: LetterId) -> Option<DeadLetter<M>> {
+        let taken = {
+            let mut dead = lock(&self.dead);
+            dead.get(id).filter(|letter| letter.message.is_of(std::any::TypeId::of::<M>()))?;
+            dead.take(id)?
+        };
+        let (id, at, why, receiver) = (taken.id, taken.at, taken.why, taken.receiver.clone());
+        let message = *taken.message.into_payload().downcast::<M>().ok()?;
+        Some(DeadLetter { id, at, why, receiver, message })
+    }
+
+    /// Sends a letter again. One that is refused is a dead letter again, of a new number.
+    pub(crate) fn send_again(&self, system: &System, id: LetterId) -> Result<(), SendAgainError> {
+        let Some(letter) = lock(&self.dead).take(id) else { return Err(SendAgainError::Unknown { id }) };
+        let receiver = letter.receiver;
+        let Err((letter, problem)) = letter.message.send_again(system) else { return Ok(()) };
+        let mut death = Death::new(DeadReason::Refused, self.clock.now());
+        if let Some(receiver) = receiver {
+            death = death.to(receiver);
+        }
+        let payload = letter.payload_type();
+        let (again, gone) = lock(&self.dead).put(letter, death);
+        drop_caught(gone);
+        Err(SendAgainError::Refused { id, again, payload, problem })
+    }
+}
+
+/// A dead letter was not sent again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendAgainError {
+    /// It was taken or sent before, or went because newer ones needed the room.
+    #[error("there is no dead letter {id}; it was taken, sent again, or made room for newer ones")]
+    Unknown {
+        /// The letter.
+        id: LetterId,
+    },
+    /// It was not taken this time either. It is a dead letter still, by another number.
+    #[error("the dead letter {id} (a `{payload}`) was refused again: {problem}; it is kept as {again}")]
+    Refused {
+        /// The letter.
+        id: LetterId,
+        /// Its number now.
+        again: LetterId,
+        /// The name of its message's type.
+        payload: &'static str,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// Under which reason a message is kept. `None` where there is nothing left to keep.
+const fn dead_reason(why: DropReason) -> Option<DeadReason> {
+    match why {
+        DropReason::Expired => Some(DeadReason::Expired),
+        DropReason::Closed => Some(DeadReason::Gone),
+        DropReason::Shed => Some(DeadReason::Shed),
+        DropReason::Refused => Some(DeadReason::Refused),
+        DropReason::NoReceiver => Some(DeadReason::NoReceiver),
+        DropReason::HandlerEnded | DropReason::LateReply => None,
+    }
+}

@@ -1,0 +1,181 @@
+//! How a shell changes the state of its agent: with hooks, and when it is told to.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Instrument;
+
+use super::Body;
+use crate::error::ControlError;
+use crate::event::EventKind;
+use crate::exit::{ExitReason, ShutdownCause};
+use crate::lifecycle::hook::{Change, ChangeError, Hooks, Refused};
+use crate::lifecycle::{IllegalTransition, Life as Lifecycle, StateName, state};
+use crate::runtime::agent::Agent;
+use crate::runtime::current;
+use crate::runtime::hooks::{Action, Around, HOOK_LIMIT, pass};
+use crate::runtime::serve::ServeContext;
+use crate::runtime::slot::{AnySlot, Command};
+
+/// The state of the life, once it has started.
+#[derive(Default)]
+pub(super) enum Running {
+    #[default]
+    Not,
+    Active(Lifecycle<state::Active>),
+    Suspended(Lifecycle<state::Suspended>),
+    Draining(Lifecycle<state::Draining>),
+}
+
+impl Running {
+    /// The state that it was in; of a life that never came so far, that it was on its way.
+    pub(super) fn name(&self) -> StateName {
+        match self {
+            Self::Not => StateName::Registering,
+            Self::Active(_) => StateName::Active,
+            Self::Suspended(_) => StateName::Suspended,
+            Self::Draining(_) => StateName::Draining,
+        }
+    }
+
+    fn suspend(self, suspended: state::Suspended) -> Self {
+        match self {
+            Self::Active(machine) => Self::Suspended(machine.enter(suspended)),
+            other => other,
+        }
+    }
+
+    fn resume(self, active: state::Active) -> Self {
+        match self {
+            Self::Suspended(machine) => Self::Active(machine.enter(active)),
+            other => other,
+        }
+    }
+
+    fn drain(self, draining: state::Draining) -> Self {
+        match self {
+            Self::Active(machine) => Self::Draining(machine.enter(draining)),
+            Self::Suspended(machine) => Self::Draining(machine.enter(draining)),
+            other => other,
+        }
+    }
+
+    fn snapshot(&self) -> Option<crate::lifecycle::AgentState> {
+        match self {
+            Self::Not => None,
+            Self::Active(machine) => Some(machine.snapshot()),
+            Self::Suspended(machine) => Some(machine.snapshot()),
+            Self::Draining(machine) => Some(machine.snapshot()),
+        }
+    }
+}
+
+impl<A: Agent> Body<A> {
+    /// Changes the state: the hooks before, the change, the hooks after it.
+    pub(super) async fn change(&mut self, change: Change, make: impl FnOnce(&mut Self)) -> Result<(), Refused> {
+        // What few agents have is asked for first, and costs the others nothing.
+        let Some(hooks) = self.hooks.clone() else {
+            make(self);
+            return Ok(());
+        };
+        Box::pin(self.change_with(&hooks, change, make)).await
+    }
+
+    async fn change_with(
+        &mut self,
+        hooks: &Hooks<Action>,
+        change: Change,
+        make: impl FnOnce(&mut Self),
+    ) -> Result<(), Refused> {
+        let limit = self.handler_deadline.unwrap_or(HOOK_LIMIT);
+        let ctx = ServeContext::of(&self.ctx);
+        let passed = pass(Around { hooks, ctx: &ctx, limit }, change, || make(self)).await;
+        let (failures, refused) = match &passed {
+            Ok(failures) => (&failures[..], false),
+            Err(refused) => (std::slice::from_ref(&refused.by), true),
+        };
+        for failure in failures {
+            let kind = EventKind::HookFailed {
+                incarnation: self.ctx.incarnation(),
+                from: change.from,
+                to: change.to,
+                hook: failure.hook.clone(),
+                why: failure.why.clone(),
+                refused,
+            };
+            self.ctx.slot.core().bus.publish(self.ctx.path(), kind);
+        }
+        passed.map(|_| ())
+    }
+
+    /// Changes the state of a life that has started.
+    async fn step(&mut self, to: StateName, next: impl FnOnce(Running) -> Running) -> Result<(), ChangeError> {
+        let from = self.running.name();
+        if !from.may_become(to) {
+            return Err(IllegalTransition { from, to }.into());
+        }
+        self.change(Change { from, to }, |body| {
+            body.running = next(mem::take(&mut body.running));
+            if let Some(state) = body.running.snapshot() {
+                body.announce(state);
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Takes no new work from now on.
+    pub(super) async fn drain_for(&mut self, within: Duration, reason: String) -> Result<(), ChangeError> {
+        let deadline = self.ctx.system.clock().now() + within;
+        self.step(StateName::Draining, |running| running.drain(state::Draining { reason, deadline })).await
+    }
+
+    /// Does what it is told, in order.
+    pub(super) async fn obey(&mut self) {
+        let (span, life) = self.span_and_life();
+        for control in self.ctx.slot.take_controls(life.incarnation) {
+            let outcome =
+                current::within(Arc::clone(&life), self.command(control.command).instrument(span.clone())).await;
+            let path = || life.path.clone();
+            let _ = control.done.send(outcome.map_err(|problem| ControlError::Change { path: path(), problem }));
+        }
+    }
+
+    async fn command(&mut self, command: Command) -> Result<(), ChangeError> {
+        let slot = Arc::clone(&self.ctx.slot);
+        let (now, of) = (self.ctx.system.clock().now(), self.ctx.incarnation());
+        match command {
+            Command::Suspend => {
+                let reason = "it was asked to".to_owned();
+                self.step(StateName::Suspended, |running| running.suspend(state::Suspended { reason })).await?;
+                slot.set_paused(of, true);
+            }
+            Command::Resume => {
+                let active = state::Active { since: now, message_count: 0 };
+                self.step(StateName::Active, |running| running.resume(active)).await?;
+                slot.set_paused(of, false);
+            }
+            Command::Drain { within, stays } => {
+                self.drain_for(within, "it was asked to".to_owned()).await?;
+                slot.close_for_new(of);
+                if !stays {
+                    self.end_once_drained(within);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the life when it has nothing in hand any more, at the latest after this time.
+    fn end_once_drained(&self, within: Duration) {
+        let (life, port) = (Arc::clone(&self.ctx.life), self.ctx.port.clone());
+        // Not a task of the life, whose tasks it waits for.
+        tokio::spawn(async move {
+            let finished = tokio::time::timeout(within, life.tasks.idle()).await;
+            let how = if finished.is_ok() { "it has drained" } else { "its time to drain was over" };
+            life.ask_to_stop(ExitReason::Shutdown(ShutdownCause::Because(how.to_owned())));
+            port.stop(None);
+        });
+    }
+}

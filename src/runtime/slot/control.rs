@@ -1,0 +1,87 @@
+//! What an agent's shell is told to do about its state: to pause, to go on, to take no new work.
+//!
+//! The shell does it between two messages: what is being handled is not disturbed.
+
+use std::mem;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::{Door, Slot, wake};
+use crate::error::ControlError;
+use crate::id::Incarnation;
+use crate::runtime::guard::lock;
+
+/// What a shell is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Suspend,
+    Resume,
+    /// To take no new work, and to finish what it has in hand within this time. Then it ends, unless it stays until it is
+    /// stopped.
+    Drain {
+        within: Duration,
+        stays: bool,
+    },
+}
+
+/// A command, and who waits until it is done.
+pub(crate) struct Control {
+    pub(crate) command: Command,
+    pub(crate) done: oneshot::Sender<Result<(), ControlError>>,
+}
+
+impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
+    /// Tells the shell of the life that is open.
+    pub(crate) fn control(&self, command: Command) -> oneshot::Receiver<Result<(), ControlError>> {
+        let (done, outcome) = oneshot::channel();
+        let control = Control { command, done };
+        let mut desk = lock(&self.desk);
+        if desk.port.is_none() {
+            drop(desk);
+            let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
+            return outcome;
+        }
+        desk.controls.push(control);
+        self.called.store(true, Ordering::Release);
+        wake(desk);
+        outcome
+    }
+
+    /// Whether the shell is to look at what it is told.
+    pub(crate) fn is_called(&self) -> bool {
+        self.called.load(Ordering::Acquire)
+    }
+
+    /// What the shell of a life is told, in order.
+    pub(crate) fn take_controls(&self, of: Incarnation) -> Vec<Control> {
+        if self.core.incarnation() != Some(of) {
+            return Vec::new();
+        }
+        let mut desk = lock(&self.desk);
+        self.called.store(false, Ordering::Release);
+        mem::take(&mut desk.controls)
+    }
+
+    /// Keeps what waits, or hands it out again.
+    pub(crate) fn set_paused(&self, of: Incarnation, paused: bool) {
+        if self.core.incarnation() != Some(of) {
+            return;
+        }
+        let mut desk = lock(&self.desk);
+        desk.door = if paused { Door::Paused } else { Door::Open };
+        wake(desk);
+    }
+
+    /// Takes no new message from now on, until the next life; what waits is handed over.
+    pub(crate) fn close_for_new(&self, of: Incarnation) {
+        if self.core.incarnation() != Some(of) {
+            return;
+        }
+        lock(&self.desk).door = Door::Draining;
+        // Whoever waits for room is told.
+        self.room.notify_waiters();
+        self.send_home(of);
+    }
+}

@@ -1,0 +1,163 @@
+//! A message on its way: itself, who waits for its answer, and what is said about it.
+//!
+//! Most messages say nothing about themselves, and have no box for it.
+
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::error::RequestError;
+use crate::id::Path;
+use crate::message::{Envelope, Kind, Priority};
+use crate::runtime::current::FencedLife;
+
+/// A message on its way.
+pub(crate) struct Letter<M, R> {
+    pub(crate) message: M,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) reply: Option<ReplyTo<M, R>>,
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// What only some letters have.
+pub(crate) struct Extra {
+    /// The envelope without what it holds. Its deadline stands in the letter.
+    pub(crate) envelope: Envelope<()>,
+    /// Whether it goes back to whoever asked when its receiver dies before its turn.
+    pub(crate) returns: bool,
+}
+
+impl Extra {
+    pub(crate) fn plain() -> Self {
+        Self { envelope: Envelope::new(0, ()), returns: false }
+    }
+}
+
+impl<M, R> Letter<M, R> {
+    /// Of a message that says nothing about itself, and that nobody waits for.
+    pub(crate) const fn told(message: M) -> Self {
+        Self { message, deadline: None, reply: None, extra: None }
+    }
+
+    /// Of a message in its envelope.
+    pub(crate) fn enveloped(envelope: Envelope<M>) -> Self {
+        let deadline = envelope.deadline();
+        let mut message = None;
+        let envelope = envelope.map(|payload| message = Some(payload));
+        let message = message.expect("the change was made");
+        let extra = (!envelope.is_bare()).then(|| Box::new(Extra { envelope, returns: false }));
+        Self { message, deadline, reply: None, extra }
+    }
+
+    pub(crate) fn into_message(self) -> M {
+        self.message
+    }
+
+    pub(crate) fn into_envelope(self) -> Envelope<M> {
+        let Self { message, deadline, extra, .. } = self;
+        match extra {
+            Some(extra) => extra.envelope.map(|()| message),
+            None => deadline.into_iter().fold(Envelope::new(0, message), Envelope::with_deadline),
+        }
+    }
+
+    pub(crate) fn priority(&self) -> Priority {
+        self.extra.as_ref().map_or(Priority::MEDIUM, |extra| extra.envelope.priority())
+    }
+
+    /// When it is not worth handling any more, whatever its sender waits for.
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        self.extra.as_ref().and_then(|extra| extra.envelope.expires())
+    }
+
+    /// Whether it says when it ends.
+    pub(crate) fn has_end(&self) -> bool {
+        self.deadline.is_some() || self.expires().is_some()
+    }
+
+    /// Whether nobody wants it any more.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        over(self.deadline) || over(self.expires())
+    }
+
+    /// Whether it does not wait for the next life.
+    pub(crate) fn roves(&self) -> bool {
+        matches!(self.reply, Some(ReplyTo::Router(_))) || self.extra.as_ref().is_some_and(|extra| extra.returns)
+    }
+}
+
+impl<M> Envelope<M> {
+    /// Whether it says no more than when it ends.
+    fn is_bare(&self) -> bool {
+        self.kind() == Kind::Plain && self.priority() == Priority::MEDIUM && !self.has_details()
+    }
+}
+
+/// To whom something is owed for a letter. An answer, to an asker: dropped without one, it learns that the incarnation
+/// ended.
+pub(crate) enum ReplyTo<M, R> {
+    Asker(oneshot::Sender<Answer<M, R>>),
+    /// Nobody waits; but whoever routed it wants it back when its receiver dies before its turn. Boxed twice: letters are
+    /// moved about, and few have one.
+    #[expect(dead_code, reason = "for routes that say what becomes of a message at its receiver's death")]
+    Router(Box<Router<M>>),
+}
+
+/// Takes a message back.
+pub(crate) type Router<M> = Box<dyn FnOnce(M) + Send>;
+
+/// What an asker gets.
+pub(crate) type Answer<M, R> = Result<R, Unanswered<M>>;
+
+/// A question that got no reply.
+pub(crate) struct Unanswered<M> {
+    pub(crate) error: RequestError,
+    /// The message, where no handler of it began and its asker wants it back.
+    #[expect(dead_code, reason = "for routes that say what becomes of a message at its receiver's death")]
+    pub(crate) message: Option<Box<M>>,
+}
+
+impl<M> From<RequestError> for Unanswered<M> {
+    fn from(error: RequestError) -> Self {
+        Self { error, message: None }
+    }
+}
+
+impl<M, R> ReplyTo<M, R> {
+    /// Returns whether somebody was still there to get it.
+    pub(crate) fn send(self, answer: Answer<M, R>) -> bool {
+        match self {
+            Self::Asker(sender) => sender.send(answer).is_ok(),
+            Self::Router(_) => true,
+        }
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Asker(sender) if sender.is_closed())
+    }
+}
+
+/// Why a push was refused; the message comes back.
+pub(crate) enum Refused<M, R> {
+    Full(Letter<M, R>, usize),
+    Gone(Letter<M, R>),
+    /// The agent takes no new message any more.
+    Draining(Letter<M, R>),
+    /// The sender is a life that is fenced.
+    Fenced(Letter<M, R>, FencedLife),
+}
+
+impl<M, R> Refused<M, R> {
+    /// The letter, and why it was refused by whom stands at this path.
+    pub(crate) fn because(self, path: &Path) -> (Letter<M, R>, String) {
+        match self {
+            Self::Full(letter, bound) => (letter, format!("the mailbox of `{path}` is full ({bound} messages)")),
+            Self::Gone(letter) => (letter, format!("`{path}` is not running and no restart of it is coming")),
+            Self::Draining(letter) => (letter, format!("`{path}` is draining")),
+            Self::Fenced(letter, by) => {
+                (letter, format!("its sender `{}`, incarnation {}, was given up", by.path, by.incarnation))
+            }
+        }
+    }
+}

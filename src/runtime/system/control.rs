@@ -1,0 +1,100 @@
+//! Changing the state of an agent from outside.
+
+use std::time::Duration;
+
+use super::System;
+use crate::error::ControlError;
+use crate::runtime::current;
+use crate::runtime::slot::Command;
+
+impl System {
+    /// Suspends an agent: once the running handler has returned, no other begins. Messages are taken into its mailbox and
+    /// wait there in order; its tasks and timers go on. Returns when it is so.
+    ///
+    /// It holds for this life of the agent: the next one, after a crash, is active.
+    ///
+    /// ```
+    /// # use steadfast::{Capability, ChildSpec, Strategy, SupervisorSpec, System};
+    /// use std::time::Duration;
+    /// # const ECHO: Capability<u8, u8> = Capability::new("echo", "1.0.0");
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let echo = ChildSpec::serve("echo", ECHO, |_, n| async move { Ok(n) });
+    /// # let system = System::start(SupervisorSpec::new("root", Strategy::OneForOne).child(echo)).await?;
+    /// system.suspend("root/echo").await?;
+    /// assert!(system.ask_within(&ECHO, 1, Duration::from_millis(1)).await.is_err(), "nobody answers");
+    /// system.resume("root/echo").await?;
+    /// assert_eq!(system.ask(&ECHO, 2).await?, 2);
+    /// # system.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`]: among others when the agent is suspended already, or a hook refused it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, it may or may not be done.
+    pub async fn suspend(&self, path: impl AsRef<str>) -> Result<(), ControlError> {
+        self.control(path.as_ref(), Command::Suspend).await
+    }
+
+    /// Lets a suspended agent go on, with the first message that waits. Returns when it is active.
+    ///
+    /// # Errors
+    ///
+    /// As [`suspend`](Self::suspend); also when it is not suspended.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`suspend`](Self::suspend).
+    pub async fn resume(&self, path: impl AsRef<str>) -> Result<(), ControlError> {
+        self.control(path.as_ref(), Command::Resume).await
+    }
+
+    /// Drains an agent: it takes no new work, finishes what it has in hand, and ends.
+    ///
+    /// | what | becomes of it |
+    /// |---|---|
+    /// | the running handler | returns first; only then the agent drains |
+    /// | its tasks | go on until they are done, at the latest until the time is over |
+    /// | what waits in the mailbox | goes elsewhere where its route says so; the rest waits for the next life, where one is coming |
+    /// | what is sent meanwhile | is refused |
+    ///
+    /// Returns when it drains; its end comes by itself, with the reason `shutdown`. So a permanent agent is started again,
+    /// and handles what waited; to end it for good, use [`terminate`](Self::terminate).
+    ///
+    /// # Errors
+    ///
+    /// As [`suspend`](Self::suspend); also when it drains already.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`suspend`](Self::suspend).
+    pub async fn drain(&self, path: impl AsRef<str>, within: Duration) -> Result<(), ControlError> {
+        self.control(path.as_ref(), Command::Drain { within, stays: false }).await
+    }
+
+    /// Drains an agent and returns when it has nothing in hand any more, at the latest after `within`. It stays then, and
+    /// is to be stopped.
+    #[expect(dead_code, reason = "for the termination of an agent of a domain")]
+    pub(crate) async fn drain_and_stay(&self, path: &str, within: Duration) -> Result<(), ControlError> {
+        self.control(path, Command::Drain { within, stays: true }).await?;
+        if let Some(life) = self.slot(path).and_then(|slot| slot.core().life()) {
+            let _ = tokio::time::timeout(within, life.tasks.idle()).await;
+        }
+        Ok(())
+    }
+
+    async fn control(&self, path: &str, command: Command) -> Result<(), ControlError> {
+        let slot = self.slot(path).ok_or_else(|| ControlError::Unknown { path: path.to_owned() })?;
+        let path = || slot.core().path.clone();
+        if let Some(by) = current::fenced() {
+            return Err(ControlError::Fenced { path: path(), by: by.path, incarnation: by.incarnation });
+        }
+        let done = slot.control(command).ok_or_else(|| ControlError::NotAnAgent { path: path() })?;
+        done.await.unwrap_or_else(|_| Err(ControlError::NotRunning { path: path() }))
+    }
+}
