@@ -10,9 +10,11 @@
 //! * A slot that is at rest or closed refuses until its child is started again; its numbers go on then.
 
 mod core;
+mod gauge;
 mod hand;
 mod kept;
 mod linger;
+mod offered;
 
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
@@ -35,7 +37,7 @@ use crate::runtime::current::{self, FencedLife};
 use crate::runtime::deadline::Timers;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
-use crate::runtime::route::Routable;
+use crate::runtime::route::{AnyRoute, Routable};
 use crate::runtime::shell::ShellMessage;
 
 /// A slot, whatever its child's types of message and reply.
@@ -52,7 +54,7 @@ pub(crate) trait AnySlot: Send + Sync {
     /// Messages that wait or are being handled.
     fn queued(&self) -> usize;
     /// The routes to this slot, one for each offer of its core, in that order.
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>>;
+    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>>;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -88,7 +90,7 @@ impl AnySlot for BareSlot {
         0
     }
 
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
+    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {
         Vec::new()
     }
 
@@ -215,6 +217,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         }
         let bound = desk.mailbox.bound();
         desk.mailbox.push(envelope).map_err(|full| Refused::Full(full.0, bound))?;
+        self.core.gauge().set_waiting(desk.mailbox.len());
         wake(desk);
         Ok(())
     }
@@ -256,6 +259,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
             let mut waiting = VecDeque::new();
             desk.mailbox.take(usize::MAX, &mut waiting);
+            self.core.gauge().set_waiting(0);
             (waiting, desk.lingers.dismiss())
         };
         if let Some(shell) = lingers {
@@ -337,10 +341,10 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     }
 
     fn queued(&self) -> usize {
-        lock(&self.desk).mailbox.len() + self.glance.count()
+        self.core.gauge().waiting() + self.glance.count()
     }
 
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
+    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {
         let routables = Arc::clone(&lock(&self.desk).routables);
         routables.iter().map(|routable| routable(Arc::clone(&self))).collect()
     }

@@ -96,6 +96,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let mut desk = lock(&self.desk);
         let was_full = desk.mailbox.room() == 0;
         desk.mailbox.take(most, &mut hand.items);
+        self.core.gauge().set_waiting(desk.mailbox.len());
         desk.woken = false;
         if desk.mailbox.is_empty() {
             drop(desk);
@@ -147,6 +148,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             return self.refuse_all(items);
         }
         desk.mailbox.give_back(&mut items);
+        self.core.gauge().set_waiting(desk.mailbox.len());
         wake(desk);
     }
 }
