@@ -174,3 +174,44 @@ pub(crate) async fn register(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::capability::Capability;
+    use crate::runtime::spec::{ChildSpec, SupervisorSpec};
+    use crate::supervision::policy::Strategy;
+    use crate::testing::Recorder;
+
+    const SUM: Capability<u8, u8> = Capability::new("math.sum", "1.0.0");
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_registrar_and_a_next_life_touch_nothing_in_the_index_that_is_right() {
+        let adder = |name| ChildSpec::serve(name, SUM, |_, n: u8| async move { Ok(n) });
+        let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(adder("a")).child(adder("b"));
+        let system = System::start(spec).await.expect("the tree starts");
+        let before = system.index().candidates("math.sum");
+        let mut events = Recorder::of(&system);
+        for path in ["system/registrar", "root/a"] {
+            system.kill(path).expect("it is there");
+            events.started(path, 2).await;
+            assert!(system.index().candidates("math.sum").is_same(&before), "{path}");
+        }
+        // What is wrong is put right: a path that nobody has, and an offer that is missing.
+        let stranger = Candidate {
+            path: "root/stranger".parse().expect("a path"),
+            offer: before[0].offer.clone(),
+            provider: Reached {
+                slot: Arc::clone(&before[0].provider.slot),
+                route: Arc::clone(&before[0].provider.route),
+            },
+        };
+        system.index().insert(stranger);
+        system.index().remove(&before[1].path);
+        system.kill("system/registrar").expect("it is there");
+        events.started("system/registrar", 3).await;
+        let after = system.index().candidates("math.sum");
+        assert_eq!(after.iter().map(|candidate| candidate.path.as_str()).collect::<Vec<_>>(), ["root/a", "root/b"]);
+        system.shutdown().await.expect("an orderly end");
+    }
+}

@@ -359,4 +359,22 @@ mod tests {
         assert_eq!((core.incarnation(), core.state().name()), (Some(life.incarnation), StateName::Registering));
         actor.stop(None);
     }
+
+    #[tokio::test]
+    async fn a_life_that_was_found_to_hang_is_not_to_be_chosen_until_it_is_over() {
+        let path = Path::root(&ChildId::new("a").expect("a name"));
+        let core = SlotCore::new(path, Arc::default(), Bus::new(Arc::new(TokioClock)));
+        let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
+        let (past, life) = (core.begin(TokioClock.now(), None), core.begin(TokioClock.now(), None));
+        let (past, life) = (past.expect("nobody above"), life.expect("nobody above"));
+        assert!(core.open(&life, actor.get_cell()));
+        core.set_hung(past.incarnation);
+        assert!(!core.gauge().view(0).hung, "that one is over");
+        core.set_hung(life.incarnation);
+        assert!(core.gauge().view(0).hung);
+        assert!(core.end(life.incarnation));
+        core.set_hung(life.incarnation);
+        assert!(!core.gauge().view(0).hung);
+        actor.stop(None);
+    }
 }

@@ -216,8 +216,9 @@ impl System {
         RegistryWatch::new(self.clone(), requirement.clone())
     }
 
-    /// Who the agent at a path is: the same over its restarts, as long as it is a child of its supervisor. Drawn when it
-    /// is first asked for; see [`AgentId::by_default`].
+    /// Who the agent at a path is: the same over its restarts, those of its supervisor, and where a child of the same
+    /// kind was added again after it was deleted. Another kind of child in its place has another. Drawn when it is first
+    /// asked for; see [`AgentId::by_default`].
     ///
     /// # Errors
     ///
@@ -238,7 +239,9 @@ impl System {
     pub fn resolve(&self, id: &AgentId) -> Option<Path> {
         let path = self.inner.ids.get(&id.instance).map(|path| path.clone())?;
         let slot = self.slot(&path)?;
-        slot.core().known_id().is_some_and(|known| **known == *id).then_some(path)
+        let core = slot.core();
+        let is_it = core.known_id().is_some_and(|known| **known == *id);
+        (is_it && core.presence() != Presence::Closed).then_some(path)
     }
 
     /// The agent offers one more capability, from now on: in this life, in those to come, and over restarts of the
