@@ -150,6 +150,21 @@ async fn what_is_withdrawn_stays_withdrawn_over_all_lives_until_it_is_offered_ag
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_update_of_the_spec_leaves_what_was_changed_at_run_time() {
+    let system = start(root().child(probe("a").offers(&ECHO))).await;
+    let mut events = Recorder::of(&system);
+    system.register(&at(&system, "root/a"), &EXTRA).await.expect("it can be offered");
+    system.deregister("root/a", &ECHO).await.expect("it is offered");
+    let other = Echo::new("test.other", "1.0.0");
+    let update = root().child(probe("a").offers(&ECHO).offers(&other));
+    system.supervisor("root").expect("it runs").update(update).await.expect("it makes sense");
+    crash(&system, "root/a").await;
+    events.started("root/a", 2).await;
+    assert_eq!(system.capabilities(), ["test.extra", "test.other"]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_offer_that_cannot_be_changed_is_refused_and_the_error_says_why() {
     let system = start(root().child(probe("a").offers(&ECHO).restart(Restart::Transient))).await;
     let a = at(&system, "root/a");

@@ -154,7 +154,7 @@ impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
         self
     }
 
-    /// What becomes of a message whose agent ends before it handles it.
+    /// What becomes of a message whose agent ends before it handles it. Not in force yet: all of it stays.
     pub fn at_death(mut self, fate: AtDeath) -> Self {
         self.settings.at_death = fate;
         self
