@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use semver::Version;
+use semver::VersionReq;
 
 use crate::error::RequestError;
 use crate::id::{Incarnation, Path};
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::index::{Candidate, Candidates, Index};
-use crate::registry::record::{WireTypes, serves};
+use crate::registry::record::{WireTypes, compatible_with};
 use crate::registry::selection::{Decision, Draw, Pool, Select, Selection, Standing, Tally, View};
 use crate::runtime::route::builder::AtDeath;
 use crate::runtime::route::handle::send_by;
@@ -83,11 +83,11 @@ pub(crate) fn providers<Request: Wire, Reply: Wire>(
     capability: &Capability<Request, Reply>,
 ) -> Vec<Provider<Request, Reply>> {
     let Ok(wanted) = capability.version().parse() else { return Vec::new() };
-    let types = WireTypes::of::<Request, Reply>();
+    let (types, range) = (WireTypes::of::<Request, Reply>(), compatible_with(&wanted));
     index
         .candidates(capability.name())
         .iter()
-        .filter(|candidate| candidate.offer.types == types && serves(&candidate.offer.version, &wanted))
+        .filter(|candidate| candidate.offer.types == types && range.matches(&candidate.offer.version))
         .filter_map(|candidate| typed(candidate))
         .filter(|provider| !provider.is_away())
         .collect()
@@ -113,7 +113,7 @@ fn pick<Request: Wire, Reply: Wire>(
     let types = WireTypes::of::<Request, Reply>();
     let none = || no_provider(&list, types, capability);
     let wanted = capability.version().parse().map_err(|_| none())?;
-    let pool = Listed { list: &list, types, wanted };
+    let pool = Listed { list: &list, types, range: compatible_with(&wanted) };
     let choice = Selection::LeastLoaded.select(&pool, &Draw::new(0, turn as u64)).map_err(|_| none())?;
     system.announce(|| Decision::of(&pool, &choice));
     typed(&list[choice.position()]).ok_or_else(none)
@@ -123,7 +123,7 @@ fn pick<Request: Wire, Reply: Wire>(
 struct Listed<'a> {
     list: &'a Candidates<Reached>,
     types: WireTypes,
-    wanted: Version,
+    range: VersionReq,
 }
 
 impl Pool for Listed<'_> {
@@ -137,7 +137,7 @@ impl Pool for Listed<'_> {
 
     fn view(&self, position: usize) -> View {
         let candidate = &self.list[position];
-        let fits = candidate.offer.types == self.types && serves(&candidate.offer.version, &self.wanted);
+        let fits = candidate.offer.types == self.types && self.range.matches(&candidate.offer.version);
         if fits { view(&*candidate.provider.slot) } else { View::of(Standing::Away) }
     }
 }
