@@ -9,6 +9,7 @@ use crate::flow::LimitProblem;
 use crate::id::{Incarnation, InvalidName, Path};
 use crate::lifecycle::hook::ChangeError;
 use crate::registry::record::InvalidOffer;
+use crate::registry::selection::Tally;
 use crate::supervision::policy::SpecProblem;
 
 /// A supervision tree as it was described cannot be started; nothing was.
@@ -438,15 +439,39 @@ pub enum RequestError {
         /// The life whose code asked.
         incarnation: Incarnation,
     },
-    /// Nobody offers the capability in a version that fits.
-    #[error("nobody offers `{capability}` in a version compatible with {version}{}", offered_versions(offered))]
+    /// Nobody offers the capability in a version that fits; or of those who do, nobody may be chosen.
+    #[error("{}", no_provider(capability, version, offered, tally))]
     NoProvider {
         /// The capability's name.
         capability: String,
-        /// The version that was asked for.
+        /// The version that was asked for, and on a route the attributes that were needed.
         version: String,
-        /// The versions that are offered.
+        /// The versions that are offered, on a route with their attributes.
         offered: Vec<String>,
+        /// How those stand who fit, as far as a route saw them.
+        tally: Tally,
+    },
+    /// The route goes by a key, and the message has none.
+    #[error("the route to `{capability}` goes by a key; ask with `ask_about`, or choose another selection")]
+    NoKey {
+        /// The capability's name.
+        capability: String,
+    },
+    /// The JSON is not a request of this capability.
+    #[error("`{path}` does not take this as a request for `{capability}`: {problem}")]
+    Malformed {
+        /// The capability's name.
+        capability: String,
+        /// The agent that was to be asked.
+        path: Path,
+        /// Where it is none, and why.
+        problem: String,
+    },
+    /// The reply cannot be written as JSON. The request was handled.
+    #[error("the reply cannot be written as JSON: {problem}")]
+    ReplyNotJson {
+        /// Why.
+        problem: String,
     },
     /// The name is offered with other types of request or reply than the caller's.
     #[error("`{capability}` is offered by `{path}` with other types of request or reply than this constant has")]
@@ -478,6 +503,35 @@ pub enum RequestError {
         /// The path.
         path: String,
     },
+}
+
+/// What an agent offers was not changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// The capability cannot be offered as it is written.
+    #[error(transparent)]
+    Offer(#[from] InvalidOffer),
+    /// The agent does not offer it.
+    #[error("`{path}` does not offer `{capability}`")]
+    NotOffered {
+        /// The agent.
+        path: Path,
+        /// The capability, with its version.
+        capability: String,
+    },
+    /// The agent, or the registrar, could not be reached. What was asked for may still come to be, with the agent's next
+    /// life or the registrar's.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+fn no_provider(capability: &str, version: &str, offered: &[String], tally: &Tally) -> String {
+    if *tally == Tally::default() {
+        let offered = offered_versions(offered);
+        return format!("nobody offers `{capability}` in a version compatible with {version}{offered}");
+    }
+    format!("nobody who offers `{capability}` in a version compatible with {version} can be asked: {tally}")
 }
 
 fn offered_versions(offered: &[String]) -> String {

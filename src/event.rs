@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::exit::{Escalation, ExitReason};
+use crate::flow::breaker::Change;
 use crate::id::{ChildId, Incarnation, Path};
 use crate::lifecycle::StateName;
+use crate::registry::selection::Decision;
 use crate::supervision::intensity::Tally;
 use crate::supervision::machine::{StartCause, Verdict};
 
@@ -100,6 +102,11 @@ pub enum EventKind {
         /// Whether the change was not made for it.
         refused: bool,
     },
+    /// A message was routed: who was chosen, why, and among whom. The event is that of the chosen one. Made only for
+    /// readers of [`System::decisions`](crate::System::decisions).
+    Routed(Arc<Decision>),
+    /// The circuit breaker that a route has before a provider changed.
+    BreakerChanged(Change),
     /// A supervisor asked a child to stop and it did not within its time; it is killed.
     Killing {
         /// The life that is killed.

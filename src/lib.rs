@@ -71,8 +71,8 @@ mod telemetry;
 pub mod testing;
 
 pub use error::{
-    CheckpointError, ChildError, ControlError, RequestError, ShutdownError, SpecError, StartError, TellError,
-    UnknownPath,
+    CheckpointError, ChildError, ControlError, RegisterError, RequestError, ShutdownError, SpecError, StartError,
+    TellError, UnknownPath,
 };
 pub use event::{DropReason, Event, EventKind, RefuseReason};
 pub use exit::{BoxError, Escalation, ExitClass, ExitReason, Failure, GaveUp, ShutdownCause};
@@ -89,13 +89,13 @@ pub use runtime::bus::{EVENT_BOUND, Events, EventsError};
 pub use runtime::life::StartInfo;
 pub use runtime::office::SendAgainError;
 pub use runtime::panic_hook::panic_hook;
-pub use runtime::route::Provider;
+pub use runtime::route::{AtDeath, DEFAULT_ATTEMPTS, Provider, Route, RouteBuilder, RouteError};
 pub use runtime::serve::{Done, FunctionArgs, Once, ServeContext, Served, TaskContext};
 pub use runtime::spec::dynamic::DynamicSupervisorSpec;
 pub use runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};
 pub use runtime::supervisor::handle::{ChildInfo, DynamicSupervisor, StartedChild, Supervisor};
 pub use runtime::supervisor::{Ignore, SupervisorContext};
-pub use runtime::system::{Restarts, System};
+pub use runtime::system::{CHANGE_BOUND, Found, RegistryChange, RegistryWatch, Restarts, System};
 pub use runtime::tasks::TaskId;
 pub use runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
 pub use supervision::{

@@ -2,6 +2,7 @@
 
 use crate::event::{Event, EventKind, is_a_warning};
 use crate::exit::BoxError;
+use crate::flow::BreakerState;
 use crate::runtime::bus::EventsError;
 use crate::runtime::serve::TaskContext;
 use crate::supervision::machine::Verdict;
@@ -59,6 +60,11 @@ fn record(event: &Event) {
         EventKind::HookFailed { incarnation, from, to, hook, why, refused } => {
             tracing::warn!(%path, %incarnation, %from, %to, hook, why, refused, "a hook failed");
         }
+        EventKind::Routed(decision) => tracing::trace!(%path, %decision, "routed"),
+        EventKind::BreakerChanged(change) if matches!(change.to, BreakerState::Open { .. }) => {
+            tracing::warn!(%path, %change, "a circuit breaker opened");
+        }
+        EventKind::BreakerChanged(change) => tracing::info!(%path, %change, "a circuit breaker changed"),
         EventKind::BackingOff { delay } => tracing::debug!(%path, ?delay, "its restart waits"),
         EventKind::Quarantined { tally } => {
             let verdict = Verdict::Quarantined(*tally);

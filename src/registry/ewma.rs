@@ -48,6 +48,19 @@ impl PeakEwma {
         Self { decay, last: None }
     }
 
+    /// The average as [`last`](Self::last) gave it, for whoever keeps it somewhere else meanwhile.
+    #[must_use]
+    pub fn restore(decay: Duration, last: Option<(Duration, Duration)>) -> Self {
+        Self { decay, last: last.map(|(average, at)| Seen { average: average.as_secs_f64(), at }) }
+    }
+
+    /// The average as it was with the last latency, and the moment of that; `None` before the first one.
+    #[must_use]
+    pub fn last(&self) -> Option<(Duration, Duration)> {
+        let Seen { average, at } = self.last?;
+        Some((Duration::try_from_secs_f64(average).unwrap_or(Duration::MAX), at))
+    }
+
     /// A latency was seen.
     pub fn observe(&mut self, now: Duration, latency: Duration) {
         let latency = latency.as_secs_f64();

@@ -109,8 +109,8 @@ impl<P> Index<P> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a candidate in, in place of an older one of the same path, name and version.
-    pub fn insert(&self, candidate: Candidate<P>) {
+    /// Puts a candidate in, in place of an older one of the same path, name and version, which is returned.
+    pub fn insert(&self, candidate: Candidate<P>) -> Option<Arc<Candidate<P>>> {
         let name = candidate.offer.capability.clone();
         let path = candidate.path.clone();
         let candidate = Arc::new(candidate);
@@ -133,43 +133,41 @@ impl<P> Index<P> {
         }
         drop(writer);
         // The last one who holds it drops the provider, which is a caller's code: without a lock.
-        drop(old);
+        old
     }
 
-    /// Takes out all that a path offers.
-    pub fn remove(&self, path: &Path) {
-        self.retain(path, |_| false);
+    /// Takes out all that a path offers, and returns it.
+    pub fn remove(&self, path: &Path) -> Vec<Arc<Candidate<P>>> {
+        self.retain(path, |_| false)
     }
 
-    /// Takes out whoever is at a path that this does not let through.
-    pub fn retain_paths(&self, stays: impl Fn(&Path) -> bool) {
-        // Collected first: what is asked is a caller's code, and runs without a lock.
-        let paths: Vec<_> = self.by_path.iter().map(|entry| entry.key().clone()).collect();
-        for path in paths.iter().filter(|path| !stays(path)) {
-            self.remove(path);
-        }
+    /// The paths that offer something, in order.
+    #[must_use]
+    pub fn paths(&self) -> Vec<Path> {
+        let mut paths: Vec<_> = self.by_path.iter().map(|entry| entry.key().clone()).collect();
+        paths.sort_unstable();
+        paths
     }
 
-    /// Takes out what a path offers and this does not let through.
-    pub fn retain(&self, path: &Path, stays: impl Fn(&OfferRecord) -> bool) {
+    /// Takes out what a path offers and this does not let through. Returns what was taken out.
+    pub fn retain(&self, path: &Path, stays: impl Fn(&OfferRecord) -> bool) -> Vec<Arc<Candidate<P>>> {
         let mut goes = self.resolve(path);
         goes.retain(|candidate| !stays(&candidate.offer));
         let writer = self.write();
-        for candidate in &goes {
-            self.take_out(candidate);
-        }
+        goes.retain(|candidate| self.take_out(candidate));
         drop(writer);
+        goes
     }
 
-    /// Takes out a candidate, if it is still the one that stands at its place.
-    fn take_out(&self, candidate: &Arc<Candidate<P>>) {
+    /// Takes out a candidate, if it is still the one that stands at its place. Returns whether it was.
+    fn take_out(&self, candidate: &Arc<Candidate<P>>) -> bool {
         let name = &candidate.offer.capability;
         let (is_empty, is_last) = {
-            let Some(mut offers) = self.by_name.get_mut(name) else { return };
+            let Some(mut offers) = self.by_name.get_mut(name) else { return false };
             let list = &mut offers.list;
-            let Ok(position) = list.search_by(|other| other.compare(candidate)) else { return };
+            let Ok(position) = list.search_by(|other| other.compare(candidate)) else { return false };
             if !Arc::ptr_eq(&list[position], candidate) {
-                return;
+                return false;
             }
             // Held by the caller too, so that it is not dropped here.
             list.remove(position);
@@ -184,6 +182,7 @@ impl<P> Index<P> {
             }
             self.by_path.remove_if(&candidate.path, |_, names| names.is_empty());
         }
+        true
     }
 
     /// The candidates of a name, by path; empty when nobody offers it.

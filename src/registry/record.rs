@@ -96,8 +96,9 @@ pub fn serves(offered: &Version, wanted: &Version) -> bool {
     compatible_with(wanted).matches(offered)
 }
 
-/// The versions that may answer a caller that asks for this one: the caret rule.
-pub(super) fn compatible_with(wanted: &Version) -> VersionReq {
+/// The versions that may answer a caller that asks for this one: the caret rule. For whoever asks [`serves`] of many.
+#[must_use]
+pub fn compatible_with(wanted: &Version) -> VersionReq {
     let caret = Comparator {
         op: Op::Caret,
         major: wanted.major,

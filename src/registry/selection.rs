@@ -280,6 +280,11 @@ pub trait Select: Send + Sync + std::fmt::Debug {
     ///
     /// [`NoChoice`], when nobody may be chosen.
     fn select(&self, pool: &dyn Pool, draw: &Draw<'_>) -> Result<Choice, NoChoice>;
+
+    /// Whether it looks at [`View::latency`]. A pool need not work it out for one that does not.
+    fn reads_latency(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

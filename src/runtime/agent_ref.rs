@@ -14,7 +14,7 @@ use crate::message::Envelope;
 use crate::runtime::agent::Agent;
 use crate::runtime::current::FencedLife;
 use crate::runtime::guard::after;
-use crate::runtime::slot::{AnySlot, Extra, Letter, Refused, ReplyTo, Slot, Unanswered};
+use crate::runtime::slot::{AnySlot, Extra, Letter, Refused, ReplyTo, Router, Slot};
 
 /// How long an ask waits for its reply when it does not say.
 pub const DEFAULT_ASK: Duration = Duration::from_secs(5);
@@ -154,7 +154,7 @@ impl<A: Agent> AgentRef<A> {
     pub async fn request(&self, envelope: Envelope<A::Message>) -> Result<A::Reply, RequestError> {
         let now = self.slot.office().clock.now();
         let limit = envelope.remaining(now).unwrap_or(DEFAULT_ASK);
-        ask_letter(&self.slot, Letter::enveloped(envelope), limit, false).await.map_err(|unanswered| unanswered.error)
+        ask_letter(&self.slot, Letter::enveloped(envelope), limit).await
     }
 }
 
@@ -220,39 +220,47 @@ pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
     message: M,
     limit: Duration,
 ) -> Result<R, RequestError> {
-    ask_letter(slot, Letter::told(message), limit, false).await.map_err(|unanswered| unanswered.error)
+    ask_letter(slot, Letter::told(message), limit).await
 }
 
-/// As [`ask_slot`]. Where no handler of the message began, and none will, it comes back with the error; also where it
-/// waited when its receiver died.
-#[expect(dead_code, reason = "for routes that say what becomes of a message at its receiver's death")]
-pub(crate) async fn ask_slot_back<M: Send + 'static, R: Send + 'static>(
+/// As [`ask_slot`], but the question does not wait for the next life when its receiver dies:
+/// [`Returned`](RequestError::Returned).
+pub(crate) async fn ask_slot_once<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
     message: M,
     limit: Duration,
-) -> Result<R, Unanswered<M>> {
+) -> Result<R, RequestError> {
     let extra = Extra { returns: true, ..Extra::plain() };
-    let letter = Letter { extra: Some(Box::new(extra)), ..Letter::told(message) };
-    ask_letter(slot, letter, limit, true).await
+    ask_letter(slot, Letter { extra: Some(Box::new(extra)), ..Letter::told(message) }, limit).await
+}
+
+/// Tells through a slot. When its receiver dies before the message's turn the router may send it elsewhere; where it does
+/// not, the message is a dead letter.
+pub(crate) fn tell_routed<M: Send + 'static, R: Send + 'static>(
+    slot: &Slot<M, R>,
+    message: M,
+    router: Router,
+) -> Result<(), TellError<M>> {
+    let letter = Letter { reply: Some(ReplyTo::Router(Box::new(router))), ..Letter::told(message) };
+    slot.push(letter).map_err(|refused| refused_tell(slot, refused).map(Letter::into_message))
 }
 
 async fn ask_letter<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
     mut letter: Letter<M, R>,
     limit: Duration,
-    wants_back: bool,
-) -> Result<R, Unanswered<M>> {
+) -> Result<R, RequestError> {
     let by = after(limit);
     let (sender, receiver) = oneshot::channel();
     letter.reply = Some(ReplyTo::Asker(sender));
     // By the system's clock, which the one that handles it looks at; the timer goes by tokio's.
     letter.deadline = letter.deadline.or_else(|| slot.office().clock.now().checked_add(limit));
-    push_wait(slot, letter, Some(by)).await.map_err(|refused| not_sent(slot, refused, limit, wants_back))?;
+    push_wait(slot, letter, Some(by)).await.map_err(|refused| not_sent(slot, refused, limit))?;
     let path = || slot.core().path.clone();
     match slot.office().timers.until(by, receiver).await {
         Some(Ok(answer)) => answer,
-        Some(Err(_)) => Err(RequestError::Gone { path: path() }.into()),
-        None => Err(RequestError::Timeout { path: path(), limit }.into()),
+        Some(Err(_)) => Err(RequestError::Gone { path: path() }),
+        None => Err(RequestError::Timeout { path: path(), limit }),
     }
 }
 
@@ -260,24 +268,21 @@ fn not_sent<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
     refused: Refused<M, R>,
     limit: Duration,
-    wants_back: bool,
-) -> Unanswered<M> {
+) -> RequestError {
     report(slot, &refused);
     let path = slot.core().path.clone();
     let (error, letter, why) = match refused {
         Refused::Full(letter, bound) => (RequestError::Full { path, bound, limit }, letter, DropReason::Refused),
         Refused::Gone(letter) => (RequestError::Gone { path }, letter, DropReason::Closed),
         Refused::Draining(letter) => (RequestError::Draining { path }, letter, DropReason::Refused),
-        Refused::Fenced(letter, FencedLife { path: sender, incarnation }) => {
-            (RequestError::Fenced { path, sender, incarnation }, letter, DropReason::Refused)
+        Refused::Fenced(_, FencedLife { path: sender, incarnation }) => {
+            // The code of a life that was given up leaves nothing behind.
+            return RequestError::Fenced { path, sender, incarnation };
         }
     };
-    if wants_back {
-        return Unanswered { error, message: Some(Box::new(letter.message)) };
-    }
-    // The code of a life that was given up leaves nothing behind.
-    if !matches!(error, RequestError::Fenced { .. }) {
+    let returns = letter.extra.as_ref().is_some_and(|extra| extra.returns);
+    if !returns {
         slot.bury(letter.message, why);
     }
-    error.into()
+    error
 }

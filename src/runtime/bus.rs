@@ -3,15 +3,17 @@
 //! An event that nobody would read is not made. The system's own readers, the registrar and the one that logs, say
 //! beforehand what they look at; they alone must not make every start and every exit of a large tree cost an event.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::broadcast;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 
 use crate::event::{Event, EventKind, is_a_warning};
+use crate::flow::BreakerState;
 use crate::id::Path;
+use crate::registry::selection::Decision;
 use crate::seam::Clock;
 
 /// How many events a reader may lag behind before it misses some.
@@ -29,13 +31,41 @@ struct Shared {
     over: AtomicBool,
     /// How many read everything.
     readers: AtomicUsize,
+    /// Where decisions go: one for each message, which would drown all else. Made when somebody first reads them.
+    decisions: OnceLock<broadcast::Sender<Arc<Event>>>,
+    /// How many read those.
+    deciders: AtomicUsize,
 }
 
 impl Bus {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let sender = broadcast::Sender::new(EVENT_BOUND);
-        let shared = Shared { clock, sender, over: AtomicBool::new(false), readers: AtomicUsize::new(0) };
+        let (over, readers, deciders) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+        let shared = Shared { clock, sender, over, readers, decisions: OnceLock::new(), deciders };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Whether somebody reads decisions.
+    pub(crate) fn hears_decisions(&self) -> bool {
+        self.shared.deciders.load(Ordering::Acquire) > 0
+    }
+
+    /// Publishes a decision, for those who read them.
+    pub(crate) fn publish_decision(&self, decision: Decision) {
+        if let Some(sender) = self.shared.decisions.get() {
+            let path = decision.chosen.clone();
+            let event = Event { at: self.shared.clock.now(), path, kind: EventKind::Routed(Arc::new(decision)) };
+            let _ = sender.send(Arc::new(event));
+        }
+    }
+
+    /// The decisions, and the end.
+    pub(crate) fn decisions(&self) -> Events {
+        let sender = self.shared.decisions.get_or_init(|| broadcast::Sender::new(EVENT_BOUND));
+        self.shared.deciders.fetch_add(1, Ordering::AcqRel);
+        let receiver = sender.subscribe();
+        let over = self.shared.over.load(Ordering::Acquire);
+        Events { receiver, over, _reading: Some(Reading { bus: self.clone(), decisions: true }) }
     }
 
     /// Whether somebody would read an event that is logged at this level.
@@ -66,12 +96,16 @@ impl Bus {
     pub(crate) fn end(&self, path: &Path) {
         self.shared.over.store(true, Ordering::Release);
         self.send(path, EventKind::Ended);
+        if let Some(sender) = self.shared.decisions.get() {
+            let event = Event { at: self.shared.clock.now(), path: path.clone(), kind: EventKind::Ended };
+            let _ = sender.send(Arc::new(event));
+        }
     }
 
     /// Everything, for users.
     pub(crate) fn subscribe(&self) -> Events {
         self.shared.readers.fetch_add(1, Ordering::AcqRel);
-        self.reader(Some(Reading(self.clone())))
+        self.reader(Some(Reading { bus: self.clone(), decisions: false }))
     }
 
     /// For readers of the system's own: what others read too, what is logged, and the slots with offers that closed.
@@ -89,7 +123,8 @@ impl Bus {
 /// The level at which an event is logged.
 fn level(kind: &EventKind) -> Level {
     match kind {
-        EventKind::Lifecycle { .. } => Level::TRACE,
+        EventKind::Lifecycle { .. } | EventKind::Routed(_) => Level::TRACE,
+        EventKind::BreakerChanged(change) if matches!(change.to, BreakerState::Open { .. }) => Level::WARN,
         EventKind::Exited { reason, verdict, .. } if is_a_warning(reason, *verdict) => Level::WARN,
         EventKind::Starting { .. }
         | EventKind::Started { .. }
@@ -101,6 +136,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::Refused { .. } => Level::DEBUG,
         EventKind::LeakEnded { .. }
         | EventKind::RuntimeFree { .. }
+        | EventKind::BreakerChanged(_)
         | EventKind::Ready
         | EventKind::Ended
         | EventKind::Ending { .. } => Level::INFO,
@@ -112,12 +148,17 @@ fn level(kind: &EventKind) -> Level {
     }
 }
 
-/// Counts a reader of everything for as long as it lives.
-struct Reading(Bus);
+/// Counts a reader, of everything or of decisions, for as long as it lives.
+struct Reading {
+    bus: Bus,
+    decisions: bool,
+}
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.0.shared.readers.fetch_sub(1, Ordering::AcqRel);
+        let Shared { readers, deciders, .. } = &*self.bus.shared;
+        let readers = if self.decisions { deciders } else { readers };
+        readers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use ractor::{ActorCell, ActorRef};
 use crate::exit::ExitReason;
 use crate::id::{Incarnation, Path};
 use crate::runtime::guard::lock;
+use crate::runtime::slot::AnySlot;
 use crate::runtime::supervisor::{SupervisorMessage, hung};
 use crate::runtime::tasks::Tasks;
 use crate::runtime::turn::{Turn, WatchGuard};
@@ -60,6 +61,8 @@ pub(crate) struct Overseer {
     /// How long a poll of the life's code may take, where there is a limit; and whether the shell is inside it, for the
     /// watchdog.
     pub(crate) limit: Option<Box<(Duration, Arc<Turn>)>>,
+    /// The life's slot, where it is said that it hangs. The slot has the life.
+    pub(crate) slot: Weak<dyn AnySlot>,
 }
 
 /// Tells the supervisor of a life that it is hung.
@@ -69,11 +72,11 @@ pub(crate) type Hung = Arc<dyn Fn(ExitReason) + Send + Sync>;
 pub(crate) type Left = Box<dyn FnOnce(ActorCell) + Send + Sync>;
 
 impl Life {
-    pub(crate) fn new(path: Path, incarnation: Incarnation, epoch: Instant) -> Self {
+    pub(crate) fn new(path: Path, incarnation: Incarnation, epoch: Instant, tasks: Tasks) -> Self {
         Self {
             path,
             incarnation,
-            tasks: Tasks::default(),
+            tasks,
             started: AtomicBool::new(false),
             stopped_itself: AtomicBool::new(false),
             ending: AtomicBool::new(false),
@@ -266,8 +269,15 @@ impl Life {
         (turn, limit): (Arc<Turn>, Duration),
         what: &'static str,
     ) -> Option<WatchGuard> {
-        let Overseer { above, .. } = self.overseer.get()?;
-        let hung = hung(&above.supervisor, above.child, above.start);
+        let Overseer { above, slot, .. } = self.overseer.get()?;
+        let (tell, slot, life) =
+            (hung(&above.supervisor, above.child, above.start), Weak::clone(slot), self.incarnation);
+        let hung: Hung = Arc::new(move |reason| {
+            if let Some(slot) = slot.upgrade() {
+                slot.core().set_hung(life);
+            }
+            tell(reason);
+        });
         Some(watch.enter(Ward { turn, limit, what, hung }))
     }
 

@@ -12,9 +12,10 @@ use crate::event::EventKind;
 use crate::exit::BoxError;
 use crate::fault::Subject;
 use crate::id::{Incarnation, Path};
+use crate::registry::index::Candidate;
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::bus::EventsError;
-use crate::runtime::route::candidates;
+use crate::runtime::route::{Reached, candidates};
 use crate::runtime::slot::{AnySlot, Presence};
 use crate::runtime::system::System;
 
@@ -67,20 +68,17 @@ impl Agent for Registrar {
         match message {
             RegistrarMessage::Register { path, .. } => {
                 if let Some(slot) = system.slot(&path) {
-                    let changed = slot.core().set_registered();
-                    put(system, &slot);
-                    if changed {
-                        only_offers(system, &slot);
-                    }
+                    slot.core().set_registered();
+                    reconcile(system, &slot);
                 }
                 Ok(RegistrarReply::Registered(system.entropy().id()))
             }
             RegistrarMessage::Closed { path } => {
                 // The word may be late: the child may have been started anew with its supervisor, and registered. Or it
                 // is of a slot whose place was taken by that of another kind of child.
-                match system.slot(&path).filter(|slot| slot.core().presence() != Presence::Closed) {
-                    Some(slot) => only_offers(system, &slot),
-                    None => system.index().remove(&path),
+                match system.slot(&path) {
+                    Some(slot) => reconcile(system, &slot),
+                    None => leave(system, &path),
                 }
                 Ok(RegistrarReply::Done)
             }
@@ -101,28 +99,53 @@ impl Agent for Registrar {
     }
 }
 
-fn put(system: &System, slot: &Arc<dyn AnySlot>) {
-    for candidate in candidates(slot) {
-        system.index().insert(candidate);
+/// Makes the index what the slots say. What is right already is not touched, so that nobody is missed meanwhile.
+fn make_anew(system: &System) {
+    // Those whose end was among what was missed.
+    for path in system.index().paths() {
+        if system.slot(&path).is_none() {
+            leave(system, &path);
+        }
+    }
+    for slot in system.slots() {
+        reconcile(system, &slot);
     }
 }
 
-/// Takes out what was offered at the path of a slot and is not any more.
-fn only_offers(system: &System, slot: &Arc<dyn AnySlot>) {
-    let offers = slot.core().offers();
-    system.index().retain(&slot.core().path, |offer| offers.contains(offer));
+/// Makes of what a path offers in the index what its slot says.
+fn reconcile(system: &System, slot: &Arc<dyn AnySlot>) {
+    let (core, index) = (slot.core(), system.index());
+    if core.presence() == Presence::Closed {
+        return leave(system, &core.path);
+    }
+    let known = index.resolve(&core.path);
+    if known.is_empty() && !core.is_registered() {
+        return;
+    }
+    let offered = candidates(slot);
+    let is_right = |old: &Candidate<Reached>, new: &Candidate<Reached>| {
+        // The same slot and the same types are reached in the same way.
+        old.offer == new.offer && Arc::ptr_eq(&old.provider.slot, slot)
+    };
+    if core.is_registered() {
+        for candidate in &offered {
+            if !known.iter().any(|old| is_right(old, candidate)) {
+                let (path, offer) = (candidate.path.clone(), candidate.offer.clone());
+                let provider = Reached { slot: Arc::clone(slot), route: Arc::clone(&candidate.provider.route) };
+                index.insert(Candidate { path, offer, provider });
+                system.feed().tell(&candidate.path, &candidate.offer);
+            }
+        }
+    }
+    for old in index.retain(&core.path, |offer| offered.iter().any(|candidate| candidate.offer == *offer)) {
+        system.feed().tell(&old.path, &old.offer);
+    }
 }
 
-fn make_anew(system: &System) {
-    // Those whose end was among what was missed.
-    system.index().retain_paths(|path| system.slot(path).is_some());
-    for slot in system.slots() {
-        let core = slot.core();
-        if core.presence() == Presence::Closed {
-            system.index().remove(&core.path);
-        } else if core.is_registered() {
-            put(system, &slot);
-        }
+/// Takes out all that a path offers.
+fn leave(system: &System, path: &Path) {
+    for old in system.index().remove(path) {
+        system.feed().tell(&old.path, &old.offer);
     }
 }
 
@@ -149,5 +172,46 @@ pub(crate) async fn register(
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::capability::Capability;
+    use crate::runtime::spec::{ChildSpec, SupervisorSpec};
+    use crate::supervision::policy::Strategy;
+    use crate::testing::Recorder;
+
+    const SUM: Capability<u8, u8> = Capability::new("math.sum", "1.0.0");
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_registrar_and_a_next_life_touch_nothing_in_the_index_that_is_right() {
+        let adder = |name| ChildSpec::serve(name, SUM, |_, n: u8| async move { Ok(n) });
+        let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(adder("a")).child(adder("b"));
+        let system = System::start(spec).await.expect("the tree starts");
+        let before = system.index().candidates("math.sum");
+        let mut events = Recorder::of(&system);
+        for path in ["system/registrar", "root/a"] {
+            system.kill(path).expect("it is there");
+            events.started(path, 2).await;
+            assert!(system.index().candidates("math.sum").is_same(&before), "{path}");
+        }
+        // What is wrong is put right: a path that nobody has, and an offer that is missing.
+        let stranger = Candidate {
+            path: "root/stranger".parse().expect("a path"),
+            offer: before[0].offer.clone(),
+            provider: Reached {
+                slot: Arc::clone(&before[0].provider.slot),
+                route: Arc::clone(&before[0].provider.route),
+            },
+        };
+        system.index().insert(stranger);
+        system.index().remove(&before[1].path);
+        system.kill("system/registrar").expect("it is there");
+        events.started("system/registrar", 3).await;
+        let after = system.index().candidates("math.sum");
+        assert_eq!(after.iter().map(|candidate| candidate.path.as_str()).collect::<Vec<_>>(), ["root/a", "root/b"]);
+        system.shutdown().await.expect("an orderly end");
     }
 }

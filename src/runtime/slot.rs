@@ -12,11 +12,13 @@
 mod control;
 mod core;
 mod fate;
+mod gauge;
 mod hand;
 mod inbox;
 mod kept;
 mod letter;
 mod linger;
+mod offered;
 
 use std::any::{Any, TypeId};
 use std::mem;
@@ -32,7 +34,7 @@ pub(crate) use self::hand::{About, Batch, Taken};
 use self::hand::{Glance, Hand};
 use self::inbox::Inbox;
 pub(crate) use self::kept::Kept;
-pub(crate) use self::letter::{Extra, Letter, Refused, ReplyTo, Unanswered};
+pub(crate) use self::letter::{Extra, Letter, Refused, ReplyTo, Router};
 use self::linger::Lingers;
 use crate::error::ControlError;
 use crate::event::EventKind;
@@ -43,7 +45,7 @@ use crate::runtime::current;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
 use crate::runtime::office::Office;
-use crate::runtime::route::Routable;
+use crate::runtime::route::{AnyRoute, Routable};
 use crate::runtime::shell::ShellMessage;
 
 /// A slot, whatever its child's types of message and reply.
@@ -62,7 +64,7 @@ pub(crate) trait AnySlot: Send + Sync {
     /// Tells the agent to change its state. `None` where there is no agent of ours.
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>>;
     /// The routes to this slot, one for each offer of its core, in that order.
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>>;
+    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>>;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -102,7 +104,7 @@ impl AnySlot for BareSlot {
         None
     }
 
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
+    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {
         Vec::new()
     }
 
@@ -228,6 +230,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         desk.roving |= letter.roves();
         let pushed = desk.inbox.push(letter, || self.office.clock.now());
         let lost = pushed.map_err(|(letter, bound)| Refused::Full(letter, bound))?;
+        self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);
         if let Some(lost) = lost {
             self.lose(lost);
@@ -268,6 +271,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             desk.door = Door::Refusing;
             desk.port = None;
             // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
+            self.core.gauge().set_waiting(0);
             (desk.inbox.empty(), desk.lingers.dismiss())
         };
         if let Some(shell) = lingers {
@@ -346,14 +350,14 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     }
 
     fn queued(&self) -> usize {
-        lock(&self.desk).inbox.len() + self.glance.count()
+        self.core.gauge().waiting() + self.glance.count()
     }
 
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>> {
         Some(Self::control(self, command))
     }
 
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn Any + Send + Sync>> {
+    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {
         let routables = Arc::clone(&lock(&self.desk).routables);
         routables.iter().map(|routable| routable(Arc::clone(&self))).collect()
     }

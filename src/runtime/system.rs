@@ -6,33 +6,34 @@ mod dead_letters;
 mod internal;
 mod look;
 mod published;
+mod registry;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use dashmap::DashMap;
 use ractor::{Actor, ActorRef, Message};
 use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
 
 use crate::error::{RequestError, ShutdownError, SpecError, StartError, UnknownPath};
 use crate::exit::GaveUp;
 use crate::fault::FaultPlan;
 use crate::id::{ChildId, Incarnation, Path};
 use crate::lifecycle::AgentState;
-use crate::registry::capability::{Capability, Wire};
 use crate::registry::index::Index;
 use crate::runtime::agent::Agent;
-use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
+use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::builder::SystemBuilder;
 use crate::runtime::bus::{Bus, Events};
 use crate::runtime::current;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
 use crate::runtime::keeper::JournalHandle;
 use crate::runtime::office::Office;
-use crate::runtime::route::{self, Provider, Reached};
+use crate::runtime::route::Reached;
 use crate::runtime::slot::{AnySlot, BareSlot, Slot};
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::supervisor::handle::{DynamicSupervisor, Supervisor};
@@ -43,6 +44,9 @@ use crate::supervision::history::History;
 use crate::supervision::policy::ChildKind;
 
 pub(crate) use published::Published;
+pub use registry::Found;
+pub(crate) use watching::Feed;
+pub use watching::{CHANGE_BOUND, RegistryChange, RegistryWatch};
 
 /// A running tree of supervised agents. Cheap to clone; all clones are the same system.
 ///
@@ -58,6 +62,13 @@ struct Inner {
     office: Arc<Office>,
     slots: DashMap<Path, Arc<dyn AnySlot>>,
     index: Index<Reached>,
+    /// Who was given an id, by its instance.
+    ids: DashMap<Uuid, Path>,
+    feed: Feed,
+    /// How many routes were made.
+    routes: AtomicU64,
+    #[cfg(feature = "json")]
+    turns: AtomicU64,
     supervisors: DashMap<Path, Arc<Published>>,
     services: Arc<SupervisorSpec>,
     services_path: Path,
@@ -149,6 +160,11 @@ impl System {
             bus,
             slots: DashMap::new(),
             index: Index::default(),
+            ids: DashMap::new(),
+            feed: Feed::default(),
+            routes: AtomicU64::new(0),
+            #[cfg(feature = "json")]
+            turns: AtomicU64::new(0),
             supervisors: DashMap::new(),
             services: Arc::clone(&services),
             services_path,
@@ -171,55 +187,6 @@ impl System {
         abandoned.0 = None;
         outcome??;
         Ok(system)
-    }
-
-    /// Asks any provider of a capability, and waits for the reply at most for [`DEFAULT_ASK`].
-    ///
-    /// The least loaded live provider is chosen. Where the only ones are between two incarnations, the request waits
-    /// for the next one, at most to the deadline.
-    ///
-    /// # Errors
-    ///
-    /// See [`RequestError`].
-    pub async fn ask<Q: Wire, R: Wire>(&self, capability: &Capability<Q, R>, request: Q) -> Result<R, RequestError> {
-        self.ask_within(capability, request, DEFAULT_ASK).await
-    }
-
-    /// As [`ask`](Self::ask), with a deadline of its own.
-    ///
-    /// # Errors
-    ///
-    /// See [`RequestError`].
-    pub async fn ask_within<Q: Wire, R: Wire>(
-        &self,
-        capability: &Capability<Q, R>,
-        request: Q,
-        limit: Duration,
-    ) -> Result<R, RequestError> {
-        route::pick(&self.inner.index, capability)?.ask(request, limit).await
-    }
-
-    /// All providers of a capability that run or are about to, by path.
-    #[must_use]
-    pub fn providers<Q: Wire, R: Wire>(&self, capability: &Capability<Q, R>) -> Vec<Provider<Q, R>> {
-        route::providers(&self.inner.index, capability)
-    }
-
-    /// The provider of a capability at a path, if it offers it and runs or is about to.
-    #[must_use]
-    pub fn provider<Q: Wire, R: Wire>(
-        &self,
-        capability: &Capability<Q, R>,
-        path: impl AsRef<str>,
-    ) -> Option<Provider<Q, R>> {
-        let path = written(path.as_ref());
-        self.providers(capability).into_iter().find(|provider| provider.path().as_str() == path)
-    }
-
-    /// The names of the capabilities that somebody offers, sorted.
-    #[must_use]
-    pub fn capabilities(&self) -> Vec<String> {
-        self.inner.index.names()
     }
 
     /// The agent at a path.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -26,6 +27,8 @@ pub(crate) struct Tasks {
 struct Shared {
     table: Mutex<Table>,
     emptied: Notify,
+    /// The tasks in the table and in those of the slot's other lives, for who reads it without a lock.
+    running: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -50,6 +53,7 @@ impl Drop for Leaves {
     fn drop(&mut self) {
         let mut table = self.shared.lock();
         table.live.remove(&self.id);
+        self.shared.running.fetch_sub(1, Ordering::Relaxed);
         if table.live.is_empty() {
             self.shared.emptied.notify_waiters();
         }
@@ -121,6 +125,11 @@ impl Shared {
 }
 
 impl Tasks {
+    /// Tasks that are counted here too.
+    pub(crate) fn counted_in(running: &Arc<AtomicUsize>) -> Self {
+        Self { shared: Arc::new(Shared { running: Arc::clone(running), ..Shared::default() }) }
+    }
+
     /// Takes a state of a life in.
     pub(crate) fn house<T>(life: &Arc<Life>, state: T) -> Resident<T> {
         life.tasks.shared.lock().states += 1;
@@ -148,6 +157,7 @@ impl Tasks {
                 return id;
             }
             table.live.insert(id, None);
+            self.shared.running.fetch_add(1, Ordering::Relaxed);
             id
         };
         let leaves = Leaves { shared: Arc::clone(&self.shared), id };
@@ -180,10 +190,6 @@ impl Tasks {
         for handle in handles {
             handle.abort();
         }
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.shared.lock().live.len()
     }
 
     /// Whether neither a task nor the state is left.
@@ -240,7 +246,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_is_not_empty_before_the_state_is_dropped_whoever_holds_it() {
         let path = Path::root(&ChildId::new("a").expect("a name"));
-        let life = Arc::new(Life::new(path, Incarnation::FIRST, TokioClock.now()));
+        let life = Arc::new(Life::new(path, Incarnation::FIRST, TokioClock.now(), Tasks::default()));
         let tasks = &life.tasks;
         let gone = Arc::new(AtomicBool::new(false));
         let resident = Tasks::house(&life, Marks(Arc::clone(&gone)));
@@ -255,7 +261,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_starts_after_all_was_aborted() {
-        let tasks = Tasks::default();
+        let running = Arc::default();
+        let tasks = Tasks::counted_in(&running);
+        tasks.spawn(Box::pin(std::future::pending()));
+        assert_eq!(running.load(Ordering::Relaxed), 1);
         tasks.abort_all();
         let ran = Arc::new(AtomicBool::new(false));
         let mark = Arc::clone(&ran);
@@ -263,5 +272,6 @@ mod tests {
         tasks.emptied().await;
         tokio::task::yield_now().await;
         assert!(!ran.load(Ordering::SeqCst));
+        assert_eq!(running.load(Ordering::Relaxed), 0);
     }
 }

@@ -179,6 +179,8 @@ fn line(event: &Event) -> Option<String> {
         EventKind::RuntimeFree { runtime, .. } => format!("free {runtime}"),
         EventKind::Ready => format!("ready {path}"),
         EventKind::Ending { .. } => format!("ending {path}"),
+        EventKind::Routed(_) => format!("routed {path}"),
+        EventKind::BreakerChanged(change) => format!("breaker {path} {}", change.to),
         EventKind::Refused { why } => format!("refused {path} {why:?}"),
         EventKind::Ended => format!("ended {path}"),
     })

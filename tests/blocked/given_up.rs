@@ -6,15 +6,27 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::gate::{Gate, Pool, SECOND_DEADLINE, block, system_of, told};
-use steadfast::testing::{Log, Order, Probe, Recorder, Script};
+use steadfast::registry::selection::Selection;
+use steadfast::testing::{Log, Order, Probe, Recorder, Script, resume, suspend};
 use steadfast::{
-    AgentSpec, ChildSpec, ExitReason, Incarnation, Intensity, RequestError, Strategy, SupervisorSpec, System,
+    AgentSpec, Capability, ChildSpec, ExitReason, Incarnation, Intensity, RequestError, Strategy, SupervisorSpec,
+    System,
 };
 
 /// Polls a future once.
 async fn once<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
     let mut future = Some(future);
     poll_fn(move |cx| Poll::Ready(future.take().map_or(Poll::Pending, |future| future.poll(cx)))).await
+}
+
+/// What a probe is asked by capability.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Number(u64);
+
+impl From<Number> for Order {
+    fn from(Number(number): Number) -> Self {
+        Self::Echo(number)
+    }
 }
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -229,5 +241,37 @@ async fn without_a_watchdog_nothing_is_noticed_and_nothing_is_given_up() {
     assert!(events.story().is_empty() && system.is_ready());
     gate.open();
     assert_eq!(agent.ask(Order::Which).await.expect("a reply"), 1);
+    system.shutdown().await.expect("an orderly end");
+}
+
+const ECHO: Capability<Number, u64> = Capability::new("test.echo", "1.0.0");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_found_to_hang_is_not_chosen_before_it_is_replaced_although_its_supervisor_is_busy() {
+    let (log, gate, pool) = (Log::default(), Gate::default(), Pool::of("agents", 2));
+    let offering = |name| on(&pool, Probe::spec(name, &log)).offers(&ECHO);
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne)
+        .abandon_after(SECOND_DEADLINE)
+        .intensity(Intensity::at_most(5))
+        .child(offering("a"))
+        .child(offering("b"));
+    let (system, mut events) = system_of(spec).await;
+    let route = system.route(&ECHO).selection(Selection::InOrder).build().expect("a route");
+    assert_eq!(route.choose().expect("both are ready").chosen.as_str(), "root/a");
+    suspend(&system, "root").expect("it is a supervisor");
+    Probe::at(&system, "root/a").tell(block(&gate)).expect("there is room");
+    gate.entered(1).await;
+    let found = async {
+        while route.choose().expect("one is ready").chosen.as_str() != "root/b" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, found).await.expect("the watchdog finds it");
+    assert_eq!(system.incarnation("root/a").map(Incarnation::get), Some(1), "it is still there");
+
+    resume(&system, "root").expect("it is a supervisor");
+    told(&mut events, "started root/a #2").await;
+    assert_eq!(route.choose().expect("both are ready").chosen.as_str(), "root/a");
+    gate.open();
     system.shutdown().await.expect("an orderly end");
 }

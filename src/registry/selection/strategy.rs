@@ -91,6 +91,10 @@ impl Select for Selection {
             Self::InOrder => in_order(pool),
         }
     }
+
+    fn reads_latency(&self) -> bool {
+        matches!(self, Self::PowerOfTwo)
+    }
 }
 
 /// The fallback chain of routes: chooses from the first pool in which somebody is ready; where nobody is in any, from

@@ -1,21 +1,26 @@
 //! What every slot has, whatever kind of child it is for: who is there, in which state.
 
-use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use ractor::ActorCell;
+use semver::Version;
 
 use crate::event::EventKind;
 use crate::exit::ExitReason;
-use crate::id::{Incarnation, Path};
+use crate::id::{AgentId, Incarnation, Path};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
+use crate::registry::name::CapabilityName;
 use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
+use crate::runtime::route::AnyRoutable;
+use crate::runtime::slot::gauge::Gauge;
+use crate::runtime::slot::offered::OfferChanges;
 use crate::runtime::system::System;
+use crate::runtime::tasks::Tasks;
 
 /// Whether somebody is there to handle a message, or will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,9 @@ pub(crate) struct SlotCore {
     live: AtomicU64,
     last: AtomicU64,
     handled: AtomicU64,
+    gauge: Gauge,
+    /// Drawn when it is first asked for.
+    id: OnceLock<Arc<AgentId>>,
     record: Mutex<Record>,
 }
 
@@ -46,7 +54,10 @@ struct Record {
     cell: Option<ActorCell>,
     life: Option<Arc<Life>>,
     registered: bool,
+    /// What the spec offers.
     offers: Arc<[OfferRecord]>,
+    /// What was changed of that at run time; for most nothing ever is.
+    changes: Option<Box<OfferChanges>>,
     /// Whether the offers are other ones since they were registered last.
     offers_changed: bool,
 }
@@ -59,6 +70,8 @@ impl SlotCore {
             live: AtomicU64::new(0),
             last: AtomicU64::new(0),
             handled: AtomicU64::new(0),
+            gauge: Gauge::new(Presence::Awaited),
+            id: OnceLock::new(),
             record: Mutex::new(Record {
                 presence: Presence::Awaited,
                 state: AgentState::Unregistered,
@@ -66,6 +79,7 @@ impl SlotCore {
                 life: None,
                 registered: false,
                 offers,
+                changes: None,
                 offers_changed: false,
             }),
         }
@@ -85,7 +99,8 @@ impl SlotCore {
         }
         let number = self.last.fetch_add(1, Ordering::AcqRel) + 1;
         let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
-        let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch));
+        let tasks = Tasks::counted_in(self.gauge.task_count());
+        let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch, tasks));
         record.life = Some(Arc::clone(&life));
         record.cell = None;
         // The lifecycle belongs to one incarnation: the next one begins it anew.
@@ -99,7 +114,29 @@ impl SlotCore {
     }
 
     pub(crate) fn presence(&self) -> Presence {
-        lock(&self.record).presence
+        self.gauge.presence()
+    }
+
+    /// Who the child is; given by this where it has no id yet.
+    pub(crate) fn id_or(&self, give: impl FnOnce() -> AgentId) -> Arc<AgentId> {
+        Arc::clone(self.id.get_or_init(|| Arc::new(give())))
+    }
+
+    pub(crate) fn known_id(&self) -> Option<&Arc<AgentId>> {
+        self.id.get()
+    }
+
+    /// What is read of the slot without a lock.
+    pub(crate) fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    /// The watchdog found this life to hang. It counts until the life is replaced.
+    pub(crate) fn set_hung(&self, life: Incarnation) {
+        let record = lock(&self.record);
+        if record.life.as_ref().is_some_and(|current| current.incarnation == life) && record.cell.is_some() {
+            self.gauge.set_hung(true);
+        }
     }
 
     pub(crate) fn cell(&self) -> Option<ActorCell> {
@@ -138,6 +175,7 @@ impl SlotCore {
             self.handled.store(0, Ordering::Relaxed);
         }
         record.state = to;
+        self.gauge.set_state(name);
         drop(record);
         let kind = EventKind::Lifecycle { incarnation: life.incarnation, from, to: name };
         self.bus.publish(&self.path, kind);
@@ -176,18 +214,37 @@ impl SlotCore {
     /// Whether the registrar has something to do when a life registers, or when the slot closes.
     pub(crate) fn concerns_the_registrar(&self) -> bool {
         let record = lock(&self.record);
-        !record.offers.is_empty() || record.offers_changed
+        !record.offers.is_empty() || record.offers_changed || record.changes.is_some()
     }
 
-    /// Registered from now on. Returns whether offers that were registered before may not be offered any more.
-    pub(crate) fn set_registered(&self) -> bool {
+    /// Registered from now on, with what it offers now.
+    pub(crate) fn set_registered(&self) {
         let mut record = lock(&self.record);
         record.registered = true;
-        mem::take(&mut record.offers_changed)
+        record.offers_changed = false;
     }
 
-    pub(crate) fn offers(&self) -> Arc<[OfferRecord]> {
-        Arc::clone(&lock(&self.record).offers)
+    /// What the spec offers, and what was changed of that at run time.
+    pub(crate) fn offers_and_changes(&self) -> (Arc<[OfferRecord]>, OfferChanges) {
+        let record = lock(&self.record);
+        (Arc::clone(&record.offers), record.changes.as_deref().cloned().unwrap_or_default())
+    }
+
+    /// The agent offers this too, in this life and those to come.
+    pub(crate) fn offer(&self, offer: OfferRecord, routable: AnyRoutable) {
+        lock(&self.record).changes.get_or_insert_default().offer(offer, routable);
+    }
+
+    /// The agent does not offer this any more. Returns whether it did.
+    pub(crate) fn withdraw(&self, name: &CapabilityName, version: &Version) -> bool {
+        let mut record = lock(&self.record);
+        let spec = Arc::clone(&record.offers);
+        let changes = record.changes.get_or_insert_default();
+        let was_offered = changes.withdraw(&spec, name, version);
+        if !was_offered && changes.is_empty() {
+            record.changes = None;
+        }
+        was_offered
     }
 
     /// What lives offer from the next one on.
@@ -208,12 +265,6 @@ impl SlotCore {
         }
     }
 
-    /// How many tasks the open life runs.
-    pub(crate) fn tasks(&self) -> usize {
-        let life = lock(&self.record).life.clone();
-        life.map_or(0, |life| life.tasks.count())
-    }
-
     /// Opens the slot for a life that has started. Returns whether it did: one that was given up while it started
     /// comes too late.
     pub(crate) fn open(&self, life: &Life, cell: ActorCell) -> bool {
@@ -222,6 +273,7 @@ impl SlotCore {
             return false;
         }
         record.presence = Presence::Live;
+        self.gauge.set_presence(Presence::Live);
         record.cell = Some(cell);
         self.live.store(life.incarnation.get(), Ordering::Release);
         true
@@ -234,8 +286,10 @@ impl SlotCore {
         }
         if record.presence == Presence::Live {
             record.presence = Presence::Awaited;
+            self.gauge.set_presence(Presence::Awaited);
         }
         record.cell = None;
+        self.gauge.set_hung(false);
         self.live.store(0, Ordering::Release);
         true
     }
@@ -246,6 +300,7 @@ impl SlotCore {
             return false;
         }
         record.presence = presence;
+        self.gauge.set_presence(presence);
         if presence == Presence::Closed {
             record.registered = false;
         }
@@ -303,6 +358,24 @@ mod tests {
         core.set_state(&life, registering());
         assert!(core.open(&life, actor.get_cell()));
         assert_eq!((core.incarnation(), core.state().name()), (Some(life.incarnation), StateName::Registering));
+        actor.stop(None);
+    }
+
+    #[tokio::test]
+    async fn a_life_that_was_found_to_hang_is_not_to_be_chosen_until_it_is_over() {
+        let path = Path::root(&ChildId::new("a").expect("a name"));
+        let core = SlotCore::new(path, Arc::default(), Bus::new(Arc::new(TokioClock)));
+        let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
+        let (past, life) = (core.begin(TokioClock.now(), None), core.begin(TokioClock.now(), None));
+        let (past, life) = (past.expect("nobody above"), life.expect("nobody above"));
+        assert!(core.open(&life, actor.get_cell()));
+        core.set_hung(past.incarnation);
+        assert!(!core.gauge().view(0).hung, "that one is over");
+        core.set_hung(life.incarnation);
+        assert!(core.gauge().view(0).hung);
+        assert!(core.end(life.incarnation));
+        core.set_hung(life.incarnation);
+        assert!(!core.gauge().view(0).hung);
         actor.stop(None);
     }
 }

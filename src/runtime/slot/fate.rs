@@ -5,12 +5,12 @@ use std::marker::PhantomData;
 use std::mem;
 
 use super::inbox::Lost;
-use super::{Letter, ReplyTo, Slot, Unanswered};
+use super::{Letter, ReplyTo, Slot};
 use crate::error::RequestError;
-use crate::event::{DropReason, EventKind};
+use crate::event::DropReason;
 use crate::flow::ShedReason;
 use crate::id::{Incarnation, Path};
-use crate::runtime::guard::{call_caught, lock};
+use crate::runtime::guard::{call_caught, drop_caught, lock};
 use crate::runtime::office::AnyLetter;
 use crate::runtime::system::System;
 
@@ -28,18 +28,18 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let returns = extra.is_some_and(|extra| extra.returns);
         match reply {
             Some(ReplyTo::Router(router)) => {
-                // Code of whoever routed it. What it cannot place, it buries itself.
-                if call_caught(move || router(message)).is_err() {
-                    self.core.bus.publish(&self.core.path, EventKind::Dropped { why });
+                // Code of whoever routed it.
+                if call_caught(router).is_ok_and(|placed| placed) {
+                    return drop_caught(message);
                 }
-                return;
             }
+            // It is its asker's, who knows that nobody handled it.
             Some(asker) if returns && !asker.is_abandoned() => {
-                asker.send(Err(Unanswered { error, message: Some(Box::new(message)) }));
-                return;
+                asker.send(Err(error));
+                return drop_caught(message);
             }
             Some(asker) => {
-                asker.send(Err(error.into()));
+                asker.send(Err(error));
             }
             None => {}
         }
@@ -72,7 +72,9 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             if !mem::take(&mut desk.roving) {
                 return;
             }
-            desk.inbox.take_out(Letter::roves)
+            let home = desk.inbox.take_out(Letter::roves);
+            self.core.gauge().set_waiting(desk.inbox.len());
+            home
         };
         for letter in home {
             let error = RequestError::Returned { path: self.core.path.clone(), incarnation: of };

@@ -25,7 +25,7 @@ pub(super) struct Hand<M, R> {
     holder: Option<Arc<Life>>,
     items: Items<M, R>,
     /// Who asked for what is being handled.
-    asker: Option<ReplyTo<M, R>>,
+    asker: Option<ReplyTo<R>>,
 }
 
 /// What is known of a hand without its lock.
@@ -109,6 +109,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let was_full = !desk.inbox.has_room();
         let mut late = Vec::new();
         desk.inbox.take(most, &mut hand.items, || self.office.clock.now(), &mut late);
+        self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);
         batch.left = hand.items.len();
         self.glance.count.store(batch.left, Ordering::Relaxed);
@@ -148,7 +149,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if let Some(asker) = asker {
             let reason = reason.unwrap_or(ExitReason::Killed);
             let error = RequestError::Exited { path: self.core.path.clone(), incarnation: of, reason };
-            asker.send(Err(error.into()));
+            asker.send(Err(error));
         }
         if items.is_empty() {
             return;
@@ -159,6 +160,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             return self.refuse_all(items.into_letters());
         }
         desk.inbox.give_back(items);
+        self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);
     }
 }

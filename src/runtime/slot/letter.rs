@@ -15,7 +15,7 @@ use crate::runtime::current::FencedLife;
 pub(crate) struct Letter<M, R> {
     pub(crate) message: M,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) reply: Option<ReplyTo<M, R>>,
+    pub(crate) reply: Option<ReplyTo<R>>,
     pub(crate) extra: Option<Box<Extra>>,
 }
 
@@ -96,37 +96,19 @@ impl<M> Envelope<M> {
 
 /// To whom something is owed for a letter. An answer, to an asker: dropped without one, it learns that the incarnation
 /// ended.
-pub(crate) enum ReplyTo<M, R> {
-    Asker(oneshot::Sender<Answer<M, R>>),
-    /// Nobody waits; but whoever routed it wants it back when its receiver dies before its turn. Boxed twice: letters are
-    /// moved about, and few have one.
-    #[expect(dead_code, reason = "for routes that say what becomes of a message at its receiver's death")]
-    Router(Box<Router<M>>),
+pub(crate) enum ReplyTo<R> {
+    Asker(oneshot::Sender<Result<R, RequestError>>),
+    /// Nobody waits; but whoever routed it is told when its receiver dies before its turn. Boxed twice: letters are moved
+    /// about, and few have one.
+    Router(Box<Router>),
 }
 
-/// Takes a message back.
-pub(crate) type Router<M> = Box<dyn FnOnce(M) + Send>;
+/// Sends a message elsewhere. Returns whether it did.
+pub(crate) type Router = Box<dyn FnOnce() -> bool + Send>;
 
-/// What an asker gets.
-pub(crate) type Answer<M, R> = Result<R, Unanswered<M>>;
-
-/// A question that got no reply.
-pub(crate) struct Unanswered<M> {
-    pub(crate) error: RequestError,
-    /// The message, where no handler of it began and its asker wants it back.
-    #[expect(dead_code, reason = "for routes that say what becomes of a message at its receiver's death")]
-    pub(crate) message: Option<Box<M>>,
-}
-
-impl<M> From<RequestError> for Unanswered<M> {
-    fn from(error: RequestError) -> Self {
-        Self { error, message: None }
-    }
-}
-
-impl<M, R> ReplyTo<M, R> {
+impl<R> ReplyTo<R> {
     /// Returns whether somebody was still there to get it.
-    pub(crate) fn send(self, answer: Answer<M, R>) -> bool {
+    pub(crate) fn send(self, answer: Result<R, RequestError>) -> bool {
         match self {
             Self::Asker(sender) => sender.send(answer).is_ok(),
             Self::Router(_) => true,

@@ -297,7 +297,7 @@ impl<A: Agent> Worker for AgentWorker<A> {
         let watch = start.system.watch();
         if let Some(above) = start.above {
             let limit = self.handler_deadline.map(|limit| Box::new((limit, Arc::default())));
-            start.life.oversee(Overseer { above, limit });
+            start.life.oversee(Overseer { above, limit, slot: Arc::downgrade(&start.slot) });
         }
         let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();
         let slot = slot.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;

@@ -6,13 +6,15 @@ use std::time::Instant;
 
 use ractor::{ActorCell, ActorRef};
 
-use super::{ENDING, Published, READY, STARTING, System, written};
+use super::{ENDING, Feed, Published, READY, STARTING, System, written};
 use crate::error::{RequestError, UnknownPath};
 use crate::event::EventKind;
 use crate::exit::GaveUp;
 use crate::fault::FaultPlan;
+use crate::flow::Moment;
 use crate::id::{ChildId, Path};
 use crate::registry::index::Index;
+use crate::registry::selection::Decision;
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Bus;
@@ -45,6 +47,39 @@ impl System {
 
     pub(crate) fn epoch(&self) -> Instant {
         self.inner.office.epoch
+    }
+
+    /// The present moment, as the time since the system began.
+    pub(crate) fn moment(&self) -> Moment {
+        self.clock().now().saturating_duration_since(self.epoch())
+    }
+
+    /// The number of the next route.
+    pub(crate) fn next_route(&self) -> u64 {
+        self.inner.routes.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The number of the next choice that no route and no name counts.
+    #[cfg(feature = "json")]
+    pub(crate) fn next_turn(&self) -> u64 {
+        self.inner.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Where changes of the index are told.
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.inner.feed
+    }
+
+    /// Whether the system has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.inner.ended.borrow().is_some()
+    }
+
+    /// Publishes a decision. One that nobody reads is not made.
+    pub(crate) fn announce(&self, decision: impl FnOnce() -> Decision) {
+        if self.bus().hears_decisions() {
+            self.bus().publish_decision(decision());
+        }
     }
 
     pub(crate) fn bus(&self) -> &Bus {
@@ -153,7 +188,7 @@ impl System {
     /// Whether the system has ended.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn is_over(&self) -> bool {
-        self.inner.ended.borrow().is_some()
+        self.has_ended()
     }
 
     /// What the supervisor at this path shows of itself, if there ever was one.
@@ -179,6 +214,7 @@ impl System {
         let mut within = self.paths_within(path, |_| true).into_iter();
         self.inner.slots.insert(path.clone(), Arc::clone(&new));
         old.close();
+        self.forget_id(old);
         within.next().map(|path| self.inner.supervisors.remove(&path));
         self.drop_each(within);
         new
@@ -193,8 +229,15 @@ impl System {
         for path in paths {
             if let Some((_, slot)) = self.inner.slots.remove(&path) {
                 slot.close();
+                self.forget_id(&*slot);
             }
             self.inner.supervisors.remove(&path);
+        }
+    }
+
+    fn forget_id(&self, slot: &dyn AnySlot) {
+        if let Some(id) = slot.core().known_id() {
+            self.inner.ids.remove(&id.instance);
         }
     }
 
@@ -217,5 +260,6 @@ impl System {
     pub(crate) fn set_ended(&self, outcome: Result<(), GaveUp>) {
         self.inner.watchdog.end();
         self.inner.ended.send_replace(Some(outcome));
+        self.inner.feed.end();
     }
 }

@@ -1,0 +1,413 @@
+//! A route for users: to a capability, by a strategy, with limits.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::error::RequestError;
+use crate::flow::{Breaker, BreakerRules, Budget, Hop, Moment};
+use crate::id::Path;
+use crate::registry::capability::Wire;
+use crate::registry::index::{Candidates, Judged};
+use crate::registry::record::{OfferRecord, WireTypes};
+use crate::registry::requirement::Requirement;
+use crate::registry::selection::{Decision, Draw, Eligible, NoChoice, Select, Tally, identity};
+use crate::runtime::route::builder::AtDeath;
+use crate::runtime::route::fuse::{Call, Fuse};
+use crate::runtime::route::members::{Members, Picked};
+use crate::runtime::route::provider::{Provider, only_strangers, typed};
+use crate::runtime::route::reach::Reached;
+use crate::runtime::slot::Router;
+use crate::runtime::system::System;
+use crate::seam::Rng;
+
+/// What a route goes by.
+pub(super) struct Settings<Request> {
+    pub(super) by: Arc<dyn Select>,
+    pub(super) fail_fast: bool,
+    pub(super) breaker: Option<BreakerRules>,
+    pub(super) within: Duration,
+    pub(super) keep: Duration,
+    /// Makes the request once more, where it may be handled again.
+    pub(super) again: Option<fn(&Request) -> Request>,
+    /// The same, where it may go elsewhere.
+    pub(super) copy: Option<fn(&Request) -> Request>,
+    pub(super) attempts: u32,
+    pub(super) at_death: AtDeath,
+}
+
+/// A way to whoever offers a capability, chosen anew for each message. Cheap to clone; all clones are the same route,
+/// with the same turns and the same breakers.
+///
+/// | who could be chosen | what happens |
+/// |---|---|
+/// | somebody ready | the strategy chooses among those |
+/// | only providers between two lives | the message waits for the next life, at most to its deadline; with `fail_fast` it fails at once |
+/// | nobody | it fails at once, and the error counts why |
+///
+/// ```
+/// use steadfast::registry::selection::{Selection, Stickiness};
+/// use steadfast::{Capability, ChildSpec, Strategy, SupervisorSpec, System};
+///
+/// const GREET: Capability<String, String> = Capability::new("text.greet", "1.0.0");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let greeter = |name: &str| {
+///     ChildSpec::serve(name, GREET, |ctx, who: String| async move { Ok(format!("{who}, {} greets you", ctx.path().name())) })
+/// };
+/// let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(greeter("a")).child(greeter("b"));
+/// let system = System::start(spec).await?;
+///
+/// let route = system.route(&GREET).selection(Selection::Sticky(Stickiness::Moves)).build()?;
+/// let first = route.ask_about(b"customer-42", "Ann".to_owned()).await?;
+/// assert_eq!(route.ask_about(b"customer-42", "Ann".to_owned()).await?, first);
+/// println!("{}", route.choose_about(b"customer-42")?); // root/b: the key belongs to it; considered: ...
+/// # Ok(system.shutdown().await?)
+/// # }
+/// ```
+pub struct Route<Request, Reply> {
+    inner: Arc<Inner<Request, Reply>>,
+}
+
+struct Inner<Request, Reply> {
+    system: System,
+    requirement: Requirement,
+    name: String,
+    settings: Settings<Request>,
+    seed: u64,
+    turn: AtomicU64,
+    known: RwLock<Arc<Known<Request, Reply>>>,
+}
+
+/// Those who fit, as of one list of the index.
+struct Known<Request, Reply> {
+    list: Candidates<Reached>,
+    members: Providers<Request, Reply>,
+}
+
+type Providers<Request, Reply> = Members<Provider<Request, Reply>>;
+
+/// Who was chosen for one message.
+struct Chosen<Request, Reply> {
+    provider: Provider<Request, Reply>,
+    call: Option<Call>,
+}
+
+impl<Request, Reply> Clone for Route<Request, Reply> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<Request, Reply> fmt::Debug for Route<Request, Reply> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Route({}, {:?})", self.inner.requirement, self.inner.settings.by)
+    }
+}
+
+impl<Request, Reply> Route<Request, Reply> {
+    /// What it asks for.
+    #[must_use]
+    pub fn requirement(&self) -> &Requirement {
+        &self.inner.requirement
+    }
+
+    /// What becomes of a message whose agent ends before it handles it.
+    #[must_use]
+    pub fn at_death(&self) -> AtDeath {
+        self.inner.settings.at_death
+    }
+}
+
+impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
+    pub(super) fn new(system: System, requirement: Requirement, settings: Settings<Request>) -> Self {
+        let name = requirement.pattern().to_string();
+        let label = format!("route {} of {name}", system.next_route());
+        let seed = system.entropy().stream(&label).next_u64();
+        let members = Members::of(Vec::new(), |_| None, |_| None);
+        let known = RwLock::new(Arc::new(Known { list: Candidates::default(), members }));
+        let turn = AtomicU64::new(0);
+        Self { inner: Arc::new(Inner { system, requirement, name, settings, seed, turn, known }) }
+    }
+
+    /// Asks whoever is chosen, and waits for the reply at most as long as the route says.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`]. [`RequestError::NoKey`] where the route goes by a key.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, the request may or may not be handled. A breaker learns nothing from it.
+    pub async fn ask(&self, request: Request) -> Result<Reply, RequestError> {
+        self.ask_for(None, request, self.inner.settings.within).await
+    }
+
+    /// As [`ask`](Self::ask), with a deadline of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    pub async fn ask_within(&self, request: Request, limit: Duration) -> Result<Reply, RequestError> {
+        self.ask_for(None, request, limit).await
+    }
+
+    /// As [`ask`](Self::ask), about something: on a sticky route all that is about the same key goes to the same
+    /// provider.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    pub async fn ask_about(&self, key: impl AsRef<[u8]>, request: Request) -> Result<Reply, RequestError> {
+        self.ask_for(Some(key.as_ref()), request, self.inner.settings.within).await
+    }
+
+    /// As [`ask_about`](Self::ask_about), with a deadline of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    pub async fn ask_about_within(
+        &self,
+        key: impl AsRef<[u8]>,
+        request: Request,
+        limit: Duration,
+    ) -> Result<Reply, RequestError> {
+        self.ask_for(Some(key.as_ref()), request, limit).await
+    }
+
+    /// Tells whoever is chosen, and never waits. At most once; the reply is dropped.
+    ///
+    /// A breaker lets it through or not, and learns from it only where the mailbox is full: how it ends is not known.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`]; [`RequestError::Full`] with a limit of zero where the mailbox has no room.
+    pub fn tell(&self, request: Request) -> Result<(), RequestError> {
+        self.tell_for(None, request)
+    }
+
+    /// As [`tell`](Self::tell), about something.
+    ///
+    /// # Errors
+    ///
+    /// As [`tell`](Self::tell).
+    pub fn tell_about(&self, key: impl AsRef<[u8]>, request: Request) -> Result<(), RequestError> {
+        self.tell_for(Some(key.as_ref()), request)
+    }
+
+    /// Whom the next message would go to as things stand, why, and among whom. Nothing is sent, and no turn is used up.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::NoProvider`] and its kin, as a message would get them.
+    pub fn choose(&self) -> Result<Decision, RequestError> {
+        self.decide(None)
+    }
+
+    /// As [`choose`](Self::choose), for a message about something.
+    ///
+    /// # Errors
+    ///
+    /// As [`choose`](Self::choose).
+    pub fn choose_about(&self, key: impl AsRef<[u8]>) -> Result<Decision, RequestError> {
+        self.decide(Some(key.as_ref()))
+    }
+
+    /// Those who fit and run, or are about to; the most suitable first.
+    #[must_use]
+    pub fn providers(&self) -> Vec<Provider<Request, Reply>> {
+        let known = self.known();
+        let here = known.members.iter().filter(|member| !member.way.is_away());
+        here.map(|member| member.way.clone()).collect()
+    }
+
+    async fn ask_for(&self, key: Option<&[u8]>, request: Request, limit: Duration) -> Result<Reply, RequestError> {
+        let Settings { again, copy, attempts, keep, at_death, .. } = &self.inner.settings;
+        let budget = Budget::new(self.now(), limit);
+        let (mut request, mut attempt, mut crashed) = (request, 1, None);
+        loop {
+            let Chosen { provider, call } = match self.pick(key) {
+                Ok(chosen) => chosen,
+                Err(error) => return Err(crashed.unwrap_or(error)),
+            };
+            let left = budget.for_hop(self.now(), Hop::Minus(*keep)).and_then(|hop| hop.left(self.now()));
+            let Ok(left) = left else {
+                return Err(crashed.unwrap_or(RequestError::Timeout { path: provider.path().clone(), limit }));
+            };
+            let again = again.filter(|_| attempt < *attempts);
+            let spare = again.or(*copy).map(|copy| copy(&request));
+            let outcome = send_by(&self.inner.system, &provider, request, left, *at_death).await;
+            if let Some(call) = call {
+                call.ended(&outcome);
+            }
+            match (outcome, spare) {
+                (Err(error @ RequestError::Exited { .. }), Some(spare)) if again.is_some() => {
+                    (request, crashed) = (spare, Some(error));
+                    attempt += 1;
+                }
+                // No handler of it began, so this is not one more attempt.
+                (Err(error), Some(spare)) if *at_death == AtDeath::Elsewhere && was_not_begun(&error) => {
+                    request = spare
+                }
+                (outcome, _) => return outcome,
+            }
+        }
+    }
+
+    fn tell_for(&self, key: Option<&[u8]>, request: Request) -> Result<(), RequestError> {
+        let Chosen { provider, call } = self.pick(key)?;
+        let router = self.router(key, &request);
+        let outcome = provider.way.tell(request, router);
+        if let Some(call) = call
+            && outcome.is_err()
+        {
+            call.ended(&outcome);
+        }
+        outcome
+    }
+
+    /// What becomes of a message that was told, when its receiver dies before its turn.
+    fn router(&self, key: Option<&[u8]>, request: &Request) -> Option<Router> {
+        let Settings { copy, at_death, .. } = &self.inner.settings;
+        match (at_death, copy) {
+            (AtDeath::Stay, _) => None,
+            (AtDeath::Elsewhere, Some(copy)) => {
+                let (route, key, request) = (self.clone(), key.map(<[u8]>::to_vec), copy(request));
+                Some(Box::new(move || route.tell_for(key.as_deref(), request).is_ok()))
+            }
+            // Nobody waits for it to come back.
+            _ => Some(Box::new(|| false)),
+        }
+    }
+
+    fn decide(&self, key: Option<&[u8]>) -> Result<Decision, RequestError> {
+        let (known, now) = (self.known(), self.now());
+        let picked = self.choose_of(&known, key, self.inner.turn.load(Ordering::Relaxed), now)?;
+        Ok(known.members.decision(&picked, now))
+    }
+
+    /// Chooses for one message, and takes the right to make the call from the breaker.
+    fn pick(&self, key: Option<&[u8]>) -> Result<Chosen<Request, Reply>, RequestError> {
+        let Inner { system, turn, .. } = &*self.inner;
+        let (known, turn) = (self.known(), turn.fetch_add(1, Ordering::Relaxed));
+        // A strategy that goes by what it sees is done much sooner: a breaker that refused is seen as open.
+        for _ in 0..=known.members.len() {
+            let now = self.now();
+            let picked = self.choose_of(&known, key, turn, now)?;
+            let member = known.members.get(picked.position);
+            // Refused where another took the last probe in between.
+            let Ok(call) = member.fuse.as_ref().map(|fuse| fuse.admit(system)).transpose() else { continue };
+            system.announce(|| known.members.decision(&picked, now));
+            return Ok(Chosen { provider: member.way.clone(), call });
+        }
+        Err(self.nobody(&known, known.members.tally(self.now())))
+    }
+
+    fn choose_of(
+        &self,
+        known: &Known<Request, Reply>,
+        key: Option<&[u8]>,
+        turn: u64,
+        now: Moment,
+    ) -> Result<Picked, RequestError> {
+        let Inner { settings, seed, .. } = &*self.inner;
+        // One stream of numbers for the route, entered at the turn, so that asking for a decision changes nothing.
+        let random = Rng::new(seed ^ turn).next_u64();
+        let draw = Draw::new(random, turn);
+        let draw = key.map_or(draw, |key| draw.key(key));
+        match known.members.choose(&*settings.by, &draw, now) {
+            Ok(picked) if settings.fail_fast && picked.choice.eligible() == Eligible::WhenBack => {
+                Err(self.nobody(known, known.members.tally(now)))
+            }
+            Ok(picked) => Ok(picked),
+            Err(NoChoice::NoKey) => Err(RequestError::NoKey { capability: self.inner.name.clone() }),
+            Err(NoChoice::Nobody(tally)) => Err(self.nobody(known, tally)),
+        }
+    }
+
+    fn nobody(&self, known: &Known<Request, Reply>, tally: Tally) -> RequestError {
+        let Inner { requirement, name, .. } = &*self.inner;
+        let types = WireTypes::of::<Request, Reply>();
+        if known.members.is_empty()
+            && let Some(path) = only_strangers(&known.list, types)
+        {
+            return RequestError::WrongType { capability: name.clone(), path };
+        }
+        let offers = known.list.iter().map(|candidate| &candidate.offer).filter(|offer| offer.types == types);
+        let written = |offer: &OfferRecord| format!("{} {}", offer.version, offer.attributes).trim_end().to_owned();
+        let mut offered: Vec<_> = offers.map(written).collect();
+        offered.sort_unstable();
+        offered.dedup();
+        let needed = requirement.needed().iter().map(|predicate| format!(" {predicate}"));
+        let version = needed.fold(requirement.range().to_string(), |text, predicate| text + &predicate);
+        RequestError::NoProvider { capability: name.clone(), version, offered, tally }
+    }
+
+    /// Those who fit, as the index stands.
+    fn known(&self) -> Arc<Known<Request, Reply>> {
+        let Inner { system, name, known, .. } = &*self.inner;
+        let list = system.index().candidates(name);
+        let before = Arc::clone(&known.read().unwrap_or_else(PoisonError::into_inner));
+        if before.list.is_same(&list) {
+            return before;
+        }
+        // Made under the lock, so that nobody makes a second breaker for a provider. None of it is code of a user.
+        let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+        let list = system.index().candidates(name);
+        if !known.list.is_same(&list) {
+            let members = self.members(&list, &known.members);
+            *known = Arc::new(Known { list, members });
+        }
+        Arc::clone(&known)
+    }
+
+    fn members(&self, list: &Candidates<Reached>, before: &Providers<Request, Reply>) -> Providers<Request, Reply> {
+        let Inner { requirement, settings, seed, .. } = &*self.inner;
+        let types = WireTypes::of::<Request, Reply>();
+        let judged = list.iter().filter(|candidate| candidate.offer.types == types).map(|candidate| Judged {
+            candidate: Arc::clone(candidate),
+            suitability: requirement.matches(&candidate.offer),
+        });
+        let fuses = before.iter().filter_map(|member| Some((&member.candidate.path, member.fuse.as_ref()?)));
+        let fuses: BTreeMap<_, _> = fuses.collect();
+        let fuse = |path: &Path| {
+            let rules = settings.breaker?;
+            let fresh = || {
+                let breaker = Breaker::new(rules, seed ^ identity(path.as_str().as_bytes()));
+                Arc::new(Fuse::new(path.clone(), breaker.expect("the rules were checked when the route was made")))
+            };
+            Some(fuses.get(path).map_or_else(fresh, |fuse| Arc::clone(fuse)))
+        };
+        Members::of(judged.collect(), |candidate| typed(candidate), fuse)
+    }
+
+    fn now(&self) -> Moment {
+        self.inner.system.moment()
+    }
+}
+
+/// Whether no handler of a request began, nor will.
+fn was_not_begun(error: &RequestError) -> bool {
+    matches!(error, RequestError::Returned { .. } | RequestError::Gone { .. } | RequestError::Draining { .. })
+}
+
+/// The one place where an ask goes to the slot that was chosen.
+pub(super) async fn send_by<Request: Wire, Reply: Wire>(
+    system: &System,
+    provider: &Provider<Request, Reply>,
+    request: Request,
+    limit: Duration,
+    at_death: AtDeath,
+) -> Result<Reply, RequestError> {
+    let began = system.moment();
+    let outcome = provider.way.ask(request, limit, at_death == AtDeath::Stay).await;
+    if outcome.is_ok() {
+        let now = system.moment();
+        provider.slot.core().gauge().answered(now, now.saturating_sub(began));
+    }
+    outcome
+}

@@ -1,0 +1,182 @@
+//! What is read of a slot when somebody is chosen: without a lock, and as it was a moment ago.
+//!
+//! # Invariants
+//!
+//! * Each number is written where what it says is changed, so it is late by no more than that step.
+//! * Two numbers that are read one after the other need not be of the same moment: who is chosen is somebody who was
+//!   eligible when looked at.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::Presence;
+use crate::lifecycle::StateName;
+use crate::registry::ewma::PeakEwma;
+use crate::registry::selection::{Standing, View};
+
+/// The numbers of one slot.
+pub(crate) struct Gauge {
+    presence: AtomicU8,
+    /// The state of the life, by its number.
+    state: AtomicU8,
+    /// Messages in the mailbox.
+    waiting: AtomicUsize,
+    /// Tasks that run. Shared with them: the last one of a life may end after it.
+    tasks: Arc<AtomicUsize>,
+    /// The open life was found to hang, and has not been replaced yet.
+    hung: AtomicBool,
+    latency: Latency,
+}
+
+impl Gauge {
+    pub(super) fn new(presence: Presence) -> Self {
+        Self {
+            presence: AtomicU8::new(presence as u8),
+            state: AtomicU8::new(StateName::Unregistered.as_u8()),
+            waiting: AtomicUsize::new(0),
+            tasks: Arc::default(),
+            hung: AtomicBool::new(false),
+            latency: Latency::default(),
+        }
+    }
+
+    pub(super) fn set_presence(&self, presence: Presence) {
+        self.presence.store(presence as u8, Ordering::Release);
+    }
+
+    pub(crate) fn presence(&self) -> Presence {
+        match self.presence.load(Ordering::Acquire) {
+            0 => Presence::Awaited,
+            1 => Presence::Live,
+            2 => Presence::Resting,
+            _ => Presence::Closed,
+        }
+    }
+
+    /// The life is in this state.
+    pub(super) fn set_state(&self, state: StateName) {
+        self.state.store(state.as_u8(), Ordering::Release);
+    }
+
+    fn is_in(&self, state: StateName) -> bool {
+        self.state.load(Ordering::Acquire) == state.as_u8()
+    }
+
+    /// The mailbox holds so many; said by who holds its lock.
+    pub(super) fn set_waiting(&self, count: usize) {
+        self.waiting.store(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Where tasks of the lives are counted.
+    pub(super) fn task_count(&self) -> &Arc<AtomicUsize> {
+        &self.tasks
+    }
+
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_hung(&self, hung: bool) {
+        self.hung.store(hung, Ordering::Release);
+    }
+
+    /// Somebody who asked was answered after so long. Moments are given as the time since the system began.
+    pub(crate) fn answered(&self, now: Duration, latency: Duration) {
+        self.latency.observe(now, latency);
+    }
+
+    /// How the slot stands, with so many messages that wait or are handled.
+    pub(crate) fn view(&self, queued: usize) -> View {
+        let standing = match self.presence() {
+            // It takes no new work, or does none until it is resumed.
+            Presence::Live if self.is_in(StateName::Draining) => Standing::Away,
+            Presence::Live if self.is_in(StateName::Suspended) => Standing::Awaited(queued),
+            Presence::Live => Standing::Live(queued + self.tasks()),
+            Presence::Awaited => Standing::Awaited(queued),
+            Presence::Resting | Presence::Closed => Standing::Away,
+        };
+        let view = View::of(standing);
+        if self.hung.load(Ordering::Acquire) { view.hung() } else { view }
+    }
+
+    /// How long it took lately to answer; `None` before the first answer.
+    pub(crate) fn latency(&self, now: Duration) -> Option<Duration> {
+        self.latency.get().at(now)
+    }
+}
+
+/// A [`PeakEwma`] in two words. Of two answers at the same instant one may be forgotten, and a reader may see the
+/// average of one with the moment of the other: it is a measure, not a count.
+#[derive(Default)]
+struct Latency {
+    /// The average in nanoseconds, plus one; 0 before the first answer.
+    average: AtomicU64,
+    /// The moment of it, in nanoseconds.
+    at: AtomicU64,
+}
+
+impl Latency {
+    fn get(&self) -> PeakEwma {
+        let average = self.average.load(Ordering::Acquire).checked_sub(1).map(Duration::from_nanos);
+        let at = Duration::from_nanos(self.at.load(Ordering::Relaxed));
+        PeakEwma::restore(PeakEwma::DEFAULT_DECAY, average.map(|average| (average, at)))
+    }
+
+    fn observe(&self, now: Duration, latency: Duration) {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1);
+        let mut ewma = self.get();
+        ewma.observe(now, latency);
+        if let Some((average, at)) = ewma.last() {
+            self.at.store(nanos(at), Ordering::Relaxed);
+            self.average.store(nanos(average) + 1, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::selection::{Eligible, Ineligible};
+
+    const MILLI: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_gauge_says_what_was_told_of_presence_load_and_hanging() {
+        let gauge = Gauge::new(Presence::Awaited);
+        assert_eq!(gauge.view(2).standing, Standing::Awaited(2));
+        gauge.set_presence(Presence::Live);
+        gauge.task_count().fetch_add(1, Ordering::Relaxed);
+        assert_eq!(gauge.view(2).standing, Standing::Live(3));
+        assert_eq!(gauge.view(0).eligible(), Ok(Eligible::Now));
+        gauge.set_state(StateName::Suspended);
+        assert_eq!(gauge.view(2).standing, Standing::Awaited(2));
+        gauge.set_state(StateName::Draining);
+        assert_eq!(gauge.view(2).standing, Standing::Away);
+        gauge.set_state(StateName::Active);
+        gauge.set_hung(true);
+        assert_eq!(gauge.view(0).eligible(), Err(Ineligible::Hung));
+        for presence in [Presence::Resting, Presence::Closed] {
+            gauge.set_presence(presence);
+            assert_eq!((gauge.presence(), gauge.view(0).standing), (presence, Standing::Away));
+        }
+    }
+
+    #[test]
+    fn a_latency_in_a_gauge_is_the_one_of_the_average_that_it_stands_for() {
+        let gauge = Gauge::new(Presence::Live);
+        assert_eq!(gauge.latency(MILLI), None);
+        let mut average = PeakEwma::new(PeakEwma::DEFAULT_DECAY);
+        for (at, latency) in [(1, 0), (5, 40), (3000, 2), (9000, 90), (60_000, 1)] {
+            gauge.answered(at * MILLI, latency * MILLI);
+            average.observe(at * MILLI, latency * MILLI);
+            let (told, true_one) = (gauge.latency(at * MILLI), average.at(at * MILLI));
+            let gap = told.expect("it was seen").abs_diff(true_one.expect("it was seen"));
+            assert!(gap < Duration::from_nanos(10), "{told:?} for {true_one:?}");
+        }
+    }
+}
