@@ -1,13 +1,19 @@
 //! One error per boundary a caller stands at: the spec, the start, a send, a request, a look-up, the end.
 
+mod domain;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exit::{ExitReason, GaveUp};
+use crate::flow::bulkhead::Occupancy;
+use crate::flow::limits::LimitProblem;
 use crate::id::{Incarnation, InvalidName, Path};
 use crate::registry::record::InvalidOffer;
 use crate::supervision::policy::SpecProblem;
+
+pub use domain::DomainError;
 
 /// A supervision tree as it was described cannot be started; nothing was.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +71,9 @@ pub enum SpecError {
         /// What is wrong with it.
         problem: Arc<InvalidOffer>,
     },
+    /// A limit of the system makes no sense.
+    #[error("in the system's limits, {0}")]
+    Limit(LimitProblem),
     /// The tree mounts the system's own supervisor more than once.
     #[error("`ChildSpec::system()` stands at `{first}` and at `{second}`; mount it once")]
     TwoSystems {
@@ -213,6 +222,17 @@ pub enum TellError<M> {
         /// Where the agent was.
         path: Path,
     },
+    /// The domain of the agent got as many messages as it may within a time.
+    RateLimited {
+        /// The message.
+        message: M,
+        /// The agent.
+        path: Path,
+        /// The supervisor of its domain.
+        domain: Path,
+        /// In how long there may be room for another one, if nobody else comes first.
+        retry_after: Duration,
+    },
     /// The sender is a life that has ended or was given up, and whose code runs on: nothing that it does has an effect.
     Fenced {
         /// The message.
@@ -230,7 +250,10 @@ impl<M> TellError<M> {
     /// The message that was not taken.
     pub fn into_message(self) -> M {
         match self {
-            Self::Full { message, .. } | Self::Gone { message, .. } | Self::Fenced { message, .. } => message,
+            Self::Full { message, .. }
+            | Self::Gone { message, .. }
+            | Self::RateLimited { message, .. }
+            | Self::Fenced { message, .. } => message,
         }
     }
 }
@@ -243,6 +266,9 @@ impl<M> fmt::Display for TellError<M> {
                 "the mailbox of `{path}` is full ({bound} messages); wait with `tell_wait`, or give it a larger bound with `mailbox`"
             ),
             Self::Gone { path, .. } => write!(f, "`{path}` is not running and no restart of it is coming"),
+            Self::RateLimited { path, domain, retry_after, .. } => {
+                write!(f, "not told to `{path}`: {}", rate_limited(domain, *retry_after))
+            }
             Self::Fenced { path, sender, incarnation, .. } => {
                 write!(f, "not told to `{path}`: {}", fenced(sender, *incarnation))
             }
@@ -257,6 +283,12 @@ impl<M> fmt::Debug for TellError<M> {
 }
 
 impl<M> std::error::Error for TellError<M> {}
+
+fn rate_limited(domain: &Path, retry_after: Duration) -> String {
+    format!(
+        "the domain `{domain}` got as many messages as `domain.messages` allows; try again in {retry_after:?}, or wait with `tell_wait`"
+    )
+}
 
 fn fenced(sender: &Path, incarnation: Incarnation) -> String {
     format!(
@@ -321,6 +353,32 @@ pub enum RequestError {
     Gone {
         /// Where the agent was.
         path: Path,
+    },
+    /// The domain of the agent got as many messages as it may within a time, and the turn of this one does not come
+    /// before the deadline; the request was not sent.
+    #[error("not asked of `{path}`: {}", rate_limited(domain, *retry_after))]
+    RateLimited {
+        /// The agent.
+        path: Path,
+        /// The supervisor of its domain.
+        domain: Path,
+        /// In how long there may be room for another one, if nobody else comes first.
+        retry_after: Duration,
+    },
+    /// As many requests as may were inside the domain of the agent, and none of them left in time; the request was not
+    /// sent.
+    #[error(
+        "not asked of `{path}`: after {waited:?} the domain `{domain}` is as full as `domain.bulkhead` allows: {occupancy}"
+    )]
+    Saturated {
+        /// The agent.
+        path: Path,
+        /// The supervisor of its domain.
+        domain: Path,
+        /// How long was waited for a permit.
+        waited: Duration,
+        /// How the domain stood then.
+        occupancy: Occupancy,
     },
     /// The asker is a life that has ended or was given up, and whose code runs on. The request was not sent.
     #[error("not asked of `{path}`: {}", fenced(sender, *incarnation))]

@@ -137,6 +137,10 @@ pub enum RefuseReason {
     Gone,
     /// The sender has ended or was given up, and its code runs on.
     Fenced,
+    /// The agent's domain got as many messages as it may within a time.
+    RateLimited,
+    /// As many requests as may were inside the agent's domain.
+    Saturated,
 }
 
 /// Why a message was dropped.

@@ -71,7 +71,8 @@ mod telemetry;
 pub mod testing;
 
 pub use error::{
-    CheckpointError, ChildError, RequestError, ShutdownError, SpecError, StartError, TellError, UnknownPath,
+    CheckpointError, ChildError, DomainError, RequestError, ShutdownError, SpecError, StartError, TellError,
+    UnknownPath,
 };
 pub use event::{DropReason, Event, EventKind, RefuseReason};
 pub use exit::{BoxError, Escalation, ExitClass, ExitReason, Failure, GaveUp, ShutdownCause};
@@ -85,6 +86,7 @@ pub use runtime::agent_ref::{AgentRef, DEFAULT_ASK};
 pub use runtime::blocking::BlockingContext;
 pub use runtime::builder::SystemBuilder;
 pub use runtime::bus::{EVENT_BOUND, Events, EventsError};
+pub use runtime::domain::{Domain, DomainSpec, Health};
 pub use runtime::life::StartInfo;
 pub use runtime::panic_hook::panic_hook;
 pub use runtime::route::Provider;

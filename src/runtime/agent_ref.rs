@@ -12,6 +12,7 @@ use crate::event::{EventKind, RefuseReason};
 use crate::id::{Incarnation, Path};
 use crate::runtime::agent::Agent;
 use crate::runtime::current::FencedLife;
+use crate::runtime::domain::{Saturated, Token};
 use crate::runtime::guard::after;
 use crate::runtime::slot::{AnySlot, Envelope, Refused, ReplyTo, Slot};
 
@@ -60,17 +61,19 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// # Errors
     ///
-    /// [`TellError::Full`] when the mailbox holds as many messages as it may, [`TellError::Gone`] when no incarnation
-    /// will come, [`TellError::Fenced`] when the sender is a life that was given up; all give the message back.
+    /// [`TellError::Full`] when the mailbox holds as many messages as it may, [`TellError::RateLimited`] when its domain
+    /// got as many as it may within a time, [`TellError::Gone`] when no incarnation will come, [`TellError::Fenced`] when
+    /// the sender is a life that was given up; all give the message back.
     pub fn tell(&self, message: A::Message) -> Result<(), TellError<A::Message>> {
         self.slot.push(Envelope { message, reply: None }).map_err(|refused| refused_tell(&self.slot, refused))
     }
 
-    /// As [`tell`](Self::tell), but waits for room, at most for `limit`.
+    /// As [`tell`](Self::tell), but waits for room, and for the rate of its domain, at most for `limit`.
     ///
     /// # Errors
     ///
-    /// As [`tell`](Self::tell); `Full` when there was no room within `limit`.
+    /// As [`tell`](Self::tell); `Full` when there was no room within `limit`, `RateLimited` as soon as it is clear that
+    /// its turn does not come within `limit`.
     ///
     /// # Cancel safety
     ///
@@ -100,8 +103,8 @@ impl<A: Agent> AgentRef<A> {
         self.ask_within(message, DEFAULT_ASK).await
     }
 
-    /// As [`ask`](Self::ask), with a deadline of its own. Waiting for room in the mailbox, for the next incarnation
-    /// and for the reply all count towards it.
+    /// As [`ask`](Self::ask), with a deadline of its own. Waiting for a permit and the rate of its domain, for room in
+    /// the mailbox, for the next incarnation and for the reply all count towards it.
     ///
     /// # Errors
     ///
@@ -115,6 +118,7 @@ fn report<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: &Ref
     let why = match refused {
         Refused::Full(..) => RefuseReason::Full,
         Refused::Gone(_) => RefuseReason::Gone,
+        Refused::RateLimited(..) => RefuseReason::RateLimited,
         Refused::Fenced(..) => RefuseReason::Fenced,
     };
     slot.core().bus.publish(&slot.core().path, EventKind::Refused { why });
@@ -126,10 +130,18 @@ fn refused_tell<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused
     match refused {
         Refused::Full(envelope, bound) => TellError::Full { message: envelope.message, path, bound },
         Refused::Gone(envelope) => TellError::Gone { message: envelope.message, path },
+        Refused::RateLimited(envelope, retry_after) => {
+            TellError::RateLimited { message: envelope.message, path, domain: domain_of(slot), retry_after }
+        }
         Refused::Fenced(envelope, FencedLife { path: sender, incarnation }) => {
             TellError::Fenced { message: envelope.message, path, sender, incarnation }
         }
     }
+}
+
+/// The domain of an agent, by its supervisor.
+fn domain_of<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>) -> Path {
+    slot.core().gate().map_or_else(|| slot.core().path.clone(), |gate| gate.domain.clone())
 }
 
 async fn push_wait<M: Send + 'static, R: Send + 'static>(
@@ -139,15 +151,27 @@ async fn push_wait<M: Send + 'static, R: Send + 'static>(
 ) -> Result<(), Refused<M, R>> {
     // Most mailboxes have room.
     match slot.push(envelope) {
-        Err(Refused::Full(returned, _)) => envelope = returned,
+        Err(Refused::Full(returned, _) | Refused::RateLimited(returned, _)) => envelope = returned,
         done => return done,
     }
+    let mut token = None;
     loop {
         // Made before the push, so that room that comes between the two is not missed.
         let room = slot.room();
-        let (returned, bound) = match slot.push(envelope) {
-            Ok(()) => return Ok(()),
+        let (returned, bound) = match slot.push_by(envelope, token.as_ref()) {
+            Ok(()) => {
+                token.map(Token::spend);
+                return Ok(());
+            }
             Err(Refused::Full(returned, bound)) => (returned, bound),
+            Err(Refused::RateLimited(returned, wait)) => {
+                let Some(gate) = slot.core().gate() else { return Err(Refused::RateLimited(returned, wait)) };
+                match gate.token(by).await {
+                    Ok(taken) => (token, envelope) = (Some(taken), returned),
+                    Err(wait) => return Err(Refused::RateLimited(returned, wait)),
+                }
+                continue;
+            }
             Err(other) => return Err(other),
         };
         envelope = returned;
@@ -172,11 +196,22 @@ pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
     let (sender, receiver) = oneshot::channel();
     let envelope = Envelope { message, reply: Some(ReplyTo::new(sender)) };
     let path = || slot.core().path.clone();
+    // Held until the request is over, however that comes.
+    let _permit = match slot.core().gate() {
+        None => None,
+        Some(gate) => gate.enter(by).await.map_err(|Saturated { waited, occupancy }| {
+            slot.core().bus.publish(&slot.core().path, EventKind::Refused { why: RefuseReason::Saturated });
+            RequestError::Saturated { path: path(), domain: gate.domain.clone(), waited, occupancy }
+        })?,
+    };
     push_wait(slot, envelope, Some(by)).await.map_err(|refused| {
         report(slot, &refused);
         match refused {
             Refused::Full(_, bound) => RequestError::Full { path: path(), bound, limit },
             Refused::Gone(_) => RequestError::Gone { path: path() },
+            Refused::RateLimited(_, retry_after) => {
+                RequestError::RateLimited { path: path(), domain: domain_of(slot), retry_after }
+            }
             Refused::Fenced(_, FencedLife { path: sender, incarnation }) => {
                 RequestError::Fenced { path: path(), sender, incarnation }
             }

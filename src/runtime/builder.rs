@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::StartError;
 use crate::fault::FaultPlan;
+use crate::flow::Limits;
 use crate::runtime::agent::Agent;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::registrar::Registrar;
@@ -36,6 +37,7 @@ pub struct SystemBuilder {
     #[cfg(any(test, feature = "testing"))]
     ends: Option<crate::testing::OnEnd>,
     watch: WatchRules,
+    limits: Limits,
 }
 
 impl SystemBuilder {
@@ -89,6 +91,21 @@ impl SystemBuilder {
         self
     }
 
+    /// The limits of agents, domains and routes that say none of their own; [`Limits::default`] when not set.
+    ///
+    /// | of | used for |
+    /// |---|---|
+    /// | `agent.mailbox`, `agent.concurrent_tasks` | each agent whose spec does not say |
+    /// | `domain` | each domain whose spec does not say |
+    /// | `route.ask_within` | each request without a deadline of its own |
+    ///
+    /// They are checked at the start: [`SpecError::Limit`](crate::SpecError::Limit) names the setting.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// How often the watchdog looks for code that blocks its thread and for runtimes that do not turn; 250 ms when not
     /// set. `None`: there is no watchdog, and neither is noticed.
     #[must_use]
@@ -120,6 +137,7 @@ impl SystemBuilder {
             entropy,
             faults: self.faults,
             watch: self.watch,
+            limits: self.limits,
             #[cfg(any(test, feature = "testing"))]
             ends: self.ends,
         };

@@ -17,6 +17,7 @@ mod linger;
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use ractor::ActorRef;
 use tokio::sync::{Notify, oneshot};
@@ -33,6 +34,7 @@ use crate::id::Incarnation;
 use crate::registry::record::OfferRecord;
 use crate::runtime::current::{self, FencedLife};
 use crate::runtime::deadline::Timers;
+use crate::runtime::domain::Token;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
 use crate::runtime::route::Routable;
@@ -128,6 +130,8 @@ pub(crate) struct Envelope<M, R> {
 pub(crate) enum Refused<M, R> {
     Full(Envelope<M, R>, usize),
     Gone(Envelope<M, R>),
+    /// Too many came into the domain within a time; there may be room again in so long.
+    RateLimited(Envelope<M, R>, Duration),
     /// The sender is a life that is fenced.
     Fenced(Envelope<M, R>, FencedLife),
 }
@@ -205,6 +209,11 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// Puts a message into the mailbox and wakes the shell.
     pub(crate) fn push(&self, envelope: Envelope<M, R>) -> Result<(), Refused<M, R>> {
+        self.push_by(envelope, None)
+    }
+
+    /// As [`push`](Self::push); a token that was waited for pays for a message that passes the gate of a domain.
+    pub(crate) fn push_by(&self, envelope: Envelope<M, R>, token: Option<&Token>) -> Result<(), Refused<M, R>> {
         let mut desk = lock(&self.desk);
         // Looked at last, so that what is fenced while it waited for the lock is refused too.
         if let Some(life) = current::fenced() {
@@ -212,6 +221,13 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         }
         if desk.refusing {
             return Err(Refused::Gone(envelope));
+        }
+        // What finds no room costs no token.
+        if let (Some(gate), None) = (self.core.gate(), token)
+            && desk.mailbox.room() > 0
+            && let Err(wait) = gate.admit()
+        {
+            return Err(Refused::RateLimited(envelope, wait));
         }
         let bound = desk.mailbox.bound();
         desk.mailbox.push(envelope).map_err(|full| Refused::Full(full.0, bound))?;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ractor::concurrency::JoinHandle;
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
+use tokio::runtime::Handle;
 use tokio::task::unconstrained;
 
 use crate::error::SpecError;
@@ -331,6 +332,35 @@ impl ChildSpec {
 
     child_rules_methods!();
 
+    /// How many agents it begins with.
+    pub(crate) fn agents(&self) -> usize {
+        match &self.kind {
+            Kind::Worker(_) => 1,
+            Kind::Supervisor(spec) => spec.children.iter().map(Self::agents).sum(),
+            Kind::System => 0,
+        }
+    }
+
+    pub(crate) fn start_within_unless_said(&mut self, limit: Duration) {
+        if matches!(self.kind, Kind::Worker(_)) && self.rules.start_deadline.is_none() {
+            self.rules = rules::changed(Arc::clone(&self.rules), |rules| rules.start_deadline(limit));
+        }
+    }
+
+    pub(crate) fn run_on_unless_said(&mut self, runtime: &Handle) {
+        match &mut self.kind {
+            Kind::Worker(worker) => {
+                if let Some(moved) = worker.on_runtime(runtime) {
+                    *worker = moved;
+                }
+            }
+            Kind::Supervisor(spec) => {
+                Arc::make_mut(spec).children.iter_mut().for_each(|child| child.run_on_unless_said(runtime));
+            }
+            Kind::System => {}
+        }
+    }
+
     pub(crate) fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         match &self.kind {
             Kind::Worker(worker) => worker.slot(system, path),
@@ -347,9 +377,9 @@ impl ChildSpec {
     }
 
     /// Gives a slot that fits what this child says of it, between two lives.
-    pub(crate) fn renew(&self, slot: &Arc<dyn AnySlot>) {
+    pub(crate) fn renew(&self, system: &System, slot: &Arc<dyn AnySlot>) {
         if let Kind::Worker(worker) = &self.kind {
-            worker.renew(slot);
+            worker.renew(system, slot);
         }
     }
 
@@ -376,9 +406,14 @@ pub(crate) trait Worker: Send + Sync {
     fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool;
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot>;
     /// Gives a slot that fits what this child says of it, between two lives.
-    fn renew(&self, slot: &Arc<dyn AnySlot>);
+    fn renew(&self, system: &System, slot: &Arc<dyn AnySlot>);
     /// Whether the user's start may be polled by its supervisor: nobody looks whether it is over, and it runs there.
     fn may_start_in_place(&self) -> bool;
+    /// The same on this runtime, where it names none itself and may be on one.
+    fn on_runtime(&self, runtime: &Handle) -> Option<Arc<dyn Worker>> {
+        let _ = runtime;
+        None
+    }
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr>;
 }
 

@@ -1,6 +1,7 @@
 //! A system: one tree of supervised agents, with its slots, registry, events and history. Nothing is global to the
 //! process; two systems do not see each other.
 
+mod domains;
 mod internal;
 mod look;
 mod published;
@@ -18,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 use crate::error::{RequestError, ShutdownError, SpecError, StartError, UnknownPath};
 use crate::exit::GaveUp;
 use crate::fault::FaultPlan;
+use crate::flow::Limits;
 use crate::id::{ChildId, Incarnation, Path};
 use crate::lifecycle::AgentState;
 use crate::registry::capability::{Capability, Wire};
@@ -40,6 +42,7 @@ use crate::seam::{Clock, Entropy, Journal};
 use crate::supervision::history::History;
 use crate::supervision::policy::ChildKind;
 
+use domains::Domains;
 pub(crate) use published::Published;
 
 /// A running tree of supervised agents. Cheap to clone; all clones are the same system.
@@ -64,6 +67,8 @@ struct Inner {
     readiness: AtomicU8,
     ended: watch::Sender<Option<Result<(), GaveUp>>>,
     watchdog: Watchdog,
+    root: Path,
+    domains: Domains,
 }
 
 /// How far a system is. It goes forward only.
@@ -77,6 +82,7 @@ pub(crate) struct World {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) faults: Option<Arc<dyn FaultPlan>>,
     pub(crate) watch: WatchRules,
+    pub(crate) limits: Limits,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) ends: Option<crate::testing::OnEnd>,
 }
@@ -124,6 +130,7 @@ impl System {
         services: SupervisorSpec,
         root: SupervisorSpec,
     ) -> Result<Self, StartError> {
+        world.limits.check()?;
         let root_path = root.check(None)?;
         let mounts = root.system_mounts(None);
         if let [first, second, ..] = &mounts[..] {
@@ -139,9 +146,11 @@ impl System {
         };
         let services = Arc::new(services);
         let bus = Bus::new(Arc::clone(&world.clock));
-        let watchdog = Watchdog::start(world.watch, root_path, bus.clone());
+        let watchdog = Watchdog::start(world.watch, root_path.clone(), bus.clone());
         let inner = Inner {
             watchdog,
+            root: root_path,
+            domains: Domains::default(),
             epoch: world.clock.now(),
             world,
             bus,

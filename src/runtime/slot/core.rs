@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use ractor::ActorCell;
@@ -13,6 +13,7 @@ use crate::id::{Incarnation, Path};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
+use crate::runtime::domain::Gate;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
 use crate::runtime::system::System;
@@ -38,6 +39,8 @@ pub(crate) struct SlotCore {
     last: AtomicU64,
     handled: AtomicU64,
     record: Mutex<Record>,
+    /// What messages pass on their way here; only in a domain.
+    gate: OnceLock<Arc<Gate>>,
 }
 
 struct Record {
@@ -59,6 +62,7 @@ impl SlotCore {
             live: AtomicU64::new(0),
             last: AtomicU64::new(0),
             handled: AtomicU64::new(0),
+            gate: OnceLock::new(),
             record: Mutex::new(Record {
                 presence: Presence::Awaited,
                 state: AgentState::Unregistered,
@@ -69,6 +73,15 @@ impl SlotCore {
                 offers_changed: false,
             }),
         }
+    }
+
+    /// The slot is of a domain. The first one stays.
+    pub(crate) fn set_gate(&self, gate: Arc<Gate>) {
+        let _ = self.gate.set(gate);
+    }
+
+    pub(crate) fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.get()
     }
 
     /// The life that is open, if one is.

@@ -11,12 +11,13 @@ use tokio::runtime::Handle;
 
 use super::{ChildSpec, Kind, StartOf, Worker, spawn_at_once};
 use crate::error::SpecError;
-use crate::flow::mailbox::DEFAULT_BOUND;
+use crate::flow::{Bulkhead, Limits};
 use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::record::{InvalidOffer, OfferRecord};
 use crate::runtime::agent::Agent;
 use crate::runtime::life::Overseer;
+use crate::runtime::permits::Permits;
 use crate::runtime::route::{Routable, routable};
 use crate::runtime::shell::{Birth, Shell};
 use crate::runtime::slot::{AnySlot, Slot, SlotCore};
@@ -31,7 +32,8 @@ pub struct AgentSpec<A: Agent> {
     rules: Arc<ChildRules>,
     args: A::Args,
     offers: Vec<Offered<A>>,
-    bound: usize,
+    bound: Option<usize>,
+    tasks: Option<u32>,
     handler_deadline: Option<Duration>,
     runtime: Option<Handle>,
     hands_over: bool,
@@ -54,7 +56,8 @@ impl<A: Agent> AgentSpec<A> {
             rules: Arc::new(ChildRules::worker()),
             args,
             offers: Vec::new(),
-            bound: DEFAULT_BOUND,
+            bound: None,
+            tasks: None,
             handler_deadline: None,
             runtime: None,
             hands_over: false,
@@ -111,10 +114,25 @@ impl<A: Agent> AgentSpec<A> {
         self
     }
 
-    /// How many messages may wait; [`DEFAULT_BOUND`] when not set.
+    /// How many messages may wait; when not set, what the system's limits say
+    /// ([`SystemBuilder::limits`](crate::SystemBuilder::limits)), [`DEFAULT_BOUND`](crate::DEFAULT_BOUND) unless told
+    /// otherwise.
     #[must_use]
     pub fn mailbox(mut self, bound: usize) -> Self {
-        self.bound = bound;
+        self.bound = Some(bound);
+        self
+    }
+
+    /// How many tasks of [`Context::spawn`](crate::Context::spawn) and
+    /// [`spawn_watched`](crate::Context::spawn_watched) run at once, in each life; when not set, what the system's limits
+    /// say, or any number.
+    ///
+    /// Those over it are spawned and wait, in order, until one before them has ended; they are not polled before, and
+    /// what watches them begins when they do. Timers and closures of [`Context::blocking`](crate::Context::blocking) do
+    /// not count.
+    #[must_use]
+    pub fn concurrent_tasks(mut self, most: u32) -> Self {
+        self.tasks = Some(most);
         self
     }
 
@@ -135,6 +153,7 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
             records: records.into_iter().collect::<Result<Vec<_>, _>>().map(shared).map_err(Box::new),
             routables: shared(routables),
             bound: spec.bound,
+            tasks: spec.tasks,
             handler_deadline: spec.handler_deadline,
             runtime: spec.runtime,
             hands_over: spec.hands_over,
@@ -153,7 +172,8 @@ struct AgentWorker<A: Agent> {
     args: A::Args,
     records: Result<Arc<[OfferRecord]>, Box<SpecErrorParts>>,
     routables: Arc<[Routable<A::Message, A::Reply>]>,
-    bound: usize,
+    bound: Option<usize>,
+    tasks: Option<u32>,
     handler_deadline: Option<Duration>,
     runtime: Option<Handle>,
     hands_over: bool,
@@ -164,13 +184,20 @@ impl<A: Agent> AgentWorker<A> {
     fn offers(&self) -> Arc<[OfferRecord]> {
         self.records.as_ref().map(Arc::clone).unwrap_or_default()
     }
+
+    fn bound(&self, limits: &Limits) -> usize {
+        self.bound.unwrap_or(limits.agent.mailbox)
+    }
 }
 
 impl<A: Agent> Worker for AgentWorker<A> {
     fn check(&self, path: &dyn Fn() -> Path) -> Result<(), SpecError> {
         let zero = |limit| SpecError::ZeroLimit { child: path().to_string(), limit };
-        if self.bound == 0 {
+        if self.bound == Some(0) {
             return Err(zero("mailbox"));
+        }
+        if self.tasks == Some(0) {
+            return Err(zero("number of concurrent tasks"));
         }
         if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
             return Err(zero("handler deadline"));
@@ -193,14 +220,19 @@ impl<A: Agent> Worker for AgentWorker<A> {
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         let core = SlotCore::new(path, self.offers(), system.bus().clone());
         let timers = Arc::clone(system.timers());
-        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, timers, Arc::clone(&self.routables), self.bound);
+        let slot = Slot::<A::Message, A::Reply>::new::<A>(
+            core,
+            timers,
+            Arc::clone(&self.routables),
+            self.bound(system.limits()),
+        );
         slot.hand_over(self.hands_over);
         Arc::new(slot)
     }
 
-    fn renew(&self, slot: &Arc<dyn AnySlot>) {
+    fn renew(&self, system: &System, slot: &Arc<dyn AnySlot>) {
         if let Ok(slot) = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>() {
-            slot.renew(self.offers(), Arc::clone(&self.routables), self.bound);
+            slot.renew(self.offers(), Arc::clone(&self.routables), self.bound(system.limits()));
             slot.hand_over(self.hands_over);
         }
     }
@@ -210,11 +242,29 @@ impl<A: Agent> Worker for AgentWorker<A> {
         self.handler_deadline.is_none() && self.runtime.is_none()
     }
 
+    fn on_runtime(&self, runtime: &Handle) -> Option<Arc<dyn Worker>> {
+        if self.runtime.is_some() {
+            return None;
+        }
+        Some(Arc::new(Self {
+            args: self.args.clone(),
+            records: self.records.clone(),
+            routables: Arc::clone(&self.routables),
+            runtime: Some(runtime.clone()),
+            agent: PhantomData,
+            ..*self
+        }))
+    }
+
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr> {
         let watch = start.system.watch();
         if let Some(above) = start.above {
             let limit = self.handler_deadline.map(|limit| Box::new((limit, Arc::default())));
             start.life.oversee(Overseer { above, limit });
+        }
+        if let Some(most) = self.tasks.or(start.system.limits().agent.concurrent_tasks) {
+            let bulkhead = Bulkhead::new(most as usize, usize::MAX);
+            start.life.tasks.limit(Permits::new(Arc::clone(start.system.clock()), bulkhead));
         }
         let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();
         let slot = slot.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;

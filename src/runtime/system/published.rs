@@ -59,6 +59,12 @@ impl Published {
         seat.updated = true;
     }
 
+    /// The next incarnation starts from the spec that is in force.
+    pub(crate) fn keep_update(&self) {
+        let mut seat = lock(&self.seat);
+        seat.updated = seat.spec.is_some();
+    }
+
     pub(super) fn forget_update(&self) {
         lock(&self.seat).updated = false;
     }
