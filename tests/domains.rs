@@ -204,6 +204,28 @@ async fn what_was_provisioned_comes_back_with_its_domain_and_with_all_domains() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_provisioned_while_the_supervisor_above_is_told_of_another_domain_comes_back_too() {
+    let inner = SupervisorSpec::new("domains", Strategy::OneForOne);
+    let (system, log) = (System::start(root().child(inner)).await.expect("the tree starts"), Log::default());
+    let domain = system.add_domain(workers(&log)).await.expect("it starts");
+    system.add_domain(DomainSpec::new("b")).await.expect("it starts");
+    // The supervisor above is busy, so that what it is told of the other domain waits, and is older when its turn comes.
+    let above = system.supervisor("root/domains").expect("it is one");
+    let slow = Probe::scripted("slow", Script::new(&log).start_takes(SECOND));
+    let busy = tokio::spawn(async move { above.start_child(slow).await.is_ok() });
+    tokio::task::yield_now().await;
+    let removing = system.clone();
+    let removed = tokio::spawn(async move { removing.remove_domain("b", SECOND).await.is_ok() });
+    tokio::time::sleep(MS).await;
+    domain.provision(Probe::spec("late", &log)).await.expect("no limit");
+    assert!(!removed.is_finished(), "its turn has not come");
+    assert!(busy.await.expect("it answers") && removed.await.expect("it answers"));
+    killed(&system, "root/domains/a").await;
+    assert_eq!(names(&domain), ["late"]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_takes_no_longer_than_the_domain_allows_where_the_agent_says_nothing() {
     let (system, log) = (begun().await, Log::default());
     let domain = DomainSpec::new("a").limits(Limits::seed_004().domain);

@@ -16,7 +16,8 @@ use crate::runtime::domain::{Saturated, Token};
 use crate::runtime::guard::after;
 use crate::runtime::slot::{AnySlot, Envelope, Refused, ReplyTo, Slot};
 
-/// How long an ask waits for its reply when it does not say.
+/// How long an ask waits for its reply when neither it nor the system's limits say
+/// ([`SystemBuilder::limits`](crate::SystemBuilder::limits)).
 pub const DEFAULT_ASK: Duration = Duration::from_secs(5);
 
 /// A reference to an agent. It points to the agent's slot, so restarts do not invalidate it. Cheap to clone.
@@ -90,7 +91,8 @@ impl<A: Agent> AgentRef<A> {
         let _ = push_wait(&self.slot, Envelope { message, reply: None }, None).await;
     }
 
-    /// Asks the agent something and waits for the reply, at most for [`DEFAULT_ASK`].
+    /// Asks the agent something and waits for the reply, at most for [`DEFAULT_ASK`], or for what the system's limits
+    /// say.
     ///
     /// # Errors
     ///
@@ -100,7 +102,7 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// Dropped before it returns, the message may or may not be handled.
     pub async fn ask(&self, message: A::Message) -> Result<A::Reply, RequestError> {
-        self.ask_within(message, DEFAULT_ASK).await
+        self.ask_within(message, self.slot.timers().default_ask()).await
     }
 
     /// As [`ask`](Self::ask), with a deadline of its own. Waiting for a permit and the rate of its domain, for room in

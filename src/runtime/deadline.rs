@@ -15,10 +15,12 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Mutex;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::runtime::agent_ref::DEFAULT_ASK;
 use crate::runtime::guard::lock;
 
 /// How many timers are kept when nobody needs them: as many as questions wait at once in a busy process, not in a
@@ -29,6 +31,8 @@ const KEPT: usize = 64;
 #[derive(Default)]
 pub(crate) struct Timers {
     idle: Mutex<Vec<Timer>>,
+    /// How long a question that does not say may take.
+    default_ask: Option<Duration>,
 }
 
 struct Timer {
@@ -37,6 +41,15 @@ struct Timer {
 }
 
 impl Timers {
+    pub(crate) fn new(default_ask: Option<Duration>) -> Self {
+        Self { idle: Mutex::default(), default_ask }
+    }
+
+    /// How long a question that does not say may take.
+    pub(crate) fn default_ask(&self) -> Duration {
+        self.default_ask.unwrap_or(DEFAULT_ASK)
+    }
+
     /// Waits for a future, at most to a deadline. `None` when that passed. Cancel safe if the future is.
     pub(crate) async fn until<F: Future>(&self, by: Instant, future: F) -> Option<F::Output> {
         let mut future = pin!(future);

@@ -25,7 +25,7 @@ use crate::lifecycle::AgentState;
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::index::Index;
 use crate::runtime::agent::Agent;
-use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
+use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::builder::SystemBuilder;
 use crate::runtime::bus::{Bus, Events};
 use crate::runtime::current;
@@ -152,9 +152,9 @@ impl System {
             root: root_path,
             domains: Domains::default(),
             epoch: world.clock.now(),
+            timers: Arc::new(Timers::new(world.limits.route.ask_within)),
             world,
             bus,
-            timers: Arc::default(),
             slots: DashMap::new(),
             index: Index::default(),
             supervisors: DashMap::new(),
@@ -181,7 +181,8 @@ impl System {
         Ok(system)
     }
 
-    /// Asks any provider of a capability, and waits for the reply at most for [`DEFAULT_ASK`].
+    /// Asks any provider of a capability, and waits for the reply at most for
+    /// [`DEFAULT_ASK`](crate::DEFAULT_ASK), or for what the system's limits say.
     ///
     /// The least loaded live provider is chosen. Where the only ones are between two incarnations, the request waits
     /// for the next one, at most to the deadline.
@@ -190,7 +191,7 @@ impl System {
     ///
     /// See [`RequestError`].
     pub async fn ask<Q: Wire, R: Wire>(&self, capability: &Capability<Q, R>, request: Q) -> Result<R, RequestError> {
-        self.ask_within(capability, request, DEFAULT_ASK).await
+        self.ask_within(capability, request, self.timers().default_ask()).await
     }
 
     /// As [`ask`](Self::ask), with a deadline of its own.

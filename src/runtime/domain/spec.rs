@@ -25,7 +25,7 @@ use crate::supervision::policy::Strategy;
 ///
 /// let billing = DomainSpec::new("billing")
 ///     .strategy(Strategy::RestForOne)
-///     .intensity(Intensity::new(5, Duration::from_secs(10)))
+///     .intensity(Intensity::at_most(5).within(Duration::from_secs(10)))
 ///     .limits(Limits::seed_002().domain)
 ///     .agent(ChildSpec::task("ledger", |_| async { Ok::<(), BoxError>(std::future::pending().await) }));
 /// # let _ = billing;
