@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::exit::{ExitReason, GaveUp};
 use crate::flow::bulkhead::Occupancy;
 use crate::flow::limits::LimitProblem;
+use crate::flow::pool::PoolProblem;
 use crate::id::{Incarnation, InvalidName, Path};
 use crate::registry::record::InvalidOffer;
 use crate::supervision::policy::SpecProblem;
@@ -74,6 +75,14 @@ pub enum SpecError {
     /// A limit of the system makes no sense.
     #[error("in the system's limits, {0}")]
     Limit(LimitProblem),
+    /// The rules of a pool make no sense.
+    #[error("`{pool}`: {problem}")]
+    Pool {
+        /// The pool.
+        pool: String,
+        /// What is wrong with them.
+        problem: PoolProblem,
+    },
     /// The tree mounts the system's own supervisor more than once.
     #[error("`ChildSpec::system()` stands at `{first}` and at `{second}`; mount it once")]
     TwoSystems {

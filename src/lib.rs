@@ -89,6 +89,7 @@ pub use runtime::bus::{EVENT_BOUND, Events, EventsError};
 pub use runtime::domain::{Domain, DomainSpec, Health};
 pub use runtime::life::StartInfo;
 pub use runtime::panic_hook::panic_hook;
+pub use runtime::pool::{Pool, PoolGuard, PoolSpec};
 pub use runtime::route::Provider;
 pub use runtime::serve::{Done, FunctionArgs, Once, ServeContext, Served, TaskContext};
 pub use runtime::spec::dynamic::DynamicSupervisorSpec;

@@ -15,6 +15,7 @@ pub(crate) mod life;
 pub(crate) mod panic_hook;
 mod permits;
 mod plain;
+pub(crate) mod pool;
 mod registrar;
 pub(crate) mod route;
 pub(crate) mod serve;

@@ -32,7 +32,7 @@ impl Agent for Worker {
     async fn handle(&mut self, number: u32, ctx: &mut Context<Self>) -> Result<u32, BoxError> {
         tokio::time::sleep(MS * (number % 3)).await;
         let mut answer = number;
-        if ctx.path().name() == "b-1" && number % 5 == 0 {
+        if ctx.path().name() == "b-1" && number.is_multiple_of(5) {
             answer = ctx.sibling::<Self>("b-2")?.ask(number + 1).await?;
         }
         let name = ctx.path().name().to_owned();
@@ -52,7 +52,7 @@ async fn run(kills: bool) -> (Vec<(String, u32, Duration)>, Restarts) {
     let a = system.add_domain(a).await.expect("it starts");
     let (handled, clock) = (Handled::default(), VirtualClock::new());
     let b = (1..=3).fold(DomainSpec::new("b"), |spec, number| {
-        spec.agent(ChildSpec::agent::<Worker>(format!("b-{number}"), (Arc::clone(&handled), clock.clone())))
+        spec.agent(ChildSpec::agent::<Worker>(format!("b-{number}"), (Arc::clone(&handled), clock)))
     });
     system.add_domain(b).await.expect("it starts");
 

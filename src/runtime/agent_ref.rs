@@ -12,7 +12,7 @@ use crate::event::{EventKind, RefuseReason};
 use crate::id::{Incarnation, Path};
 use crate::runtime::agent::Agent;
 use crate::runtime::current::FencedLife;
-use crate::runtime::domain::{Saturated, Token};
+use crate::runtime::domain::Saturated;
 use crate::runtime::guard::after;
 use crate::runtime::slot::{AnySlot, Envelope, Refused, ReplyTo, Slot};
 
@@ -162,14 +162,16 @@ async fn push_wait<M: Send + 'static, R: Send + 'static>(
         let room = slot.room();
         let (returned, bound) = match slot.push_by(envelope, token.as_ref()) {
             Ok(()) => {
-                token.map(Token::spend);
+                if let Some(token) = token {
+                    token.spend();
+                }
                 return Ok(());
             }
             Err(Refused::Full(returned, bound)) => (returned, bound),
             Err(Refused::RateLimited(returned, wait)) => {
                 let Some(gate) = slot.core().gate() else { return Err(Refused::RateLimited(returned, wait)) };
                 match gate.token(by).await {
-                    Ok(taken) => (token, envelope) = (Some(taken), returned),
+                    Ok(paid) => (token, envelope) = (Some(paid), returned),
                     Err(wait) => return Err(Refused::RateLimited(returned, wait)),
                 }
                 continue;

@@ -19,12 +19,14 @@ use tokio::task::unconstrained;
 
 use crate::error::SpecError;
 use crate::exit::BoxError;
+use crate::flow::PoolRules;
 use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
 use crate::runtime::agent::Agent;
 use crate::runtime::guard::at_once;
 use crate::runtime::life::{Above, Life};
 use crate::runtime::plain;
+use crate::runtime::pool::{PoolPlan, PoolSpec, SCALER};
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorContext, SupervisorShell};
@@ -53,6 +55,8 @@ pub struct SupervisorSpec {
     pub(crate) children: Vec<ChildSpec>,
     /// What a dynamic supervisor has instead of children.
     pub(crate) template: Option<Template>,
+    /// What it lends, where it is a pool.
+    pub(crate) pool: Option<Arc<PoolPlan>>,
     pub(crate) init: Option<Init>,
 }
 
@@ -60,7 +64,14 @@ impl SupervisorSpec {
     /// A supervisor without children.
     #[must_use]
     pub fn new(name: impl Into<String>, strategy: Strategy) -> Self {
-        Self { name: name.into(), rules: Rules::new(strategy), children: Vec::new(), template: None, init: None }
+        Self {
+            name: name.into(),
+            rules: Rules::new(strategy),
+            children: Vec::new(),
+            template: None,
+            pool: None,
+            init: None,
+        }
     }
 
     /// Runs before the children are started, in every incarnation of the supervisor (rule 8). The supervisor starts
@@ -192,6 +203,9 @@ impl SupervisorSpec {
         if self.template.is_some() && !self.children.is_empty() {
             return Err(SpecError::Rules { supervisor: path.to_string(), problem: SpecProblem::TemplateOnly });
         }
+        if let Some(problem) = self.pool.as_ref().and_then(|pool| pool.rules.check().err()) {
+            return Err(SpecError::Pool { pool: path.to_string(), problem });
+        }
         let mut names = HashSet::with_capacity(self.children.len());
         for child in &self.children {
             if !names.insert(child.name.as_str()) {
@@ -201,6 +215,12 @@ impl SupervisorSpec {
             child.check(path)?;
         }
         Ok(())
+    }
+
+    /// How many agents it and those below it begin with. What a pool has for itself is none.
+    pub(crate) fn agents(&self) -> usize {
+        let is_own = |child: &&ChildSpec| self.pool.is_some() && child.name.as_str() == SCALER;
+        self.children.iter().filter(|child| !is_own(child)).map(ChildSpec::agents).sum()
     }
 
     /// Its children as their supervisor's machine is told of them by an update.
@@ -322,6 +342,16 @@ impl ChildSpec {
         Self { name, rules: Arc::new(ChildRules::supervisor()), kind: Kind::Supervisor(Arc::new(spec)) }
     }
 
+    /// A pool of equal agents, lent one at a time; see [`PoolSpec`].
+    #[must_use]
+    pub fn pool<A: Agent>(
+        name: impl Into<String>,
+        rules: PoolRules,
+        make: impl Fn(u64) -> AgentSpec<A> + Send + Sync + 'static,
+    ) -> PoolSpec<A> {
+        PoolSpec::new(name, rules, make)
+    }
+
     /// The system's own supervisor (registrar, event bus, journal), mounted in the tree as the child `system`. Without
     /// it the system keeps it beside the tree. It must be started before every agent that offers a capability.
     #[must_use]
@@ -336,7 +366,7 @@ impl ChildSpec {
     pub(crate) fn agents(&self) -> usize {
         match &self.kind {
             Kind::Worker(_) => 1,
-            Kind::Supervisor(spec) => spec.children.iter().map(Self::agents).sum(),
+            Kind::Supervisor(spec) => spec.agents(),
             Kind::System => 0,
         }
     }

@@ -221,10 +221,4 @@ impl System {
         paths.retain(|path| self.known_supervisor(path).is_none() && !self.is_keeper_of_pool(path));
         paths
     }
-
-    /// Whether what stands at this path is the pool's own and no member.
-    pub(crate) fn is_keeper_of_pool(&self, path: &Path) -> bool {
-        let _ = path;
-        false
-    }
 }

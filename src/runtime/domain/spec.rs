@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use crate::error::DomainError;
 use crate::flow::DomainLimits;
 use crate::id::{ChildId, Path};
-use crate::runtime::spec::{ChildSpec, Kind, SupervisorSpec};
+use crate::runtime::spec::{ChildSpec, SupervisorSpec};
 use crate::runtime::system::System;
 use crate::supervision::intensity::Intensity;
 use crate::supervision::policy::Strategy;
@@ -166,16 +166,6 @@ impl DomainSpec {
 
     /// How many agents it has from the beginning.
     pub(crate) fn first_agents(&self) -> usize {
-        agents_of(&self.supervisor)
+        self.supervisor.agents()
     }
-}
-
-/// How many agents a supervisor and those below it begin with.
-fn agents_of(spec: &SupervisorSpec) -> usize {
-    let of = |child: &ChildSpec| match &child.kind {
-        Kind::Worker(_) => 1,
-        Kind::Supervisor(nested) => agents_of(nested),
-        Kind::System => 0,
-    };
-    spec.children.iter().map(of).sum()
 }
