@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use steadfast::flow::{DomainLimits, Limits, SpawnCondition};
+use steadfast::flow::{DomainLimits, Limits, PoolRules, SpawnCondition};
 use steadfast::testing::{Log, Order, Probe, Recorder, Script, VirtualClock};
 use steadfast::{
     AgentSpec, BoxError, ChildError, ChildSpec, Domain, DomainError, DomainSpec, EventKind, ExitReason, Health,
     Incarnation, Intensity, Path, Restart, Strategy, SupervisorSpec, System,
 };
+use tokio::runtime::Handle;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -230,7 +231,7 @@ async fn a_start_takes_no_longer_than_the_domain_allows_where_the_agent_says_not
     let (system, log) = (begun().await, Log::default());
     let domain = DomainSpec::new("a").limits(Limits::seed_004().domain);
     let domain = system.add_domain(domain).await.expect("it starts");
-    let hangs = |name| Probe::scripted(name, Script::new(&log).start_takes(Duration::from_secs(3600)));
+    let hangs = |name| Probe::scripted(name, Script::new(&log).start_takes(Duration::from_hours(1)));
     for (spec, takes) in [(hangs("x"), 10), (hangs("y").start_deadline(SECOND * 2), 2)] {
         let began = VirtualClock::new();
         let error = domain.provision(spec).await.expect_err("it hangs");
@@ -253,6 +254,33 @@ async fn a_change_is_carried_out_also_when_nobody_waits_for_it() {
     killed(&system, "root/a").await;
     assert_eq!(names(&domain), ["x", "w-1"], "it is part of the domain");
     system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test]
+async fn agents_run_on_the_runtime_of_their_domain_where_they_name_none() {
+    let runtime = |name: &str| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().name(name).build();
+        runtime.expect("a runtime")
+    };
+    let (of_domain, of_agent) = (runtime("domain"), runtime("agent"));
+    let (system, log) = (begun().await, Log::default());
+    let made = log.clone();
+    let nested = ChildSpec::pool("pool", PoolRules::fixed(1), move |_| Probe::spec("any", &made));
+    let spec = DomainSpec::new("a")
+        .runtime(of_domain.handle().clone())
+        .agent(Probe::spec("x", &log))
+        .agent(Probe::spec("y", &log).runtime(of_agent.handle().clone()))
+        .agent(nested);
+    let domain = system.add_domain(spec).await.expect("it starts");
+    domain.provision(Probe::spec("z", &log)).await.expect("no limit");
+    for (path, expected) in [("x", &of_domain), ("y", &of_agent), ("pool/1", &of_domain), ("z", &of_domain)] {
+        let expected = expected.handle().id();
+        let look = Order::run(move |_| Box::pin(async move { Ok(u64::from(Handle::current().id() == expected)) }));
+        assert_eq!(Probe::at(&system, &format!("root/a/{path}")).ask(look).await.expect("it answers"), 1, "{path}");
+    }
+    system.shutdown().await.expect("an orderly end");
+    of_domain.shutdown_background();
+    of_agent.shutdown_background();
 }
 
 fn agent(name: &str, log: &Log) -> AgentSpec<Probe> {

@@ -193,6 +193,22 @@ async fn whose_turn_does_not_come_before_its_deadline_is_told_at_once_and_costs_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_finds_no_room_costs_no_token() {
+    let log = Log::default();
+    let system = begun().await;
+    let spec = DomainSpec::new("a").limits(rate(1, 3)).agent(Probe::spec("x", &log).mailbox(1));
+    system.add_domain(spec).await.expect("it starts");
+    let agent = Probe::at(&system, "root/a/x");
+    for _ in 0..3 {
+        agent.tell(Order::Echo(1)).expect("there is room, and a token");
+        assert!(matches!(agent.tell(Order::Echo(2)), Err(TellError::Full { .. })));
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(agent.tell(Order::Echo(3)), Err(TellError::RateLimited { .. })));
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rate_may_be_set_raised_and_lifted_while_it_runs() {
     let log = Log::default();
     let (system, domain) = domain_of(&["x"], &log, DomainLimits::default()).await;

@@ -4,6 +4,7 @@
 mod rules;
 mod agent;
 pub(crate) mod dynamic;
+mod fit;
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -26,7 +27,7 @@ use crate::runtime::agent::Agent;
 use crate::runtime::guard::at_once;
 use crate::runtime::life::{Above, Life};
 use crate::runtime::plain;
-use crate::runtime::pool::{PoolPlan, PoolSpec, SCALER};
+use crate::runtime::pool::{PoolPlan, PoolSpec};
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorContext, SupervisorShell};
@@ -217,12 +218,6 @@ impl SupervisorSpec {
         Ok(())
     }
 
-    /// How many agents it and those below it begin with. What a pool has for itself is none.
-    pub(crate) fn agents(&self) -> usize {
-        let is_own = |child: &&ChildSpec| self.pool.is_some() && child.name.as_str() == SCALER;
-        self.children.iter().filter(|child| !is_own(child)).map(ChildSpec::agents).sum()
-    }
-
     /// Its children as their supervisor's machine is told of them by an update.
     pub(crate) fn children_rules(&self) -> Vec<(ChildId, ChildRules)> {
         match &self.template {
@@ -361,35 +356,6 @@ impl ChildSpec {
     }
 
     child_rules_methods!();
-
-    /// How many agents it begins with.
-    pub(crate) fn agents(&self) -> usize {
-        match &self.kind {
-            Kind::Worker(_) => 1,
-            Kind::Supervisor(spec) => spec.agents(),
-            Kind::System => 0,
-        }
-    }
-
-    pub(crate) fn start_within_unless_said(&mut self, limit: Duration) {
-        if matches!(self.kind, Kind::Worker(_)) && self.rules.start_deadline.is_none() {
-            self.rules = rules::changed(Arc::clone(&self.rules), |rules| rules.start_deadline(limit));
-        }
-    }
-
-    pub(crate) fn run_on_unless_said(&mut self, runtime: &Handle) {
-        match &mut self.kind {
-            Kind::Worker(worker) => {
-                if let Some(moved) = worker.on_runtime(runtime) {
-                    *worker = moved;
-                }
-            }
-            Kind::Supervisor(spec) => {
-                Arc::make_mut(spec).children.iter_mut().for_each(|child| child.run_on_unless_said(runtime));
-            }
-            Kind::System => {}
-        }
-    }
 
     pub(crate) fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         match &self.kind {
