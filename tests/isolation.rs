@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use steadfast::testing::{Log, Probe, VirtualClock};
 use steadfast::{
-    Agent, BoxError, ChildSpec, Context, DomainSpec, EventKind, Intensity, Restarts, Strategy, SupervisorSpec, System,
+    Agent, BoxError, ChildSpec, Context, DomainSpec, EventKind, Incarnation, Intensity, Restarts, Strategy,
+    SupervisorSpec, System,
 };
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Who handled which message when.
-type Handled = Arc<Mutex<Vec<(String, u32, Duration)>>>;
+/// Which life handled which message when.
+type Line = (String, Incarnation, u32, Duration);
+type Handled = Arc<Mutex<Vec<Line>>>;
 
 /// Takes a while for each message, and passes some on to the next of its domain.
 struct Worker {
@@ -36,13 +38,14 @@ impl Agent for Worker {
             answer = ctx.sibling::<Self>("b-2")?.ask(number + 1).await?;
         }
         let name = ctx.path().name().to_owned();
-        self.handled.lock().expect("nobody panics").push((name, number, self.clock.elapsed()));
+        let line = (name, ctx.incarnation(), number, self.clock.elapsed());
+        self.handled.lock().expect("nobody panics").push(line);
         Ok(answer)
     }
 }
 
 /// Runs both domains for two seconds and returns what B did when, and what was restarted.
-async fn run(kills: bool) -> (Vec<(String, u32, Duration)>, Restarts) {
+async fn run(kills: bool) -> (Vec<Line>, Restarts) {
     let inner = SupervisorSpec::new("domains", Strategy::OneForOne).intensity(Intensity::at_most(1_000));
     let system = System::start(SupervisorSpec::new("root", Strategy::OneForAll).child(inner)).await.expect("it starts");
     // A few kills within its window are too many for A: it gives up, over and over, and that too stays with it.
@@ -64,7 +67,7 @@ async fn run(kills: bool) -> (Vec<(String, u32, Duration)>, Restarts) {
                 for agent in &agents {
                     let _ = system.kill(agent);
                 }
-                tokio::time::sleep(MS * 10).await;
+                tokio::time::sleep(MS * 7).await;
             }
         })
     });

@@ -69,7 +69,7 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// let two = pool.acquire().await?;
 /// assert_eq!(one.ask(21).await?, 42);
 /// let none = pool.acquire_within(Duration::from_millis(10)).await.unwrap_err();
-/// assert_eq!(none.to_string(), "no member of the pool came free within 10ms: 2 of 2 in use, 1 waiting");
+/// assert!(none.to_string().ends_with(": 2 of 2 in use, 1 waiting"), "{none}");
 /// drop(one);
 /// assert_eq!(pool.acquire().await?.path().to_string(), "root/doublers/1");
 /// # drop(two);
