@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::exit::{Escalation, ExitReason};
+use crate::flow::limits::SpawnLimit;
 use crate::id::{ChildId, Incarnation, Path};
 use crate::lifecycle::StateName;
 use crate::supervision::intensity::Tally;
@@ -85,6 +86,8 @@ pub enum EventKind {
         /// Why.
         why: RefuseReason,
     },
+    /// A domain has as many agents as it may, and one that was to be started was not.
+    SpawnRefused(SpawnLimit),
     /// A supervisor asked a child to stop and it did not within its time; it is killed.
     Killing {
         /// The life that is killed.

@@ -94,6 +94,7 @@ async fn at_the_most_agents_the_next_is_refused_with_the_numbers_and_nothing_is_
     domain.provision(Probe::spec("x", &log)).await.expect("there is room");
     system.provision("a", Probe::spec("y", &log)).await.expect("there is room");
     drop(log.take());
+    let mut events = Recorder::of(&system);
     for refused in [
         domain.provision(Probe::spec("z", &log)).await.map(|_| ()),
         domain.scale(1).await.map(|_| ()),
@@ -101,6 +102,8 @@ async fn at_the_most_agents_the_next_is_refused_with_the_numbers_and_nothing_is_
     ] {
         let error = refused.expect_err("it is full");
         assert!(matches!(&error, DomainError::Full(limit) if (limit.present, limit.most) == (2, 2)), "{error}");
+        let told = events.until(|event| matches!(event.kind, EventKind::SpawnRefused(_))).await;
+        assert_eq!(told.path.as_str(), "root/a");
         assert_eq!(error.to_string(), "`a` has 2 agents, and `domain.agents` allows 2; end one, or raise the limit");
     }
     assert!(log.take().is_empty(), "nothing was started");
@@ -223,6 +226,21 @@ async fn what_is_provisioned_while_the_supervisor_above_is_told_of_another_domai
     assert!(busy.await.expect("it answers") && removed.await.expect("it answers"));
     killed(&system, "root/domains/a").await;
     assert_eq!(names(&domain), ["late"]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_temporary_agent_does_not_come_back_with_its_domain() {
+    let (system, log) = (begun().await, Log::default());
+    let domain = system.add_domain(workers(&log)).await.expect("it starts");
+    domain.provision(Probe::spec("once", &log).restart(Restart::Temporary)).await.expect("no limit");
+    domain.provision(Probe::spec("x", &log)).await.expect("no limit");
+    let mut events = Recorder::of(&system);
+    Probe::at(&system, "root/a/once").tell(Order::Stop(ExitReason::Normal)).expect("there is room");
+    events.exit("root/a/once").await;
+    killed(&system, "root/a").await;
+    assert_eq!(names(&domain), ["x"]);
+    assert!(!log.take().contains(&"start root/a/once #2".to_owned()));
     system.shutdown().await.expect("an orderly end");
 }
 

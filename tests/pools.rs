@@ -1,6 +1,7 @@
 //! Guarantee: a pool lends each member to one at a time, in the order in which they asked, gets it back however its holder
 //! ends, and has as many members as the work needs, within its bounds.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -330,4 +331,33 @@ async fn a_pool_is_found_by_its_path_and_the_type_of_its_agents_and_its_rules_ar
         wrong.to_string(),
         "`root/pool`: `minimum` of the pool is 3; expected at most its `maximum`, which is 2"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_many_threads_no_member_is_lent_twice_and_all_come_back() {
+    let log = Log::default();
+    let (system, pool) = begun(pool_of(&log, PoolRules::fixed(3))).await;
+    let lent: Arc<[AtomicBool; 4]> = Arc::default();
+    let askers: Vec<_> = (0..16)
+        .map(|asker: u64| {
+            let (pool, lent) = (pool.clone(), Arc::clone(&lent));
+            tokio::spawn(async move {
+                for turn in 0..200 {
+                    // Some leave the line again, at whatever moment.
+                    let limit =
+                        if (asker + turn).is_multiple_of(3) { Duration::from_micros(turn) } else { SECOND * 60 };
+                    let Ok(member) = pool.acquire_within(limit).await else { continue };
+                    let number: usize = member.path().name().parse().expect("a number");
+                    assert!(!lent[number].swap(true, Ordering::SeqCst), "it is lent already");
+                    assert_eq!(member.ask(Order::Echo(turn)).await.expect("it answers"), turn);
+                    lent[number].store(false, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    for asker in askers {
+        asker.await.expect("nobody panics");
+    }
+    assert_eq!(pool.occupancy(), Occupancy { permits: 3, inside: 0, waiting: 0 });
+    system.shutdown().await.expect("an orderly end");
 }

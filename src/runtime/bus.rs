@@ -104,7 +104,10 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::Ready
         | EventKind::Ended
         | EventKind::Ending { .. } => Level::INFO,
-        EventKind::Quarantined { .. } | EventKind::Killing { .. } | EventKind::Leaked { .. } => Level::WARN,
+        EventKind::Quarantined { .. }
+        | EventKind::Killing { .. }
+        | EventKind::Leaked { .. }
+        | EventKind::SpawnRefused(_) => Level::WARN,
         EventKind::GaveUp(_) | EventKind::RuntimeBlocked { .. } => Level::ERROR,
     }
 }

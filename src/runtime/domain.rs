@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use tokio::runtime::Handle;
 
 use crate::error::DomainError;
+use crate::event::EventKind;
 use crate::flow::{DomainLimits, Occupancy, SpawnLimit};
 use crate::id::{ChildId, Path};
 use crate::runtime::guard::lock;
@@ -46,7 +47,7 @@ pub use spec::DomainSpec;
 /// | `bulkhead` | every request from outside the domain | waits in line, up to its deadline |
 ///
 /// Changes are carried out one after the other, and also when whoever asked for one stops waiting. What was provisioned
-/// is part of the domain from then on: it comes back when the supervisor is itself restarted.
+/// is part of the domain from then on: it comes back when the supervisor is itself restarted, unless it is temporary.
 ///
 /// ```
 /// use std::time::Duration;
@@ -127,7 +128,11 @@ impl DomainCore {
     /// Whether so many agents more may come.
     pub(crate) fn admit(&self, system: &System, more: usize) -> Result<(), SpawnLimit> {
         let present = system.agents_below(&self.path).len();
-        lock(&self.limits).admit_all(self.name.as_str(), counted(present), counted(more))
+        let admitted = lock(&self.limits).admit_all(self.name.as_str(), counted(present), counted(more));
+        if let Err(limit) = &admitted {
+            system.bus().publish(&self.path, EventKind::SpawnRefused(limit.clone()));
+        }
+        admitted
     }
 
     /// A child with what the domain says where it says nothing itself.

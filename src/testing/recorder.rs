@@ -179,6 +179,7 @@ fn line(event: &Event) -> Option<String> {
         EventKind::Ready => format!("ready {path}"),
         EventKind::Ending { .. } => format!("ending {path}"),
         EventKind::Refused { why } => format!("refused {path} {why:?}"),
+        EventKind::SpawnRefused(limit) => format!("spawn refused {path} {}", limit.most),
         EventKind::Ended => format!("ended {path}"),
     })
 }

@@ -13,10 +13,11 @@ use crate::runtime::spec::{ChildSpec, Kind, SupervisorSpec};
 use crate::runtime::supervisor::handle::{StartedChild, Supervisor};
 use crate::runtime::system::System;
 use crate::supervision::machine::ChildState;
+use crate::supervision::policy::Restart;
 
 impl Domain {
     /// Starts an agent, a supervisor or a pool in the domain, and returns once it has started. It is part of the domain
-    /// from then on, and comes back when the domain's supervisor is restarted.
+    /// from then on, and comes back when the domain's supervisor is restarted, unless it is temporary.
     ///
     /// # Errors
     ///
@@ -34,7 +35,7 @@ impl Domain {
             let _change = domain.core.changes.lock().await;
             domain.core.admit(&domain.system, child.agents())?;
             let started = domain.supervisor().start_child(child.clone()).await?;
-            rewrite(&domain.system, &domain.supervisor(), |children| children.push(child)).await?;
+            domain.keep(vec![child]).await?;
             Ok(started)
         })
         .await
@@ -114,10 +115,17 @@ impl Domain {
             }
             started.push(child);
         }
+        self.keep(started).await?;
+        outcome
+    }
+
+    /// Makes what was started part of the domain. A temporary child is not: it never comes back.
+    async fn keep(&self, mut started: Vec<ChildSpec>) -> Result<(), DomainError> {
+        started.retain(|child| child.rules.restart != Restart::Temporary);
         if !started.is_empty() {
             rewrite(&self.system, &self.supervisor(), |children| children.extend(started)).await?;
         }
-        outcome
+        Ok(())
     }
 
     /// Ends children of the domain, one after the other.

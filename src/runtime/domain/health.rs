@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Domain;
 use crate::id::{Incarnation, Path};
-use crate::lifecycle::AgentState;
+use crate::lifecycle::{AgentState, StateName};
 use crate::runtime::slot::{AnySlot, Presence};
 use crate::runtime::system::System;
 
@@ -27,6 +27,8 @@ pub enum Health {
         /// For how long it has not got on, as far as is known.
         silent: Duration,
     },
+    /// It was suspended: it handles nothing, and what comes waits.
+    Suspended,
     /// It is being started, or will be.
     Starting,
     /// It does not run and will not come back by itself.
@@ -69,6 +71,7 @@ pub(crate) async fn check_all(system: &System, paths: Vec<Path>, limit: Duration
 /// What is seen of an agent at one moment.
 struct Look {
     presence: Presence,
+    is_suspended: bool,
     incarnation: Option<Incarnation>,
     queued: usize,
     handled: u64,
@@ -82,7 +85,9 @@ impl Look {
     fn at(system: &System, path: &Path, now: Instant) -> Self {
         let Some(slot) = system.slot(path) else { return Self::nobody() };
         let core = slot.core();
-        let handled = match core.state() {
+        let state = core.state();
+        let is_suspended = state.name() == StateName::Suspended;
+        let handled = match state {
             AgentState::Active { message_count, .. } => message_count,
             _ => 0,
         };
@@ -92,6 +97,7 @@ impl Look {
         let running = since.zip(limit).map(|(since, limit)| (now.saturating_duration_since(since), limit));
         Self {
             presence: core.presence(),
+            is_suspended,
             incarnation: core.incarnation(),
             queued: AnySlot::queued(&*slot),
             handled,
@@ -101,7 +107,15 @@ impl Look {
     }
 
     const fn nobody() -> Self {
-        Self { presence: Presence::Closed, incarnation: None, queued: 0, handled: 0, since: None, running: None }
+        Self {
+            presence: Presence::Closed,
+            is_suspended: false,
+            incarnation: None,
+            queued: 0,
+            handled: 0,
+            since: None,
+            running: None,
+        }
     }
 
     /// What is clear at the first look.
@@ -110,6 +124,7 @@ impl Look {
         match (self.presence, self.running) {
             (Presence::Resting | Presence::Closed, _) => Some(Health::Down),
             (Presence::Awaited, _) => Some(Health::Starting),
+            (Presence::Live, _) if self.is_suspended => Some(Health::Suspended),
             (Presence::Live, Some((silent, limit))) if silent > limit => Some(Health::Hung { queued, silent }),
             (Presence::Live, Some(_)) => Some(Health::Busy { queued }),
             (Presence::Live, None) if queued == 0 => Some(Health::Idle),

@@ -55,8 +55,7 @@ pub(super) async fn scale(ctx: TaskContext) -> Result<(), BoxError> {
 /// Starts one member more. Returns whether it came.
 async fn grow(system: &System, supervisor: &Supervisor, plan: &PoolPlan, desk: &Arc<PoolDesk>) -> bool {
     let path: &Path = supervisor.path();
-    if let Err(limit) = system.admit_agents(path, 1) {
-        tracing::warn!(path = %path, %limit, "the pool does not grow");
+    if system.admit_agents(path, 1).is_err() {
         return false;
     }
     let child = plan.member(desk.next_number());

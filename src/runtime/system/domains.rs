@@ -59,11 +59,14 @@ impl System {
         lock(&self.inner.domains.by_name).insert(name.clone(), Arc::clone(&core));
         let child = ChildSpec::supervisor(spec.supervisor(|child| core.fitted(child)));
         let supervisor = Supervisor::new(self.clone(), above);
-        if let Err(error) = supervisor.start_child(child.clone()).await {
+        let mut outcome = supervisor.start_child(child.clone()).await.map(|_| ());
+        if outcome.is_ok() {
+            outcome = rewrite(self, &supervisor, |children| children.push(child)).await;
+        }
+        if let Err(error) = outcome {
             lock(&self.inner.domains.by_name).remove(&name);
             return Err(error.into());
         }
-        rewrite(self, &supervisor, |children| children.push(child)).await?;
         Ok(Domain::new(self.clone(), core))
     }
 
@@ -151,6 +154,7 @@ impl System {
     /// | is in a handler, over its deadline | [`Health::Hung`] |
     /// | has something to do, has no deadline, and got on within `limit` | [`Health::Busy`] |
     /// | has something to do, has no deadline, and did not get on within `limit` | [`Health::Hung`] |
+    /// | was suspended | [`Health::Suspended`] |
     /// | is between two lives, or starts | [`Health::Starting`] |
     /// | is stopped, in quarantine or forgotten | [`Health::Down`] |
     ///
