@@ -10,8 +10,8 @@ use steadfast::flow::{BulkheadLimit, DomainLimits, Limits, RateLimit};
 use steadfast::seam::Clock;
 use steadfast::testing::{Log, Order, Probe, Recorder, VirtualClock};
 use steadfast::{
-    Agent, AgentRef, BoxError, ChildSpec, Context, Domain, DomainSpec, EventKind, ExitReason, Intensity, RefuseReason,
-    RequestError, StartError, Strategy, SupervisorSpec, System, TellError, TokioClock,
+    Agent, AgentRef, BoxError, ChildSpec, Context, Domain, DomainError, DomainSpec, EventKind, ExitReason, Intensity,
+    RefuseReason, RequestError, StartError, Strategy, SupervisorSpec, System, TellError, TokioClock,
 };
 use tokio::task::JoinHandle;
 
@@ -410,6 +410,11 @@ async fn the_limits_of_a_system_hold_where_a_spec_says_nothing() {
     let domain = system.add_domain(DomainSpec::new("a").agent(Probe::spec("x", &log))).await.expect("it starts");
     assert_eq!((domain.limits().agents, domain.limits().start_within), (Some(5), Some(SECOND * 10)));
     drop(spawned(&Probe::at(&system, "root/a/x"), &log, &["1", "2", "3"]).await);
+    for name in ["2nd", "3rd", "4th", "5th"] {
+        domain.provision(Probe::spec(name, &log)).await.expect("there is room");
+    }
+    let sixth = domain.provision(Probe::spec("6th", &log)).await.expect_err("five are the most");
+    assert!(matches!(sixth, DomainError::Full(limit) if (limit.present, limit.most) == (5, 5)));
     system.kill("root").expect("it is there");
     assert!(system.ended().await.is_err(), "agents that hang need no orderly end");
 }

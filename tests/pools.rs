@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use steadfast::flow::{AcquireError, DomainLimits, Occupancy, PoolRules};
-use steadfast::testing::{Log, Order, Probe, Recorder, VirtualClock};
+use steadfast::testing::{Log, Order, Probe, Recorder, Script, VirtualClock};
 use steadfast::{
     Agent, BoxError, ChildSpec, Context, DomainError, DomainSpec, ExitReason, Intensity, Pool, PoolGuard, PoolSpec,
     RequestError, Restart, Strategy, SupervisorSpec, System,
@@ -161,7 +161,7 @@ async fn one_that_runs_is_lent_before_one_that_is_being_restarted_and_one_that_r
     let log = Log::default();
     let made = log.clone();
     let slow = move |_| {
-        let script = steadfast::testing::Script::new(&made).start_takes(SECOND);
+        let script = Script::new(&made).start_takes(SECOND);
         Probe::scripted("any", script).restart(Restart::Transient)
     };
     let pool = ChildSpec::pool("pool", PoolRules::fixed(3), slow).intensity(Intensity::at_most(100));
@@ -306,6 +306,34 @@ async fn members_count_as_agents_of_their_domain_and_a_pool_does_not_grow_over_i
     }
     assert_eq!((pool.members().len(), domain.agents().len()), (2, 3));
     assert!(domain.provision(Probe::spec("y", &log)).await.is_err());
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pools_that_grow_at_once_do_not_pass_the_limit_of_their_domain_together() {
+    let log = Log::default();
+    let system = System::start(root()).await.expect("the tree starts");
+    let mut limits = DomainLimits::default();
+    limits.agents = Some(4);
+    let domain = system.add_domain(DomainSpec::new("a").limits(limits)).await.expect("it starts");
+    let (mut crowd, names) = (Vec::new(), ["one", "two", "three"]);
+    for name in names {
+        let made = log.clone();
+        let slow = move |_| Probe::scripted("any", Script::new(&made).start_takes(MS * 10));
+        domain.provision(ChildSpec::pool(name, elastic(), slow)).await.expect("there is room");
+    }
+    for name in names {
+        let pool = system.pool::<Probe>(format!("root/a/{name}")).expect("it is one");
+        for _ in 0..8 {
+            let pool = pool.clone();
+            crowd.push(tokio::spawn(async move { pool.acquire().await.map(std::mem::forget) }));
+        }
+    }
+    tokio::time::sleep(SECOND * 3).await;
+    assert_eq!(domain.agents().len(), 4, "{:?}", domain.agents());
+    for one in crowd {
+        one.abort();
+    }
     system.shutdown().await.expect("an orderly end");
 }
 

@@ -1,7 +1,7 @@
 //! What is measured, with whom, and how big.
 
 use crate::harness::{Bench, Contender, Flavor, Unit};
-use crate::isolation::{calm, stormy};
+use crate::isolation::{calm, rated, stormy, unlimited};
 use crate::peers::by_hand::{AllAtOnce, ByHand, InOrder};
 use crate::peers::kameo::Kameo;
 use crate::peers::ours::{OneByOne, Ours, Registered};
@@ -156,6 +156,20 @@ pub(crate) const ALL: &[Bench] = &[
         contenders: &[
             Contender::new("ractor linked in a loop", start::<Linked>),
             Contender::new("steadfast start_child", start::<OneByOne>),
+        ],
+    },
+    Bench {
+        name: "gate",
+        about: "as tell, to an agent of no domain, of one without limits, and of one with a rate; per message",
+        unit: Unit::Nanoseconds,
+        sizes: &[200_000],
+        quick: &[20_000],
+        rounds: 15,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new("no domain", ours::tell),
+            Contender::new("a domain", unlimited),
+            Contender::new("a domain with a rate", rated),
         ],
     },
     Bench {

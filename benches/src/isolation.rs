@@ -1,11 +1,14 @@
-//! What a domain does while another one is killed all the time.
+//! What a domain costs its messages, and what it does while another one is killed all the time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use steadfast::flow::{DomainLimits, RateLimit};
 use steadfast::{Agent, BoxError, ChildSpec, Context, DomainSpec, Intensity, Strategy, SupervisorSpec, System};
 
 use crate::harness::Flavor;
 use crate::messages::{self, DEADLINE};
+use crate::probe::Countdown;
 
 /// How many agents the other domain has; all are killed at once, ten times a second.
 const VICTIMS: u32 = 10;
@@ -76,4 +79,46 @@ async fn asked(system: System, n: usize) -> Vec<f64> {
         async move { answer.await.expect("it answers") }
     })
     .await
+}
+
+/// Counts what it is told.
+struct Sink(Countdown);
+
+impl Agent for Sink {
+    type Args = (usize, Arc<tokio::sync::Notify>);
+    type Message = u64;
+    type Reply = ();
+
+    async fn start((messages, done): Self::Args, _: &mut Context<Self>) -> Result<Self, BoxError> {
+        Ok(Self(Countdown::new(messages, done)))
+    }
+
+    async fn handle(&mut self, _: u64, _: &mut Context<Self>) -> Result<(), BoxError> {
+        self.0.count();
+        Ok(())
+    }
+}
+
+/// Messages to an agent of a domain under these limits.
+fn told(flavor: Flavor, n: usize, limits: DomainLimits) -> Vec<f64> {
+    flavor.run(async move {
+        let done = Arc::default();
+        let sink = ChildSpec::agent::<Sink>("sink", (n, Arc::clone(&done))).mailbox(n);
+        let system = System::start(SupervisorSpec::new("root", Strategy::OneForOne)).await.expect("the system starts");
+        system.add_domain(DomainSpec::new("a").limits(limits).agent(sink)).await.expect("the domain starts");
+        let sink = system.agent::<Sink>("root/a/sink").expect("it is there");
+        messages::tell(n, done, |message| sink.tell(message).expect("there is room, and a token")).await
+    })
+}
+
+/// Messages into a domain without limits.
+pub(crate) fn unlimited(flavor: Flavor, n: usize) -> Vec<f64> {
+    told(flavor, n, DomainLimits::default())
+}
+
+/// Messages into a domain with a rate that none of them exceeds.
+pub(crate) fn rated(flavor: Flavor, n: usize) -> Vec<f64> {
+    let mut limits = DomainLimits::default();
+    limits.messages = Some(RateLimit { count: u32::MAX, per: Duration::from_secs(1), burst: Some(u32::MAX) });
+    told(flavor, n, limits)
 }

@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
+use tokio::sync::MutexGuard;
 
 use crate::error::DomainError;
 use crate::event::EventKind;
@@ -133,6 +134,14 @@ impl DomainCore {
             system.bus().publish(&self.path, EventKind::SpawnRefused(limit.clone()));
         }
         admitted
+    }
+
+    /// Waits until no change is under way, and says whether so many agents more may come. No other change begins before
+    /// what is returned is dropped.
+    pub(crate) async fn room_for(&self, system: &System, more: usize) -> Result<MutexGuard<'_, ()>, SpawnLimit> {
+        let change = self.changes.lock().await;
+        self.admit(system, more)?;
+        Ok(change)
     }
 
     /// A child with what the domain says where it says nothing itself.

@@ -32,8 +32,7 @@ impl Domain {
         let domain = self.clone();
         let child = self.core.fitted(agent);
         self.carry_out(async move {
-            let _change = domain.core.changes.lock().await;
-            domain.core.admit(&domain.system, child.agents())?;
+            let _change = domain.core.room_for(&domain.system, child.agents()).await?;
             let started = domain.supervisor().start_child(child.clone()).await?;
             domain.keep(vec![child]).await?;
             Ok(started)

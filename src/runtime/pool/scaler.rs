@@ -55,11 +55,19 @@ pub(super) async fn scale(ctx: TaskContext) -> Result<(), BoxError> {
 /// Starts one member more. Returns whether it came.
 async fn grow(system: &System, supervisor: &Supervisor, plan: &PoolPlan, desk: &Arc<PoolDesk>) -> bool {
     let path: &Path = supervisor.path();
-    if system.admit_agents(path, 1).is_err() {
-        return false;
+    let domain = system.domain_of(path);
+    // Held until it has started, so that it is counted before anybody else asks.
+    let _change = match &domain {
+        None => None,
+        Some(domain) => match domain.room_for(system, 1).await {
+            Ok(change) => Some(change),
+            Err(_) => return false,
+        },
+    };
+    let mut child = plan.member(desk.next_number());
+    if let Some(domain) = &domain {
+        child = domain.fitted(child);
     }
-    let child = plan.member(desk.next_number());
-    let child = system.domain_of(path).map_or_else(|| child.clone(), |domain| domain.fitted(child.clone()));
     let started = supervisor.start_child(child).await;
     // Whoever waits gets it.
     desk.refresh(system);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::System;
 use crate::error::DomainError;
-use crate::flow::{Limits, SpawnLimit};
+use crate::flow::Limits;
 use crate::id::{ChildId, Path};
 use crate::runtime::domain::{Domain, DomainCore, DomainSpec, Gate, Health, carry_out, check_all, end_child, rewrite};
 use crate::runtime::guard::lock;
@@ -183,11 +183,6 @@ impl System {
         let domains = lock(&self.inner.domains.by_name);
         let around = domains.values().filter(|core| path.is_within(core.path()));
         around.max_by_key(|core| core.path().as_str().len()).cloned()
-    }
-
-    /// Whether the domain in which something stands has room for so many agents more.
-    pub(crate) fn admit_agents(&self, path: &Path, more: usize) -> Result<(), SpawnLimit> {
-        self.domain_of(path).map_or(Ok(()), |core| core.admit(self, more))
     }
 
     /// Puts the gate of its domain before a slot that is new.
