@@ -16,7 +16,7 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn root() -> SupervisorSpec {
-    SupervisorSpec::new("root", Strategy::OneForOne).intensity(Intensity::at_most(100))
+    SupervisorSpec::new("root", Strategy::OneForOne).intensity(Intensity::at_most(1_000))
 }
 
 fn pool_of(log: &Log, rules: PoolRules) -> PoolSpec<Probe> {
@@ -387,5 +387,45 @@ async fn on_many_threads_no_member_is_lent_twice_and_all_come_back() {
         asker.await.expect("nobody panics");
     }
     assert_eq!(pool.occupancy(), Occupancy { permits: 3, inside: 0, waiting: 0 });
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_crashes_and_whenever_the_pool_is_whole_again_afterwards() {
+    let log = Log::default();
+    let rules = PoolRules::elastic(2, 5).thresholds(2, 1).shrink_after(SECOND);
+    let (system, pool) = begun(pool_of(&log, rules).intensity(Intensity::at_most(30).within(SECOND))).await;
+    let askers: Vec<_> = (0..12_u64)
+        .map(|asker| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                for turn in 0..100 {
+                    let limit = MS * u32::try_from((asker * 7 + turn * 13) % 40).expect("small");
+                    let Ok(member) = pool.acquire_within(limit).await else { continue };
+                    match (asker + turn) % 5 {
+                        0 => drop(member.ask(Order::Panic("boom")).await),
+                        1 => drop(tokio::time::timeout(MS, member.ask(Order::Wait(MS * 3))).await),
+                        _ => drop(member.ask(Order::Wait(MS * 2)).await),
+                    }
+                }
+            })
+        })
+        .collect();
+    // The pool itself is killed too, besides giving up now and then.
+    for _ in 0..20 {
+        tokio::time::sleep(MS * 37).await;
+        let _ = system.kill("root/pool");
+    }
+    for asker in askers {
+        asker.await.expect("nobody panics");
+    }
+    tokio::time::sleep(SECOND * 30).await;
+    assert_eq!(pool.members().len(), 2, "it has shrunk to the fewest: {:?}", pool.members());
+    assert_eq!(pool.occupancy(), Occupancy { permits: 2, inside: 0, waiting: 0 });
+    let (one, two) = (acquired(&pool).await, acquired(&pool).await);
+    assert_ne!(one.path(), two.path());
+    for member in [one, two] {
+        assert_eq!(member.ask(Order::Echo(7)).await.expect("it answers"), 7);
+    }
     system.shutdown().await.expect("an orderly end");
 }

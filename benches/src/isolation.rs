@@ -54,12 +54,12 @@ pub(crate) fn calm(flavor: Flavor, n: usize) -> Vec<f64> {
 pub(crate) fn stormy(flavor: Flavor, n: usize) -> Vec<f64> {
     flavor.run(async move {
         let system = both().await;
-        let killed = system.clone();
+        let target = system.clone();
         let victims = system.domain("a").expect("it was added").agents();
         let killer = tokio::spawn(async move {
             loop {
                 for victim in &victims {
-                    killed.kill(victim).expect("it is there");
+                    target.kill(victim).expect("it is there");
                 }
                 tokio::time::sleep(BETWEEN).await;
             }

@@ -99,6 +99,8 @@ impl SystemBuilder {
     /// | `domain` | each domain whose spec does not say |
     /// | `route.ask_within` | each request without a deadline of its own |
     ///
+    /// What is not in this table is for whoever calls the machines of [`flow`](crate::flow), and changes nothing here.
+    ///
     /// They are checked at the start: [`SpecError::Limit`](crate::SpecError::Limit) names the setting.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {

@@ -202,8 +202,10 @@ impl Domain {
     ///
     /// # Errors
     ///
-    /// [`DomainError::Limit`] when one makes no sense: then nothing has changed.
+    /// [`DomainError::Limit`] when one makes no sense: then nothing has changed. [`DomainError::Child`] for the code of a
+    /// life that was given up.
     pub fn set_limits(&self, limits: DomainLimits) -> Result<(), DomainError> {
+        change::unfenced(&self.core.path)?;
         limits.check()?;
         self.core.gate.set(&limits);
         *lock(&self.core.limits) = limits;

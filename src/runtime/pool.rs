@@ -166,10 +166,17 @@ impl<A: Agent> Pool<A> {
         let began = self.system.clock().now();
         loop {
             let desk = self.desk().ok_or(AcquireError::Gone)?;
-            desk.refresh(&self.system);
-            let permit = match desk.enter()? {
+            // Looking at the members costs something for each, and is needed only where none can be had.
+            let asked = desk.enter().or_else(|_| {
+                desk.refresh(&self.system);
+                desk.enter()
+            });
+            let permit = match asked? {
                 Asked::Entered(permit) => Some(permit),
-                Asked::Waits(waiter) => self.wait(&desk, waiter, by).await,
+                Asked::Waits(waiter) => {
+                    desk.refresh(&self.system);
+                    self.wait(&desk, waiter, by).await
+                }
             };
             let Some(permit) = permit else {
                 let waited = self.system.clock().now().saturating_duration_since(began);
@@ -178,10 +185,11 @@ impl<A: Agent> Pool<A> {
                 pool.waiting += 1;
                 return Err(AcquireError::Timeout { waited, pool });
             };
-            // `None` when members went just now; then there are fewer permits too, and it waits.
             if let Some(guard) = self.lend(&desk, permit) {
                 return Ok(guard);
             }
+            // Those that were free are gone, or at rest. Seen now, there are fewer permits, and it waits.
+            desk.refresh(&self.system);
             tokio::task::yield_now().await;
         }
     }

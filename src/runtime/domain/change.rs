@@ -160,11 +160,19 @@ pub(crate) async fn carry_out<T: Send + 'static>(
     change: impl Future<Output = Result<T, DomainError>> + Send + 'static,
 ) -> Result<T, DomainError> {
     // Asked here, since the change is carried out in a task of nobody's.
-    if let Some(FencedLife { path: sender, incarnation }) = current::fenced() {
-        return Err(ChildError::Fenced { supervisor: supervisor.clone(), sender, incarnation }.into());
-    }
+    unfenced(supervisor)?;
     let task = system.watch().home().spawn(change);
     task.await.unwrap_or_else(|_| Err(ChildError::Gone { supervisor: supervisor.clone() }.into()))
+}
+
+/// Whether the code that runs here may change anything.
+pub(super) fn unfenced(supervisor: &Path) -> Result<(), ChildError> {
+    match current::fenced() {
+        None => Ok(()),
+        Some(FencedLife { path: sender, incarnation }) => {
+            Err(ChildError::Fenced { supervisor: supervisor.clone(), sender, incarnation })
+        }
+    }
 }
 
 /// Ends a child and forgets it. This is where a drain up to the deadline comes in.

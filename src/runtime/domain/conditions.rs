@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Domain;
+use super::change::unfenced;
 use crate::error::DomainError;
 use crate::flow::SpawnCondition;
 use crate::id::ChildId;
@@ -50,6 +51,7 @@ impl Domain {
         condition: SpawnCondition,
         make: impl Fn(u64) -> S + Send + Sync + 'static,
     ) -> Result<(), DomainError> {
+        unfenced(&self.core.path)?;
         condition.check()?;
         let mut conditions = lock(&self.core.conditions);
         let number = conditions.len();
@@ -70,6 +72,7 @@ impl Domain {
     ///
     /// Dropped before it returns, it is carried out all the same.
     pub async fn observe(&self, trigger: &str, value: f64) -> Result<Vec<StartedChild>, DomainError> {
+        unfenced(&self.core.path)?;
         // All of them learn the value, whatever becomes of the first.
         let due: Vec<_> = {
             let mut conditions = lock(&self.core.conditions);

@@ -162,7 +162,8 @@ impl Gate {
     /// Enters the bulkhead, waiting in line, at most to `by`. `None` where there is no need.
     pub(crate) async fn enter(&self, by: TokioInstant) -> Result<Option<Permit>, Saturated> {
         let Some(permits) = lock(&self.permits).clone() else { return Ok(None) };
-        if current::is_within(&self.domain) {
+        // The request of a life that was given up goes no further than the mailbox, where it is refused.
+        if current::is_within(&self.domain) || current::fenced().is_some() {
             return Ok(None);
         }
         let began = self.now();

@@ -141,7 +141,8 @@ impl Look {
         let queued = later.queued;
         match later.verdict() {
             Some(health) => health,
-            None if got_on => Health::Busy { queued },
+            // In no time at all nobody gets on.
+            None if got_on || limit.is_zero() => Health::Busy { queued },
             None => Health::Hung { queued, silent: limit },
         }
     }

@@ -158,7 +158,7 @@ impl System {
     /// | is between two lives, or starts | [`Health::Starting`] |
     /// | is stopped, in quarantine or forgotten | [`Health::Down`] |
     ///
-    /// A handler gets on by returning, or by [`Context::progress`](crate::Context::progress) where it has a deadline.
+    /// Where agents have no deadline, the limit is to be longer than their handlers take. A handler gets on by returning, or by [`Context::progress`](crate::Context::progress) where it has a deadline.
     pub async fn health_check_all(&self, limit: Duration) -> Vec<(Path, Health)> {
         let is_agent = |path: &Path| {
             let is_own = path.is_within(&self.inner.services_path) || self.is_keeper_of_pool(path);
