@@ -337,6 +337,35 @@ async fn pools_that_grow_at_once_do_not_pass_the_limit_of_their_domain_together(
     system.shutdown().await.expect("an orderly end");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_start_hangs_holds_up_nobody_else_of_its_domain() {
+    let log = Log::default();
+    let system = System::start(root()).await.expect("the tree starts");
+    let mut limits = DomainLimits::default();
+    limits.agents = Some(4);
+    let domain = system.add_domain(DomainSpec::new("a").limits(limits)).await.expect("it starts");
+    let made = log.clone();
+    let hangs = move |number| {
+        let takes = if number == 1 { Duration::ZERO } else { Duration::from_hours(1_000) };
+        Probe::scripted("any", Script::new(&made).start_takes(takes))
+    };
+    domain.provision(ChildSpec::pool("pool", elastic(), hangs)).await.expect("there is room");
+    let pool = system.pool::<Probe>("root/a/pool").expect("it is one");
+    let _held = acquired(&pool).await;
+    let crowd: Vec<_> = (0..3).map(|_| tokio::spawn(with_timeout(wait_at(pool.clone())))).collect();
+    for one in crowd {
+        one.await.expect("it ends");
+    }
+    let began = VirtualClock::new();
+    domain.provision(Probe::spec("x", &log)).await.expect("the one that hangs counts, and there is room beside it");
+    domain.provision(Probe::spec("y", &log)).await.expect("and once more");
+    let full = domain.provision(Probe::spec("z", &log)).await.expect_err("there are four");
+    assert!(matches!(full, DomainError::Full(limit) if limit.present == 4));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    system.kill("root").expect("it is there");
+    assert!(system.ended().await.is_err(), "a start that hangs needs no orderly end");
+}
+
 async fn wait_at(pool: Pool<Probe>) -> Result<PoolGuard<Probe>, AcquireError> {
     pool.acquire().await
 }

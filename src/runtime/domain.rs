@@ -4,8 +4,8 @@
 //!
 //! * What was provisioned comes back with its domain: every change is written into the spec from which the supervisor
 //!   starts again, and that of the supervisor above it.
-//! * The number of agents is checked and raised in one step of the domain, so that two who ask at once do not pass
-//!   together. A restart is not a new agent.
+//! * The number of agents is checked and raised in one step, so that two who ask at once do not pass together, and a
+//!   start that takes long holds up nobody else's. A restart is not a new agent.
 
 mod change;
 mod conditions;
@@ -13,11 +13,11 @@ mod gate;
 mod health;
 mod spec;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
-use tokio::sync::MutexGuard;
 
 use crate::error::DomainError;
 use crate::event::EventKind;
@@ -91,8 +91,25 @@ pub(crate) struct DomainCore {
     runtime: Option<Handle>,
     template: Option<Template>,
     conditions: Mutex<Vec<Condition>>,
+    /// What is being started, by its path, and how many agents it brings: counted although it may not be there yet.
+    coming: Mutex<BTreeMap<Path, usize>>,
     /// One change after the other.
     changes: tokio::sync::Mutex<()>,
+}
+
+/// Room for agents that are being started.
+pub(crate) struct Reserved {
+    core: Arc<DomainCore>,
+    paths: Vec<Path>,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut coming = lock(&self.core.coming);
+        for path in &self.paths {
+            coming.remove(path);
+        }
+    }
 }
 
 impl fmt::Debug for Domain {
@@ -114,6 +131,7 @@ impl DomainCore {
             runtime: spec.runtime.clone(),
             template: spec.template.clone(),
             conditions: Mutex::default(),
+            coming: Mutex::default(),
             changes: tokio::sync::Mutex::default(),
         })
     }
@@ -126,22 +144,29 @@ impl DomainCore {
         &self.gate
     }
 
-    /// Whether so many agents more may come.
-    pub(crate) fn admit(&self, system: &System, more: usize) -> Result<(), SpawnLimit> {
-        let present = system.agents_below(&self.path).len();
+    /// Whether these may come: how many agents what is started at each path brings. They count from now on, and what is
+    /// returned is held until they have started, or not.
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        system: &System,
+        comers: impl IntoIterator<Item = (Path, usize)>,
+    ) -> Result<Reserved, SpawnLimit> {
+        let comers: Vec<_> = comers.into_iter().collect();
+        let more = comers.iter().map(|(_, agents)| agents).sum();
+        // Under this lock from the count to the note, so that two who ask at once do not pass together.
+        let mut coming = lock(&self.coming);
+        let agents = system.agents_below(&self.path);
+        let is_coming = |agent: &&Path| coming.keys().any(|path| agent.is_within(path));
+        let present = agents.iter().filter(|agent| !is_coming(agent)).count() + coming.values().sum::<usize>();
         let admitted = lock(&self.limits).admit_all(self.name.as_str(), counted(present), counted(more));
-        if let Err(limit) = &admitted {
+        if let Err(limit) = admitted {
+            drop(coming);
             system.bus().publish(&self.path, EventKind::SpawnRefused(limit.clone()));
+            return Err(limit);
         }
-        admitted
-    }
-
-    /// Waits until no change is under way, and says whether so many agents more may come. No other change begins before
-    /// what is returned is dropped.
-    pub(crate) async fn room_for(&self, system: &System, more: usize) -> Result<MutexGuard<'_, ()>, SpawnLimit> {
-        let change = self.changes.lock().await;
-        self.admit(system, more)?;
-        Ok(change)
+        let paths = comers.iter().map(|(path, _)| path.clone()).collect();
+        coming.extend(comers);
+        Ok(Reserved { core: Arc::clone(self), paths })
     }
 
     /// A child with what the domain says where it says nothing itself.

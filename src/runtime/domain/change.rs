@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
-use super::Domain;
+use super::{Domain, Reserved};
 use crate::error::{ChildError, DomainError};
+use crate::flow::SpawnLimit;
 use crate::id::{ChildId, Path};
 use crate::runtime::current::{self, FencedLife};
 use crate::runtime::guard::lock;
@@ -32,7 +33,8 @@ impl Domain {
         let domain = self.clone();
         let child = self.core.fitted(agent);
         self.carry_out(async move {
-            let _change = domain.core.room_for(&domain.system, child.agents()).await?;
+            let _change = domain.core.changes.lock().await;
+            let _coming = domain.reserve([&child])?;
             let started = domain.supervisor().start_child(child.clone()).await?;
             domain.keep(vec![child]).await?;
             Ok(started)
@@ -100,7 +102,7 @@ impl Domain {
         let before = running.len();
         let free = (1..).filter(|number| !running.contains(number)).take(agents.saturating_sub(before));
         let missing: Vec<_> = free.map(|number| self.core.fitted(template.child(number))).collect();
-        self.core.admit(&self.system, missing.iter().map(ChildSpec::agents).sum())?;
+        let _coming = self.reserve(&missing)?;
         over.extend(running.iter().rev().take(before.saturating_sub(agents)).map(|number| template.id(*number)));
         if !over.is_empty() {
             self.retire(over, Duration::ZERO).await?;
@@ -116,6 +118,11 @@ impl Domain {
         }
         self.keep(started).await?;
         outcome
+    }
+
+    fn reserve<'a>(&self, children: impl IntoIterator<Item = &'a ChildSpec>) -> Result<Reserved, SpawnLimit> {
+        let comers = children.into_iter().map(|child| (self.core.path.child(&child.name), child.agents()));
+        self.core.reserve(&self.system, comers)
     }
 
     /// Makes what was started part of the domain. A temporary child is not: it never comes back.

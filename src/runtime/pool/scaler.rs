@@ -56,18 +56,19 @@ pub(super) async fn scale(ctx: TaskContext) -> Result<(), BoxError> {
 async fn grow(system: &System, supervisor: &Supervisor, plan: &PoolPlan, desk: &Arc<PoolDesk>) -> bool {
     let path: &Path = supervisor.path();
     let domain = system.domain_of(path);
-    // Held until it has started, so that it is counted before anybody else asks.
-    let _change = match &domain {
+    let child = plan.member(desk.next_number());
+    // Counted until it has started, or not.
+    let _coming = match &domain {
         None => None,
-        Some(domain) => match domain.room_for(system, 1).await {
-            Ok(change) => Some(change),
+        Some(domain) => match domain.reserve(system, [(path.child(&child.name), 1)]) {
+            Ok(reserved) => Some(reserved),
             Err(_) => return false,
         },
     };
-    let mut child = plan.member(desk.next_number());
-    if let Some(domain) = &domain {
-        child = domain.fitted(child);
-    }
+    let child = match &domain {
+        None => child,
+        Some(domain) => domain.fitted(child),
+    };
     let started = supervisor.start_child(child).await;
     // Whoever waits gets it.
     desk.refresh(system);

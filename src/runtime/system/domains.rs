@@ -54,7 +54,7 @@ impl System {
             return Err(DomainError::AlreadyThere { domain: name.to_string(), path: other.path().clone() });
         }
         let core = DomainCore::new(self, name.clone(), above.child(&name), &spec);
-        core.admit(self, spec.first_agents())?;
+        let _coming = core.reserve(self, [(core.path().clone(), spec.first_agents())])?;
         // Before any slot is made, so that each has its gate.
         lock(&self.inner.domains.by_name).insert(name.clone(), Arc::clone(&core));
         let child = ChildSpec::supervisor(spec.supervisor(|child| core.fitted(child)));
