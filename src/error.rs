@@ -1,16 +1,24 @@
 //! One error per boundary a caller stands at: the spec, the start, a send, a request, a look-up, the end.
 
-use std::fmt;
+mod control;
+mod domain;
+mod request;
+mod tell;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exit::{ExitReason, GaveUp};
-use crate::flow::LimitProblem;
+use crate::flow::limits::LimitProblem;
+use crate::flow::pool::PoolProblem;
 use crate::id::{Incarnation, InvalidName, Path};
-use crate::lifecycle::hook::ChangeError;
 use crate::registry::record::InvalidOffer;
-use crate::registry::selection::Tally;
 use crate::supervision::policy::SpecProblem;
+
+pub use control::{CheckpointError, ControlError};
+pub use domain::DomainError;
+pub use request::RequestError;
+pub use tell::TellError;
 
 /// A supervision tree as it was described cannot be started; nothing was.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +58,7 @@ pub enum SpecError {
     },
     /// A limit of an agent cannot be meant.
     #[error("`{child}`: {problem}")]
-    Limit {
+    AgentLimit {
         /// The child.
         child: String,
         /// What is wrong.
@@ -75,6 +83,17 @@ pub enum SpecError {
         capability: String,
         /// What is wrong with it.
         problem: Arc<InvalidOffer>,
+    },
+    /// A limit of the system makes no sense.
+    #[error("in the system's limits, {0}")]
+    Limit(LimitProblem),
+    /// The rules of a pool make no sense.
+    #[error("`{pool}`: {problem}")]
+    Pool {
+        /// The pool.
+        pool: String,
+        /// What is wrong with them.
+        problem: PoolProblem,
     },
     /// The tree mounts the system's own supervisor more than once.
     #[error("`ChildSpec::system()` stands at `{first}` and at `{second}`; mount it once")]
@@ -205,304 +224,16 @@ pub enum ShutdownError {
     GaveUp(#[from] GaveUp),
 }
 
-/// A message was not taken. The message comes back.
-#[non_exhaustive]
-pub enum TellError<M> {
-    /// The agent's mailbox holds as many messages as it may.
-    Full {
-        /// The message.
-        message: M,
-        /// The agent.
-        path: Path,
-        /// How many messages its mailbox may hold.
-        bound: usize,
-    },
-    /// The agent is not running and will not be started again.
-    Gone {
-        /// The message.
-        message: M,
-        /// Where the agent was.
-        path: Path,
-    },
-    /// The agent takes no new work.
-    Draining {
-        /// The message.
-        message: M,
-        /// The agent.
-        path: Path,
-    },
-    /// The sender is a life that has ended or was given up, and whose code runs on: nothing that it does has an effect.
-    Fenced {
-        /// The message.
-        message: M,
-        /// The agent that it was for.
-        path: Path,
-        /// Where the sender stood.
-        sender: Path,
-        /// The life whose code sent it.
-        incarnation: Incarnation,
-    },
+fn rate_limited(domain: &Path, retry_after: Duration) -> String {
+    format!(
+        "the domain `{domain}` got as many messages as `domain.messages` allows; try again in {retry_after:?}, or wait with `tell_wait`"
+    )
 }
-
-impl<M> TellError<M> {
-    /// The message that was not taken.
-    pub fn into_message(self) -> M {
-        match self {
-            Self::Full { message, .. }
-            | Self::Gone { message, .. }
-            | Self::Draining { message, .. }
-            | Self::Fenced { message, .. } => message,
-        }
-    }
-}
-
-impl<M> TellError<M> {
-    /// The same error with another message in it.
-    pub(crate) fn map<N>(self, change: impl FnOnce(M) -> N) -> TellError<N> {
-        match self {
-            Self::Full { message, path, bound } => TellError::Full { message: change(message), path, bound },
-            Self::Gone { message, path } => TellError::Gone { message: change(message), path },
-            Self::Draining { message, path } => TellError::Draining { message: change(message), path },
-            Self::Fenced { message, path, sender, incarnation } => {
-                TellError::Fenced { message: change(message), path, sender, incarnation }
-            }
-        }
-    }
-}
-
-impl<M> fmt::Display for TellError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full { path, bound, .. } => write!(
-                f,
-                "the mailbox of `{path}` is full ({bound} messages); wait with `tell_wait`, or give it a larger bound with `mailbox`"
-            ),
-            Self::Gone { path, .. } => write!(f, "`{path}` is not running and no restart of it is coming"),
-            Self::Draining { path, .. } => {
-                write!(f, "`{path}` is draining: it takes no new work; tell another, or wait for its next life")
-            }
-            Self::Fenced { path, sender, incarnation, .. } => {
-                write!(f, "not told to `{path}`: {}", fenced(sender, *incarnation))
-            }
-        }
-    }
-}
-
-impl<M> fmt::Debug for TellError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl<M> std::error::Error for TellError<M> {}
 
 fn fenced(sender: &Path, incarnation: Incarnation) -> String {
     format!(
         "`{sender}`, incarnation {incarnation}, has ended or was given up, and nothing it does has an effect any more"
     )
-}
-
-/// The state of an agent was not kept for its next life.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckpointError {
-    /// The child's spec does not say that its lives hand their state over.
-    #[error("`{path}` does not hand its state over; say so with `hand_over` in its spec")]
-    NotEnabled {
-        /// The agent.
-        path: Path,
-    },
-    /// The life has ended or was given up, and its code runs on.
-    #[error("not kept: {}", fenced(path, *incarnation))]
-    Fenced {
-        /// The agent.
-        path: Path,
-        /// The life.
-        incarnation: Incarnation,
-    },
-}
-
-/// The state of an agent was not changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ControlError {
-    /// No child of the tree has this path.
-    #[error("there is no `{path}` in the tree")]
-    Unknown {
-        /// The path.
-        path: String,
-    },
-    /// A supervisor, or a plain ractor actor: it has no mailbox of ours to keep or to close.
-    #[error("`{path}` is not an agent; only agents can be suspended and drained")]
-    NotAnAgent {
-        /// Where it is.
-        path: Path,
-    },
-    /// No life of it is running, or the one that was ended before it did.
-    #[error("no life of `{path}` is running that could do so; ask again once it has started")]
-    NotRunning {
-        /// Where the agent is.
-        path: Path,
-    },
-    /// The lifecycle does not allow it, or a hook refused it.
-    #[error("`{path}`: {problem}")]
-    Change {
-        /// Where the agent is.
-        path: Path,
-        /// What is wrong.
-        problem: ChangeError,
-    },
-    /// Whoever wants it is a life that has ended or was given up, and whose code runs on.
-    #[error("not done to `{path}`: {}", fenced(by, *incarnation))]
-    Fenced {
-        /// Where the agent is.
-        path: Path,
-        /// Whose code it is.
-        by: Path,
-        /// The life.
-        incarnation: Incarnation,
-    },
-}
-
-/// A request got no reply.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RequestError {
-    /// The incarnation that handled the request ended before it replied. The request is not delivered again.
-    #[error("{path}, incarnation {incarnation}, {reason}")]
-    Exited {
-        /// The agent.
-        path: Path,
-        /// The life that ended.
-        incarnation: Incarnation,
-        /// How it ended.
-        reason: ExitReason,
-    },
-    /// No reply came before the deadline. Whether the request was handled is not known.
-    #[error("`{path}` did not reply within {limit:?}")]
-    Timeout {
-        /// The agent.
-        path: Path,
-        /// The deadline that passed.
-        limit: Duration,
-    },
-    /// The mailbox had no room before the deadline; the request was not sent.
-    #[error("the mailbox of `{path}` had no room for {limit:?} (it holds {bound} messages)")]
-    Full {
-        /// The agent.
-        path: Path,
-        /// How many messages its mailbox may hold.
-        bound: usize,
-        /// The deadline that passed.
-        limit: Duration,
-    },
-    /// The agent is not running and will not be started again.
-    #[error("`{path}` is not running and no restart of it is coming")]
-    Gone {
-        /// Where the agent was.
-        path: Path,
-    },
-    /// The agent takes no new work. The request was not sent.
-    #[error("`{path}` is draining: it takes no new work; ask another, or wait for its next life")]
-    Draining {
-        /// The agent.
-        path: Path,
-    },
-    /// The request's time was over before its turn came. No handler of it began.
-    #[error("the time of a request to `{path}` was over before its turn came; it was not handled")]
-    Expired {
-        /// The agent.
-        path: Path,
-    },
-    /// The mailbox was full, and the request made room for another. No handler of it began.
-    #[error("a request to `{path}` made room for another in a full mailbox; it was not handled")]
-    Shed {
-        /// The agent.
-        path: Path,
-    },
-    /// The life that was to handle the request ended, or took no more, and the request does not wait for the next one.
-    /// No handler of it began.
-    #[error("`{path}`, incarnation {incarnation}, ended before it handled the request")]
-    Returned {
-        /// The agent.
-        path: Path,
-        /// The life that ended.
-        incarnation: Incarnation,
-    },
-    /// The asker is a life that has ended or was given up, and whose code runs on. The request was not sent.
-    #[error("not asked of `{path}`: {}", fenced(sender, *incarnation))]
-    Fenced {
-        /// The agent that was to be asked.
-        path: Path,
-        /// Where the asker stood.
-        sender: Path,
-        /// The life whose code asked.
-        incarnation: Incarnation,
-    },
-    /// Nobody offers the capability in a version that fits; or of those who do, nobody may be chosen.
-    #[error("{}", no_provider(capability, version, offered, tally))]
-    NoProvider {
-        /// The capability's name.
-        capability: String,
-        /// The version that was asked for, and on a route the attributes that were needed.
-        version: String,
-        /// The versions that are offered, on a route with their attributes.
-        offered: Vec<String>,
-        /// How those stand who fit, as far as a route saw them.
-        tally: Tally,
-    },
-    /// The route goes by a key, and the message has none.
-    #[error("the route to `{capability}` goes by a key; ask with `ask_about`, or choose another selection")]
-    NoKey {
-        /// The capability's name.
-        capability: String,
-    },
-    /// The JSON is not a request of this capability.
-    #[error("`{path}` does not take this as a request for `{capability}`: {problem}")]
-    Malformed {
-        /// The capability's name.
-        capability: String,
-        /// The agent that was to be asked.
-        path: Path,
-        /// Where it is none, and why.
-        problem: String,
-    },
-    /// The reply cannot be written as JSON. The request was handled.
-    #[error("the reply cannot be written as JSON: {problem}")]
-    ReplyNotJson {
-        /// Why.
-        problem: String,
-    },
-    /// The name is offered with other types of request or reply than the caller's.
-    #[error("`{capability}` is offered by `{path}` with other types of request or reply than this constant has")]
-    WrongType {
-        /// The capability's name.
-        capability: String,
-        /// Who offers it.
-        path: Path,
-    },
-    /// The agent at this path is of another type.
-    #[error("the agent at `{path}` is not a `{expected}`")]
-    WrongAgent {
-        /// Where the agent is.
-        path: Path,
-        /// The type that was asked for.
-        expected: &'static str,
-    },
-    /// The agent's reply is not one that belongs to this capability.
-    #[error("`{path}` replied to `{capability}` with a reply of another capability")]
-    WrongReply {
-        /// The capability's name.
-        capability: String,
-        /// The agent.
-        path: Path,
-    },
-    /// No child of the tree has this path.
-    #[error("there is no `{path}` in the tree")]
-    Unknown {
-        /// The path.
-        path: String,
-    },
 }
 
 /// What an agent offers was not changed.
@@ -524,18 +255,6 @@ pub enum RegisterError {
     /// life or the registrar's.
     #[error(transparent)]
     Request(#[from] RequestError),
-}
-
-fn no_provider(capability: &str, version: &str, offered: &[String], tally: &Tally) -> String {
-    if *tally == Tally::default() {
-        let offered = offered_versions(offered);
-        return format!("nobody offers `{capability}` in a version compatible with {version}{offered}");
-    }
-    format!("nobody who offers `{capability}` in a version compatible with {version} can be asked: {tally}")
-}
-
-fn offered_versions(offered: &[String]) -> String {
-    if offered.is_empty() { String::new() } else { format!("; offered: {}", offered.join(", ")) }
 }
 
 /// No child of the tree has this path, or it is not one.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::exit::{Escalation, ExitReason};
 use crate::flow::breaker::Change;
+use crate::flow::limits::SpawnLimit;
 use crate::id::{ChildId, Incarnation, Path};
 use crate::lifecycle::StateName;
 use crate::registry::selection::Decision;
@@ -107,6 +108,8 @@ pub enum EventKind {
     Routed(Arc<Decision>),
     /// The circuit breaker that a route has before a provider changed.
     BreakerChanged(Change),
+    /// A domain has as many agents as it may, and one that was to be started was not.
+    SpawnRefused(SpawnLimit),
     /// A supervisor asked a child to stop and it did not within its time; it is killed.
     Killing {
         /// The life that is killed.
@@ -161,6 +164,10 @@ pub enum RefuseReason {
     Draining,
     /// The sender has ended or was given up, and its code runs on.
     Fenced,
+    /// The agent's domain got as many messages as it may within a time.
+    RateLimited,
+    /// As many requests as may were inside the agent's domain.
+    Saturated,
 }
 
 /// Why a message was dropped.

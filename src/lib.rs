@@ -71,8 +71,8 @@ mod telemetry;
 pub mod testing;
 
 pub use error::{
-    CheckpointError, ChildError, ControlError, RegisterError, RequestError, ShutdownError, SpecError, StartError,
-    TellError, UnknownPath,
+    CheckpointError, ChildError, ControlError, DomainError, RegisterError, RequestError, ShutdownError, SpecError,
+    StartError, TellError, UnknownPath,
 };
 pub use event::{DropReason, Event, EventKind, RefuseReason};
 pub use exit::{BoxError, Escalation, ExitClass, ExitReason, Failure, GaveUp, ShutdownCause};
@@ -86,9 +86,11 @@ pub use runtime::agent_ref::{AgentRef, DEFAULT_ASK};
 pub use runtime::blocking::BlockingContext;
 pub use runtime::builder::SystemBuilder;
 pub use runtime::bus::{EVENT_BOUND, Events, EventsError};
+pub use runtime::domain::{Domain, DomainSpec, Health};
 pub use runtime::life::StartInfo;
 pub use runtime::office::SendAgainError;
 pub use runtime::panic_hook::panic_hook;
+pub use runtime::pool::{Pool, PoolGuard, PoolSpec};
 pub use runtime::route::{AtDeath, DEFAULT_ATTEMPTS, Provider, Route, RouteBuilder, RouteError};
 pub use runtime::serve::{Done, FunctionArgs, Once, ServeContext, Served, TaskContext};
 pub use runtime::spec::dynamic::DynamicSupervisorSpec;

@@ -53,6 +53,7 @@ fn record(event: &Event) {
             tracing::info!(%path, runtime, ?silent, "a runtime turns again");
         }
         EventKind::Refused { why } => tracing::debug!(%path, ?why, "a message was refused"),
+        EventKind::SpawnRefused(limit) => tracing::warn!(%path, %limit, "an agent was not started"),
         EventKind::Dropped { why } => tracing::debug!(%path, ?why, "a message was dropped"),
         EventKind::Lifecycle { incarnation, from, to } => {
             tracing::trace!(%path, %incarnation, ?from, ?to, "lifecycle");

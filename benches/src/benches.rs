@@ -1,6 +1,7 @@
 //! What is measured, with whom, and how big.
 
 use crate::harness::{Bench, Contender, Flavor, Unit};
+use crate::isolation::{calm, rated, stormy, unlimited};
 use crate::peers::by_hand::{AllAtOnce, ByHand, InOrder};
 use crate::peers::kameo::Kameo;
 use crate::peers::ours::{OneByOne, Ours, Registered};
@@ -156,6 +157,30 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new("ractor linked in a loop", start::<Linked>),
             Contender::new("steadfast start_child", start::<OneByOne>),
         ],
+    },
+    Bench {
+        name: "gate",
+        about: "as tell, to an agent of no domain, of one without limits, and of one with a rate; per message",
+        unit: Unit::Nanoseconds,
+        sizes: &[200_000],
+        quick: &[20_000],
+        rounds: 15,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new("no domain", ours::tell),
+            Contender::new("a domain", unlimited),
+            Contender::new("a domain with a rate", rated),
+        ],
+    },
+    Bench {
+        name: "isolation",
+        about: "questions to a domain, alone and while 100 agents of another are killed each second; per round trip",
+        unit: Unit::Nanoseconds,
+        sizes: &[200_000],
+        quick: &[20_000],
+        rounds: 9,
+        flavors: Flavor::ALL,
+        contenders: &[Contender::new("nobody is killed", calm), Contender::new("100 kills a second", stormy)],
     },
     Bench {
         name: "memory",

@@ -5,6 +5,7 @@
 mod allocator;
 mod benches;
 mod harness;
+mod isolation;
 mod messages;
 mod peers;
 mod probe;

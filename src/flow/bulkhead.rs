@@ -164,6 +164,11 @@ impl Bulkhead {
         std::iter::from_fn(|| self.hand_over(now)).collect()
     }
 
+    /// Changes how many may stand in line. Who stands there stays.
+    pub const fn set_line(&mut self, bound: usize) {
+        self.line_bound = bound;
+    }
+
     fn hand_over(&mut self, now: Moment) -> Option<Handed> {
         if self.inside >= self.permits {
             return None;

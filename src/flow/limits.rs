@@ -323,15 +323,7 @@ impl Limits {
             let expected = "`reject` or `shed_oldest` where `agent.order` is `arrival`";
             return Err(LimitProblem::new("agent.at_bound", "shed_lowest", expected));
         }
-        at_least_one("domain.agents", domain.agents)?;
-        if let Some(messages) = &domain.messages {
-            at_least_one("domain.messages.count", Some(messages.count))?;
-            some_time("domain.messages.per_ms", Some(messages.per))?;
-            at_least_one("domain.messages.burst", messages.burst)?;
-        }
-        at_least_one("domain.bulkhead.permits", domain.bulkhead.map(|bulkhead| bulkhead.permits))?;
-        some_time("domain.start_within_ms", domain.start_within)?;
-        at_least_one("domain.memory_bytes", domain.memory_bytes)?;
+        domain.check()?;
         some_time("route.ask_within_ms", route.ask_within)?;
         if let (Some(kept), Some(within)) = (route.keep_for_answer, route.ask_within)
             && kept >= within
@@ -366,6 +358,23 @@ impl BreakerLimit {
 }
 
 impl DomainLimits {
+    /// Looks for limits that make no sense, in the order in which they are documented.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitProblem`] for the first one, named from the outermost group on.
+    pub fn check(&self) -> Result<(), LimitProblem> {
+        at_least_one("domain.agents", self.agents)?;
+        if let Some(messages) = &self.messages {
+            at_least_one("domain.messages.count", Some(messages.count))?;
+            some_time("domain.messages.per_ms", Some(messages.per))?;
+            at_least_one("domain.messages.burst", messages.burst)?;
+        }
+        at_least_one("domain.bulkhead.permits", self.bulkhead.map(|bulkhead| bulkhead.permits))?;
+        some_time("domain.start_within_ms", self.start_within)?;
+        at_least_one("domain.memory_bytes", self.memory_bytes)
+    }
+
     /// Whether one more agent may start where so many are.
     ///
     /// ```
@@ -383,8 +392,19 @@ impl DomainLimits {
     ///
     /// [`SpawnLimit`], with the numbers, when there are as many as may be.
     pub fn admit(&self, domain: &str, present: u32) -> Result<(), SpawnLimit> {
+        self.admit_all(domain, present, 1)
+    }
+
+    /// Whether so many more may be started: all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnLimit`], with the numbers.
+    pub fn admit_all(&self, domain: &str, present: u32, more: u32) -> Result<(), SpawnLimit> {
         match self.agents {
-            Some(most) if present >= most => Err(SpawnLimit { domain: domain.to_owned(), present, most }),
+            Some(most) if more > most.saturating_sub(present) => {
+                Err(SpawnLimit { domain: domain.to_owned(), present, most })
+            }
             _ => Ok(()),
         }
     }

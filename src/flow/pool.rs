@@ -282,6 +282,12 @@ pub enum AcquireError {
     /// Too many wait already.
     #[error(transparent)]
     LineFull(#[from] LineFull),
+    /// The pool is not running, and does not come back by itself.
+    #[error("the pool is not running")]
+    Gone,
+    /// Who asked is a life that has ended or was given up, and whose code runs on.
+    #[error("not lent: who asked has ended or was given up, and nothing it does has an effect any more")]
+    Fenced,
 }
 
 impl fmt::Display for Scale {

@@ -184,7 +184,25 @@ impl<A: Agent> Context<A> {
 
     /// Starts a task of this incarnation. It is aborted when the incarnation ends, and the next one is not started
     /// before it is gone. A panic in it ends the incarnation.
+    ///
+    /// Where as many run as the agent may run at once ([`AgentSpec::concurrent_tasks`](crate::AgentSpec::concurrent_tasks)),
+    /// it waits in line until one of them has ended.
     pub fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) -> TaskId {
+        let place = self.life.tasks.queue_up();
+        self.spawn_at_once(async move {
+            let _permit = place.turn().await;
+            work.await;
+        })
+    }
+
+    /// How many tasks of this incarnation wait until one before them has ended.
+    #[must_use]
+    pub fn waiting_tasks(&self) -> usize {
+        self.life.tasks.waiting()
+    }
+
+    /// Timers do not count among the tasks that run at once.
+    fn spawn_at_once(&mut self, work: impl Future<Output = ()> + Send + 'static) -> TaskId {
         let turn = Arc::default();
         let watched = self.life.watched_task(self.system.watch(), &turn, None);
         self.spawn_task(guard::run_caught(work), watched.map(|guard| (turn, guard)))
@@ -215,7 +233,15 @@ impl<A: Agent> Context<A> {
     {
         let progress = Progress(Watched::new(Arc::clone(self.system.clock())));
         let turn = Arc::clone(progress.0.turn());
-        let watched = guard::watch(progress.0.clone(), limit, work(progress));
+        let place = self.life.tasks.queue_up();
+        let heart = progress.0.clone();
+        let work = work(progress);
+        let watched = async move {
+            let _permit = place.turn().await;
+            // Nobody expected anything of it while it waited.
+            heart.beat();
+            guard::watch(heart, limit, work).await
+        };
         let guard = self.life.watched_task(self.system.watch(), &turn, Some(limit));
         self.spawn_task(watched, guard.map(|guard| (turn, guard)))
     }
@@ -286,7 +312,7 @@ impl<A: Agent> Context<A> {
     /// Tells itself a message after a delay, through its own mailbox. The timer ends with the incarnation.
     pub fn after(&mut self, delay: Duration, message: A::Message) -> TaskId {
         let myself = self.myself();
-        self.spawn(async move {
+        self.spawn_at_once(async move {
             tokio::time::sleep(delay).await;
             myself.tell_patiently(message).await;
         })
@@ -295,7 +321,7 @@ impl<A: Agent> Context<A> {
     /// Tells itself a message again and again, first after one period. The timer ends with the incarnation.
     pub fn every(&mut self, period: Duration, message: impl Fn() -> A::Message + Send + 'static) -> TaskId {
         let myself = self.myself();
-        self.spawn(async move {
+        self.spawn_at_once(async move {
             loop {
                 tokio::time::sleep(period).await;
                 myself.tell_patiently(message()).await;

@@ -13,10 +13,12 @@ use crate::id::{Incarnation, Path};
 use crate::message::Envelope;
 use crate::runtime::agent::Agent;
 use crate::runtime::current::FencedLife;
+use crate::runtime::domain::Saturated;
 use crate::runtime::guard::after;
 use crate::runtime::slot::{AnySlot, Extra, Letter, Refused, ReplyTo, Router, Slot};
 
-/// How long an ask waits for its reply when it does not say.
+/// How long an ask waits for its reply when neither it nor the system's limits say
+/// ([`SystemBuilder::limits`](crate::SystemBuilder::limits)).
 pub const DEFAULT_ASK: Duration = Duration::from_secs(5);
 
 /// A reference to an agent. It points to the agent's slot, so restarts do not invalidate it. Cheap to clone.
@@ -61,8 +63,9 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// # Errors
     ///
-    /// [`TellError::Full`] when the mailbox holds as many messages as it may, [`TellError::Gone`] when no incarnation
-    /// will come, [`TellError::Fenced`] when the sender is a life that was given up; all give the message back.
+    /// [`TellError::Full`] when the mailbox holds as many messages as it may, [`TellError::RateLimited`] when its domain
+    /// got as many as it may within a time, [`TellError::Gone`] when no incarnation will come, [`TellError::Fenced`] when
+    /// the sender is a life that was given up; all give the message back.
     pub fn tell(&self, message: A::Message) -> Result<(), TellError<A::Message>> {
         self.slot
             .push(Letter::told(message))
@@ -101,11 +104,12 @@ impl<A: Agent> AgentRef<A> {
         self.slot.push(Letter::enveloped(envelope)).map_err(refused)
     }
 
-    /// As [`tell`](Self::tell), but waits for room, at most for `limit`.
+    /// As [`tell`](Self::tell), but waits for room, and for the rate of its domain, at most for `limit`.
     ///
     /// # Errors
     ///
-    /// As [`tell`](Self::tell); `Full` when there was no room within `limit`.
+    /// As [`tell`](Self::tell); `Full` when there was no room within `limit`, `RateLimited` as soon as it is clear that
+    /// its turn does not come within `limit`.
     ///
     /// # Cancel safety
     ///
@@ -122,7 +126,8 @@ impl<A: Agent> AgentRef<A> {
         let _ = push_wait(&self.slot, Letter::told(message), None).await;
     }
 
-    /// Asks the agent something and waits for the reply, at most for [`DEFAULT_ASK`].
+    /// Asks the agent something and waits for the reply, at most for [`DEFAULT_ASK`], or for what the system's limits
+    /// say.
     ///
     /// # Errors
     ///
@@ -132,11 +137,11 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// Dropped before it returns, the message may or may not be handled.
     pub async fn ask(&self, message: A::Message) -> Result<A::Reply, RequestError> {
-        self.ask_within(message, DEFAULT_ASK).await
+        self.ask_within(message, self.slot.office().default_ask).await
     }
 
-    /// As [`ask`](Self::ask), with a deadline of its own. Waiting for room in the mailbox, for the next incarnation
-    /// and for the reply all count towards it.
+    /// As [`ask`](Self::ask), with a deadline of its own. Waiting for a permit and the rate of its domain, for room in
+    /// the mailbox, for the next incarnation and for the reply all count towards it.
     ///
     /// # Errors
     ///
@@ -153,7 +158,7 @@ impl<A: Agent> AgentRef<A> {
     /// See [`RequestError`].
     pub async fn request(&self, envelope: Envelope<A::Message>) -> Result<A::Reply, RequestError> {
         let now = self.slot.office().clock.now();
-        let limit = envelope.remaining(now).unwrap_or(DEFAULT_ASK);
+        let limit = envelope.remaining(now).unwrap_or_else(|| self.slot.office().default_ask);
         ask_letter(&self.slot, Letter::enveloped(envelope), limit).await
     }
 }
@@ -163,6 +168,7 @@ fn report<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: &Ref
         Refused::Full(..) => RefuseReason::Full,
         Refused::Gone(_) => RefuseReason::Gone,
         Refused::Draining(_) => RefuseReason::Draining,
+        Refused::RateLimited(..) => RefuseReason::RateLimited,
         Refused::Fenced(..) => RefuseReason::Fenced,
     };
     slot.core().bus.publish(&slot.core().path, EventKind::Refused { why });
@@ -178,10 +184,18 @@ fn refused_tell<M: Send + 'static, R: Send + 'static>(
         Refused::Full(message, bound) => TellError::Full { message, path, bound },
         Refused::Gone(message) => TellError::Gone { message, path },
         Refused::Draining(message) => TellError::Draining { message, path },
+        Refused::RateLimited(message, retry_after) => {
+            TellError::RateLimited { message, path, domain: domain_of(slot), retry_after }
+        }
         Refused::Fenced(message, FencedLife { path: sender, incarnation }) => {
             TellError::Fenced { message, path, sender, incarnation }
         }
     }
+}
+
+/// The domain of an agent, by its supervisor.
+fn domain_of<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>) -> Path {
+    slot.core().gate().map_or_else(|| slot.core().path.clone(), |gate| gate.domain.clone())
 }
 
 async fn push_wait<M: Send + 'static, R: Send + 'static>(
@@ -191,15 +205,29 @@ async fn push_wait<M: Send + 'static, R: Send + 'static>(
 ) -> Result<(), Refused<M, R>> {
     // Most mailboxes have room.
     match slot.push(letter) {
-        Err(Refused::Full(returned, _)) => letter = returned,
+        Err(Refused::Full(returned, _) | Refused::RateLimited(returned, _)) => letter = returned,
         done => return done,
     }
+    let mut token = None;
     loop {
         // Made before the push, so that room that comes between the two is not missed.
         let room = slot.room();
-        let (returned, bound) = match slot.push(letter) {
-            Ok(()) => return Ok(()),
+        let (returned, bound) = match slot.push_by(letter, token.as_ref()) {
+            Ok(()) => {
+                if let Some(token) = token {
+                    token.spend();
+                }
+                return Ok(());
+            }
             Err(Refused::Full(returned, bound)) => (returned, bound),
+            Err(Refused::RateLimited(returned, wait)) => {
+                let Some(gate) = slot.core().gate() else { return Err(Refused::RateLimited(returned, wait)) };
+                match gate.token(by).await {
+                    Ok(paid) => (token, letter) = (Some(paid), returned),
+                    Err(wait) => return Err(Refused::RateLimited(returned, wait)),
+                }
+                continue;
+            }
             Err(other) => return Err(other),
         };
         letter = returned;
@@ -255,8 +283,20 @@ async fn ask_letter<M: Send + 'static, R: Send + 'static>(
     letter.reply = Some(ReplyTo::Asker(sender));
     // By the system's clock, which the one that handles it looks at; the timer goes by tokio's.
     letter.deadline = letter.deadline.or_else(|| slot.office().clock.now().checked_add(limit));
-    push_wait(slot, letter, Some(by)).await.map_err(|refused| not_sent(slot, refused, limit))?;
     let path = || slot.core().path.clone();
+    // Held until the request is over, however that comes.
+    let _permit = match slot.core().gate() {
+        None => None,
+        Some(gate) => match gate.enter(by).await {
+            Ok(permit) => permit,
+            Err(Saturated { waited, occupancy }) => {
+                slot.core().bus.publish(&slot.core().path, EventKind::Refused { why: RefuseReason::Saturated });
+                let error = RequestError::Saturated { path: path(), domain: gate.domain.clone(), waited, occupancy };
+                return Err(never_sent(slot, letter, error, DropReason::Refused));
+            }
+        },
+    };
+    push_wait(slot, letter, Some(by)).await.map_err(|refused| not_sent(slot, refused, limit))?;
     match slot.office().timers.until(by, receiver).await {
         Some(Ok(answer)) => answer,
         Some(Err(_)) => Err(RequestError::Gone { path: path() }),
@@ -275,11 +315,24 @@ fn not_sent<M: Send + 'static, R: Send + 'static>(
         Refused::Full(letter, bound) => (RequestError::Full { path, bound, limit }, letter, DropReason::Refused),
         Refused::Gone(letter) => (RequestError::Gone { path }, letter, DropReason::Closed),
         Refused::Draining(letter) => (RequestError::Draining { path }, letter, DropReason::Refused),
+        Refused::RateLimited(letter, retry_after) => {
+            (RequestError::RateLimited { path, domain: domain_of(slot), retry_after }, letter, DropReason::Refused)
+        }
         Refused::Fenced(_, FencedLife { path: sender, incarnation }) => {
             // The code of a life that was given up leaves nothing behind.
             return RequestError::Fenced { path, sender, incarnation };
         }
     };
+    never_sent(slot, letter, error, why)
+}
+
+/// A question that was not sent: a dead letter, unless its asker keeps it.
+fn never_sent<M: Send + 'static, R: Send + 'static>(
+    slot: &Slot<M, R>,
+    letter: Letter<M, R>,
+    error: RequestError,
+    why: DropReason,
+) -> RequestError {
     let returns = letter.extra.as_ref().is_some_and(|extra| extra.returns);
     if !returns {
         slot.bury(letter.message, why);

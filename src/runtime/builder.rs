@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::StartError;
 use crate::fault::FaultPlan;
+use crate::flow::Limits;
 use crate::message::DEFAULT_DEAD_LETTERS;
 use crate::runtime::agent::Agent;
 use crate::runtime::keeper::Keeper;
@@ -38,6 +39,7 @@ pub struct SystemBuilder {
     ends: Option<crate::testing::OnEnd>,
     watch: WatchRules,
     dead_letters: Option<usize>,
+    limits: Limits,
 }
 
 impl SystemBuilder {
@@ -91,6 +93,23 @@ impl SystemBuilder {
         self
     }
 
+    /// The limits of agents, domains and routes that say none of their own; [`Limits::default`] when not set.
+    ///
+    /// | of | used for |
+    /// |---|---|
+    /// | `agent`, without `memory_bytes` | each agent whose spec does not say |
+    /// | `domain` | each domain whose spec does not say |
+    /// | `route` | each route whose description does not say; `ask_within` also for each request without a deadline of its own |
+    ///
+    /// What is not in this table is for whoever calls the machines of [`flow`](crate::flow), and changes nothing here.
+    ///
+    /// They are checked at the start: [`SpecError::Limit`](crate::SpecError::Limit) names the setting.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// How often the watchdog looks for code that blocks its thread and for runtimes that do not turn; 250 ms when not
     /// set. `None`: there is no watchdog, and neither is noticed.
     #[must_use]
@@ -130,6 +149,7 @@ impl SystemBuilder {
             faults: self.faults,
             watch: self.watch,
             dead_letters: self.dead_letters.unwrap_or(DEFAULT_DEAD_LETTERS),
+            limits: self.limits,
             #[cfg(any(test, feature = "testing"))]
             ends: self.ends,
         };

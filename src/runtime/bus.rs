@@ -143,6 +143,7 @@ fn level(kind: &EventKind) -> Level {
         EventKind::Quarantined { .. }
         | EventKind::Killing { .. }
         | EventKind::Leaked { .. }
+        | EventKind::SpawnRefused(_)
         | EventKind::HookFailed { .. } => Level::WARN,
         EventKind::GaveUp(_) | EventKind::RuntimeBlocked { .. } => Level::ERROR,
     }

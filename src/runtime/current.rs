@@ -43,6 +43,11 @@ pub(crate) fn fenced() -> Option<FencedLife> {
         .flatten()
 }
 
+/// Whether the code that runs here belongs to a life at this path or below it.
+pub(crate) fn is_within(place: &Path) -> bool {
+    look(|(life, _)| life.path.is_within(place)).unwrap_or(false)
+}
+
 /// Which part of a life is running here, if one is.
 pub(crate) fn part() -> Option<Part> {
     look(|(_, part)| *part)

@@ -7,7 +7,7 @@ use crate::error::RequestError;
 use crate::id::{AgentId, MessageId};
 use crate::message::{Envelope, Kind, Origin, Priority};
 use crate::runtime::agent::{Agent, Context};
-use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
+use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::slot::Extra;
 
 /// The message that is being handled. In the start and in the stop hook there is none, and these say so.
@@ -94,7 +94,7 @@ impl<A: Agent> Context<A> {
     }
 
     /// Asks another agent because of the message that is being handled, within the time that is left for it less what is
-    /// `kept` for the way back; [`DEFAULT_ASK`] where nobody waits.
+    /// `kept` for the way back; [`DEFAULT_ASK`](crate::DEFAULT_ASK), or what the system's limits say, where nobody waits.
     ///
     /// # Errors
     ///
@@ -110,7 +110,9 @@ impl<A: Agent> Context<A> {
         kept: Duration,
     ) -> Result<B::Reply, RequestError> {
         let now = self.system().clock().now();
-        let question = self.because(message).within(now, self.deadline().map_or(DEFAULT_ASK, |_| Duration::MAX));
+        let question = self
+            .because(message)
+            .within(now, self.deadline().map_or(self.system().office().default_ask, |_| Duration::MAX));
         let question = question.hop(now, kept);
         if question.remaining(now).is_some_and(|left| left.is_zero()) {
             return Err(RequestError::Timeout { path: whom.path().clone(), limit: Duration::ZERO });

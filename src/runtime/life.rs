@@ -230,6 +230,11 @@ impl Life {
         self.fenced.load(Ordering::Acquire)
     }
 
+    /// How long a poll or a handler of it may take, where there is a limit.
+    pub(crate) fn handler_limit(&self) -> Option<Duration> {
+        self.overseer.get()?.limit.as_deref().map(|(limit, _)| *limit)
+    }
+
     /// Notes that the life is reported as leaked. Returns whether it was not before.
     pub(crate) fn mark_leaked(&self) -> bool {
         !self.leaked.swap(true, Ordering::AcqRel)

@@ -7,11 +7,12 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::event::{DropReason, EventKind};
 use crate::id::Path;
 use crate::message::{DeadLetter, DeadLetterCounts, DeadLetters, DeadReason, Death, Filter, LetterId};
+use crate::runtime::agent_ref::DEFAULT_ASK;
 use crate::runtime::bus::Bus;
 use crate::runtime::deadline::Timers;
 use crate::runtime::guard::{drop_caught, lock};
@@ -35,17 +36,20 @@ pub(crate) struct Office {
     /// The moment that times are counted from.
     pub(crate) epoch: Instant,
     pub(crate) timers: Timers,
+    /// How long a question that does not say may take.
+    pub(crate) default_ask: Duration,
     dead: Mutex<DeadLetters<Box<dyn AnyLetter>>>,
     late_replies: AtomicU64,
 }
 
 impl Office {
-    pub(crate) fn new(clock: Arc<dyn Clock>, dead_letters: usize) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, dead_letters: usize, default_ask: Option<Duration>) -> Self {
         let epoch = clock.now();
         Self {
             clock,
             epoch,
             timers: Timers::default(),
+            default_ask: default_ask.unwrap_or(DEFAULT_ASK),
             dead: Mutex::new(DeadLetters::new(dead_letters)),
             late_replies: AtomicU64::new(0),
         }

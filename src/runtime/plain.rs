@@ -46,7 +46,7 @@ where
         Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
     }
 
-    fn renew(&self, _: &Arc<dyn AnySlot>) {}
+    fn renew(&self, _: &System, _: &Arc<dyn AnySlot>) {}
 
     fn may_start_in_place(&self) -> bool {
         false

@@ -42,6 +42,7 @@ use crate::flow::AgentLimits;
 use crate::id::Incarnation;
 use crate::registry::record::OfferRecord;
 use crate::runtime::current;
+use crate::runtime::domain::Token;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
 use crate::runtime::office::Office;
@@ -217,6 +218,11 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// Puts a message into the mailbox and wakes the shell.
     pub(crate) fn push(&self, letter: Letter<M, R>) -> Result<(), Refused<M, R>> {
+        self.push_by(letter, None)
+    }
+
+    /// As [`push`](Self::push); a token that was waited for pays for a message that passes the gate of a domain.
+    pub(crate) fn push_by(&self, letter: Letter<M, R>, token: Option<&Token>) -> Result<(), Refused<M, R>> {
         let mut desk = lock(&self.desk);
         // Looked at last, so that what is fenced while it waited for the lock is refused too.
         if let Some(life) = current::fenced() {
@@ -226,6 +232,13 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             Door::Open | Door::Paused => {}
             Door::Draining => return Err(Refused::Draining(letter)),
             Door::Refusing => return Err(Refused::Gone(letter)),
+        }
+        // What finds no room costs no token.
+        if let (Some(gate), None) = (self.core.gate(), token)
+            && desk.inbox.has_room()
+            && let Err(wait) = gate.admit()
+        {
+            return Err(Refused::RateLimited(letter, wait));
         }
         desk.roving |= letter.roves();
         let pushed = desk.inbox.push(letter, || self.office.clock.now());

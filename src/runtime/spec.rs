@@ -4,6 +4,7 @@
 mod rules;
 mod agent;
 pub(crate) mod dynamic;
+mod fit;
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -14,16 +15,19 @@ use std::time::Duration;
 
 use ractor::concurrency::JoinHandle;
 use ractor::{Actor, ActorCell, ActorRef, SpawnErr};
+use tokio::runtime::Handle;
 use tokio::task::unconstrained;
 
 use crate::error::SpecError;
 use crate::exit::BoxError;
+use crate::flow::PoolRules;
 use crate::id::{ChildId, Path};
 use crate::registry::capability::{Capability, Wire};
 use crate::runtime::agent::Agent;
 use crate::runtime::guard::at_once;
 use crate::runtime::life::{Above, Life};
 use crate::runtime::plain;
+use crate::runtime::pool::{PoolPlan, PoolSpec};
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorContext, SupervisorShell};
@@ -52,6 +56,8 @@ pub struct SupervisorSpec {
     pub(crate) children: Vec<ChildSpec>,
     /// What a dynamic supervisor has instead of children.
     pub(crate) template: Option<Template>,
+    /// What it lends, where it is a pool.
+    pub(crate) pool: Option<Arc<PoolPlan>>,
     pub(crate) init: Option<Init>,
 }
 
@@ -59,7 +65,14 @@ impl SupervisorSpec {
     /// A supervisor without children.
     #[must_use]
     pub fn new(name: impl Into<String>, strategy: Strategy) -> Self {
-        Self { name: name.into(), rules: Rules::new(strategy), children: Vec::new(), template: None, init: None }
+        Self {
+            name: name.into(),
+            rules: Rules::new(strategy),
+            children: Vec::new(),
+            template: None,
+            pool: None,
+            init: None,
+        }
     }
 
     /// Runs before the children are started, in every incarnation of the supervisor (rule 8). The supervisor starts
@@ -191,6 +204,9 @@ impl SupervisorSpec {
         if self.template.is_some() && !self.children.is_empty() {
             return Err(SpecError::Rules { supervisor: path.to_string(), problem: SpecProblem::TemplateOnly });
         }
+        if let Some(problem) = self.pool.as_ref().and_then(|pool| pool.rules.check().err()) {
+            return Err(SpecError::Pool { pool: path.to_string(), problem });
+        }
         let mut names = HashSet::with_capacity(self.children.len());
         for child in &self.children {
             if !names.insert(child.name.as_str()) {
@@ -321,6 +337,16 @@ impl ChildSpec {
         Self { name, rules: Arc::new(ChildRules::supervisor()), kind: Kind::Supervisor(Arc::new(spec)) }
     }
 
+    /// A pool of equal agents, lent one at a time; see [`PoolSpec`].
+    #[must_use]
+    pub fn pool<A: Agent>(
+        name: impl Into<String>,
+        rules: PoolRules,
+        make: impl Fn(u64) -> AgentSpec<A> + Send + Sync + 'static,
+    ) -> PoolSpec<A> {
+        PoolSpec::new(name, rules, make)
+    }
+
     /// The system's own supervisor (registrar, event bus, journal), mounted in the tree as the child `system`. Without
     /// it the system keeps it beside the tree. It must be started before every agent that offers a capability.
     #[must_use]
@@ -347,9 +373,9 @@ impl ChildSpec {
     }
 
     /// Gives a slot that fits what this child says of it, between two lives.
-    pub(crate) fn renew(&self, slot: &Arc<dyn AnySlot>) {
+    pub(crate) fn renew(&self, system: &System, slot: &Arc<dyn AnySlot>) {
         if let Kind::Worker(worker) = &self.kind {
-            worker.renew(slot);
+            worker.renew(system, slot);
         }
     }
 
@@ -376,9 +402,14 @@ pub(crate) trait Worker: Send + Sync {
     fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool;
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot>;
     /// Gives a slot that fits what this child says of it, between two lives.
-    fn renew(&self, slot: &Arc<dyn AnySlot>);
+    fn renew(&self, system: &System, slot: &Arc<dyn AnySlot>);
     /// Whether the user's start may be polled by its supervisor: nobody looks whether it is over, and it runs there.
     fn may_start_in_place(&self) -> bool;
+    /// The same on this runtime, where it names none itself and may be on one.
+    fn on_runtime(&self, runtime: &Handle) -> Option<Arc<dyn Worker>> {
+        let _ = runtime;
+        None
+    }
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr>;
 }
 

@@ -3,6 +3,7 @@
 
 mod control;
 mod dead_letters;
+mod domains;
 mod internal;
 mod look;
 mod published;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 use crate::error::{RequestError, ShutdownError, SpecError, StartError, UnknownPath};
 use crate::exit::GaveUp;
 use crate::fault::FaultPlan;
+use crate::flow::Limits;
 use crate::id::{ChildId, Incarnation, Path};
 use crate::lifecycle::AgentState;
 use crate::registry::index::Index;
@@ -43,6 +45,7 @@ use crate::seam::{Clock, Entropy, Journal};
 use crate::supervision::history::History;
 use crate::supervision::policy::ChildKind;
 
+use domains::Domains;
 pub(crate) use published::Published;
 pub use registry::Found;
 pub(crate) use watching::Feed;
@@ -76,6 +79,8 @@ struct Inner {
     readiness: AtomicU8,
     ended: watch::Sender<Option<Result<(), GaveUp>>>,
     watchdog: Watchdog,
+    root: Path,
+    domains: Domains,
 }
 
 /// How far a system is. It goes forward only.
@@ -90,6 +95,7 @@ pub(crate) struct World {
     pub(crate) faults: Option<Arc<dyn FaultPlan>>,
     pub(crate) watch: WatchRules,
     pub(crate) dead_letters: usize,
+    pub(crate) limits: Limits,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) ends: Option<crate::testing::OnEnd>,
 }
@@ -137,6 +143,7 @@ impl System {
         services: SupervisorSpec,
         root: SupervisorSpec,
     ) -> Result<Self, StartError> {
+        world.limits.check()?;
         let root_path = root.check(None)?;
         let mounts = root.system_mounts(None);
         if let [first, second, ..] = &mounts[..] {
@@ -152,10 +159,12 @@ impl System {
         };
         let services = Arc::new(services);
         let bus = Bus::new(Arc::clone(&world.clock));
-        let watchdog = Watchdog::start(world.watch, root_path, bus.clone());
+        let watchdog = Watchdog::start(world.watch, root_path.clone(), bus.clone());
         let inner = Inner {
             watchdog,
-            office: Arc::new(Office::new(Arc::clone(&world.clock), world.dead_letters)),
+            root: root_path,
+            domains: Domains::default(),
+            office: Arc::new(Office::new(Arc::clone(&world.clock), world.dead_letters, world.limits.route.ask_within)),
             world,
             bus,
             slots: DashMap::new(),

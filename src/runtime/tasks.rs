@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::sync::Notify;
@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use crate::runtime::current::{self, Part};
 use crate::runtime::guard::drop_caught;
 use crate::runtime::life::Life;
+use crate::runtime::permits::{Asked, Permit, Permits};
 
 /// The number of a task in its incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,8 @@ struct Shared {
     emptied: Notify,
     /// The tasks in the table and in those of the slot's other lives, for who reads it without a lock.
     running: Arc<AtomicUsize>,
+    /// How many run at once, where there is a limit.
+    permits: OnceLock<Arc<Permits>>,
 }
 
 #[derive(Default)]
@@ -117,6 +120,19 @@ impl Drop for Counted {
     }
 }
 
+/// A place among the tasks of an incarnation that run at once.
+pub(crate) struct InLine(Option<Asked>);
+
+impl InLine {
+    /// Resolves when its turn has come. What is returned is held for as long as the task runs.
+    pub(crate) async fn turn(self) -> Option<Permit> {
+        match self.0? {
+            Asked::Entered(permit) => Some(permit),
+            Asked::Waits(mut waiter) => Some(waiter.handed().await),
+        }
+    }
+}
+
 impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
         // Nothing under this lock panics; a poisoned table would still be whole.
@@ -145,6 +161,21 @@ impl Tasks {
     /// Whether a closure is on the blocking pool.
     pub(crate) fn has_closures(&self) -> bool {
         self.shared.lock().closures > 0
+    }
+
+    /// So many run at once. The first word stays.
+    pub(crate) fn limit(&self, permits: Arc<Permits>) {
+        let _ = self.shared.permits.set(permits);
+    }
+
+    /// A place among those that run, or in the line of those that wait for one: that of now, and not of the first poll.
+    pub(crate) fn queue_up(&self) -> InLine {
+        InLine(self.shared.permits.get().and_then(|permits| permits.enter().ok()))
+    }
+
+    /// How many wait until one before them has ended.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.permits.get().map_or(0, |permits| permits.occupancy().waiting)
     }
 
     /// Starts a task that belongs to the incarnation. After `abort_all` nothing starts any more.

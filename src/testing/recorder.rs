@@ -182,6 +182,7 @@ fn line(event: &Event) -> Option<String> {
         EventKind::Routed(_) => format!("routed {path}"),
         EventKind::BreakerChanged(change) => format!("breaker {path} {}", change.to),
         EventKind::Refused { why } => format!("refused {path} {why:?}"),
+        EventKind::SpawnRefused(limit) => format!("spawn refused {path} {}", limit.most),
         EventKind::Ended => format!("ended {path}"),
     })
 }

@@ -2,6 +2,7 @@
 
 mod below;
 mod blocking;
+mod domains;
 mod fenced;
 mod gate;
 mod given_up;

@@ -80,7 +80,8 @@ impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
             attempts: DEFAULT_ATTEMPTS,
             at_death: AtDeath::default(),
         };
-        Self { system, capability, requirement: None, settings }
+        let limits = system.limits().route.clone();
+        Self { system, capability, requirement: None, settings }.limits(&limits)
     }
 
     /// Which offers of the capability will do, and which are preferred: the text of a [`Requirement`], such as

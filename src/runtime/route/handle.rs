@@ -251,7 +251,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
                 }
                 // No handler of it began, so this is not one more attempt.
                 (Err(error), Some(spare)) if *at_death == AtDeath::Elsewhere && was_not_begun(&error) => {
-                    request = spare
+                    request = spare;
                 }
                 (outcome, _) => return outcome,
             }

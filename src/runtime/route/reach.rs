@@ -122,9 +122,10 @@ where
     fn ask(&self, request: Request, limit: Duration, stays: bool) -> BoxFuture<'static, Result<Reply, RequestError>> {
         let (slot, name) = (Arc::clone(&self.slot), Arc::clone(&self.name));
         Box::pin(async move {
-            let reply = match stays {
-                true => ask_slot(&slot, request.into(), limit).await?,
-                false => ask_slot_once(&slot, request.into(), limit).await?,
+            let reply = if stays {
+                ask_slot(&slot, request.into(), limit).await?
+            } else {
+                ask_slot_once(&slot, request.into(), limit).await?
             };
             let wrong = || RequestError::WrongReply { capability: name.to_string(), path: slot.core().path.clone() };
             reply.try_into().map_err(|_| wrong())
@@ -140,6 +141,9 @@ where
             TellError::Full { path, bound, .. } => RequestError::Full { path, bound, limit: Duration::ZERO },
             TellError::Gone { path, .. } => RequestError::Gone { path },
             TellError::Draining { path, .. } => RequestError::Draining { path },
+            TellError::RateLimited { path, domain, retry_after, .. } => {
+                RequestError::RateLimited { path, domain, retry_after }
+            }
             TellError::Fenced { path, sender, incarnation, .. } => RequestError::Fenced { path, sender, incarnation },
         })
     }

@@ -14,6 +14,7 @@ use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::registry::name::CapabilityName;
 use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
+use crate::runtime::domain::Gate;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
 use crate::runtime::route::AnyRoutable;
@@ -46,6 +47,8 @@ pub(crate) struct SlotCore {
     /// Drawn when it is first asked for.
     id: OnceLock<Arc<AgentId>>,
     record: Mutex<Record>,
+    /// What messages pass on their way here; only in a domain.
+    gate: OnceLock<Arc<Gate>>,
 }
 
 struct Record {
@@ -72,6 +75,7 @@ impl SlotCore {
             handled: AtomicU64::new(0),
             gauge: Gauge::new(Presence::Awaited),
             id: OnceLock::new(),
+            gate: OnceLock::new(),
             record: Mutex::new(Record {
                 presence: Presence::Awaited,
                 state: AgentState::Unregistered,
@@ -83,6 +87,15 @@ impl SlotCore {
                 offers_changed: false,
             }),
         }
+    }
+
+    /// The slot is of a domain. The first one stays.
+    pub(crate) fn set_gate(&self, gate: Arc<Gate>) {
+        let _ = self.gate.set(gate);
+    }
+
+    pub(crate) fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.get()
     }
 
     /// The life that is open, if one is.

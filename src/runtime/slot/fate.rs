@@ -29,7 +29,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         match reply {
             Some(ReplyTo::Router(router)) => {
                 // Code of whoever routed it.
-                if call_caught(router).is_ok_and(|placed| placed) {
+                let is_placed = call_caught(router).unwrap_or(false);
+                if is_placed {
                     return drop_caught(message);
                 }
             }

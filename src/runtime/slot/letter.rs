@@ -2,7 +2,7 @@
 //!
 //! Most messages say nothing about themselves, and have no box for it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -126,6 +126,8 @@ pub(crate) enum Refused<M, R> {
     Gone(Letter<M, R>),
     /// The agent takes no new message any more.
     Draining(Letter<M, R>),
+    /// Too many came into the domain within a time; there may be room again in so long.
+    RateLimited(Letter<M, R>, Duration),
     /// The sender is a life that is fenced.
     Fenced(Letter<M, R>, FencedLife),
 }
@@ -137,6 +139,9 @@ impl<M, R> Refused<M, R> {
             Self::Full(letter, bound) => (letter, format!("the mailbox of `{path}` is full ({bound} messages)")),
             Self::Gone(letter) => (letter, format!("`{path}` is not running and no restart of it is coming")),
             Self::Draining(letter) => (letter, format!("`{path}` is draining")),
+            Self::RateLimited(letter, wait) => {
+                (letter, format!("the domain of `{path}` got as many messages as it may; try again in {wait:?}"))
+            }
             Self::Fenced(letter, by) => {
                 (letter, format!("its sender `{}`, incarnation {}, was given up", by.path, by.incarnation))
             }

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::{ChildSpec, Kind, StartOf, Worker, spawn_at_once};
 use crate::error::SpecError;
 use crate::exit::BoxError;
-use crate::flow::{AgentLimits, AtBound, Limits, Order};
+use crate::flow::{AgentLimits, AtBound, Bulkhead, Limits, Order};
 use crate::id::{ChildId, Path};
 use crate::lifecycle::hook::{Change, Hooks, On};
 use crate::registry::capability::{Capability, Wire};
@@ -22,6 +22,7 @@ use crate::registry::record::{InvalidOffer, OfferRecord};
 use crate::runtime::agent::Agent;
 use crate::runtime::hooks::Action;
 use crate::runtime::life::Overseer;
+use crate::runtime::permits::Permits;
 use crate::runtime::route::{Routable, routable};
 use crate::runtime::serve::ServeContext;
 use crate::runtime::shell::{Birth, Shell};
@@ -37,11 +38,32 @@ pub struct AgentSpec<A: Agent> {
     rules: Arc<ChildRules>,
     args: A::Args,
     offers: Vec<Offered<A>>,
-    limits: AgentLimits,
+    limits: OwnLimits,
     hooks: Option<Hooks<Action>>,
     handler_deadline: Option<Duration>,
     runtime: Option<Handle>,
     hands_over: bool,
+}
+
+/// The limits that a spec says itself.
+#[derive(Clone, Copy, Default)]
+struct OwnLimits {
+    mailbox: Option<usize>,
+    at_bound: Option<AtBound>,
+    order: Option<Order>,
+    tasks: Option<u32>,
+}
+
+impl OwnLimits {
+    /// These, and where they say nothing, those.
+    fn over(self, others: &AgentLimits) -> AgentLimits {
+        let mut limits = others.clone();
+        limits.mailbox = self.mailbox.unwrap_or(limits.mailbox);
+        limits.at_bound = self.at_bound.unwrap_or(limits.at_bound);
+        limits.order = self.order.unwrap_or(limits.order);
+        limits.concurrent_tasks = self.tasks.or(limits.concurrent_tasks);
+        limits
+    }
 }
 
 /// An offer, and how it is reached; or what is wrong with it.
@@ -61,7 +83,7 @@ impl<A: Agent> AgentSpec<A> {
             rules: Arc::new(ChildRules::worker()),
             args,
             offers: Vec::new(),
-            limits: AgentLimits::default(),
+            limits: OwnLimits::default(),
             hooks: None,
             handler_deadline: None,
             runtime: None,
@@ -119,26 +141,28 @@ impl<A: Agent> AgentSpec<A> {
         self
     }
 
-    /// How many messages may wait; [`DEFAULT_BOUND`](crate::DEFAULT_BOUND) when not set.
+    /// How many messages may wait; when not set, what the system's limits say
+    /// ([`SystemBuilder::limits`](crate::SystemBuilder::limits)), [`DEFAULT_BOUND`](crate::DEFAULT_BOUND) unless told
+    /// otherwise.
     #[must_use]
     pub fn mailbox(mut self, bound: usize) -> Self {
-        self.limits.mailbox = bound;
+        self.limits.mailbox = Some(bound);
         self
     }
 
-    /// What happens to a message when as many wait as may: the new one is refused when not set. What is shed becomes a
+    /// What happens to a message when as many wait as may: what the system's limits say when not set, and unless told otherwise the new
+    /// one is refused. What is shed becomes a
     /// dead letter, and whoever asked is told.
     #[must_use]
     pub fn at_bound(mut self, at_bound: AtBound) -> Self {
-        self.limits.at_bound = at_bound;
+        self.limits.at_bound = Some(at_bound);
         self
     }
 
-    /// Whether messages are handled in the order in which they came, as they are when not set, or the urgent first, in
-    /// lanes ([`Lanes`](crate::flow::Lanes)).
+    /// Whether messages are handled in the order in which they came, or the urgent first, in lanes ([`Lanes`](crate::flow::Lanes)).
     #[must_use]
     pub fn order(mut self, order: Order) -> Self {
-        self.limits.order = order;
+        self.limits.order = Some(order);
         self
     }
 
@@ -189,6 +213,19 @@ impl<A: Agent> AgentSpec<A> {
         self
     }
 
+    /// How many tasks of [`Context::spawn`](crate::Context::spawn) and
+    /// [`spawn_watched`](crate::Context::spawn_watched) run at once, in each life; when not set, what the system's limits
+    /// say, or any number.
+    ///
+    /// Those over it are spawned and wait, in order, until one before them has ended; they are not polled before, and
+    /// what watches them begins when they do. Timers and closures of [`Context::blocking`](crate::Context::blocking) do
+    /// not count.
+    #[must_use]
+    pub fn concurrent_tasks(mut self, most: u32) -> Self {
+        self.limits.tasks = Some(most);
+        self
+    }
+
     child_rules_methods!();
 }
 
@@ -233,7 +270,7 @@ struct AgentWorker<A: Agent> {
     args: A::Args,
     records: Result<Arc<[OfferRecord]>, Box<SpecErrorParts>>,
     routables: Arc<[Routable<A::Message, A::Reply>]>,
-    limits: AgentLimits,
+    limits: OwnLimits,
     hooks: Option<Arc<Hooks<Action>>>,
     handler_deadline: Option<Duration>,
     runtime: Option<Handle>,
@@ -250,11 +287,14 @@ impl<A: Agent> AgentWorker<A> {
 impl<A: Agent> Worker for AgentWorker<A> {
     fn check(&self, path: &dyn Fn() -> Path) -> Result<(), SpecError> {
         let zero = |limit| SpecError::ZeroLimit { child: path().to_string(), limit };
-        if self.limits.mailbox == 0 {
+        if self.limits.mailbox == Some(0) {
             return Err(zero("mailbox"));
         }
-        let limits = Limits { agent: self.limits.clone(), ..Limits::default() };
-        limits.check().map_err(|problem| SpecError::Limit { child: path().to_string(), problem })?;
+        if self.limits.tasks == Some(0) {
+            return Err(zero("number of concurrent tasks"));
+        }
+        let limits = Limits { agent: self.limits.over(&AgentLimits::default()), ..Limits::default() };
+        limits.check().map_err(|problem| SpecError::AgentLimit { child: path().to_string(), problem })?;
         if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
             return Err(zero("handler deadline"));
         }
@@ -276,14 +316,16 @@ impl<A: Agent> Worker for AgentWorker<A> {
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         let core = SlotCore::new(path, self.offers(), system.bus().clone());
         let office = Arc::clone(system.office());
-        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, office, Arc::clone(&self.routables), &self.limits);
+        let limits = self.limits.over(&system.limits().agent);
+        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, office, Arc::clone(&self.routables), &limits);
         slot.hand_over(self.hands_over);
         Arc::new(slot)
     }
 
-    fn renew(&self, slot: &Arc<dyn AnySlot>) {
+    fn renew(&self, system: &System, slot: &Arc<dyn AnySlot>) {
         if let Ok(slot) = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>() {
-            slot.renew(self.offers(), Arc::clone(&self.routables), &self.limits);
+            let limits = self.limits.over(&system.limits().agent);
+            slot.renew(self.offers(), Arc::clone(&self.routables), &limits);
             slot.hand_over(self.hands_over);
         }
     }
@@ -293,11 +335,30 @@ impl<A: Agent> Worker for AgentWorker<A> {
         self.handler_deadline.is_none() && self.runtime.is_none()
     }
 
+    fn on_runtime(&self, runtime: &Handle) -> Option<Arc<dyn Worker>> {
+        if self.runtime.is_some() {
+            return None;
+        }
+        Some(Arc::new(Self {
+            args: self.args.clone(),
+            records: self.records.clone(),
+            routables: Arc::clone(&self.routables),
+            hooks: self.hooks.clone(),
+            runtime: Some(runtime.clone()),
+            agent: PhantomData,
+            ..*self
+        }))
+    }
+
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr> {
         let watch = start.system.watch();
         if let Some(above) = start.above {
             let limit = self.handler_deadline.map(|limit| Box::new((limit, Arc::default())));
             start.life.oversee(Overseer { above, limit, slot: Arc::downgrade(&start.slot) });
+        }
+        if let Some(most) = self.limits.over(&start.system.limits().agent).concurrent_tasks {
+            let bulkhead = Bulkhead::new(most as usize, usize::MAX);
+            start.life.tasks.limit(Permits::new(Arc::clone(start.system.clock()), bulkhead));
         }
         let slot = start.slot.as_any().downcast::<Slot<A::Message, A::Reply>>();
         let slot = slot.map_err(|_| SpawnErr::StartupFailed("the slot is of another agent".into()))?;

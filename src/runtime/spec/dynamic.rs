@@ -148,7 +148,14 @@ impl<Args: Send + 'static> From<DynamicSupervisorSpec<Args>> for SupervisorSpec 
             args: type_name::<Args>(),
             make: Arc::new(move |args| args.downcast::<Args>().ok().map(|args| make(*args))),
         };
-        Self { name: spec.name, rules: spec.supervisor, children: Vec::new(), template: Some(template), init: None }
+        Self {
+            name: spec.name,
+            rules: spec.supervisor,
+            children: Vec::new(),
+            template: Some(template),
+            pool: None,
+            init: None,
+        }
     }
 }
 

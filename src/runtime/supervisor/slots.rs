@@ -17,7 +17,7 @@ use crate::supervision::policy::ChildKind;
 pub(super) fn child_slot(system: &System, spec: &ChildSpec, path: &Path) -> Arc<dyn AnySlot> {
     let slot = match system.slot(path) {
         Some(slot) if is_for(system, spec, &slot) => {
-            spec.renew(&slot);
+            spec.renew(system, &slot);
             slot
         }
         Some(other) => system.replace_slot(&*other, spec.slot(system, path.clone())),

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout_at;
+
 use super::System;
 use crate::error::ControlError;
+use crate::id::Path;
 use crate::runtime::current;
+use crate::runtime::guard::after;
 use crate::runtime::slot::Command;
 
 impl System {
@@ -64,7 +68,8 @@ impl System {
     /// | what is sent meanwhile | is refused |
     ///
     /// Returns when it drains; its end comes by itself, with the reason `shutdown`. So a permanent agent is started again,
-    /// and handles what waited; to end it for good, use [`terminate`](Self::terminate).
+    /// and handles what waited; to end it for good, use
+    /// [`terminate`](Self::terminate).
     ///
     /// # Errors
     ///
@@ -77,15 +82,23 @@ impl System {
         self.control(path.as_ref(), Command::Drain { within, stays: false }).await
     }
 
-    /// Drains an agent and returns when it has nothing in hand any more, at the latest after `within`. It stays then, and
-    /// is to be stopped.
-    #[expect(dead_code, reason = "for the termination of an agent of a domain")]
-    pub(crate) async fn drain_and_stay(&self, path: &str, within: Duration) -> Result<(), ControlError> {
-        self.control(path, Command::Drain { within, stays: true }).await?;
-        if let Some(life) = self.slot(path).and_then(|slot| slot.core().life()) {
-            let _ = tokio::time::timeout(within, life.tasks.idle()).await;
+    /// Drains all agents at a path and below it, and returns when they have nothing in hand any more, at the latest after
+    /// `within`. They stay then, and are to be stopped.
+    pub(crate) async fn drain_and_stay(&self, path: &Path, within: Duration) {
+        if within.is_zero() {
+            return;
         }
-        Ok(())
+        let by = after(within);
+        let slots: Vec<_> = self.paths_within(path, |_| true).iter().filter_map(|path| self.slot(path)).collect();
+        let command = Command::Drain { within, stays: true };
+        let told: Vec<_> = slots.iter().filter_map(|slot| slot.control(command)).collect();
+        for done in told {
+            // One that is not running, or refuses, has nothing to finish.
+            let _ = timeout_at(by, done).await;
+        }
+        for life in slots.iter().filter_map(|slot| slot.core().life()) {
+            let _ = timeout_at(by, life.tasks.idle()).await;
+        }
     }
 
     async fn control(&self, path: &str, command: Command) -> Result<(), ControlError> {

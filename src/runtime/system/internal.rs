@@ -161,7 +161,7 @@ impl System {
     }
 
     pub(crate) fn slot_or_make(&self, path: &Path, make: impl FnOnce() -> Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
-        Arc::clone(&self.inner.slots.entry(path.clone()).or_insert_with(make))
+        Arc::clone(&self.inner.slots.entry(path.clone()).or_insert_with(|| self.gated(make())))
     }
 
     pub(crate) fn close_all(&self) {
@@ -209,6 +209,7 @@ impl System {
     /// the old one are refused from now on; the numbers of the incarnations go on.
     pub(crate) fn replace_slot(&self, old: &dyn AnySlot, new: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
         let path = &old.core().path;
+        let new = self.gated(new);
         new.core().go_on_after(old.core());
         // In one step: nobody is to find no slot there.
         let mut within = self.paths_within(path, |_| true).into_iter();

@@ -1,11 +1,12 @@
 //! What a supervisor shows of itself without being asked. Outlives its incarnations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use crate::id::Path;
 use crate::runtime::guard::lock;
+use crate::runtime::pool::PoolDesk;
 use crate::runtime::spec::SupervisorSpec;
 use crate::supervision::history::{Entry, History};
 use crate::supervision::machine::Machine;
@@ -15,6 +16,8 @@ pub(crate) struct Published {
     history: Mutex<History>,
     restarts: AtomicU64,
     seat: Mutex<Seat>,
+    /// Where its members are lent, where it is a pool.
+    pool: OnceLock<Arc<PoolDesk>>,
 }
 
 /// The present incarnation.
@@ -29,7 +32,17 @@ struct Seat {
 
 impl Published {
     pub(super) fn new(path: Path) -> Self {
-        Self { history: Mutex::new(History::new(path)), restarts: AtomicU64::new(0), seat: Mutex::default() }
+        Self {
+            history: Mutex::new(History::new(path)),
+            restarts: AtomicU64::new(0),
+            seat: Mutex::default(),
+            pool: OnceLock::new(),
+        }
+    }
+
+    /// Where its members are lent; made when first asked for.
+    pub(crate) fn pool(&self, make: impl FnOnce() -> Arc<PoolDesk>) -> Arc<PoolDesk> {
+        Arc::clone(self.pool.get_or_init(make))
     }
 
     /// A new incarnation takes its seat.
@@ -57,6 +70,12 @@ impl Published {
         let mut seat = lock(&self.seat);
         seat.spec = Some(Arc::clone(spec));
         seat.updated = true;
+    }
+
+    /// The next incarnation starts from the spec that is in force.
+    pub(crate) fn keep_update(&self) {
+        let mut seat = lock(&self.seat);
+        seat.updated = seat.spec.is_some();
     }
 
     pub(super) fn forget_update(&self) {

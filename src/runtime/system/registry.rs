@@ -16,7 +16,7 @@ use crate::registry::requirement::Requirement;
 use crate::registry::selection::{Eligible, Standing, View};
 use crate::registry::suitability::Suitability;
 use crate::runtime::agent::Agent;
-use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
+use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Events;
 use crate::runtime::current;
 use crate::runtime::registrar;
@@ -59,7 +59,8 @@ impl fmt::Display for Found {
 }
 
 impl System {
-    /// Asks any provider of a capability, and waits for the reply at most for [`DEFAULT_ASK`].
+    /// Asks any provider of a capability, and waits for the reply at most for
+    /// [`DEFAULT_ASK`](crate::DEFAULT_ASK), or for what the system's limits say.
     ///
     /// The least loaded live provider is chosen. Where the only ones are between two incarnations, the request waits
     /// for the next one, at most to the deadline. [`route`](Self::route) has more to choose from.
@@ -68,7 +69,7 @@ impl System {
     ///
     /// See [`RequestError`].
     pub async fn ask<Q: Wire, R: Wire>(&self, capability: &Capability<Q, R>, request: Q) -> Result<R, RequestError> {
-        self.ask_within(capability, request, DEFAULT_ASK).await
+        self.ask_within(capability, request, self.office().default_ask).await
     }
 
     /// As [`ask`](Self::ask), with a deadline of its own.
