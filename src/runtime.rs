@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod agent_ref;
+pub(crate) mod blackboard;
 pub(crate) mod blocking;
 pub(crate) mod builder;
 pub(crate) mod bus;
@@ -12,6 +13,7 @@ mod guardian;
 mod keeper;
 pub(crate) mod life;
 pub(crate) mod panic_hook;
+pub(crate) mod patterns;
 mod plain;
 mod registrar;
 pub(crate) mod route;

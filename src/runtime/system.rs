@@ -3,6 +3,7 @@
 
 mod internal;
 mod look;
+mod patterns;
 mod published;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::runtime::current;
 use crate::runtime::deadline::Timers;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
 use crate::runtime::keeper::JournalHandle;
+use crate::runtime::patterns::Patterns;
 use crate::runtime::route::{self, Provider, Reached};
 use crate::runtime::slot::{AnySlot, BareSlot, Slot};
 use crate::runtime::spec::SupervisorSpec;
@@ -64,6 +66,7 @@ struct Inner {
     readiness: AtomicU8,
     ended: watch::Sender<Option<Result<(), GaveUp>>>,
     watchdog: Watchdog,
+    patterns: Arc<Patterns>,
 }
 
 /// How far a system is. It goes forward only.
@@ -154,6 +157,7 @@ impl System {
             guardian: OnceLock::new(),
             readiness: AtomicU8::new(STARTING),
             ended: watch::Sender::new(None),
+            patterns: Arc::default(),
         };
         let system = Self { inner: Arc::new(inner) };
         // Dropped before the tree is up, this ends it: nobody else could.

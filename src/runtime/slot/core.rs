@@ -15,6 +15,7 @@ use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
+use crate::runtime::patterns::Ties;
 use crate::runtime::system::System;
 
 /// Whether somebody is there to handle a message, or will be.
@@ -34,6 +35,8 @@ pub(crate) enum Presence {
 pub(crate) struct SlotCore {
     pub(crate) path: Path,
     pub(crate) bus: Bus,
+    /// What ends when the slot closes.
+    pub(crate) ties: Ties,
     live: AtomicU64,
     last: AtomicU64,
     handled: AtomicU64,
@@ -56,6 +59,7 @@ impl SlotCore {
         Self {
             path,
             bus,
+            ties: Ties::default(),
             live: AtomicU64::new(0),
             last: AtomicU64::new(0),
             handled: AtomicU64::new(0),
