@@ -12,8 +12,8 @@ use steadfast::message::blackboard::{Change, What};
 use steadfast::message::{BoardBounds, BoardError, Expected, Pattern, Put, Subject};
 use steadfast::testing::{Log, Order, Probe, Recorder, VirtualClock};
 use steadfast::{
-    BlackboardRef, BoardCallError, ChildSpec, Intensity, RequestError, Strategy, SupervisorSpec, System, Watch,
-    WatchError,
+    BlackboardRef, BoardCallError, ChildSpec, Incarnation, Intensity, RequestError, Strategy, SupervisorSpec, System,
+    Watch, WatchError,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ async fn a_crash_of_the_board_or_of_all_around_it_costs_nothing_and_watchers_go_
     let mut events = Recorder::of(&system);
     Probe::at(&system, "root/a").ask(Order::Panic("boom")).await.expect_err("it takes all others along");
     events.started("root/a", 2).await;
-    assert_eq!(system.incarnation("root/inner/board").map(|life| life.get()), Some(3));
+    assert_eq!(system.incarnation("root/inner/board").map(Incarnation::get), Some(3));
     assert_eq!(at(&board, "x").await, Some(2));
     board.remove(key("x"), Expected::Anything).await.expect("it is there");
     assert_eq!(read(&mut watch), ["1 x = 1", "2 x = 2", "3 x removed"]);
@@ -151,7 +151,7 @@ async fn a_value_ends_at_its_time_also_where_its_board_crashed_meanwhile_and_wat
     let clock = VirtualClock::new();
     let (_, mut watch) = board.watch(&all()).await.expect("it answers");
     for (name, life) in [("late", 5), ("soon", 1), ("next", 3)] {
-        board.put(Put::new(key(name), life).living(SECOND * life as u32)).await.expect("there is room");
+        board.put(Put::new(key(name), life).living(Duration::from_secs(life))).await.expect("there is room");
     }
     assert_eq!(read(&mut watch).len(), 3);
     assert_eq!((words(&watch.next().await.expect("a change")), clock.elapsed()), ("4 soon expired".into(), SECOND));
@@ -250,7 +250,7 @@ async fn no_value_is_dropped_while_the_board_is_locked_and_one_that_panics_then_
         assert_eq!(board.set(key("x"), value).await.expect("there is room").get(), n);
     }
     assert_eq!(dropped.load(Ordering::SeqCst), 3, "nobody remembers those before the last");
-    assert_eq!(system.incarnation("root/board").map(|life| life.get()), Some(1));
+    assert_eq!(system.incarnation("root/board").map(Incarnation::get), Some(1));
     board.remove(key("x"), Expected::Anything).await.expect("it is there");
     system.shutdown().await.expect("an orderly end");
     assert_eq!(dropped.load(Ordering::SeqCst), 4);

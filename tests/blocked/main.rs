@@ -5,3 +5,4 @@ mod blocking;
 mod fenced;
 mod gate;
 mod given_up;
+mod patterns;
