@@ -61,6 +61,11 @@ fn words<V: std::fmt::Display>(change: &Change<V>) -> String {
     }
 }
 
+/// What comes next, in virtual time; where nothing does, the test fails and does not hang.
+async fn next<V: Send + Sync>(watch: &mut Watch<V>) -> Result<Change<V>, WatchError> {
+    tokio::time::timeout(SECOND * 3600, watch.next()).await.expect("something comes")
+}
+
 /// All changes that are there now.
 fn read(watch: &mut Watch<u64>) -> Vec<String> {
     std::iter::from_fn(|| watch.try_next().expect("it did not fall behind")).map(|change| words(&change)).collect()
@@ -104,7 +109,7 @@ async fn what_is_on_a_board_is_gone_with_its_child_and_watchers_are_told() {
 
     supervisor.terminate_child("board").await.expect("it is there");
     supervisor.delete_child("board").await.expect("it is stopped");
-    assert_eq!(watch.next().await, Err(WatchError::Gone));
+    assert_eq!(next(&mut watch).await, Err(WatchError::Gone));
     assert_eq!(watch.anew().err(), Some(WatchError::Gone));
     assert!(matches!(board.get(key("x")).await, Err(RequestError::Gone { .. })));
     let again = ChildSpec::blackboard::<u64>("board", BoardBounds::default());
@@ -114,7 +119,7 @@ async fn what_is_on_a_board_is_gone_with_its_child_and_watchers_are_told() {
 
     let (_, mut watch) = board.watch(&all()).await.expect("it answers");
     system.shutdown().await.expect("an orderly end");
-    assert_eq!(watch.next().await, Err(WatchError::Gone));
+    assert_eq!(next(&mut watch).await, Err(WatchError::Gone));
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,7 +142,7 @@ async fn a_watch_begins_with_what_is_there_and_then_tells_every_change_that_matc
     });
     let mut seen = Vec::new();
     for _ in 0..4 {
-        seen.push(words(&watch.next().await.expect("a change")));
+        seen.push(words(&next(&mut watch).await.expect("a change")));
     }
     assert_eq!(seen, ["3 plan.a = 3", "5 plan.a = 4", "7 plan.a = 5", "9 plan.a removed"]);
     task.await.expect("it wrote");
@@ -154,15 +159,22 @@ async fn a_value_ends_at_its_time_also_where_its_board_crashed_meanwhile_and_wat
         board.put(Put::new(key(name), life).living(Duration::from_secs(life))).await.expect("there is room");
     }
     assert_eq!(read(&mut watch).len(), 3);
-    assert_eq!((words(&watch.next().await.expect("a change")), clock.elapsed()), ("4 soon expired".into(), SECOND));
+    assert_eq!((words(&next(&mut watch).await.expect("a change")), clock.elapsed()), ("4 soon expired".into(), SECOND));
     crash(&system, "root/board", 2).await;
+    assert_eq!(
+        (words(&next(&mut watch).await.expect("a change")), clock.elapsed()),
+        ("5 next expired".into(), SECOND * 3)
+    );
     // Set anew, it lives longer, and its old end is no end.
-    board.put(Put::new(key("next"), 9).living(SECOND * 9)).await.expect("there is room");
-    assert_eq!(words(&watch.next().await.expect("a change")), "5 next = 9");
-    assert_eq!((words(&watch.next().await.expect("a change")), clock.elapsed()), ("6 late expired".into(), SECOND * 5));
-    assert_eq!(at(&board, "next").await, Some(9));
-    assert_eq!(words(&watch.next().await.expect("a change")), "7 next expired");
-    assert_eq!((at(&board, "next").await, clock.elapsed()), (None, SECOND * 10));
+    board.put(Put::new(key("late"), 9).living(SECOND * 9)).await.expect("there is room");
+    assert_eq!(words(&next(&mut watch).await.expect("a change")), "6 late = 9");
+    tokio::time::advance(SECOND * 8).await;
+    assert_eq!((at(&board, "late").await, watch.try_next()), (Some(9), Ok(None)));
+    assert_eq!(
+        (words(&next(&mut watch).await.expect("a change")), clock.elapsed()),
+        ("7 late expired".into(), SECOND * 12)
+    );
+    assert_eq!(at(&board, "late").await, None);
     system.shutdown().await.expect("an orderly end");
 }
 
@@ -202,12 +214,12 @@ async fn a_watcher_that_falls_behind_is_told_how_far_reads_the_state_anew_and_mi
     for n in 1..8 {
         board.set(key("x"), n).await.expect("there is room");
     }
-    assert_eq!(watch.next().await, Err(WatchError::Lagged { missed: 3 }));
+    assert_eq!(next(&mut watch).await, Err(WatchError::Lagged { missed: 3 }));
     board.set(key("y"), 8).await.expect("there is room");
     let there: Vec<_> = watch.anew().expect("it is there").iter().map(|(_, entry)| *entry.value).collect();
     assert_eq!((there, watch.try_next()), (vec![7, 8], Ok(None)));
     board.set(key("x"), 9).await.expect("there is room");
-    assert_eq!(words(&watch.next().await.expect("a change")), "9 x = 9");
+    assert_eq!(words(&next(&mut watch).await.expect("a change")), "9 x = 9");
     system.shutdown().await.expect("an orderly end");
 }
 
