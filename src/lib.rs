@@ -53,6 +53,14 @@ struct Readme;
 #[doc = include_str!("../docs/messaging.md")]
 struct Pages;
 
+/// The contract of a store of data: what it is asked by which capability, and what it answers. See
+/// [`ChildSpec::data_store`].
+pub mod data_persistence {
+    pub use crate::runtime::blackboard::{
+        ErrorCode, Failure, PERSISTENCE, QUERY, Query, QueryResult, RETRIEVE, Record, Request, Response, Retrieve,
+        Retrieved, STORE, Store, Stored,
+    };
+}
 pub mod error;
 pub mod event;
 pub mod exit;
@@ -83,6 +91,10 @@ pub use lifecycle::{AgentState, StateName};
 pub use registry::capability::{Capability, Wire};
 pub use runtime::agent::{Agent, Context, Progress};
 pub use runtime::agent_ref::{AgentRef, DEFAULT_ASK};
+pub use runtime::blackboard::{
+    BlackboardRef, Board, BoardAnswer, BoardArgs, BoardCallError, BoardOrder, DataStore, Snapshot as BoardSnapshot,
+    StoreOrder, Watch, WatchError,
+};
 pub use runtime::blocking::BlockingContext;
 pub use runtime::builder::SystemBuilder;
 pub use runtime::bus::{EVENT_BOUND, Events, EventsError};
@@ -90,6 +102,7 @@ pub use runtime::domain::{Domain, DomainSpec, Health};
 pub use runtime::life::StartInfo;
 pub use runtime::office::SendAgainError;
 pub use runtime::panic_hook::panic_hook;
+pub use runtime::patterns::{Group, GroupError, MOST_SUBSCRIPTIONS, Published, SubscribeError, Subscription};
 pub use runtime::pool::{Pool, PoolGuard, PoolSpec};
 pub use runtime::route::{AtDeath, DEFAULT_ATTEMPTS, Provider, Route, RouteBuilder, RouteError};
 pub use runtime::serve::{Done, FunctionArgs, Once, ServeContext, Served, TaskContext};

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod agent_ref;
+pub(crate) mod blackboard;
 pub(crate) mod blocking;
 pub(crate) mod builder;
 pub(crate) mod bus;
@@ -16,6 +17,7 @@ mod keeper;
 pub(crate) mod life;
 pub(crate) mod office;
 pub(crate) mod panic_hook;
+pub(crate) mod patterns;
 mod permits;
 mod plain;
 pub(crate) mod pool;

@@ -1,5 +1,6 @@
 //! What is measured, with whom, and how big.
 
+use crate::fanout;
 use crate::harness::{Bench, Contender, Flavor, Unit};
 use crate::isolation::{calm, rated, stormy, unlimited};
 use crate::peers::by_hand::{AllAtOnce, ByHand, InOrder};
@@ -62,6 +63,22 @@ pub(crate) const ALL: &[Bench] = &[
         rounds: 15,
         flavors: Flavor::ALL,
         contenders: &[Contender::new(RACTOR, plain::tell), Contender::new(OURS, ours::cast)],
+    },
+    Bench {
+        name: "publish",
+        about: "20 payloads to every subscriber, until all were handled; per message",
+        unit: Unit::Nanoseconds,
+        sizes: &[10_000],
+        quick: &[500],
+        rounds: 9,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new("steadfast tell in a loop", fanout::tells),
+            Contender::new("steadfast publish", fanout::publish),
+            Contender::new("steadfast broadcast", fanout::broadcast),
+            Contender::new("ractor process group", fanout::process_group),
+            Contender::new("kameo tell in a loop", fanout::kameo_tells),
+        ],
     },
     Bench {
         name: "crash",

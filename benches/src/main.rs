@@ -4,6 +4,7 @@
 
 mod allocator;
 mod benches;
+mod fanout;
 mod harness;
 mod isolation;
 mod messages;

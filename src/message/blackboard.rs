@@ -21,6 +21,12 @@ use crate::message::subject::{Pattern, Subject};
 pub struct Revision(u64);
 
 impl Revision {
+    /// The change of this number, as it was told to somebody who keeps numbers.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
     /// Its number.
     #[must_use]
     pub const fn get(self) -> u64 {
@@ -64,6 +70,12 @@ pub struct Change<V> {
     pub what: What<V>,
 }
 
+impl<V> Clone for Change<V> {
+    fn clone(&self) -> Self {
+        Self { revision: self.revision, key: self.key.clone(), what: self.what.clone() }
+    }
+}
+
 /// What changed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum What<V> {
@@ -73,6 +85,16 @@ pub enum What<V> {
     Removed,
     /// Its time was over.
     Expired,
+}
+
+impl<V> Clone for What<V> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Set(value) => Self::Set(Arc::clone(value)),
+            Self::Removed => Self::Removed,
+            Self::Expired => Self::Expired,
+        }
+    }
 }
 
 /// What a writer takes to be on the board. Where something else is, nothing is written.
@@ -106,6 +128,12 @@ impl<V> Put<V> {
     pub const fn expecting(mut self, expected: Expected) -> Self {
         self.expected = expected;
         self
+    }
+
+    /// The same with another value.
+    pub(crate) fn map<W>(self, value: impl FnOnce(V) -> W) -> Put<W> {
+        let Self { key, value: of, expected, time_to_live } = self;
+        Put { key, value: value(of), expected, time_to_live }
     }
 
     /// Only for this long. What is longer than time goes is for ever.

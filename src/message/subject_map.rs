@@ -272,6 +272,18 @@ impl<T> SubjectMap<T> {
         self.root.remove(pattern.tokens(), id, group.as_deref())
     }
 
+    /// Puts a listener in the place of another, which comes back; its age and its turn stay. `None` where there is none
+    /// to replace: then the new one is dropped.
+    pub fn replace(&mut self, id: SubscriptionId, listener: T) -> Option<T> {
+        let Place { pattern, group } = self.places.get(&id)?;
+        let listeners = self.root.listeners(pattern);
+        let stands = match group {
+            None => listeners.each.get_mut(&id),
+            Some(group) => listeners.groups.get_mut(&**group)?.get_mut(&id),
+        };
+        stands.map(|stands| std::mem::replace(stands, listener))
+    }
+
     /// Who gets a message about this subject now: every listener that matches, and of each group the member whose turn
     /// it is.
     pub fn route(&mut self, subject: &Subject) -> Vec<&T> {
@@ -325,6 +337,13 @@ impl<T> SubjectMap<T> {
     pub fn bound(&self) -> usize {
         self.bound
     }
+}
+
+/// In which order the members of a group, which stand by age, are asked whether they take a message: first whoever
+/// comes after the one whose turn it was last, and all the others after it, each once. Gives their positions.
+pub(crate) fn turns(members: &[SubscriptionId], last: Option<SubscriptionId>) -> impl Iterator<Item = usize> + Clone {
+    let first = members.partition_point(|id| last.is_some_and(|last| *id <= last));
+    (first..members.len()).chain(0..first)
 }
 
 /// There are as many subscriptions as there may be. The listener comes back.

@@ -46,6 +46,10 @@ impl<A: Agent> AgentRef<A> {
         Self { slot }
     }
 
+    pub(crate) fn slot(&self) -> Arc<dyn AnySlot> {
+        Arc::clone(&self.slot) as Arc<dyn AnySlot>
+    }
+
     /// Where the agent stands in the tree.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -358,6 +358,7 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     fn close(&self) {
         if self.refuse(Presence::Closed) {
             self.kept.forget();
+            self.core.ties.cut(&self.core);
             self.core.bus.publish_closed(&self.core.path, self.core.concerns_the_registrar());
         }
     }

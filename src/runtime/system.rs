@@ -6,6 +6,7 @@ mod dead_letters;
 mod domains;
 mod internal;
 mod look;
+mod patterns;
 mod published;
 mod registry;
 mod watching;
@@ -35,6 +36,7 @@ use crate::runtime::current;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
 use crate::runtime::keeper::JournalHandle;
 use crate::runtime::office::Office;
+use crate::runtime::patterns::Patterns;
 use crate::runtime::route::Reached;
 use crate::runtime::slot::{AnySlot, BareSlot, Slot};
 use crate::runtime::spec::SupervisorSpec;
@@ -81,6 +83,7 @@ struct Inner {
     watchdog: Watchdog,
     root: Path,
     domains: Domains,
+    patterns: Arc<Patterns>,
 }
 
 /// How far a system is. It goes forward only.
@@ -180,6 +183,7 @@ impl System {
             guardian: OnceLock::new(),
             readiness: AtomicU8::new(STARTING),
             ended: watch::Sender::new(None),
+            patterns: Arc::default(),
         };
         let system = Self { inner: Arc::new(inner) };
         // Dropped before the tree is up, this ends it: nobody else could.

@@ -6,3 +6,4 @@ mod domains;
 mod fenced;
 mod gate;
 mod given_up;
+mod patterns;

@@ -169,3 +169,30 @@ fn a_turn_passes_over_who_left_and_whose_pattern_does_not_match() {
     assert_eq!(routed(&mut map, "b"), [2]);
     assert_eq!(routed(&mut map, "b"), [3]);
 }
+
+#[test]
+fn every_member_is_asked_once_beginning_after_the_one_whose_turn_it_was() {
+    let members = [1, 4, 6].map(SubscriptionId);
+    for (last, order) in
+        [(None, [0, 1, 2]), (Some(0), [0, 1, 2]), (Some(1), [1, 2, 0]), (Some(5), [2, 0, 1]), (Some(6), [0, 1, 2])]
+    {
+        assert_eq!(turns(&members, last.map(SubscriptionId)).collect::<Vec<_>>(), order, "after {last:?}");
+    }
+    assert_eq!(turns(&[], None).count(), 0);
+}
+
+#[test]
+fn who_is_replaced_keeps_its_age_and_its_turn() {
+    let mut map = SubjectMap::new(9);
+    let pattern = "a.>".parse().expect("a pattern");
+    let first = map.subscribe(&pattern, "first").expect("there is room");
+    map.subscribe(&pattern, "second").expect("there is room");
+    let member = map.join(&pattern, "group", "member").expect("there is room");
+    assert_eq!(map.replace(first, "anew"), Some("first"));
+    assert_eq!(map.replace(member, "another"), Some("member"));
+    let subject = "a.b".parse().expect("a subject");
+    let found: Vec<_> = map.matching(&subject).into_iter().map(|(_, listener)| *listener).collect();
+    assert_eq!(found, ["anew", "second", "another"]);
+    map.unsubscribe(first);
+    assert_eq!((map.replace(first, "gone"), map.len()), (None, 2));
+}

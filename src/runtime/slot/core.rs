@@ -17,6 +17,7 @@ use crate::runtime::bus::Bus;
 use crate::runtime::domain::Gate;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
+use crate::runtime::patterns::Ties;
 use crate::runtime::route::AnyRoutable;
 use crate::runtime::slot::gauge::Gauge;
 use crate::runtime::slot::offered::OfferChanges;
@@ -40,6 +41,8 @@ pub(crate) enum Presence {
 pub(crate) struct SlotCore {
     pub(crate) path: Path,
     pub(crate) bus: Bus,
+    /// What ends when the slot closes.
+    pub(crate) ties: Ties,
     live: AtomicU64,
     last: AtomicU64,
     handled: AtomicU64,
@@ -70,6 +73,7 @@ impl SlotCore {
         Self {
             path,
             bus,
+            ties: Ties::default(),
             live: AtomicU64::new(0),
             last: AtomicU64::new(0),
             handled: AtomicU64::new(0),

@@ -1,0 +1,78 @@
+//! A queue group: each message goes to one of its members, and they take turns.
+
+use std::sync::{Arc, Mutex};
+
+use super::listener::Listener;
+use super::published::Delivery;
+use crate::message::subject_map::{SubscriptionId, turns};
+use crate::runtime::current;
+use crate::runtime::guard::lock;
+use crate::runtime::slot::Presence;
+
+/// Whose turn it was last in a group, over all its patterns and subjects.
+#[derive(Default)]
+pub(super) struct Turn(Mutex<Option<SubscriptionId>>);
+
+/// The members of a group that listen to one subject, by age.
+pub(super) struct Queue {
+    turn: Arc<Turn>,
+    ids: Vec<SubscriptionId>,
+    members: Vec<Arc<Listener>>,
+}
+
+impl Queue {
+    pub(super) fn new(turn: Arc<Turn>) -> Self {
+        Self { turn, ids: Vec::new(), members: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, id: SubscriptionId, member: Arc<Listener>) {
+        self.ids.push(id);
+        self.members.push(member);
+    }
+
+    /// Gives a payload to one member: to those that live, in turn, before those that are between two lives. Who is full
+    /// is passed over.
+    pub(super) fn give<T: Send + Sync + 'static>(&self, payload: &Arc<T>) -> Delivery {
+        if !self.members.iter().any(|member| member.takes::<T>()) {
+            return Delivery::Stranger;
+        }
+        // A life that was given up takes nobody's turn.
+        if current::fenced().is_some() {
+            return Delivery::Untaken;
+        }
+        let (last, mine) = self.claim::<T>();
+        for wanted in [Presence::Live, Presence::Awaited] {
+            for at in self.candidates::<T>(last, wanted) {
+                match self.members[at].give(payload) {
+                    Delivery::Taken => {
+                        if mine != Some(at) {
+                            *lock(&self.turn.0) = Some(self.ids[at]);
+                        }
+                        return Delivery::Taken;
+                    }
+                    // The others would make the same message of it: nobody else is to panic on it.
+                    Delivery::Failed => return Delivery::Failed,
+                    Delivery::Refused | Delivery::Stranger | Delivery::Untaken => {}
+                }
+            }
+        }
+        Delivery::Untaken
+    }
+
+    fn candidates<T: 'static>(&self, last: Option<SubscriptionId>, wanted: Presence) -> impl Iterator<Item = usize> {
+        turns(&self.ids, last)
+            .filter(move |at| self.members[*at].takes::<T>() && self.members[*at].presence() == wanted)
+    }
+
+    /// Takes the turn, so that of two who publish at once each gets another member. Returns whose turn it was before.
+    fn claim<T: 'static>(&self) -> (Option<SubscriptionId>, Option<usize>) {
+        let mut last = lock(&self.turn.0);
+        let before = *last;
+        let mut ready = [Presence::Live, Presence::Awaited].into_iter();
+        let mine = ready.find_map(|wanted| self.candidates::<T>(before, wanted).next());
+        if let Some(mine) = mine {
+            *last = Some(self.ids[mine]);
+        }
+        (before, mine)
+    }
+}
