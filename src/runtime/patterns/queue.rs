@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::listener::Listener;
+use super::listener::{Listener, Otherwise};
 use super::published::Delivery;
 use crate::message::subject_map::{SubscriptionId, turns};
 use crate::runtime::current;
@@ -43,7 +43,7 @@ impl Queue {
         let (last, mine) = self.claim::<T>();
         for wanted in [Presence::Live, Presence::Awaited] {
             for at in self.candidates::<T>(last, wanted) {
-                match self.members[at].give(payload) {
+                match self.members[at].give(payload, Otherwise::Next) {
                     Delivery::Taken => {
                         if mine != Some(at) {
                             *lock(&self.turn.0) = Some(self.ids[at]);
@@ -56,7 +56,12 @@ impl Queue {
                 }
             }
         }
-        Delivery::Untaken
+        // A dead letter, at whose turn it was; or at anybody, where none of them runs.
+        let at = mine.or_else(|| (0..self.members.len()).find(|at| self.members[*at].takes::<T>()));
+        match at.map(|at| self.members[at].give(payload, Otherwise::Dead)) {
+            Some(Delivery::Taken) => Delivery::Taken,
+            _ => Delivery::Untaken,
+        }
     }
 
     fn candidates<T: 'static>(&self, last: Option<SubscriptionId>, wanted: Presence) -> impl Iterator<Item = usize> {
