@@ -41,7 +41,7 @@ impl Queue {
             return Delivery::Untaken;
         }
         let (last, mine) = self.claim::<T>();
-        for wanted in [Presence::Live, Presence::Awaited] {
+        for wanted in [Presence::Live, Presence::Dozing, Presence::Awaited] {
             for at in self.candidates::<T>(last, wanted) {
                 match self.members[at].give(payload, Otherwise::Next) {
                     Delivery::Taken => {
@@ -73,7 +73,7 @@ impl Queue {
     fn claim<T: 'static>(&self) -> (Option<SubscriptionId>, Option<usize>) {
         let mut last = lock(&self.turn.0);
         let before = *last;
-        let mut ready = [Presence::Live, Presence::Awaited].into_iter();
+        let mut ready = [Presence::Live, Presence::Dozing, Presence::Awaited].into_iter();
         let mine = ready.find_map(|wanted| self.candidates::<T>(before, wanted).next());
         if let Some(mine) = mine {
             *last = Some(self.ids[mine]);
