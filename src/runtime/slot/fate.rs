@@ -34,13 +34,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
                     return drop_caught(message);
                 }
             }
-            // It is its asker's, who knows that nobody handled it.
-            Some(asker) if returns && !asker.is_abandoned() => {
-                asker.send(Err(error));
-                return drop_caught(message);
-            }
             Some(asker) => {
-                asker.send(Err(error));
+                let is_told = asker.send(Err(error));
+                if is_told && returns {
+                    // It is its asker's, who knows that nobody handled it.
+                    return drop_caught(message);
+                }
             }
             None => {}
         }
