@@ -192,3 +192,25 @@ async fn an_attempt_that_nobody_handled_does_not_hide_that_one_before_it_was_beg
     assert_eq!((log.take(), system.dead_letter_counts().because(DeadReason::Shed)), (vec!["a #1 0".to_owned()], 1));
     system.shutdown().await.expect("an orderly end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_room_for_another_is_a_dead_letter_and_does_not_go_elsewhere() {
+    let log = Log::default();
+    let small = |name| worker(name, &log).mailbox(1).at_bound(AtBound::ShedOldest);
+    let system = start([small("a"), small("b")]).await;
+    for path in ["root/a", "root/b"] {
+        system.suspend(path).await.expect("it is active");
+    }
+    let route = system.route(&WORK).selection(Selection::RoundRobin).at_death(AtDeath::Elsewhere).build();
+    let route = route.expect("a route");
+    for number in 1..=5 {
+        route.tell(number).expect("the oldest goes");
+    }
+    assert_eq!(system.dead_letter_counts().because(DeadReason::Shed), 3);
+    for path in ["root/a", "root/b"] {
+        system.resume(path).await.expect("it is suspended");
+    }
+    settled().await;
+    assert_eq!(log.take().len(), 2, "the last two are handled");
+    system.shutdown().await.expect("an orderly end");
+}
