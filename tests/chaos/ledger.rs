@@ -22,6 +22,8 @@ struct Delivery {
     /// Its route is idempotent.
     may_repeat: bool,
     begun: u32,
+    /// It began where work does not begin, or when its time was over.
+    begun_wrongly: bool,
     finished: u32,
     dead: Vec<DeadReason>,
     told: Told,
@@ -109,8 +111,11 @@ impl Ledger {
         self.table().fans[fan].told = Some(told);
     }
 
-    pub(crate) fn begun(&self, number: usize) {
-        self.table().deliveries[number].begun += 1;
+    /// Its handler begins. `rightly`: its agent is active, and its time is not over.
+    pub(crate) fn begun(&self, number: usize, rightly: bool) {
+        let delivery = &mut self.table().deliveries[number];
+        delivery.begun += 1;
+        delivery.begun_wrongly |= !rightly;
     }
 
     pub(crate) fn finished(&self, number: usize) {
@@ -176,6 +181,7 @@ impl Table {
             how,
             may_repeat,
             begun: 0,
+            begun_wrongly: false,
             finished: 0,
             dead: Vec::new(),
             told: Told::Nothing,
@@ -190,6 +196,7 @@ impl Delivery {
     fn contradiction(&self) -> Option<&'static str> {
         let Self { may_repeat, begun, finished, dead, told, fan, .. } = self;
         let problem = match told {
+            _ if self.begun_wrongly => "began when its time was over, or while its agent was not active",
             _ if *begun > 1 && !may_repeat => "was handled twice",
             _ if dead.len() > 1 => "is a dead letter twice",
             _ if *begun > 0 && !dead.is_empty() && !may_repeat => "is a dead letter although its handler began",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use steadfast::flow::{AtBound, Order};
 use steadfast::seam::Rng;
-use steadfast::{Agent, AgentSpec, Backoff, BoxError, Capability, ChildSpec, Context, ExitReason, Restart};
+use steadfast::{Agent, AgentSpec, Backoff, BoxError, Capability, ChildSpec, Context, ExitReason, Restart, StateName};
 use tokio::time::sleep;
 
 use crate::ledger::Ledger;
@@ -107,7 +107,10 @@ impl Agent for Worker {
     }
 
     async fn handle(&mut self, Job { number, act }: Job, ctx: &mut Context<Self>) -> Result<u64, BoxError> {
-        self.ledger.begun(number);
+        let system = ctx.system();
+        let is_active = system.state(ctx.path()).is_ok_and(|state| state.name() == StateName::Active);
+        let is_in_time = ctx.deadline().is_none_or(|by| system.clock().now() < by);
+        self.ledger.begun(number, is_active && is_in_time);
         match act {
             Act::Reply => {}
             Act::Wait(time) => sleep(time).await,
