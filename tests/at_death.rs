@@ -214,3 +214,16 @@ async fn what_makes_room_for_another_is_a_dead_letter_and_does_not_go_elsewhere(
     assert_eq!(log.take().len(), 2, "the last two are handled");
     system.shutdown().await.expect("an orderly end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_question_for_which_there_is_no_time_is_not_sent_and_its_asker_is_told_so() {
+    let log = Log::default();
+    let system = start([worker("a", &log)]).await;
+    for fate in [AtDeath::Stay, AtDeath::Elsewhere] {
+        let error = route(&system, fate).ask_within(7, Duration::ZERO).await.expect_err("there is no time");
+        assert!(matches!(error, RequestError::Expired { .. }), "{fate}: {error}");
+    }
+    settled().await;
+    assert!(log.take().is_empty() && system.dead_letter_counts().total() == 0);
+    system.shutdown().await.expect("an orderly end");
+}

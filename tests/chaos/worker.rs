@@ -82,10 +82,13 @@ impl Draw {
 pub(crate) struct Args {
     pub(crate) ledger: Ledger,
     pub(crate) seed: u64,
+    /// Nothing can change between the choice of a message and the begin of its handler.
+    pub(crate) time_stands: bool,
 }
 
 pub(crate) struct Worker {
     ledger: Ledger,
+    time_stands: bool,
 }
 
 impl Agent for Worker {
@@ -93,7 +96,7 @@ impl Agent for Worker {
     type Message = Job;
     type Reply = u64;
 
-    async fn start(Args { ledger, seed }: Args, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+    async fn start(Args { ledger, seed, time_stands }: Args, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
         let life = ctx.incarnation().get();
         let mut random = Draw::new(seed, &format!("start {} {life}", ctx.path()));
         if random.one_in(4) {
@@ -103,14 +106,14 @@ impl Agent for Worker {
         if life > 1 && random.one_in(12) {
             return Err("it does not start this time".into());
         }
-        Ok(Self { ledger })
+        Ok(Self { ledger, time_stands })
     }
 
     async fn handle(&mut self, Job { number, act }: Job, ctx: &mut Context<Self>) -> Result<u64, BoxError> {
         let system = ctx.system();
         let is_active = system.state(ctx.path()).is_ok_and(|state| state.name() == StateName::Active);
         let is_in_time = ctx.deadline().is_none_or(|by| system.clock().now() < by);
-        self.ledger.begun(number, is_active && is_in_time);
+        self.ledger.begun(number, !self.time_stands || is_active && is_in_time);
         match act {
             Act::Reply => {}
             Act::Wait(time) => sleep(time).await,

@@ -238,7 +238,8 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
             };
             let left = budget.for_hop(self.now(), Hop::Minus(*keep)).and_then(|hop| hop.left(self.now()));
             let Ok(left) = left else {
-                let late = || RequestError::Timeout { path: provider.path().clone(), limit };
+                // It is not sent, so nobody needs to wonder whether it was handled.
+                let late = || RequestError::Expired { path: provider.path().clone() };
                 return Err(crashed.or(returned).unwrap_or_else(late));
             };
             let again = again.filter(|_| attempt < *attempts);
