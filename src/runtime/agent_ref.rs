@@ -125,6 +125,19 @@ impl<A: Agent> AgentRef<A> {
             .map_err(|refused| refused_tell(&self.slot, refused).map(Letter::into_message))
     }
 
+    /// Tells, and makes a dead letter of what is refused. Returns whether it was taken.
+    pub(crate) fn tell_or_bury(&self, message: A::Message) -> bool {
+        let Err(refused) = self.tell(message) else { return true };
+        let why = match &refused {
+            // The code of a life that was given up leaves nothing behind.
+            TellError::Fenced { .. } => return false,
+            TellError::Gone { .. } => DropReason::Closed,
+            _ => DropReason::Refused,
+        };
+        self.slot.bury(refused.into_message(), why);
+        false
+    }
+
     /// Tells without a limit of time; for an agent's own timers, which end with it.
     pub(crate) async fn tell_patiently(&self, message: A::Message) {
         let _ = push_wait(&self.slot, Letter::told(message), None).await;
