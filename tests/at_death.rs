@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use steadfast::flow::AtBound;
 use steadfast::message::{DeadReason, Filter};
 use steadfast::registry::selection::Selection;
 use steadfast::testing::{Log, settled};
@@ -144,5 +145,24 @@ async fn a_draining_agent_hands_over_what_waits_and_gets_nothing_new() {
         assert_eq!(ask.await.expect("no panic").expect("a reply"), format!("b #1 {number}"));
     }
     assert_eq!(route.ask(3).await.expect("a reply"), "b #1 3");
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_room_for_another_is_a_dead_letter_and_goes_nowhere_else() {
+    let log = Log::default();
+    let narrow = |name| worker(name, &log).mailbox(1).at_bound(AtBound::ShedOldest);
+    let system = start([narrow("a"), narrow("b")]).await;
+    let route = route(&system, AtDeath::Elsewhere);
+    for path in ["root/a", "root/b"] {
+        system.suspend(path).await.expect("it is active");
+    }
+    for number in 1..=5 {
+        route.tell(number).expect("the oldest goes");
+    }
+    assert_eq!(system.dead_letter_counts().because(DeadReason::Shed), 4);
+    system.resume("root/a").await.expect("it is suspended");
+    settled().await;
+    assert_eq!(log.take(), ["a #1 5"]);
     system.shutdown().await.expect("an orderly end");
 }

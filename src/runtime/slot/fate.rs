@@ -27,7 +27,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let Letter { message, reply, extra, .. } = letter;
         let returns = extra.is_some_and(|extra| extra.returns);
         match reply {
-            Some(ReplyTo::Router(router)) => {
+            // What made room for another is not sent on: it would have others shed in its turn.
+            Some(ReplyTo::Router(router)) if why == DropReason::Closed => {
                 // Code of whoever routed it.
                 let is_placed = call_caught(router).unwrap_or(false);
                 if is_placed {
