@@ -97,7 +97,7 @@ impl SupervisorState {
             slot: Arc::clone(&child.slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
-            above: Some(Above { supervisor: Arc::clone(&self.life), child: key, start }),
+            above: Some(Above { supervisor: Arc::clone(&self.life), child: key, start, incarnation: life.incarnation }),
             right_here,
         };
         let spawned = match &child.spec.kind {
