@@ -76,6 +76,11 @@ pub enum EventKind {
     GaveUp(Arc<Escalation>),
     /// The slot of a child closed: it will not come back, and messages to it are refused.
     Closed,
+    /// A lazy agent had nothing to do and was put to rest; the next message starts it.
+    Dozing {
+        /// The life that ended for it.
+        incarnation: Incarnation,
+    },
     /// The slot of a child is at rest: it ended and its supervisor will not start it again by itself.
     Resting,
     /// A message was dropped.

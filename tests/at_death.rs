@@ -1,6 +1,8 @@
 //! Guarantee: a message that waits when its agent dies, or begins to drain, stays for the next life, goes elsewhere or comes
 //! back, as its route says; what was being handled is never sent again by that.
 
+use std::pin::pin;
+use std::task;
 use std::time::Duration;
 
 use steadfast::flow::AtBound;
@@ -8,8 +10,8 @@ use steadfast::message::{DeadReason, Filter};
 use steadfast::registry::selection::Selection;
 use steadfast::testing::{Log, settled};
 use steadfast::{
-    AgentSpec, AtDeath, BoxError, Capability, ChildSpec, Intensity, RequestError, Restart, Route, Served, Strategy,
-    SupervisorSpec, System,
+    AgentSpec, AtDeath, Backoff, BoxError, Capability, ChildSpec, Intensity, RequestError, Restart, Route, Served,
+    Strategy, SupervisorSpec, System,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,6 +19,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const FUSE: Duration = Duration::from_secs(5);
 
 const WORK: Capability<u64, String> = Capability::new("test.work", "1.0.0");
+
+/// A fuse at whose end it is a second later before anybody else has a turn.
+const SLOW_FUSE: u64 = 9;
 
 /// Replies with its name, life and the number it was asked; 0 is the fuse.
 fn worker(name: &str, log: &Log) -> AgentSpec<Served<u64, String>> {
@@ -29,6 +34,12 @@ fn worker(name: &str, log: &Log) -> AgentSpec<Served<u64, String>> {
             if number == 0 {
                 tokio::time::sleep(FUSE).await;
                 return Err::<_, BoxError>("the fuse has burnt down".into());
+            }
+            if number == SLOW_FUSE {
+                tokio::time::sleep(FUSE).await;
+                let mut later = pin!(tokio::time::advance(SECOND));
+                let _ = later.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop()));
+                return Err("the fuse has burnt down".into());
             }
             Ok(line)
         }
@@ -149,20 +160,70 @@ async fn a_draining_agent_hands_over_what_waits_and_gets_nothing_new() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_makes_room_for_another_is_a_dead_letter_and_goes_nowhere_else() {
+async fn what_comes_back_when_no_time_is_left_says_that_nobody_handled_it() {
+    for fate in [AtDeath::Elsewhere, AtDeath::Return] {
+        let log = Log::default();
+        let system = start([worker("a", &log)]).await;
+        let route = route(&system, fate);
+        route.tell(SLOW_FUSE).expect("there is room");
+        let error = route.ask_within(7, FUSE + SECOND / 2).await.expect_err("its receiver died");
+        assert!(matches!(error, RequestError::Returned { .. }), "{fate}: {error}");
+        settled().await;
+        assert_eq!((log.take(), system.dead_letter_counts().total()), (vec!["a #1 9".to_owned()], 0), "{fate}");
+        system.shutdown().await.expect("an orderly end");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_nobody_handled_does_not_hide_that_one_before_it_was_begun() {
     let log = Log::default();
-    let narrow = |name| worker(name, &log).mailbox(1).at_bound(AtBound::ShedOldest);
-    let system = start([narrow("a"), narrow("b")]).await;
-    let route = route(&system, AtDeath::Elsewhere);
+    let shedding = worker("a", &log).mailbox(1).at_bound(AtBound::ShedOldest);
+    let system = start([shedding.backoff(Backoff::constant(SECOND))]).await;
+    let route = system.route(&WORK).within(60 * SECOND).idempotent().build().expect("a route");
+    let asked = tokio::spawn({
+        let route = route.clone();
+        async move { route.ask(0).await }
+    });
+    tokio::time::sleep(FUSE + SECOND / 2).await;
+    // The second attempt waits for the next life, and makes room for this.
+    route.tell(7).expect("the oldest goes");
+    let error = asked.await.expect("no panic").expect_err("its handler crashed");
+    assert!(matches!(error, RequestError::Exited { .. }), "{error}");
+    assert_eq!((log.take(), system.dead_letter_counts().because(DeadReason::Shed)), (vec!["a #1 0".to_owned()], 1));
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_room_for_another_is_a_dead_letter_and_does_not_go_elsewhere() {
+    let log = Log::default();
+    let small = |name| worker(name, &log).mailbox(1).at_bound(AtBound::ShedOldest);
+    let system = start([small("a"), small("b")]).await;
     for path in ["root/a", "root/b"] {
         system.suspend(path).await.expect("it is active");
     }
+    let route = system.route(&WORK).selection(Selection::RoundRobin).at_death(AtDeath::Elsewhere).build();
+    let route = route.expect("a route");
     for number in 1..=5 {
         route.tell(number).expect("the oldest goes");
     }
-    assert_eq!(system.dead_letter_counts().because(DeadReason::Shed), 4);
-    system.resume("root/a").await.expect("it is suspended");
+    assert_eq!(system.dead_letter_counts().because(DeadReason::Shed), 3);
+    for path in ["root/a", "root/b"] {
+        system.resume(path).await.expect("it is suspended");
+    }
     settled().await;
-    assert_eq!(log.take(), ["a #1 5"]);
+    assert_eq!(log.take().len(), 2, "the last two are handled");
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_for_which_there_is_no_time_is_not_sent_and_its_asker_is_told_so() {
+    let log = Log::default();
+    let system = start([worker("a", &log)]).await;
+    for fate in [AtDeath::Stay, AtDeath::Elsewhere] {
+        let error = route(&system, fate).ask_within(7, Duration::ZERO).await.expect_err("there is no time");
+        assert!(matches!(error, RequestError::Expired { .. }), "{fate}: {error}");
+    }
+    settled().await;
+    assert!(log.take().is_empty() && system.dead_letter_counts().total() == 0);
     system.shutdown().await.expect("an orderly end");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use steadfast::message::{Pattern, Subject};
+use steadfast::message::{DeadReason, Filter, Pattern, Subject};
 use steadfast::testing::{Log, Order, Probe, Recorder, Script};
 use steadfast::{
     Agent, AgentRef, BoxError, ChildSpec, Context, Intensity, Published, Strategy, SubscribeError, SupervisorSpec,
@@ -223,7 +223,9 @@ async fn a_full_mailbox_refuses_for_itself_alone_and_that_is_an_event() {
     // Nobody has had a turn on this thread since.
     let published = system.publish(&subject("news"), 2_u64);
     assert_eq!((published.delivered, published.refused), (1, 2));
-    assert_eq!(events.story(), ["refused root/a Full", "refused root/c Full"]);
+    // What is refused is a dead letter.
+    let story = ["refused root/a Full", "dropped root/a", "refused root/c Full", "dropped root/c"];
+    assert_eq!(events.story(), story);
     let seen = got(&system, &all, &log).await;
     assert_eq!(seen.iter().filter(|line| line.ends_with("echo 1")).count(), 3);
     assert_eq!(seen.iter().filter(|line| line.ends_with("echo 2")).collect::<Vec<_>>(), ["got root/b #1 echo 2"]);
@@ -358,5 +360,36 @@ async fn no_lock_is_held_while_code_of_a_subscriber_runs_or_is_dropped() {
     seen.sort_unstable();
     assert_eq!(seen, ["got root/a #1 echo 1", "got root/b #1 echo 1", "got root/b #1 echo 9"]);
     assert!(word.is_active());
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_gets_is_a_dead_letter_once_and_can_be_published_again() {
+    let log = Log::default();
+    let spec = root().child(Probe::spec("a", &log).mailbox(1)).child(Probe::spec("b", &log).mailbox(1));
+    let system = System::start(spec).await.expect("the tree starts");
+    system.publish(&subject("news"), 1_u64);
+    let dead = system.dead_letters(&Filter::all());
+    assert_eq!((dead.len(), dead[0].why, dead[0].message), (1, DeadReason::NoReceiver, "u64"));
+    assert!(system.send_again(dead[0].id).is_err(), "nobody listens yet");
+
+    listen(&system, "root/a", "news");
+    for path in ["root/a", "root/b"] {
+        let agent = Probe::at(&system, path);
+        system.subscribe_in_group(&agent, &pattern("jobs"), "workers", Order::Echo).expect("it is there");
+    }
+    let dead = system.dead_letters(&Filter::all());
+    system.send_again(dead[0].id).expect("somebody listens now");
+    assert_eq!(got(&system, &["root/a"], &log).await, ["got root/a #1 echo 1"]);
+
+    for path in ["root/a", "root/b"] {
+        system.suspend(path).await.expect("it is active");
+        Probe::at(&system, path).tell(Order::Which).expect("there is room");
+    }
+    // Full mailboxes: of one who listens, and of a whole queue group.
+    assert_eq!(system.publish(&subject("news"), 2_u64).refused, 1);
+    assert_eq!(system.publish(&subject("jobs"), 3_u64).untaken, 1);
+    let dead = system.dead_letters(&Filter::all());
+    assert_eq!(dead.iter().map(|letter| letter.why).collect::<Vec<_>>(), [DeadReason::Refused; 2]);
     system.shutdown().await.expect("an orderly end");
 }

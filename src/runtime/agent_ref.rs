@@ -125,6 +125,19 @@ impl<A: Agent> AgentRef<A> {
             .map_err(|refused| refused_tell(&self.slot, refused).map(Letter::into_message))
     }
 
+    /// Tells, and makes a dead letter of what is refused. Returns whether it was taken.
+    pub(crate) fn tell_or_bury(&self, message: A::Message) -> bool {
+        let Err(refused) = self.tell(message) else { return true };
+        let why = match &refused {
+            // The code of a life that was given up leaves nothing behind.
+            TellError::Fenced { .. } => return false,
+            TellError::Gone { .. } => DropReason::Closed,
+            _ => DropReason::Refused,
+        };
+        self.slot.bury(refused.into_message(), why);
+        false
+    }
+
     /// Tells without a limit of time; for an agent's own timers, which end with it.
     pub(crate) async fn tell_patiently(&self, message: A::Message) {
         let _ = push_wait(&self.slot, Letter::told(message), None).await;
@@ -283,7 +296,7 @@ async fn ask_letter<M: Send + 'static, R: Send + 'static>(
     limit: Duration,
 ) -> Result<R, RequestError> {
     let by = after(limit);
-    let (sender, receiver) = oneshot::channel();
+    let (sender, mut receiver) = oneshot::channel();
     letter.reply = Some(ReplyTo::Asker(sender));
     // By the system's clock, which the one that handles it looks at; the timer goes by tokio's.
     letter.deadline = letter.deadline.or_else(|| slot.office().clock.now().checked_add(limit));
@@ -301,11 +314,12 @@ async fn ask_letter<M: Send + 'static, R: Send + 'static>(
         },
     };
     push_wait(slot, letter, Some(by)).await.map_err(|refused| not_sent(slot, refused, limit))?;
-    match slot.office().timers.until(by, receiver).await {
-        Some(Ok(answer)) => answer,
-        Some(Err(_)) => Err(RequestError::Gone { path: path() }),
-        None => Err(RequestError::Timeout { path: path(), limit }),
+    if let Some(answer) = slot.office().timers.until(by, &mut receiver).await {
+        return answer.unwrap_or_else(|_| Err(RequestError::Gone { path: path() }));
     }
+    // Whoever sent an answer, or the question back, takes it for received: it counts although time is up.
+    receiver.close();
+    receiver.try_recv().unwrap_or_else(|_| Err(RequestError::Timeout { path: path(), limit }))
 }
 
 fn not_sent<M: Send + 'static, R: Send + 'static>(

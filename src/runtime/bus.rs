@@ -132,6 +132,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::BackingOff { .. }
         | EventKind::Closed
         | EventKind::Resting
+        | EventKind::Dozing { .. }
         | EventKind::Dropped { .. }
         | EventKind::Refused { .. } => Level::DEBUG,
         EventKind::LeakEnded { .. }

@@ -28,6 +28,7 @@ pub(crate) struct Life {
     pub(crate) tasks: Tasks,
     started: AtomicBool,
     stopped_itself: AtomicBool,
+    dozes: AtomicBool,
     ending: AtomicBool,
     shell: Mutex<Option<Waker>>,
     asked: OnceLock<Box<ExitReason>>,
@@ -79,6 +80,7 @@ impl Life {
             tasks,
             started: AtomicBool::new(false),
             stopped_itself: AtomicBool::new(false),
+            dozes: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             shell: Mutex::new(None),
             asked: OnceLock::new(),
@@ -199,6 +201,16 @@ impl Life {
     /// The stop hook ran to its end: what ractor reports as `killed` was a stop with that word as its reason.
     pub(crate) fn mark_stopped(&self) {
         self.stopped_itself.store(true, Ordering::Release);
+    }
+
+    /// It ends since it had nothing to do, until the next message comes.
+    pub(crate) fn mark_dozing(&self) {
+        self.dozes.store(true, Ordering::Release);
+    }
+
+    /// Whether it ended since it had nothing to do, and for no other reason.
+    pub(crate) fn dozes(&self) -> bool {
+        self.dozes.load(Ordering::Acquire) && matches!(self.reason(), Some(ExitReason::Normal))
     }
 
     pub(crate) fn was_stopped(&self) -> bool {

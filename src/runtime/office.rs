@@ -60,13 +60,19 @@ impl Office {
         if let Some(reason) = dead_reason(why) {
             let death = Death::new(reason, self.clock.now()).to(receiver.clone());
             let (_, gone) = lock(&self.dead).put(letter, death);
-            if let Some(gone) = gone {
-                drop_caught(gone);
-            }
+            drop_caught(gone);
         } else {
             drop_caught(letter);
         }
         bus.publish(receiver, EventKind::Dropped { why });
+    }
+
+    /// A message had no receiver. The event is that of the whole tree.
+    pub(crate) fn bury_for_nobody(&self, bus: &Bus, root: &Path, letter: Box<dyn AnyLetter>) {
+        let death = Death::new(DeadReason::NoReceiver, self.clock.now());
+        let (_, gone) = lock(&self.dead).put(letter, death);
+        drop_caught(gone);
+        bus.publish(root, EventKind::Dropped { why: DropReason::NoReceiver });
     }
 
     /// An answer came when nobody waited for it any more.

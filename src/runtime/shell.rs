@@ -11,6 +11,7 @@
 //!   that is killed while its stop hook hangs reads `killed`.
 //! * No message is taken once the end has been asked for.
 
+mod idle;
 mod obey;
 
 use std::marker::PhantomData;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tracing::Instrument;
 
+use self::idle::Idle;
 use self::obey::Running;
 use crate::exit::{ExitReason, Failure};
 use crate::fault::{Fault, FaultPoint};
@@ -66,6 +68,8 @@ pub(crate) struct Birth<A: Agent> {
     pub(crate) handler_deadline: Option<Duration>,
     pub(crate) runtime: Option<Arc<OnRuntime>>,
     pub(crate) hooks: Option<Arc<Hooks<Action>>>,
+    /// After how long without work it is put to rest.
+    pub(crate) lazy: Option<Duration>,
     /// Whether the user's start may be polled a first time before the shell has a task.
     pub(crate) right_here: bool,
 }
@@ -101,6 +105,7 @@ struct Body<A: Agent> {
     args: Option<A::Args>,
     ctx: Context<A>,
     running: Running,
+    idle: Option<Box<Idle>>,
     hooks: Option<Arc<Hooks<Action>>>,
     handler_deadline: Option<Duration>,
     timer: HandlerTimer,
@@ -137,6 +142,7 @@ impl<A: Agent> Actor for Shell<A> {
             args: Some(birth.args),
             ctx,
             running: Running::Not,
+            idle: birth.lazy.map(|limit| Box::new(Idle::new(limit))),
             hooks: birth.hooks,
             handler_deadline: birth.handler_deadline,
             timer: HandlerTimer::default(),
@@ -218,6 +224,7 @@ impl<A: Agent> Body<A> {
         current::within(life, self.begin().instrument(span)).await?;
         self.ctx.life.mark_started();
         self.ctx.slot.open(&self.ctx.life, self.ctx.port.clone());
+        self.watch_idleness();
         self.stop_if_asked();
         Ok(())
     }
@@ -295,6 +302,7 @@ impl<A: Agent> Body<A> {
         if let Some(reason) = life.reason().cloned() {
             return Err(self.fail(reason).await);
         }
+        self.note_activity();
         self.stop_if_asked();
         Ok(())
     }

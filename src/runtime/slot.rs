@@ -11,6 +11,7 @@
 
 mod control;
 mod core;
+mod doze;
 mod fate;
 mod gauge;
 mod hand;
@@ -30,6 +31,7 @@ use tokio::sync::{Notify, oneshot};
 
 pub(crate) use self::control::{Command, Control};
 pub(crate) use self::core::{Presence, SlotCore};
+pub(crate) use self::doze::Rouse;
 pub(crate) use self::hand::{About, Batch, Taken};
 use self::hand::{Glance, Hand};
 use self::inbox::Inbox;
@@ -56,6 +58,8 @@ pub(crate) trait AnySlot: Send + Sync {
     fn ended(&self, incarnation: Incarnation);
     /// The child is expected (again).
     fn awaited(&self);
+    /// The child is lazy and at rest: the next message rouses it.
+    fn doze(&self, rouse: Rouse);
     /// The child will not come back by itself.
     fn rest(&self);
     /// The child is forgotten.
@@ -84,6 +88,8 @@ impl AnySlot for BareSlot {
     fn awaited(&self) {
         self.0.set_presence(Presence::Awaited);
     }
+
+    fn doze(&self, _: Rouse) {}
 
     fn rest(&self) {
         if self.0.set_presence(Presence::Resting) {
@@ -134,6 +140,8 @@ struct Desk<M, R> {
     routables: Arc<[Routable<M, R>]>,
     port: Option<ActorRef<ShellMessage>>,
     lingers: Lingers,
+    /// Who is told of the first message, while the agent dozes.
+    rouse: Option<Box<Rouse>>,
     controls: Vec<Control>,
     woken: bool,
     door: Door,
@@ -172,6 +180,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             routables,
             port: None,
             lingers: Lingers::default(),
+            rouse: None,
             controls: Vec::new(),
             woken: false,
             door: Door::Open,
@@ -282,6 +291,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let (waiting, lingers) = {
             let mut desk = lock(&self.desk);
             desk.door = Door::Refusing;
+            desk.rouse = None;
             desk.port = None;
             // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
             self.core.gauge().set_waiting(0);
@@ -308,7 +318,14 @@ fn wake<M, R>(mut desk: MutexGuard<'_, Desk<M, R>>) {
         waker.wake();
         return;
     }
-    let Some(port) = desk.port.clone() else { return };
+    let Some(port) = desk.port.clone() else {
+        let rouse = desk.rouse.take();
+        drop(desk);
+        if let Some(rouse) = rouse {
+            rouse.tell();
+        }
+        return;
+    };
     desk.woken = true;
     drop(desk);
     // A port that is closed belongs to a life whose end is on its way; the next life wakes itself.
@@ -345,8 +362,14 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn awaited(&self) {
         if self.core.set_presence(Presence::Awaited) {
-            lock(&self.desk).door = Door::Open;
+            let mut desk = lock(&self.desk);
+            desk.door = Door::Open;
+            desk.rouse = None;
         }
+    }
+
+    fn doze(&self, rouse: Rouse) {
+        self.doze_until_roused(rouse);
     }
 
     fn rest(&self) {

@@ -379,6 +379,11 @@ impl ChildSpec {
         }
     }
 
+    /// Whether it is started by its first message.
+    pub(crate) fn is_lazy(&self) -> bool {
+        matches!(&self.kind, Kind::Worker(worker) if worker.is_lazy())
+    }
+
     /// Whether its start may be polled by its supervisor: nobody looks whether it is over, and it runs there.
     pub(crate) fn may_start_in_place(&self) -> bool {
         matches!(&self.kind, Kind::Worker(worker) if worker.may_start_in_place()) && self.rules.start_deadline.is_none()
@@ -405,6 +410,10 @@ pub(crate) trait Worker: Send + Sync {
     fn renew(&self, system: &System, slot: &Arc<dyn AnySlot>);
     /// Whether the user's start may be polled by its supervisor: nobody looks whether it is over, and it runs there.
     fn may_start_in_place(&self) -> bool;
+    /// Whether it is started by its first message.
+    fn is_lazy(&self) -> bool {
+        false
+    }
     /// The same on this runtime, where it names none itself and may be on one.
     fn on_runtime(&self, runtime: &Handle) -> Option<Arc<dyn Worker>> {
         let _ = runtime;

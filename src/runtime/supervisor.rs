@@ -14,6 +14,7 @@
 mod abandon;
 mod ask;
 mod carry;
+mod doze;
 mod ends;
 pub(crate) mod handle;
 mod slots;
@@ -64,6 +65,10 @@ pub(crate) enum SupervisorMessage {
     Hung { child: ChildKey, start: Start, reason: ExitReason },
     /// This actor is gone. Heard only here of one that cut its link; of any other it is known already.
     Left(ActorCell),
+    /// A message came for a child that dozes.
+    Rouse { child: ChildKey, start: Start },
+    /// A lazy child is registered, before it has ever run; or why not.
+    Registered { child: ChildKey, start: Start, outcome: Result<(), ExitReason> },
     /// The timer of this number fired. Only the last one is in force.
     Timer(u64),
     /// Let what happens wait in line until `Resume`.
@@ -126,6 +131,8 @@ struct Child {
     /// Whether an update brought a spec that the slot has not seen.
     renewed: bool,
     open: Option<Open>,
+    /// The start that is taken for a running child, while it is lazy and at rest, or about to be.
+    dozes: Option<Start>,
     /// Whether it came by a request, so that it does not come back with its supervisor (rule 32).
     added: bool,
 }
@@ -133,7 +140,7 @@ struct Child {
 impl Child {
     fn new(spec: ChildSpec, slot: Arc<dyn AnySlot>, added: bool) -> Self {
         let kind = spec.rules.kind;
-        Self { spec, slot, kind, renewed: false, open: None, added }
+        Self { spec, slot, kind, renewed: false, open: None, dozes: None, added }
     }
 }
 
@@ -147,6 +154,10 @@ struct Open {
     /// Why it was started, but for the first time.
     cause: Option<Box<StartCause>>,
     announced: bool,
+    /// Whether the machine takes it for running already: a lazy child that was roused.
+    is_known: bool,
+    /// Whether it was asked to end, or killed, by its supervisor.
+    is_ending: bool,
 }
 
 impl Actor for SupervisorShell {
@@ -290,6 +301,11 @@ impl SupervisorState {
                 let reason = |life: &Life| reason_from_ractor(life, (!life.was_stopped()).then_some("killed"));
                 return self.actor_ended(myself, &cell, reason);
             }
+            SupervisorMessage::Rouse { child, start } => return self.rouse(myself, child, start),
+            SupervisorMessage::Registered { child, start, outcome } => match self.registered(child, start, outcome) {
+                Some(event) => event,
+                None => return,
+            },
             SupervisorMessage::Hung { child, start, reason } => Event::Hung { child, start, reason },
             SupervisorMessage::Ask(ask) => self.asked(*ask),
             // One that was replaced when it had just fired.

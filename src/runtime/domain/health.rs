@@ -123,6 +123,7 @@ impl Look {
         let queued = self.queued;
         match (self.presence, self.running) {
             (Presence::Resting | Presence::Closed, _) => Some(Health::Down),
+            (Presence::Dozing, _) => Some(Health::Idle),
             (Presence::Awaited, _) => Some(Health::Starting),
             (Presence::Live, _) if self.is_suspended => Some(Health::Suspended),
             (Presence::Live, Some((silent, limit))) if silent > limit => Some(Health::Hung { queued, silent }),

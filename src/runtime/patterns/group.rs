@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 
 use super::Patterns;
-use super::listener::{Listener, SlotKey};
+use super::listener::{Listener, Otherwise, SlotKey};
 use super::published::Published;
 use super::subscription::{SubscribeError, not_fenced};
 use crate::id::Path;
@@ -232,7 +232,7 @@ impl<M: Clone + Send + Sync + 'static> Group<M> {
         let message = Arc::new(message);
         let mut published = Published::default();
         for member in &*list {
-            published.count(member.give(&message));
+            published.count(member.give(&message, Otherwise::Dead));
         }
         published
     }

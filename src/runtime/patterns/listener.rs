@@ -30,7 +30,16 @@ pub(crate) struct Listener {
     give: Box<Give>,
 }
 
-type Give = dyn Fn(&(dyn Any + Send + Sync)) -> Delivery + Send + Sync;
+type Give = dyn Fn(&(dyn Any + Send + Sync), Otherwise) -> Delivery + Send + Sync;
+
+/// What becomes of a message that its receiver refuses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Otherwise {
+    /// It is a dead letter.
+    Dead,
+    /// Nothing: another one is asked.
+    Next,
+}
 
 impl Listener {
     /// An agent, and how a payload becomes a message to it.
@@ -43,10 +52,14 @@ impl Listener {
         T: Send + Sync + 'static,
     {
         let (slot, agent) = (agent.slot(), agent.clone());
-        let give = move |payload: &(dyn Any + Send + Sync)| {
+        let give = move |payload: &(dyn Any + Send + Sync), otherwise: Otherwise| {
             let Some(payload) = payload.downcast_ref::<Arc<T>>() else { return Delivery::Stranger };
             // The copy, the conversion, and the drop of a message that was refused are code of users.
-            match call_caught(|| agent.tell(convert(payload)).is_ok()) {
+            let tell = || match otherwise {
+                Otherwise::Dead => agent.tell_or_bury(convert(payload)),
+                Otherwise::Next => agent.tell(convert(payload)).is_ok(),
+            };
+            match call_caught(tell) {
                 Ok(true) => Delivery::Taken,
                 Ok(false) => Delivery::Refused,
                 Err(reason) => {
@@ -59,8 +72,8 @@ impl Listener {
     }
 
     /// Gives it a payload as a message.
-    pub(crate) fn give<T: Send + Sync + 'static>(&self, payload: &Arc<T>) -> Delivery {
-        (self.give)(payload)
+    pub(crate) fn give<T: Send + Sync + 'static>(&self, payload: &Arc<T>, otherwise: Otherwise) -> Delivery {
+        (self.give)(payload, otherwise)
     }
 
     pub(crate) fn takes<T: 'static>(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::listener::Listener;
+use super::listener::{Listener, Otherwise};
 use super::published::Delivery;
 use crate::message::subject_map::{SubscriptionId, turns};
 use crate::runtime::current;
@@ -41,9 +41,9 @@ impl Queue {
             return Delivery::Untaken;
         }
         let (last, mine) = self.claim::<T>();
-        for wanted in [Presence::Live, Presence::Awaited] {
+        for wanted in [Presence::Live, Presence::Dozing, Presence::Awaited] {
             for at in self.candidates::<T>(last, wanted) {
-                match self.members[at].give(payload) {
+                match self.members[at].give(payload, Otherwise::Next) {
                     Delivery::Taken => {
                         if mine != Some(at) {
                             *lock(&self.turn.0) = Some(self.ids[at]);
@@ -56,7 +56,12 @@ impl Queue {
                 }
             }
         }
-        Delivery::Untaken
+        // A dead letter, at whose turn it was; or at anybody, where none of them runs.
+        let at = mine.or_else(|| (0..self.members.len()).find(|at| self.members[*at].takes::<T>()));
+        match at.map(|at| self.members[at].give(payload, Otherwise::Dead)) {
+            Some(Delivery::Taken) => Delivery::Taken,
+            _ => Delivery::Untaken,
+        }
     }
 
     fn candidates<T: 'static>(&self, last: Option<SubscriptionId>, wanted: Presence) -> impl Iterator<Item = usize> {
@@ -68,7 +73,7 @@ impl Queue {
     fn claim<T: 'static>(&self) -> (Option<SubscriptionId>, Option<usize>) {
         let mut last = lock(&self.turn.0);
         let before = *last;
-        let mut ready = [Presence::Live, Presence::Awaited].into_iter();
+        let mut ready = [Presence::Live, Presence::Dozing, Presence::Awaited].into_iter();
         let mine = ready.find_map(|wanted| self.candidates::<T>(before, wanted).next());
         if let Some(mine) = mine {
             *last = Some(self.ids[mine]);

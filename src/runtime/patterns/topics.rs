@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::listener::{Listener, SlotKey};
+use super::listener::{Listener, Otherwise, SlotKey};
 use super::published::Published;
 use super::queue::{Queue, Turn};
 use super::subscription::MOST_SUBSCRIPTIONS;
@@ -204,7 +204,7 @@ impl Topics {
         let mut published = Published::default();
         for listener in &list.each {
             let before = published.strangers;
-            published.count(listener.give(payload));
+            published.count(listener.give(payload, Otherwise::Dead));
             if published.strangers > before {
                 let (path, takes) = (listener.path(), listener.payload_name());
                 let published = std::any::type_name::<T>();

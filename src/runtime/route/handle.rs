@@ -228,7 +228,9 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     async fn ask_for(&self, key: Option<&[u8]>, request: Request, limit: Duration) -> Result<Reply, RequestError> {
         let Settings { again, copy, attempts, keep, at_death, .. } = &self.inner.settings;
         let budget = Budget::new(self.now(), limit);
-        let (mut request, mut attempt, mut crashed) = (request, 1, None);
+        let (mut request, mut attempt) = (request, 1);
+        // What became of the attempts before: a handler of one crashed; the last one came back.
+        let (mut crashed, mut returned) = (None, None);
         loop {
             let Chosen { provider, call } = match self.pick(key) {
                 Ok(chosen) => chosen,
@@ -236,7 +238,9 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
             };
             let left = budget.for_hop(self.now(), Hop::Minus(*keep)).and_then(|hop| hop.left(self.now()));
             let Ok(left) = left else {
-                return Err(crashed.unwrap_or(RequestError::Timeout { path: provider.path().clone(), limit }));
+                // It is not sent, so nobody needs to wonder whether it was handled.
+                let late = || RequestError::Expired { path: provider.path().clone() };
+                return Err(crashed.or(returned).unwrap_or_else(late));
             };
             let again = again.filter(|_| attempt < *attempts);
             let spare = again.or(*copy).map(|copy| copy(&request));
@@ -250,9 +254,11 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
                     attempt += 1;
                 }
                 // No handler of it began, so this is not one more attempt.
-                (Err(error), Some(spare)) if *at_death == AtDeath::Elsewhere && was_not_begun(&error) => {
-                    request = spare;
+                (Err(error), Some(spare)) if *at_death == AtDeath::Elsewhere && may_go_elsewhere(&error) => {
+                    (request, returned) = (spare, Some(error));
                 }
+                // This attempt was not handled, but one before it was begun.
+                (Err(error), _) if was_not_begun(&error) => return Err(crashed.unwrap_or(error)),
                 (outcome, _) => return outcome,
             }
         }
@@ -390,9 +396,23 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     }
 }
 
+/// Whether a request came to somebody who is not there to handle it.
+fn may_go_elsewhere(error: &RequestError) -> bool {
+    matches!(error, RequestError::Returned { .. } | RequestError::Gone { .. } | RequestError::Draining { .. })
+}
+
 /// Whether no handler of a request began, nor will.
 fn was_not_begun(error: &RequestError) -> bool {
-    matches!(error, RequestError::Returned { .. } | RequestError::Gone { .. } | RequestError::Draining { .. })
+    may_go_elsewhere(error)
+        || matches!(
+            error,
+            RequestError::Full { .. }
+                | RequestError::Expired { .. }
+                | RequestError::Shed { .. }
+                | RequestError::RateLimited { .. }
+                | RequestError::Saturated { .. }
+                | RequestError::Fenced { .. }
+        )
 }
 
 /// The one place where an ask goes to the slot that was chosen.

@@ -157,6 +157,7 @@ impl<A: Agent> Body<A> {
                 self.step(StateName::Active, |running| running.resume(active)).await?;
                 slot.set_paused(of, false);
             }
+            Command::Doze => self.doze_if_idle(),
             Command::Drain { within, stays } => {
                 self.drain_for(within, "it was asked to".to_owned()).await?;
                 slot.close_for_new(of);

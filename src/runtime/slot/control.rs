@@ -24,6 +24,8 @@ pub(crate) enum Command {
         within: Duration,
         stays: bool,
     },
+    /// To end until the next message comes, if it has nothing to do.
+    Doze,
 }
 
 /// A command, and who waits until it is done.

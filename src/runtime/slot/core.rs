@@ -31,6 +31,8 @@ pub(crate) enum Presence {
     Awaited,
     /// An incarnation is open.
     Live,
+    /// A lazy agent at rest: the next message has one started.
+    Dozing,
     /// Not running, and not coming back by itself: messages are refused.
     Resting,
     /// Forgotten: messages are refused, until its supervisor is itself started again and starts the child anew.

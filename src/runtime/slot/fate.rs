@@ -27,7 +27,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let Letter { message, reply, extra, .. } = letter;
         let returns = extra.is_some_and(|extra| extra.returns);
         match reply {
-            // What made room for another is not sent on: it would have others shed in its turn.
+            // Only at a death: what is shed here would make others go there, and they again, without an end.
             Some(ReplyTo::Router(router)) if why == DropReason::Closed => {
                 // Code of whoever routed it.
                 let is_placed = call_caught(router).unwrap_or(false);
@@ -35,13 +35,13 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
                     return drop_caught(message);
                 }
             }
-            // It is its asker's, who knows that nobody handled it.
-            Some(asker) if returns && !asker.is_abandoned() => {
-                asker.send(Err(error));
-                return drop_caught(message);
-            }
+            Some(router @ ReplyTo::Router(_)) => drop_caught(router),
             Some(asker) => {
-                asker.send(Err(error));
+                let is_told = asker.send(Err(error));
+                if is_told && returns {
+                    // It is its asker's, who knows that nobody handled it.
+                    return drop_caught(message);
+                }
             }
             None => {}
         }

@@ -49,7 +49,8 @@ impl Gauge {
         match self.presence.load(Ordering::Acquire) {
             0 => Presence::Awaited,
             1 => Presence::Live,
-            2 => Presence::Resting,
+            2 => Presence::Dozing,
+            3 => Presence::Resting,
             _ => Presence::Closed,
         }
     }
@@ -97,6 +98,7 @@ impl Gauge {
             Presence::Live if self.is_in(StateName::Draining) => Standing::Away,
             Presence::Live if self.is_in(StateName::Suspended) => Standing::Awaited(queued),
             Presence::Live => Standing::Live(queued + self.tasks()),
+            Presence::Dozing => Standing::AtRest,
             Presence::Awaited => Standing::Awaited(queued),
             Presence::Resting | Presence::Closed => Standing::Away,
         };

@@ -43,6 +43,7 @@ pub struct AgentSpec<A: Agent> {
     handler_deadline: Option<Duration>,
     runtime: Option<Handle>,
     hands_over: bool,
+    lazy: Option<Duration>,
 }
 
 /// The limits that a spec says itself.
@@ -88,6 +89,7 @@ impl<A: Agent> AgentSpec<A> {
             handler_deadline: None,
             runtime: None,
             hands_over: false,
+            lazy: None,
         }
     }
 
@@ -129,6 +131,39 @@ impl<A: Agent> AgentSpec<A> {
     #[must_use]
     pub fn runtime(mut self, handle: Handle) -> Self {
         self.runtime = Some(handle);
+        self
+    }
+
+    /// The agent is lazy: it has no life until the first message comes, and is put to rest after it had nothing to do for
+    /// so long: no message and no task, timers included. Nothing is lost in between: messages wait in its slot.
+    ///
+    /// | while it is at rest | |
+    /// |---|---|
+    /// | its supervisor | takes it for a running child: its start succeeded, and its stop is immediate |
+    /// | routes, subscriptions | may choose it like one that runs; the message starts it |
+    /// | its stop hook | ran when it was put to rest, with the reason `normal`: what the next life is to know is kept by [`hand_over`](Self::hand_over) |
+    /// | restarts | none is counted: being put to rest is no exit |
+    ///
+    /// A start that fails then is the failure of a running child, and its supervisor decides.
+    ///
+    /// ```
+    /// # use steadfast::{Capability, ChildSpec, Strategy, SupervisorSpec, System};
+    /// use std::time::Duration;
+    ///
+    /// # const ECHO: Capability<u8, u8> = Capability::new("echo", "1.0.0");
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let echo = ChildSpec::serve("echo", ECHO, |_, n| async move { Ok(n) }).lazy(Duration::from_secs(60));
+    /// let system = System::start(SupervisorSpec::new("root", Strategy::OneForOne).child(echo)).await?;
+    /// assert_eq!(system.incarnation("root/echo"), None, "nobody is there");
+    /// assert_eq!(system.ask(&ECHO, 7).await?, 7);
+    /// # system.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn lazy(mut self, idle: Duration) -> Self {
+        self.lazy = Some(idle);
         self
     }
 
@@ -247,6 +282,7 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
             handler_deadline: spec.handler_deadline,
             runtime: spec.runtime,
             hands_over: spec.hands_over,
+            lazy: spec.lazy,
             agent: PhantomData,
         };
         Self { name: spec.name, rules: spec.rules, kind: Kind::Worker(Arc::new(worker)) }
@@ -275,6 +311,7 @@ struct AgentWorker<A: Agent> {
     handler_deadline: Option<Duration>,
     runtime: Option<Handle>,
     hands_over: bool,
+    lazy: Option<Duration>,
     agent: PhantomData<fn() -> A>,
 }
 
@@ -295,6 +332,9 @@ impl<A: Agent> Worker for AgentWorker<A> {
         }
         let limits = Limits { agent: self.limits.over(&AgentLimits::default()), ..Limits::default() };
         limits.check().map_err(|problem| SpecError::AgentLimit { child: path().to_string(), problem })?;
+        if self.lazy.is_some_and(|idle| idle.is_zero()) {
+            return Err(zero("time to idle"));
+        }
         if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
             return Err(zero("handler deadline"));
         }
@@ -335,6 +375,10 @@ impl<A: Agent> Worker for AgentWorker<A> {
         self.handler_deadline.is_none() && self.runtime.is_none()
     }
 
+    fn is_lazy(&self) -> bool {
+        self.lazy.is_some()
+    }
+
     fn on_runtime(&self, runtime: &Handle) -> Option<Arc<dyn Worker>> {
         if self.runtime.is_some() {
             return None;
@@ -369,6 +413,7 @@ impl<A: Agent> Worker for AgentWorker<A> {
             handler_deadline: self.handler_deadline,
             runtime: self.runtime.as_ref().map(|handle| watch.on(handle)),
             hooks: self.hooks.clone(),
+            lazy: self.lazy,
             right_here: start.right_here,
             system: start.system,
         };

@@ -23,6 +23,12 @@ impl SupervisorState {
     pub(super) fn carry_out(&mut self, myself: &ActorRef<SupervisorMessage>, command: Command) -> Option<Event> {
         match command {
             Command::Start { child, start, cause } => return self.start(myself, (child, start), cause),
+            Command::Stop { child, start, reason } if self.dozes(child, start) => {
+                return Some(self.ended_dozing(child, start, reason));
+            }
+            Command::Kill { child, start } if self.dozes(child, start) => {
+                return Some(self.ended_dozing(child, start, ExitReason::Killed));
+            }
             Command::Stop { child, start, reason } => self.stop(child, start, reason),
             Command::Kill { child, start } => self.kill(child, start),
             Command::AskProgress { child, start } => {
@@ -56,18 +62,34 @@ impl SupervisorState {
         cause: StartCause,
     ) -> Option<Event> {
         self.renew(key);
-        let system = &self.system;
         let child = self.children.get_mut(&key)?;
         child.slot.awaited();
-        let life = child.slot.core().begin(system.epoch(), Some(&self.life))?;
         if cause.is_restart() {
             self.published.count_restart();
         }
+        if child.spec.is_lazy() && child.slot.queued() == 0 {
+            return self.start_dozing(key, start);
+        }
+        self.start_now(myself, (key, start), cause, false)
+    }
+
+    /// Starts a life. `is_known` where the machine takes the child for running already.
+    pub(super) fn start_now(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        (key, start): (ChildKey, Start),
+        cause: StartCause,
+        is_known: bool,
+    ) -> Option<Event> {
+        let system = &self.system;
+        let child = self.children.get_mut(&key)?;
+        let life = child.slot.core().begin(system.epoch(), Some(&self.life))?;
         if system.bus().is_heard(Level::DEBUG) {
             let path = &child.slot.core().path;
             system.bus().publish(path, EventKind::Starting { incarnation: life.incarnation, cause: cause.clone() });
         }
-        let right_here = matches!(cause, StartCause::Init) && self.starts_here && child.spec.may_start_in_place();
+        let right_here =
+            !is_known && matches!(cause, StartCause::Init) && self.starts_here && child.spec.may_start_in_place();
         // Now and then the supervisor must hear what else there is, and so must tokio.
         let right_here = right_here && self.started_here < STARTS_IN_A_ROW && has_budget_remaining();
         let start_of = StartOf {
@@ -100,7 +122,7 @@ impl SupervisorState {
             // There was never anybody: neither to be given up, nor to say anything.
             life.fence();
         }
-        child.open = Some(Open { start, cell, life, at, cause, announced: false });
+        child.open = Some(Open { start, cell, life, at, cause, announced: false, is_known, is_ending: false });
         if let Some(reason) = failed {
             child.slot.ended(incarnation);
             return Some(Event::Exited { child: key, start, reason });
@@ -119,8 +141,18 @@ impl SupervisorState {
         Some((child, child.open.as_ref().filter(|open| open.start == start)?))
     }
 
+    /// Whatever it ends with from here on, it is its supervisor's doing.
+    fn mark_ending(&mut self, key: ChildKey, start: Start) {
+        if let Some(open) = self.children.get_mut(&key).and_then(|child| child.open.as_mut())
+            && open.start == start
+        {
+            open.is_ending = true;
+        }
+    }
+
     /// Asks a child to end.
     fn stop(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
+        self.mark_ending(key, start);
         let Some((child, open)) = self.open(key, start) else { return };
         let Some(cell) = &open.cell else { return };
         match child.kind {
@@ -138,6 +170,7 @@ impl SupervisorState {
     /// Ends a child now. A nested supervisor is not killed by ractor's means, which would leave its children behind: it
     /// is told, kills them, and reports that it was killed once they are gone.
     fn kill(&mut self, key: ChildKey, start: Start) {
+        self.mark_ending(key, start);
         let Some((child, open)) = self.open(key, start) else { return };
         let path = &child.slot.core().path;
         self.system.bus().publish(path, EventKind::Killing { incarnation: open.life.incarnation });

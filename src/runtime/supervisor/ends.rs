@@ -22,8 +22,11 @@ impl SupervisorState {
         if entry.kind == ChildKind::Supervisor || open.announced {
             return;
         }
+        let is_known = open.is_known;
         self.announce_started(child, start);
-        self.feed(myself, Event::Started { child, start });
+        if !is_known {
+            self.feed(myself, Event::Started { child, start });
+        }
     }
 
     pub(super) fn announce_started(&mut self, child: ChildKey, start: Start) {
@@ -90,6 +93,9 @@ impl SupervisorState {
         #[cfg(any(test, feature = "testing"))]
         if let Some(entry) = self.children.get(&child) {
             self.system.tell_end(&entry.slot.core().path, &life, &reason);
+        }
+        if self.doze_again(child, start, &life) {
+            return;
         }
         let ignored = life.was_ignored() && !life.has_started();
         let event = if ignored { Event::Ignored { child, start } } else { Event::Exited { child, start, reason } };

@@ -11,13 +11,14 @@ impl System {
     /// | a message is a dead letter when | reason |
     /// |---|---|
     /// | its deadline or time to live was over before its turn, or its asker gave up | expired |
-    /// | an asker was refused for a full or draining mailbox, or for the rate or the bulkhead of a domain | refused |
+    /// | an asker was refused, for a full or draining mailbox, or for the rate or the bulkhead of a domain | refused |
+    /// | a receiver of what was published or broadcast refused it, or all of a queue group did | refused |
     /// | it waited, and its agent came to rest or was forgotten; or an asker was refused for that | gone |
     /// | it made room for another | shed |
+    /// | nobody listens to its subject | no receiver |
     ///
     /// A message that is refused and given back, as by [`AgentRef::tell`](crate::AgentRef::tell), is its sender's; one
-    /// whose handler ended midway has been handled in part; what is published and nobody listens to is told to its publisher.
-    /// None of these is here.
+    /// whose handler ended midway has been handled in part. Neither is here.
     ///
     /// ```
     /// # use steadfast::{Capability, ChildSpec, Strategy, SupervisorSpec, System};

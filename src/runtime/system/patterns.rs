@@ -1,5 +1,6 @@
 //! What a system offers to those who tell several, or whoever has the next turn.
 
+use std::any::{Any, TypeId, type_name};
 use std::sync::Arc;
 
 use super::System;
@@ -7,6 +8,8 @@ use crate::id::Path;
 use crate::message::subject::{Pattern, Subject};
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
+use crate::runtime::current;
+use crate::runtime::office::AnyLetter;
 use crate::runtime::patterns::{Group, GroupError, Listener, Patterns, Published, SubscribeError, Subscription};
 
 impl System {
@@ -108,7 +111,8 @@ impl System {
     /// Publishes a payload about a subject: every agent that listens to it is told, and of each queue group one member.
     /// Never waits, and says what became of it.
     ///
-    /// * A mailbox that is full refuses for itself alone, and that is an event.
+    /// * A mailbox that is full refuses for itself alone; that is an event, and what it refused is a dead letter.
+    /// * What nobody listens to is a dead letter, as an `Arc<T>` ([`System::take_dead_letter`]).
     /// * Who listens to the subject for another type of payload does not get it, and is counted.
     /// * What one sender publishes and tells reaches each receiver in that order. (Between the members of a queue group
     ///   there is no order.)
@@ -120,7 +124,7 @@ impl System {
         let payload = Arc::new(payload);
         let published = self.patterns().topics.publish(subject, &payload);
         if published.had_no_receiver() {
-            nobody(subject, payload);
+            self.nobody_listens(subject, payload);
         }
         published
     }
@@ -139,10 +143,40 @@ impl System {
     pub fn group<M: Clone + Send + Sync + 'static>(&self, name: &str) -> Result<Group<M>, GroupError> {
         Group::named(self.patterns(), name)
     }
+
+    fn nobody_listens<T: Send + Sync + 'static>(&self, subject: &Subject, payload: Arc<T>) {
+        // The code of a life that was given up leaves nothing behind.
+        if current::fenced().is_none() {
+            let letter = Unheard { subject: subject.clone(), payload };
+            self.office().bury_for_nobody(self.bus(), self.root(), Box::new(letter));
+        }
+    }
 }
 
-/// Nobody was there to get a payload. The publisher is told by its count; a store of dead letters takes it here.
-fn nobody<T: Send + Sync + 'static>(subject: &Subject, payload: Arc<T>) {
-    tracing::debug!(%subject, payload = std::any::type_name::<T>(), "nobody listens");
-    drop(payload);
+/// A payload that was published and nobody listened to.
+struct Unheard<T> {
+    subject: Subject,
+    payload: Arc<T>,
+}
+
+impl<T: Send + Sync + 'static> AnyLetter for Unheard<T> {
+    fn payload_type(&self) -> &'static str {
+        type_name::<T>()
+    }
+
+    fn send_again(self: Box<Self>, system: &System) -> Result<(), (Box<dyn AnyLetter>, String)> {
+        if system.patterns().topics.publish(&self.subject, &self.payload).had_no_receiver() {
+            let problem = format!("nobody listens to `{}`", self.subject);
+            return Err((self, problem));
+        }
+        Ok(())
+    }
+
+    fn into_payload(self: Box<Self>) -> Box<dyn Any + Send> {
+        Box::new(self.payload)
+    }
+
+    fn is_of(&self, payload: TypeId) -> bool {
+        payload == TypeId::of::<Arc<T>>()
+    }
 }

@@ -307,7 +307,7 @@ impl System {
             return Err(RequestError::Fenced { path: place, sender, incarnation });
         }
         match slot.core().presence() {
-            Presence::Live | Presence::Awaited => Ok(slot),
+            Presence::Live | Presence::Dozing | Presence::Awaited => Ok(slot),
             Presence::Resting | Presence::Closed => Err(RequestError::Gone { path: place }),
         }
     }

@@ -1,0 +1,39 @@
+//! A lazy agent at rest: no actor, no life; the next message has its supervisor start one.
+//!
+//! # Invariants
+//!
+//! * A slot that dozes has nothing waiting: what comes first rouses it, once.
+
+use std::sync::Arc;
+
+use super::{Presence, Slot, wake};
+use crate::runtime::guard::lock;
+use crate::runtime::life::Life;
+use crate::runtime::supervisor::SupervisorMessage;
+use crate::supervision::machine::{ChildKey, Start};
+
+/// Who is told that a message came.
+#[derive(Clone)]
+pub(crate) struct Rouse {
+    pub(crate) supervisor: Arc<Life>,
+    pub(crate) child: ChildKey,
+    pub(crate) start: Start,
+}
+
+impl Rouse {
+    pub(super) fn tell(self) {
+        let Self { supervisor, child, start } = self;
+        // Refused only by a supervisor that has ended; the next one looks what waits.
+        supervisor.tell_supervisor(SupervisorMessage::Rouse { child, start });
+    }
+}
+
+impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
+    /// Nobody is here until a message comes. One that is here already rouses at once.
+    pub(super) fn doze_until_roused(&self, rouse: Rouse) {
+        self.core.set_presence(Presence::Dozing);
+        let mut desk = lock(&self.desk);
+        desk.rouse = Some(Box::new(rouse));
+        wake(desk);
+    }
+}

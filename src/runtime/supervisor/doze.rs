@@ -1,0 +1,110 @@
+//! Lazy children: the machine takes them for running while they are at rest, without an actor and without a life.
+//!
+//! # Invariants
+//!
+//! * To the machine a lazy child has started once, however often it was put to rest since; only a failure, or its own end,
+//!   is an exit.
+//! * Who is asked to end while at rest has ended.
+
+use std::sync::Arc;
+
+use ractor::ActorRef;
+
+use super::{SupervisorMessage, SupervisorState};
+use crate::event::EventKind;
+use crate::exit::{ExitReason, Failure};
+use crate::id::Incarnation;
+use crate::runtime::life::Life;
+use crate::runtime::registrar;
+use crate::runtime::slot::Rouse;
+use crate::supervision::machine::{ChildKey, Event, Start, StartCause};
+
+impl SupervisorState {
+    /// Whether this start of a child is at rest.
+    pub(super) fn dozes(&self, key: ChildKey, start: Start) -> bool {
+        self.children.get(&key).is_some_and(|child| child.dozes == Some(start))
+    }
+
+    /// A lazy child is to start, and nothing waits for it: it starts at rest.
+    pub(super) fn start_dozing(&mut self, key: ChildKey, start: Start) -> Option<Event> {
+        let child = self.children.get_mut(&key)?;
+        child.dozes = Some(start);
+        let core = child.slot.core();
+        if core.is_registered() || !core.concerns_the_registrar() {
+            self.doze(key, start);
+            return Some(Event::Started { child: key, start });
+        }
+        // It has started once it can be found. Its supervisor must not wait for that.
+        let (system, slot) = (self.system.clone(), Arc::clone(&child.slot));
+        let mine = Arc::clone(&self.life);
+        tokio::spawn(async move {
+            let registered = registrar::register(&system, &*slot, Incarnation::FIRST).await;
+            let outcome = registered.map(|_| ()).map_err(|error| ExitReason::StartFailed(Failure::new(error)));
+            mine.tell_supervisor(SupervisorMessage::Registered { child: key, start, outcome });
+        });
+        None
+    }
+
+    /// A lazy child can be found, or not.
+    pub(super) fn registered(&mut self, key: ChildKey, start: Start, outcome: Result<(), ExitReason>) -> Option<Event> {
+        if !self.dozes(key, start) {
+            return None;
+        }
+        match outcome {
+            Ok(()) => {
+                self.doze(key, start);
+                Some(Event::Started { child: key, start })
+            }
+            Err(reason) => Some(self.ended_dozing(key, start, reason)),
+        }
+    }
+
+    fn doze(&mut self, key: ChildKey, start: Start) {
+        if let Some(child) = self.children.get_mut(&key) {
+            child.dozes = Some(start);
+            child.slot.doze(Rouse { supervisor: Arc::clone(&self.life), child: key, start });
+        }
+    }
+
+    /// A child that is at rest is asked to end: it has.
+    pub(super) fn ended_dozing(&mut self, key: ChildKey, start: Start, reason: ExitReason) -> Event {
+        if let Some(child) = self.children.get_mut(&key) {
+            child.dozes = None;
+            // What comes now waits for the next start, if there is one.
+            child.slot.awaited();
+            if self.system.is_ending() {
+                child.slot.rest();
+            }
+        }
+        Event::Exited { child: key, start, reason }
+    }
+
+    /// A message came for a child that is at rest.
+    pub(super) fn rouse(&mut self, myself: &ActorRef<SupervisorMessage>, key: ChildKey, start: Start) {
+        if !self.dozes(key, start) {
+            return;
+        }
+        self.renew(key);
+        if let Some(child) = self.children.get_mut(&key) {
+            child.dozes = None;
+            child.slot.awaited();
+        }
+        if let Some(event) = self.start_now(myself, (key, start), StartCause::Init, true) {
+            self.feed(myself, event);
+        }
+    }
+
+    /// A life is gone that had nothing to do. Returns whether the child is at rest by that.
+    pub(super) fn doze_again(&mut self, key: ChildKey, start: Start, life: &Life) -> bool {
+        let Some(child) = self.children.get_mut(&key) else { return false };
+        let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return false };
+        if !life.dozes() || open.is_ending || !child.spec.is_lazy() || self.system.is_ending() {
+            return false;
+        }
+        child.open = None;
+        let kind = EventKind::Dozing { incarnation: life.incarnation };
+        self.system.bus().publish(&child.slot.core().path, kind);
+        self.doze(key, start);
+        true
+    }
+}
