@@ -220,8 +220,9 @@ pub(crate) fn kill_life(life: &Life, kind: ChildKind) {
             life.tell_supervisor(SupervisorMessage::Kill);
         }
         ChildKind::Worker => {
-            life.mark_ending();
+            // One that has no actor yet cannot be killed, and must not be told that it ends: it would live on and do nothing.
             if let Some(cell) = life.cell() {
+                life.mark_ending();
                 cell.kill();
             }
         }
