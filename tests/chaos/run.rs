@@ -106,18 +106,18 @@ fn count_the_dead(system: &System, ledger: &Ledger) {
     // What the system's own services did not get to is none of ours.
     let is_ours = |receiver: &Path| receiver.as_str().starts_with("root");
     for letter in letters.into_iter().filter(|letter| letter.receiver.as_ref().is_none_or(is_ours)) {
-        let number = number_of(system, letter.id).unwrap_or_else(|| panic!("a dead `{}`", letter.message));
-        if let Some(number) = number {
-            ledger.dead(number, letter.why);
+        // News without a listener was delivered to nobody.
+        if system.take_dead_letter::<Arc<News>>(letter.id).is_none() {
+            ledger.dead(number_of(system, letter.id), letter.why);
         }
     }
 }
 
-/// Of which delivery a dead letter is: of none where news had no listener, and so there was no delivery.
-fn number_of(system: &System, id: LetterId) -> Option<Option<usize>> {
+/// Of which delivery a dead letter is.
+fn number_of(system: &System, id: LetterId) -> usize {
     let job = system.take_dead_letter::<Job>(id).map(|letter| letter.message.number);
     let job = job.or_else(|| system.take_dead_letter::<Arc<Task>>(id).map(|letter| letter.message.0.number));
-    job.map(Some).or_else(|| system.take_dead_letter::<Arc<News>>(id).map(|_| None))
+    job.expect("nothing else is sent")
 }
 
 async fn ground(seed: u64, size: Size, ledger: Ledger) -> Ground {
