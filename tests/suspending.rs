@@ -142,6 +142,19 @@ async fn a_task_that_goes_on_after_the_time_to_drain_is_aborted_and_the_agent_en
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_agent_may_drain_for_as_long_as_it_takes() {
+    let log = Log::default();
+    let system = with(Probe::spec("a", &log).restart(Restart::Transient)).await;
+    let agent = Probe::at(&system, "root/a");
+    agent.ask(task(100 * SECOND)).await.expect("a reply");
+    let mut events = Recorder::of(&system);
+    system.drain("root/a", Duration::MAX).await.expect("it is active");
+    let exit = events.exit("root/a").await;
+    assert_eq!(exit.reason.to_string(), "was stopped: it has drained");
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waited_when_a_permanent_agent_drained_is_handled_by_its_next_life() {
     let log = Log::default();
     let system = with(Probe::spec("a", &log)).await;

@@ -127,7 +127,8 @@ impl<A: Agent> Body<A> {
 
     /// Takes no new work from now on.
     pub(super) async fn drain_for(&mut self, within: Duration, reason: String) -> Result<(), ChangeError> {
-        let deadline = self.ctx.system.clock().now() + within;
+        // A year is as good as for ever, and no clock ends before that.
+        let deadline = self.ctx.system.clock().now() + within.min(Duration::from_hours(365 * 24));
         self.step(StateName::Draining, |running| running.drain(state::Draining { reason, deadline })).await
     }
 

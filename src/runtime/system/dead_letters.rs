@@ -11,9 +11,9 @@ impl System {
     /// | a message is a dead letter when | reason |
     /// |---|---|
     /// | its deadline or time to live was over before its turn, or its asker gave up | expired |
-    /// | an asker was refused, for a full or draining mailbox or by its domain | refused |
+    /// | an asker was refused, for a full or draining mailbox, or for the rate or the bulkhead of a domain | refused |
     /// | a receiver of what was published or broadcast refused it, or all of a queue group did | refused |
-    /// | it waited, and its agent came to rest or was forgotten | gone |
+    /// | it waited, and its agent came to rest or was forgotten; or an asker was refused for that | gone |
     /// | it made room for another | shed |
     /// | nobody listens to its subject | no receiver |
     ///
