@@ -76,6 +76,11 @@ pub enum EventKind {
     GaveUp(Arc<Escalation>),
     /// The slot of a child closed: it will not come back, and messages to it are refused.
     Closed,
+    /// A permanent agent was asked to drain and has ended; its next life starts. That is no restart that counts.
+    Drained {
+        /// The life that ended for it.
+        incarnation: Incarnation,
+    },
     /// A lazy agent had nothing to do and was put to rest; the next message starts it.
     Dozing {
         /// The life that ended for it.

@@ -72,6 +72,7 @@ fn record(event: &Event) {
             tracing::warn!(%path, %verdict, "did not start again");
         }
         EventKind::Closed => tracing::debug!(%path, "closed"),
+        EventKind::Drained { incarnation } => tracing::debug!(%path, %incarnation, "has drained, and starts again"),
         EventKind::Dozing { incarnation } => tracing::debug!(%path, %incarnation, "put to rest until a message comes"),
         EventKind::Resting => tracing::debug!(%path, "at rest"),
         EventKind::Ended => tracing::info!(%path, "ended"),

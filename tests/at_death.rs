@@ -227,3 +227,22 @@ async fn a_question_for_which_there_is_no_time_is_not_sent_and_its_asker_is_told
     assert!(log.take().is_empty() && system.dead_letter_counts().total() == 0);
     system.shutdown().await.expect("an orderly end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_room_gets_it_when_messages_leave_a_mailbox_at_a_death() {
+    let log = Log::default();
+    let system = start([worker("a", &log).mailbox(2)]).await;
+    let route = route(&system, AtDeath::Return);
+    let agent = system.agent::<Served<u64, String>>("root/a").expect("it is there");
+    // In hand, it leaves room for two.
+    route.tell(0).expect("there is room");
+    settled().await;
+    route.tell(1).and(route.tell(2)).expect("there is room");
+    let waits = tokio::spawn(async move { agent.tell_wait(3, 60 * SECOND).await });
+    tokio::time::sleep(FUSE + SECOND).await;
+    assert!(waits.is_finished(), "there is room since the crash");
+    waits.await.expect("no panic").expect("it is taken");
+    settled().await;
+    assert_eq!(log.take(), ["a #1 0", "a #2 3"]);
+    system.shutdown().await.expect("an orderly end");
+}

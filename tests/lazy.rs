@@ -203,3 +203,97 @@ async fn a_suspended_one_is_not_put_to_rest_and_one_at_rest_cannot_be_suspended(
     assert_eq!(system.state("root/a").expect("it is known").name(), StateName::Terminated);
     system.shutdown().await.expect("an orderly end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_has_its_whole_time_after_a_long_handler_and_after_a_task() {
+    let log = Log::default();
+    let system = with(Probe::spec("a", &log)).await;
+    let agent = Probe::at(&system, "root/a");
+    let mut events = Recorder::of(&system);
+    agent.ask_within(Order::Wait(2 * IDLE), 10 * IDLE).await.expect("a reply");
+    let clock = VirtualClock::new();
+    events.until(|event| matches!(event.kind, steadfast::EventKind::Dozing { .. })).await;
+    assert_eq!(clock.elapsed(), IDLE, "a handler");
+    let task = Order::run(|ctx| {
+        ctx.spawn(async { tokio::time::sleep(IDLE + 5 * SECOND).await });
+        Box::pin(async { Ok(0) })
+    });
+    agent.ask(task).await.expect("a reply");
+    let clock = VirtualClock::new();
+    events.until(|event| matches!(event.kind, steadfast::EventKind::Dozing { .. })).await;
+    assert!((2 * IDLE + 5 * SECOND..4 * IDLE).contains(&clock.elapsed()), "{:?}", clock.elapsed());
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_says_that_there_is_nothing_to_run_leaves_it_stopped_and_who_asked_is_told() {
+    let log = Log::default();
+    let system = with(Probe::scripted("a", Script::new(&log).start(|_| Err(steadfast::Ignore.into())))).await;
+    let agent = Probe::at(&system, "root/a");
+    let error = agent.ask(Order::Which).await.expect_err("there is nothing to run");
+    assert!(matches!(error, RequestError::Gone { .. }), "{error}");
+    let clock = VirtualClock::new();
+    system.shutdown().await.expect("an orderly end");
+    assert_eq!(clock.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_hangs_when_a_message_comes_fails_at_its_deadline() {
+    let log = Log::default();
+    let script = Script::new(&log).start_takes(1000 * SECOND);
+    let system = with(Probe::scripted("a", script).start_deadline(SECOND)).await;
+    let mut events = Recorder::of(&system);
+    let clock = VirtualClock::new();
+    Probe::at(&system, "root/a").tell(Order::Which).expect("it waits");
+    events.exit("root/a").await;
+    assert_eq!(clock.elapsed(), SECOND);
+    system.ended().await.expect_err("no start ever succeeds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_offers_can_be_changed_while_it_is_at_rest() {
+    const COUNT: Capability<u64, u64> = Capability::new("test.count", "1.0.0");
+    const MORE: Capability<u64, u64> = Capability::new("test.more", "1.0.0");
+    let system =
+        System::start(root().child(ChildSpec::serve("counter", COUNT, |_, n| async move { Ok(n + 1) }).lazy(IDLE)))
+            .await
+            .expect("the tree starts");
+    system.deregister("root/counter", &COUNT).await.expect("it offers that");
+    assert_eq!(system.providers(&COUNT).len(), 0);
+    let agent = system.agent::<steadfast::Served<u64, u64>>("root/counter").expect("it is there");
+    system.register(&agent, &MORE).await.expect("it may");
+    assert_eq!(system.incarnation("root/counter"), None, "nobody was started for it");
+    assert_eq!(system.ask(&MORE, 1).await.expect("a reply"), 2);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_would_return_when_its_agent_dies_waits_where_the_agent_is_put_to_rest() {
+    const SLOW: Capability<u64, u64> = Capability::new("test.slow", "1.0.0");
+    let hook = |_, _| async {
+        tokio::time::sleep(2 * SECOND).await;
+        Ok(())
+    };
+    let leaving = steadfast::lifecycle::hook::On::Entering(StateName::Draining);
+    let counter = ChildSpec::serve("counter", SLOW, |_, n| async move { Ok(n + 1) });
+    let system = System::start(root().child(counter.lazy(IDLE).hook_before("slow", leaving, hook))).await;
+    let system = system.expect("the tree starts");
+    let route = system.route(&SLOW).at_death(steadfast::AtDeath::Return).build().expect("a route");
+    assert_eq!(route.ask(1).await.expect("a reply"), 2);
+    tokio::time::sleep(IDLE + SECOND).await;
+    assert_eq!(
+        system.state("root/counter").expect("it is known").name(),
+        StateName::Active,
+        "it is on its way to rest"
+    );
+    assert_eq!(route.ask(2).await.expect("a reply"), 3);
+    assert_eq!(system.incarnation("root/counter").map(steadfast::Incarnation::get), Some(2));
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lazy_task_is_refused_before_anything_starts() {
+    let task = ChildSpec::task("once", |_| async { Ok(()) }).lazy(IDLE);
+    let error = System::start(root().child(task)).await.expect_err("nobody could start it");
+    assert!(error.to_string().contains("`root/once` is a task and lazy"), "{error}");
+}

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use steadfast::lifecycle::hook::On;
-use steadfast::testing::{Log, Order, Probe, Recorder, VirtualClock, settled};
+use steadfast::testing::{Log, Order, Probe, Recorder, Script, VirtualClock, settled};
 use steadfast::{
     AgentSpec, ControlError, EventKind, RequestError, Restart, StateName, Strategy, SupervisorSpec, System, TellError,
 };
@@ -169,6 +169,36 @@ async fn what_waited_when_a_permanent_agent_drained_is_handled_by_its_next_life(
     events.started("root/a", 2).await;
     assert_eq!(agent.ask(Order::Which).await.expect("a reply"), 2);
     assert_eq!(got(&log), ["got root/a #2 echo 1", "got root/a #2 which"]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permanent_agent_may_be_drained_as_often_as_anybody_likes_and_its_siblings_do_not_notice() {
+    let log = Log::default();
+    let spec =
+        SupervisorSpec::new("root", Strategy::OneForAll).child(Probe::spec("a", &log)).child(Probe::spec("b", &log));
+    let system = System::start(spec).await.expect("the tree starts");
+    let mut events = Recorder::of(&system);
+    for life in 2..=10 {
+        system.drain("root/a", SECOND).await.expect("it is active");
+        events.started("root/a", life).await;
+    }
+    assert_eq!((system.restarts().total, system.incarnation("root/b").map(steadfast::Incarnation::get)), (0, Some(1)));
+    assert_eq!(Probe::at(&system, "root/a").ask(Order::Which).await.expect("a reply"), 10);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_hook_that_hangs_after_a_drain_is_noticed_although_no_supervisor_waits_for_it() {
+    let log = Log::default();
+    let script = Script::new(&log).stop_takes(100_000 * SECOND);
+    let system = with(Probe::scripted("a", script)).await;
+    let mut events = Recorder::of(&system);
+    let clock = VirtualClock::new();
+    system.drain("root/a", SECOND).await.expect("it is active");
+    let exit = events.exit("root/a").await;
+    assert_eq!((exit.reason.kind(), clock.elapsed()), ("unresponsive", 5 * SECOND));
+    assert_eq!(Probe::at(&system, "root/a").ask(Order::Which).await.expect("a reply"), 2);
     system.shutdown().await.expect("an orderly end");
 }
 

@@ -133,6 +133,7 @@ fn level(kind: &EventKind) -> Level {
         | EventKind::Closed
         | EventKind::Resting
         | EventKind::Dozing { .. }
+        | EventKind::Drained { .. }
         | EventKind::Dropped { .. }
         | EventKind::Refused { .. } => Level::DEBUG,
         EventKind::LeakEnded { .. }

@@ -30,6 +30,7 @@ pub(crate) struct Life {
     stopped_itself: AtomicBool,
     dozes: AtomicBool,
     put_down: AtomicBool,
+    drained: AtomicBool,
     ending: AtomicBool,
     shell: Mutex<Option<Waker>>,
     asked: OnceLock<Box<ExitReason>>,
@@ -85,6 +86,7 @@ impl Life {
             stopped_itself: AtomicBool::new(false),
             dozes: AtomicBool::new(false),
             put_down: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             shell: Mutex::new(None),
             asked: OnceLock::new(),
@@ -224,6 +226,16 @@ impl Life {
 
     pub(crate) fn is_put_down(&self) -> bool {
         self.put_down.load(Ordering::Acquire)
+    }
+
+    /// It ends since it was asked to drain.
+    pub(crate) fn mark_drained(&self) {
+        self.drained.store(true, Ordering::Release);
+    }
+
+    /// Whether it ended since it was asked to drain, and for no other reason.
+    pub(crate) fn has_drained(&self) -> bool {
+        self.drained.load(Ordering::Acquire) && matches!(self.reason(), Some(ExitReason::Shutdown(_)))
     }
 
     /// Whether it ended since it had nothing to do, and for no other reason.

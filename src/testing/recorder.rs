@@ -169,6 +169,7 @@ fn line(event: &Event) -> Option<String> {
         EventKind::Lifecycle { .. } => return None,
         EventKind::GaveUp(_) => format!("gave up {path}"),
         EventKind::Closed => format!("closed {path}"),
+        EventKind::Drained { incarnation } => format!("drained {path} #{incarnation}"),
         EventKind::Dozing { incarnation } => format!("dozing {path} #{incarnation}"),
         EventKind::Resting => format!("resting {path}"),
         EventKind::Dropped { .. } => format!("dropped {path}"),

@@ -18,6 +18,7 @@ use crate::runtime::life::Life;
 use crate::runtime::registrar;
 use crate::runtime::slot::Rouse;
 use crate::supervision::machine::{ChildKey, Event, Start, StartCause};
+use crate::supervision::policy::Restart;
 
 impl SupervisorState {
     /// Whether this start of a child is at rest.
@@ -110,6 +111,29 @@ impl SupervisorState {
                 mine.tell_supervisor(SupervisorMessage::Hung { child: key, start, incarnation, reason });
             }
         });
+    }
+
+    /// A life is gone that was asked to drain: a permanent child is started again. That it was wanted is no failure, and
+    /// does not count as a restart. Returns whether it is so.
+    pub(super) fn start_drained(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        key: ChildKey,
+        start: Start,
+        life: &Life,
+    ) -> bool {
+        let Some(child) = self.children.get_mut(&key) else { return false };
+        let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return false };
+        let comes_back = child.spec.rules.restart == Restart::Permanent;
+        if !life.has_drained() || open.is_ending || !comes_back || self.system.is_ending() {
+            return false;
+        }
+        child.open = None;
+        let kind = EventKind::Drained { incarnation: life.incarnation };
+        self.system.bus().publish(&child.slot.core().path, kind);
+        self.renew(key);
+        self.start_known(myself, key, start);
+        true
     }
 
     /// A life is gone that had nothing to do. Returns whether the child is at rest by that.
