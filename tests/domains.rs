@@ -434,15 +434,15 @@ async fn an_agent_that_drains_is_not_hung_although_messages_wait() {
 async fn what_a_condition_makes_is_made_without_a_lock_and_where_that_panics_it_fires_again() {
     let (system, log) = (begun().await, Log::default());
     let domain = system.add_domain(workers(&log)).await.expect("it starts");
-    let (inner, made) = (domain.clone(), log.clone());
-    let make = move |fired: u64| {
+    let (inner, logs) = (domain.clone(), log.clone());
+    let gamma = move |fired: u64| {
         // This would wait for ever for a lock that is held meanwhile.
         let other = SpawnCondition::new("OTHER", 1.0, "OTHER");
         inner.spawn_when(other, |_| ChildSpec::supervisor(root())).expect("it makes sense");
         assert!(fired > 1, "not yet");
-        Probe::spec("any", &made)
+        Probe::spec("any", &logs)
     };
-    domain.spawn_when(SpawnCondition::new("LOAD", 0.8, "GAMMA"), make).expect("it makes sense");
+    domain.spawn_when(SpawnCondition::new("LOAD", 0.8, "GAMMA"), gamma).expect("it makes sense");
     let error = domain.observe("LOAD", 0.9).await.expect_err("it panics");
     assert!(error.to_string().starts_with("`root/a/GAMMA-1` panicked: not yet"), "{error}");
     let again = domain.observe("LOAD", 0.9).await.expect("the firing was taken back");

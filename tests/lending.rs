@@ -1,6 +1,7 @@
 //! Guarantee: a pool lends whoever of its members can be reached, at rest or not, and what becomes of one member costs
 //! nobody a turn at another.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use steadfast::flow::{AcquireError, Occupancy, PoolRules};
@@ -47,7 +48,7 @@ async fn a_lazy_member_at_rest_is_lent_and_who_gets_none_waits_no_longer_than_it
 async fn a_child_with_the_name_of_a_member_that_is_none_is_lent_to_nobody_and_nobody_waits_longer_for_it() {
     let log = Log::default();
     let (system, pool) = begun(ChildSpec::pool("pool", PoolRules::fixed(1), move |_| Probe::spec("any", &log))).await;
-    let stranger = ChildSpec::task("2", |_| async { Ok::<(), BoxError>(std::future::pending().await) });
+    let stranger = ChildSpec::task("2", |_| std::future::pending::<Result<(), BoxError>>());
     system.supervisor("root/pool").expect("it is one").start_child(stranger).await.expect("it starts");
     assert_eq!(pool.members().len(), 2);
     let held = acquired(&pool).await;
@@ -55,14 +56,24 @@ async fn a_child_with_the_name_of_a_member_that_is_none_is_lent_to_nobody_and_no
     let late = pool.acquire_within(SECOND).await.expect_err("there is one");
     assert!(matches!(late, AcquireError::Timeout { .. }), "{late}");
     assert_eq!(began.elapsed(), SECOND);
-    // Two that find nobody keep their turns.
-    let waits = pool.clone();
-    let waits = tokio::spawn(async move { waits.acquire().await.map(|member| member.path().name().to_owned()) });
+    // The first has a permit and finds nobody, the second waits for a permit: each keeps its turn.
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut waits = Vec::new();
+    for number in [1, 2] {
+        let (pool, order) = (pool.clone(), Arc::clone(&order));
+        waits.push(tokio::spawn(async move {
+            let member = pool.acquire().await.expect("in time");
+            order.lock().expect("nobody panics").push((number, member.path().name().to_owned()));
+        }));
+    }
     tokio::time::sleep(MS * 5).await;
     let began = VirtualClock::new();
     drop(held);
-    assert_eq!(waits.await.expect("it ends").expect("in time"), "1");
-    assert_eq!(began.elapsed(), Duration::ZERO, "it is woken");
+    for one in waits {
+        one.await.expect("it ends");
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO, "they are woken");
+    assert_eq!(*order.lock().expect("nobody panics"), [(1, "1".to_owned()), (2, "1".to_owned())]);
     system.shutdown().await.expect("an orderly end");
 }
 

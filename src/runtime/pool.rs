@@ -232,9 +232,12 @@ impl<A: Agent> Pool<A> {
             let lent = desk.lend(&self.system, &mut permit, |path| self.system.agent::<A>(path).ok());
             lent.map(|(agent, loan)| Lent::Member(PoolGuard { agent, _loan: loan }))
         };
-        if let Some(lent) = lend() {
+        if !desk.is_sought()
+            && let Some(lent) = lend()
+        {
             return lent;
         }
+        let Ok(_first) = timeout_at(by, desk.seek()).await else { return Lent::Late };
         loop {
             let mut back = pin!(desk.back());
             // Before it looks, so that one that is given back in between is not missed.

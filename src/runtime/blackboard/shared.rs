@@ -98,7 +98,7 @@ impl<V: Send + Sync + 'static> Shared<V> {
 impl<V> Drop for Place<V> {
     fn drop(&mut self) {
         // All that is left is laid down, and then dropped as what goes before.
-        drop(mem::replace(&mut *lock(&self.board), Blackboard::default()));
+        drop(mem::take(&mut *lock(&self.board)));
         self.bury();
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::sync::{MutexGuard, Notify};
 
 use super::PoolPlan;
 use crate::flow::{Bulkhead, LineFull, Occupancy, PoolView};
@@ -25,6 +25,16 @@ pub(crate) struct PoolDesk {
     asked: Notify,
     /// A member was given back.
     back: Notify,
+    /// Those who have a permit and found nobody, in the order in which they looked.
+    seeking: tokio::sync::Mutex<()>,
+    /// A clone of this is held by each of them.
+    seekers: Arc<()>,
+}
+
+/// Who has a permit and found nobody: it is ahead of whoever comes with a permit later.
+pub(super) struct Seeker<'a> {
+    _counted: Arc<()>,
+    _first: MutexGuard<'a, ()>,
 }
 
 /// Members are known by their numbers, which are their names.
@@ -56,7 +66,15 @@ pub(crate) struct Loan {
 impl PoolDesk {
     pub(crate) fn new(path: Path, plan: &PoolPlan, clock: Arc<dyn Clock>) -> Arc<Self> {
         let permits = Permits::new(clock, Bulkhead::new(0, plan.waiting));
-        Arc::new(Self { path, permits, state: Mutex::default(), asked: Notify::new(), back: Notify::new() })
+        Arc::new(Self {
+            path,
+            permits,
+            state: Mutex::default(),
+            asked: Notify::new(),
+            back: Notify::new(),
+            seeking: tokio::sync::Mutex::default(),
+            seekers: Arc::default(),
+        })
     }
 
     fn member(&self, number: u64) -> Path {
@@ -102,6 +120,17 @@ impl PoolDesk {
     /// Resolves when a member is given back after this was enabled.
     pub(super) fn back(&self) -> Notified<'_> {
         self.back.notified()
+    }
+
+    /// Whether somebody has a permit, and found nobody.
+    pub(super) fn is_sought(&self) -> bool {
+        Arc::strong_count(&self.seekers) > 1
+    }
+
+    /// Resolves when those who sought before have found somebody, or left.
+    pub(super) async fn seek(&self) -> Seeker<'_> {
+        let counted = Arc::clone(&self.seekers);
+        Seeker { _counted: counted, _first: self.seeking.lock().await }
     }
 
     /// Lends a free member that can be reached, and takes the permit for it: one that runs before one at rest, which
