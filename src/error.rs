@@ -56,6 +56,12 @@ pub enum SpecError {
         /// Which limit.
         limit: &'static str,
     },
+    /// A task that waits for a message, which nobody can send it.
+    #[error("`{child}` is a task and lazy: nobody can send it the message that would start it; leave `lazy` out")]
+    LazyTask {
+        /// The child.
+        child: String,
+    },
     /// A limit of an agent cannot be meant.
     #[error("`{child}`: {problem}")]
     AgentLimit {

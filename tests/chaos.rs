@@ -44,6 +44,7 @@ fn seeds(few: u64) -> (Range<u64>, Size) {
 
 /// Runs a seed, and holds its counts against each other.
 fn each_ends_once(runtime: &mut Builder, seed: u64, size: Size) {
+    println!("seed {seed}");
     let runtime = runtime.enable_all().build().expect("a runtime");
     let Report { outcomes, wrong, sent, restarts } = runtime.block_on(run::run(seed, size));
     let first: Vec<_> = wrong.iter().take(20).collect();

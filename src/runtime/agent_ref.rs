@@ -127,20 +127,24 @@ impl<A: Agent> AgentRef<A> {
 
     /// Tells, and makes a dead letter of what is refused. Returns whether it was taken.
     pub(crate) fn tell_or_bury(&self, message: A::Message) -> bool {
-        let Err(refused) = self.tell(message) else { return true };
+        self.tell(message).map_err(|refused| self.bury_refused(refused)).is_ok()
+    }
+
+    fn bury_refused(&self, refused: TellError<A::Message>) {
         let why = match &refused {
             // The code of a life that was given up leaves nothing behind.
-            TellError::Fenced { .. } => return false,
+            TellError::Fenced { .. } => return,
             TellError::Gone { .. } => DropReason::Closed,
             _ => DropReason::Refused,
         };
         self.slot.bury(refused.into_message(), why);
-        false
     }
 
     /// Tells without a limit of time; for an agent's own timers, which end with it.
     pub(crate) async fn tell_patiently(&self, message: A::Message) {
-        let _ = push_wait(&self.slot, Letter::told(message), None).await;
+        if let Err(refused) = push_wait(&self.slot, Letter::told(message), None).await {
+            self.bury_refused(refused_tell(&self.slot, refused).map(Letter::into_message));
+        }
     }
 
     /// Asks the agent something and waits for the reply, at most for [`DEFAULT_ASK`], or for what the system's limits

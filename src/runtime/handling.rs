@@ -70,7 +70,7 @@ impl<A: Agent> Context<A> {
     }
 
     /// A message that is sent because of the one that is being handled: of its conversation, its trace, its priority, and
-    /// with no more time than it has. Outside of a handler, a message that begins a conversation.
+    /// with no more time than it has. Outside of a handler, a message that begins a conversation. Its sender is this agent.
     ///
     /// ```
     /// # use steadfast::{Agent, AgentRef, BoxError, Context};
@@ -87,9 +87,13 @@ impl<A: Agent> Context<A> {
     /// # }
     /// ```
     pub fn because<N>(&mut self, payload: N) -> Envelope<N> {
-        match self.origin() {
+        let because = match self.origin() {
             Some(origin) => Envelope::caused_by(&origin, 0, payload),
             None => Envelope::new(0, payload),
+        };
+        match self.system().id(self.path()) {
+            Ok(myself) => because.with_sender(myself),
+            Err(_) => because,
         }
     }
 

@@ -29,6 +29,7 @@ pub(crate) struct Life {
     started: AtomicBool,
     stopped_itself: AtomicBool,
     dozes: AtomicBool,
+    put_down: AtomicBool,
     ending: AtomicBool,
     shell: Mutex<Option<Waker>>,
     asked: OnceLock<Box<ExitReason>>,
@@ -54,6 +55,8 @@ pub(crate) struct Above {
     pub(crate) supervisor: Arc<Life>,
     pub(crate) child: ChildKey,
     pub(crate) start: Start,
+    /// The life. A lazy child has several with the same start.
+    pub(crate) incarnation: Incarnation,
 }
 
 /// How a life that blocks its thread is found, and who is told.
@@ -81,6 +84,7 @@ impl Life {
             started: AtomicBool::new(false),
             stopped_itself: AtomicBool::new(false),
             dozes: AtomicBool::new(false),
+            put_down: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             shell: Mutex::new(None),
             asked: OnceLock::new(),
@@ -208,6 +212,20 @@ impl Life {
         self.dozes.store(true, Ordering::Release);
     }
 
+    /// Whether it ends, or ended, since it had nothing to do.
+    pub(crate) fn is_put_to_rest(&self) -> bool {
+        self.dozes.load(Ordering::Acquire)
+    }
+
+    /// Its end was asked for by nobody who would look whether it comes.
+    pub(crate) fn mark_put_down(&self) {
+        self.put_down.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_put_down(&self) -> bool {
+        self.put_down.load(Ordering::Acquire)
+    }
+
     /// Whether it ended since it had nothing to do, and for no other reason.
     pub(crate) fn dozes(&self) -> bool {
         self.dozes.load(Ordering::Acquire) && matches!(self.reason(), Some(ExitReason::Normal))
@@ -287,8 +305,7 @@ impl Life {
         what: &'static str,
     ) -> Option<WatchGuard> {
         let Overseer { above, slot, .. } = self.overseer.get()?;
-        let (tell, slot, life) =
-            (hung(&above.supervisor, above.child, above.start), Weak::clone(slot), self.incarnation);
+        let (tell, slot, life) = (hung(above), Weak::clone(slot), self.incarnation);
         let hung: Hung = Arc::new(move |reason| {
             if let Some(slot) = slot.upgrade() {
                 slot.core().set_hung(life);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::event::{DropReason, EventKind};
-use crate::id::Path;
+use crate::id::{Incarnation, Path};
 use crate::message::{DeadLetter, DeadLetterCounts, DeadLetters, DeadReason, Death, Filter, LetterId};
 use crate::runtime::agent_ref::DEFAULT_ASK;
 use crate::runtime::bus::Bus;
@@ -132,6 +132,16 @@ pub enum SendAgainError {
     Unknown {
         /// The letter.
         id: LetterId,
+    },
+    /// Whoever wants it is a life that has ended or was given up, and whose code runs on.
+    #[error("the dead letter {id} was not sent again: `{by}`, incarnation {incarnation}, has ended or was given up")]
+    Fenced {
+        /// The letter.
+        id: LetterId,
+        /// Whose code it is.
+        by: Path,
+        /// The life.
+        incarnation: Incarnation,
     },
     /// It was not taken this time either. It is a dead letter still, by another number.
     #[error("the dead letter {id} (a `{payload}`) was refused again: {problem}; it is kept as {again}")]

@@ -406,10 +406,19 @@ impl<A: Agent> Body<A> {
         // One that is draining already goes on from there; and a hook that refuses it does not keep the agent.
         let _ = self.drain_for(STOP_HORIZON, reason.to_string()).await;
         let life = Arc::clone(&self.ctx.life);
-        if let Some(agent) = self.agent.as_mut().and_then(Resident::get_mut)
-            && let Err(panicked) = run_noted(&life, agent.stop(&reason, &mut self.ctx)).await
-        {
-            return Err(self.fail(panicked).await);
+        if let Some(agent) = self.agent.as_mut().and_then(Resident::get_mut) {
+            let hook = run_noted(&life, agent.stop(&reason, &mut self.ctx));
+            let ended = if life.is_put_down() {
+                // No supervisor asked for this end, and so none has an eye on its deadline.
+                let limit = self.handler_deadline.unwrap_or(STOP_HORIZON);
+                let hung = |_| Err(ExitReason::Unresponsive { what: "its stop hook".to_owned(), limit });
+                tokio::time::timeout(limit, hook).await.unwrap_or_else(hung)
+            } else {
+                hook.await
+            };
+            if let Err(reason) = ended {
+                return Err(self.fail(reason).await);
+            }
         }
         self.agent = None;
         self.ctx.life.tasks.abort_all();

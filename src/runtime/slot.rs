@@ -280,8 +280,18 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             return;
         }
         self.kept.proven(life.incarnation);
-        lock(&self.hand).hold_for(life);
+        {
+            let mut hand = lock(&self.hand);
+            // It may have been given up since, and the slot have been taken from it.
+            if self.core.incarnation() != Some(life.incarnation) {
+                return;
+            }
+            hand.hold_for(life);
+        }
         let mut desk = lock(&self.desk);
+        if self.core.incarnation() != Some(life.incarnation) {
+            return;
+        }
         desk.port = Some(port);
         desk.lingers = Lingers::default();
         desk.woken = false;
@@ -361,7 +371,10 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
             for control in controls {
                 let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
             }
-            self.send_home(incarnation);
+            // One that is put to rest comes back for what waits.
+            if !self.core.life().is_some_and(|life| life.incarnation == incarnation && life.is_put_to_rest()) {
+                self.send_home(incarnation);
+            }
         }
     }
 
@@ -396,7 +409,7 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     }
 
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>> {
-        Some(Self::control(self, command))
+        Some(Self::control(self, command, None))
     }
 
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {

@@ -62,7 +62,7 @@ pub(crate) enum SupervisorMessage {
     /// Somebody asks for something.
     Ask(Box<Ask>),
     /// The watchdog found that this life blocks its thread.
-    Hung { child: ChildKey, start: Start, reason: ExitReason },
+    Hung { child: ChildKey, start: Start, incarnation: Incarnation, reason: ExitReason },
     /// This actor is gone. Heard only here of one that cut its link; of any other it is known already.
     Left(ActorCell),
     /// A message came for a child that dozes.
@@ -306,7 +306,10 @@ impl SupervisorState {
                 Some(event) => event,
                 None => return,
             },
-            SupervisorMessage::Hung { child, start, reason } => Event::Hung { child, start, reason },
+            SupervisorMessage::Hung { child, start, incarnation, reason } => match self.open(child, start) {
+                Some((_, open)) if open.life.incarnation == incarnation => Event::Hung { child, start, reason },
+                _ => return,
+            },
             SupervisorMessage::Ask(ask) => self.asked(*ask),
             // One that was replaced when it had just fired.
             SupervisorMessage::Timer(number) if number != self.timers => return,

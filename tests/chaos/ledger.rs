@@ -159,7 +159,7 @@ impl Ledger {
                 Delivery { finished: 1.., .. } => &mut outcomes.handled,
                 Delivery { begun: 1.., .. } => &mut outcomes.unknown,
                 Delivery { dead, .. } if !dead.is_empty() => &mut outcomes.dead,
-                Delivery { told: Told::NotHandled(_), .. } | Delivery { fan: Some(_), .. } => &mut outcomes.refused,
+                Delivery { told: Told::NotHandled(_), .. } => &mut outcomes.refused,
                 _ => {
                     wrong.push(format!("delivery {number} is lost: {delivery}"));
                     continue;
@@ -228,12 +228,16 @@ impl fmt::Display for Delivery {
 impl Fan {
     fn contradiction(&self, deliveries: &[Delivery]) -> Option<String> {
         let parts = || self.parts.iter().map(|number| &deliveries[*number]);
-        // One that was refused is nowhere, or a dead letter for that reason.
+        let are = |why: DeadReason| parts().filter(|part| part.dead.contains(&why)).count();
         let nowhere = parts().filter(|part| part.begun == 0 && part.dead.is_empty()).count();
-        let buried = parts().filter(|part| part.dead.contains(&DeadReason::Refused)).count();
+        if nowhere > 0 {
+            return Some(format!("has {nowhere} deliveries that are lost"));
+        }
         let Some(told) = self.told else { return Some("did not return".to_owned()) };
-        if nowhere + buried != told.refused {
-            return Some(format!("has {nowhere} deliveries without an end and {buried} that were buried as refused"));
+        // What was taken may be gone too in the end.
+        let (refused, gone) = (are(DeadReason::Refused), are(DeadReason::Gone));
+        if !(refused..=refused + gone).contains(&told.refused) {
+            return Some(format!("has {refused} deliveries that were buried as refused, and {gone} as gone"));
         }
         (told.delivered + told.refused != self.parts.len()).then(|| "was made for others than it says".to_owned())
     }

@@ -160,5 +160,6 @@ pub(crate) fn spec(name: &str, place: usize, args: Args) -> AgentSpec<Worker> {
         2 => spec.backoff(Backoff::exponential(10 * MS)),
         _ => spec,
     };
+    let spec = if place.is_multiple_of(6) { spec.lazy(30 * MS) } else { spec };
     if place.is_multiple_of(5) { spec.handler_deadline(200 * MS) } else { spec }
 }

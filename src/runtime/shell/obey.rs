@@ -75,7 +75,8 @@ impl<A: Agent> Body<A> {
     /// Changes the state: the hooks before, the change, the hooks after it.
     pub(super) async fn change(&mut self, change: Change, make: impl FnOnce(&mut Self)) -> Result<(), Refused> {
         // What few agents have is asked for first, and costs the others nothing.
-        let Some(hooks) = self.hooks.clone() else {
+        // A life that was given up runs none: what it does has no effect any more.
+        let Some(hooks) = self.hooks.clone().filter(|_| !self.ctx.life.is_fenced()) else {
             make(self);
             return Ok(());
         };
@@ -90,7 +91,9 @@ impl<A: Agent> Body<A> {
     ) -> Result<(), Refused> {
         let limit = self.handler_deadline.unwrap_or(HOOK_LIMIT);
         let ctx = ServeContext::of(&self.ctx);
-        let passed = pass(Around { hooks, ctx: &ctx, limit }, change, || make(self)).await;
+        // Also where a life fails, which is outside of what its code runs in.
+        let life = Arc::clone(&self.ctx.life);
+        let passed = current::within(life, pass(Around { hooks, ctx: &ctx, limit }, change, || make(self))).await;
         let (failures, refused) = match &passed {
             Ok(failures) => (&failures[..], false),
             Err(refused) => (std::slice::from_ref(&refused.by), true),
@@ -176,6 +179,7 @@ impl<A: Agent> Body<A> {
         tokio::spawn(async move {
             let finished = tokio::time::timeout(within, life.tasks.idle()).await;
             let how = if finished.is_ok() { "it has drained" } else { "its time to drain was over" };
+            life.mark_put_down();
             life.ask_to_stop(ExitReason::Shutdown(ShutdownCause::Because(how.to_owned())));
             port.stop(None);
         });

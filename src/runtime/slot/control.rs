@@ -35,12 +35,16 @@ pub(crate) struct Control {
 }
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
-    /// Tells the shell of the life that is open.
-    pub(crate) fn control(&self, command: Command) -> oneshot::Receiver<Result<(), ControlError>> {
+    /// Tells the shell of the life that is open; of this one alone, where one is named.
+    pub(crate) fn control(
+        &self,
+        command: Command,
+        of: Option<Incarnation>,
+    ) -> oneshot::Receiver<Result<(), ControlError>> {
         let (done, outcome) = oneshot::channel();
         let control = Control { command, done };
         let mut desk = lock(&self.desk);
-        if desk.port.is_none() {
+        if desk.port.is_none() || of.is_some_and(|of| !self.is_open_for(of)) {
             drop(desk);
             let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
             return outcome;
@@ -56,32 +60,41 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         self.called.load(Ordering::Acquire)
     }
 
+    /// Looked at under the desk's lock, under which the end of a life is noted last: what a life that was given up does
+    /// late is not done to the next one.
+    fn is_open_for(&self, of: Incarnation) -> bool {
+        self.core.incarnation() == Some(of)
+    }
+
     /// What the shell of a life is told, in order.
     pub(crate) fn take_controls(&self, of: Incarnation) -> Vec<Control> {
-        if self.core.incarnation() != Some(of) {
+        let mut desk = lock(&self.desk);
+        if !self.is_open_for(of) {
             return Vec::new();
         }
-        let mut desk = lock(&self.desk);
         self.called.store(false, Ordering::Release);
         mem::take(&mut desk.controls)
     }
 
     /// Keeps what waits, or hands it out again.
     pub(crate) fn set_paused(&self, of: Incarnation, paused: bool) {
-        if self.core.incarnation() != Some(of) {
+        let mut desk = lock(&self.desk);
+        if !self.is_open_for(of) {
             return;
         }
-        let mut desk = lock(&self.desk);
         desk.door = if paused { Door::Paused } else { Door::Open };
         wake(desk);
     }
 
     /// Takes no new message from now on, until the next life; what waits is handed over.
     pub(crate) fn close_for_new(&self, of: Incarnation) {
-        if self.core.incarnation() != Some(of) {
-            return;
+        {
+            let mut desk = lock(&self.desk);
+            if !self.is_open_for(of) {
+                return;
+            }
+            desk.door = Door::Draining;
         }
-        lock(&self.desk).door = Door::Draining;
         // Whoever waits for room is told.
         self.room.notify_waiters();
         self.send_home(of);

@@ -15,7 +15,7 @@ use crate::registry::name::CapabilityName;
 use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
 use crate::runtime::domain::Gate;
-use crate::runtime::guard::lock;
+use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
 use crate::runtime::patterns::Ties;
 use crate::runtime::route::AnyRoutable;
@@ -120,10 +120,13 @@ impl SlotCore {
         let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
         let tasks = Tasks::counted_in(self.gauge.task_count());
         let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch, tasks));
-        record.life = Some(Arc::clone(&life));
+        let before = record.life.replace(Arc::clone(&life));
         record.cell = None;
         // The lifecycle belongs to one incarnation: the next one begins it anew.
         record.state = AgentState::Unregistered;
+        drop(record);
+        // It may hold values of a user: what a start handed out, errors in its reasons.
+        drop_caught(before);
         Some(life)
     }
 
@@ -236,9 +239,18 @@ impl SlotCore {
         !record.offers.is_empty() || record.offers_changed || record.changes.is_some()
     }
 
-    /// Registered from now on, with what it offers now.
+    /// Whether the registrar knows what it offers now.
+    pub(crate) fn is_well_registered(&self) -> bool {
+        let record = lock(&self.record);
+        record.registered && !record.offers_changed
+    }
+
+    /// Registered from now on, with what it offers now. Not where it has closed meanwhile.
     pub(crate) fn set_registered(&self) {
         let mut record = lock(&self.record);
+        if self.presence() == Presence::Closed {
+            return;
+        }
         record.registered = true;
         record.offers_changed = false;
     }

@@ -78,6 +78,9 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             self.core.gauge().set_waiting(desk.inbox.len());
             home
         };
+        if !home.is_empty() {
+            self.room.notify_waiters();
+        }
         for letter in home {
             let error = RequestError::Returned { path: self.core.path.clone(), incarnation: of };
             self.give_up(letter, error, DropReason::Closed);

@@ -14,7 +14,7 @@ use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::exit::ExitReason;
 use crate::id::Incarnation;
-use crate::runtime::guard::lock;
+use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
 
 /// For how many messages an empty hand keeps room.
@@ -199,7 +199,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             hand.asker = asker;
             drop(hand);
             // Whoever routed it has nothing to get back once it is being handled. It may hold values of a user.
-            drop(router);
+            drop_caught(router);
             return Some(Taken { message, about: About { sequence, deadline, extra }, is_asked });
         }
         None

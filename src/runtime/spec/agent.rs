@@ -1,6 +1,6 @@
 //! The spec of an agent as a child, and how an agent is spawned.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
@@ -24,7 +24,7 @@ use crate::runtime::hooks::Action;
 use crate::runtime::life::Overseer;
 use crate::runtime::permits::Permits;
 use crate::runtime::route::{Routable, routable};
-use crate::runtime::serve::ServeContext;
+use crate::runtime::serve::{Once, ServeContext};
 use crate::runtime::shell::{Birth, Shell};
 use crate::runtime::slot::{AnySlot, Slot, SlotCore};
 use crate::runtime::system::System;
@@ -332,6 +332,9 @@ impl<A: Agent> Worker for AgentWorker<A> {
         }
         let limits = Limits { agent: self.limits.over(&AgentLimits::default()), ..Limits::default() };
         limits.check().map_err(|problem| SpecError::AgentLimit { child: path().to_string(), problem })?;
+        if self.lazy.is_some() && TypeId::of::<A>() == TypeId::of::<Once>() {
+            return Err(SpecError::LazyTask { child: path().to_string() });
+        }
         if self.lazy.is_some_and(|idle| idle.is_zero()) {
             return Err(zero("time to idle"));
         }

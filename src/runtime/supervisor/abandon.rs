@@ -7,18 +7,19 @@ use crate::exit::ExitReason;
 use crate::id::Path;
 use crate::lifecycle::AgentState;
 use crate::runtime::guard::lock;
-use crate::runtime::life::{Hung, Left, Life};
+use crate::runtime::life::{Above, Hung, Left, Life};
 use crate::runtime::slot::AnySlot;
 use crate::runtime::system::System;
 use crate::supervision::machine::{ChildKey, ChildState, Progress, Start};
 use crate::supervision::policy::ChildKind;
 
-/// How the watchdog tells a supervisor, whose life this is, that a life of a child is hung.
-pub(crate) fn hung(supervisor: &Arc<Life>, child: ChildKey, start: Start) -> Hung {
-    let supervisor = Arc::clone(supervisor);
+/// How the watchdog tells the supervisor of a life that it is hung.
+pub(crate) fn hung(above: &Above) -> Hung {
+    let above = above.clone();
     Arc::new(move |reason| {
+        let Above { child, start, incarnation, .. } = above;
         // Refused only by a supervisor that has ended.
-        supervisor.tell_supervisor(SupervisorMessage::Hung { child, start, reason });
+        above.supervisor.tell_supervisor(SupervisorMessage::Hung { child, start, incarnation, reason });
     })
 }
 

@@ -97,7 +97,7 @@ impl SupervisorState {
             slot: Arc::clone(&child.slot),
             life: Arc::clone(&life),
             supervisor: myself.get_cell(),
-            above: Some(Above { supervisor: Arc::clone(&self.life), child: key, start }),
+            above: Some(Above { supervisor: Arc::clone(&self.life), child: key, start, incarnation: life.incarnation }),
             right_here,
         };
         let spawned = match &child.spec.kind {
@@ -220,8 +220,9 @@ pub(crate) fn kill_life(life: &Life, kind: ChildKind) {
             life.tell_supervisor(SupervisorMessage::Kill);
         }
         ChildKind::Worker => {
-            life.mark_ending();
+            // One that has no actor yet cannot be killed, and must not be told that it ends: it would live on and do nothing.
             if let Some(cell) = life.cell() {
+                life.mark_ending();
                 cell.kill();
             }
         }

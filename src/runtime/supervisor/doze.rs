@@ -30,7 +30,7 @@ impl SupervisorState {
         let child = self.children.get_mut(&key)?;
         child.dozes = Some(start);
         let core = child.slot.core();
-        if core.is_registered() || !core.concerns_the_registrar() {
+        if core.is_well_registered() || !core.concerns_the_registrar() {
             self.doze(key, start);
             return Some(Event::Started { child: key, start });
         }
@@ -89,22 +89,52 @@ impl SupervisorState {
             child.dozes = None;
             child.slot.awaited();
         }
-        if let Some(event) = self.start_now(myself, (key, start), StartCause::Init, true) {
-            self.feed(myself, event);
+        self.start_known(myself, key, start);
+    }
+
+    /// Starts a life of a child that the machine takes for running.
+    fn start_known(&mut self, myself: &ActorRef<SupervisorMessage>, key: ChildKey, start: Start) {
+        let failed = self.start_now(myself, (key, start), StartCause::Init, true);
+        if let Some(event) = failed {
+            return self.feed(myself, event);
         }
+        // The machine looks at the deadline of a start that it commanded. This one it did not.
+        let Some(child) = self.children.get(&key) else { return };
+        let (Some(limit), Some(open)) = (child.spec.rules.start_deadline, &child.open) else { return };
+        let (mine, life) = (Arc::clone(&self.life), Arc::clone(&open.life));
+        tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            if !life.has_started() && life.reason().is_none() {
+                let reason = ExitReason::Unresponsive { what: "its start".to_owned(), limit };
+                let incarnation = life.incarnation;
+                mine.tell_supervisor(SupervisorMessage::Hung { child: key, start, incarnation, reason });
+            }
+        });
     }
 
     /// A life is gone that had nothing to do. Returns whether the child is at rest by that.
-    pub(super) fn doze_again(&mut self, key: ChildKey, start: Start, life: &Life) -> bool {
+    pub(super) fn doze_again(
+        &mut self,
+        myself: &ActorRef<SupervisorMessage>,
+        key: ChildKey,
+        start: Start,
+        life: &Life,
+    ) -> bool {
         let Some(child) = self.children.get_mut(&key) else { return false };
         let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return false };
-        if !life.dozes() || open.is_ending || !child.spec.is_lazy() || self.system.is_ending() {
+        if !life.dozes() || open.is_ending || self.system.is_ending() {
             return false;
         }
         child.open = None;
         let kind = EventKind::Dozing { incarnation: life.incarnation };
         self.system.bus().publish(&child.slot.core().path, kind);
-        self.doze(key, start);
+        if child.spec.is_lazy() {
+            self.doze(key, start);
+        } else {
+            // An update says that it runs always. Being put to rest was no exit.
+            self.renew(key);
+            self.start_known(myself, key, start);
+        }
         true
     }
 }

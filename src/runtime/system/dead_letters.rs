@@ -2,6 +2,7 @@
 
 use super::System;
 use crate::message::{DeadLetter, DeadLetterCounts, Filter, LetterId};
+use crate::runtime::current;
 use crate::runtime::office::SendAgainError;
 
 impl System {
@@ -61,6 +62,10 @@ impl System {
     /// Takes a dead letter out, where its message is of this type.
     #[must_use]
     pub fn take_dead_letter<M: Send + 'static>(&self, id: LetterId) -> Option<DeadLetter<M>> {
+        // The code of a life that was given up takes nothing away.
+        if current::fenced().is_some() {
+            return None;
+        }
         self.office().take(id)
     }
 
@@ -70,6 +75,9 @@ impl System {
     ///
     /// [`SendAgainError`]. A message that is refused again is a dead letter again.
     pub fn send_again(&self, id: LetterId) -> Result<(), SendAgainError> {
+        if let Some(by) = current::fenced() {
+            return Err(SendAgainError::Fenced { id, by: by.path, incarnation: by.incarnation });
+        }
         self.office().send_again(self, id)
     }
 }

@@ -315,9 +315,11 @@ impl System {
     /// Has the registrar look at a slot whose offers were changed, where a life of it is known or running.
     async fn make_known(&self, slot: &dyn AnySlot) -> Result<(), RegisterError> {
         let core = slot.core();
-        match core.incarnation().or_else(|| core.life().filter(|_| core.is_registered()).map(|life| life.incarnation)) {
-            Some(incarnation) => Ok(registrar::register(self, slot, incarnation).await.map(|_| ())?),
-            None => Ok(()),
+        // One that is about to run registers by itself; one at rest may have never run.
+        if core.is_registered() || matches!(core.presence(), Presence::Live | Presence::Dozing) {
+            let last = core.life().map_or(crate::id::Incarnation::FIRST, |life| life.incarnation);
+            registrar::register(self, slot, last).await?;
         }
+        Ok(())
     }
 }

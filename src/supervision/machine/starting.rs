@@ -133,8 +133,10 @@ impl Machine {
 
     pub(super) fn ignored(&mut self, key: ChildKey, start: Start) {
         let Some(child) = self.children.get(key) else { return };
+        let was_starting = matches!(child.life, Life::Starting(_));
         match child.life {
-            Life::Starting(current) if current == start => {}
+            // A lazy child runs before it starts: what says that there is nothing to run is its first message's start.
+            Life::Starting(current) | Life::Running(current) if current == start => {}
             // It was told to go while it was starting.
             Life::Stopping(current) if current == start => return self.left(key, start, ExitReason::Normal),
             _ => return,
@@ -146,13 +148,17 @@ impl Machine {
         };
         self.children.set_life(key, Life::Stopped);
         self.note(key, start, (ExitReason::Normal, Verdict::Ignored));
-        self.start_ended(key);
+        if was_starting {
+            self.start_ended(key);
+        }
         if forgotten {
             self.forget(key);
         } else {
             self.out.push(Command::Rest { child: key });
         }
-        self.reply_to_waiting(Reply::Ignored);
+        if was_starting {
+            self.reply_to_waiting(Reply::Ignored);
+        }
     }
 
     pub(super) fn start_failed(&mut self, key: ChildKey, start: Start, reason: ExitReason) {
