@@ -8,6 +8,7 @@ use std::time::Duration;
 use steadfast::data_persistence::{
     ErrorCode, PERSISTENCE, QUERY, Query, QueryResult, RETRIEVE, Request, Response, Retrieve, STORE, Store, Stored,
 };
+use steadfast::flow::Limits;
 use steadfast::message::blackboard::{Change, What};
 use steadfast::message::{BoardBounds, BoardError, Expected, Pattern, Put, Subject};
 use steadfast::testing::{Log, Order, Probe, Recorder, VirtualClock};
@@ -266,6 +267,46 @@ async fn no_value_is_dropped_while_the_board_is_locked_and_one_that_panics_then_
     board.remove(key("x"), Expected::Anything).await.expect("it is there");
     system.shutdown().await.expect("an orderly end");
     assert_eq!(dropped.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_values_that_panic_while_they_are_dropped_with_their_board_or_watch_are_dropped_each() {
+    let (system, board) = board_of::<Last>(BoardBounds { keys: 4, changes: 4 }).await;
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let (_, mut watch) = board.watch(&all()).await.expect("it answers");
+    let set = async |name| {
+        let value = Last { watch: None, dropped: Arc::clone(&dropped), panics: true };
+        board.set(key(name), value).await.expect("there is room");
+    };
+    for name in ["x", "x", "x", "x"] {
+        set(name).await;
+    }
+    drop(next(&mut watch).await.expect("a change"));
+    for name in ["y", "y", "y", "y"] {
+        set(name).await;
+    }
+    assert_eq!(dropped.load(Ordering::SeqCst), 1, "the watch has read the next three, and the fourth is there");
+    drop(watch);
+    assert_eq!(dropped.load(Ordering::SeqCst), 3, "two at once");
+    drop(board);
+    system.shutdown().await.expect("an orderly end");
+    assert_eq!(dropped.load(Ordering::SeqCst), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_board_is_asked_for_as_long_as_the_system_says_where_nothing_else_is_said() {
+    let mut limits = Limits::default();
+    limits.route.ask_within = Some(SECOND * 2);
+    let spec = root(Strategy::OneForOne).child(ChildSpec::blackboard::<u64>("board", BoardBounds::default()));
+    let system = System::builder().limits(limits).start(spec).await.expect("the tree starts");
+    let board: BlackboardRef<u64> = system.blackboard("root/board").expect("it is there");
+    system.suspend("root/board").await.expect("it is active");
+    for (board, takes) in [(board.clone(), 2), (board.within(SECOND), 1)] {
+        let began = VirtualClock::new();
+        board.get(key("x")).await.expect_err("nobody answers");
+        assert_eq!(began.elapsed(), SECOND * takes);
+    }
+    system.shutdown().await.expect("an orderly end");
 }
 
 #[tokio::test(start_paused = true)]

@@ -245,6 +245,56 @@ async fn a_temporary_agent_does_not_come_back_with_its_domain() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_agent_that_is_forgotten_when_done_does_not_come_back_and_its_name_is_free_again() {
+    let (system, log) = (begun().await, Log::default());
+    let domain = system.add_domain(workers(&log)).await.expect("it starts");
+    let job = || Probe::spec("job", &log).restart(Restart::Transient).forget_when_done();
+    for _ in 0..3 {
+        domain.provision(job()).await.expect("the name is free");
+        // Another change leaves it alone.
+        domain.scale(1).await.expect("no limit");
+        domain.scale(0).await.expect("it ends");
+        let mut events = Recorder::of(&system);
+        Probe::at(&system, "root/a/job").tell(Order::Stop(ExitReason::Normal)).expect("it runs");
+        events.exit("root/a/job").await;
+    }
+    domain.provision(Probe::spec("x", &log)).await.expect("no limit");
+    killed(&system, "root/a").await;
+    assert_eq!(names(&domain), ["x"]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_the_place_of_a_child_that_was_ended_past_the_domain_comes_back_and_so_does_what_came_with_it() {
+    let (system, log) = (begun().await, Log::default());
+    let domain = system.add_domain(workers(&log)).await.expect("it starts");
+    domain.scale(2).await.expect("no limit");
+    domain.supervisor().terminate_child("w-1").await.expect("it is one");
+    domain.supervisor().delete_child("w-1").await.expect("it has ended");
+    domain.scale(3).await.expect("both names are free");
+    assert_eq!(names(&domain), ["w-2", "w-1", "w-3"]);
+    killed(&system, "root/a").await;
+    assert_eq!(names(&domain), ["w-2", "w-1", "w-3"]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_panics_is_named_with_its_cause_and_nothing_was_started() {
+    let (system, log) = (begun().await, Log::default());
+    let made = log.clone();
+    let spec = DomainSpec::new("a").template("w", move |number| {
+        assert!(number < 3, "no third");
+        Probe::spec("any", &made)
+    });
+    let domain = system.add_domain(spec).await.expect("it starts");
+    let error = domain.scale(3).await.expect_err("the template panics");
+    assert!(error.to_string().starts_with("`root/a/w-3` panicked: no third"), "{error}");
+    assert!(names(&domain).is_empty());
+    assert_eq!(domain.scale(2).await.expect("the domain goes on"), 0);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_takes_no_longer_than_the_domain_allows_where_the_agent_says_nothing() {
     let (system, log) = (begun().await, Log::default());
     let domain = DomainSpec::new("a").limits(Limits::seed_004().domain);
@@ -359,6 +409,44 @@ async fn where_every_answer_is_clear_health_is_known_at_once() {
     let expected: Vec<(Path, Health)> =
         expected.into_iter().map(|(path, health)| (path.parse().expect("a path"), health)).collect();
     assert_eq!((began.elapsed(), health), (Duration::ZERO, expected));
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_drains_is_not_hung_although_messages_wait() {
+    let (system, log) = (begun().await, Log::default());
+    let domain = system.add_domain(DomainSpec::new("a").agent(agent("x", &log))).await.expect("it starts");
+    let x = Probe::at(&system, "root/a/x");
+    let task = Order::run(|ctx| {
+        ctx.spawn(async { tokio::time::sleep(SECOND * 60).await });
+        Box::pin(async { Ok(0) })
+    });
+    x.ask(task).await.expect("it answers");
+    system.suspend("root/a/x").await.expect("it is active");
+    x.tell(Order::Echo(1)).expect("it waits");
+    system.drain("root/a/x", SECOND * 60).await.expect("it is suspended");
+    let health = domain.health_check_all(SECOND).await;
+    assert_eq!(health[0].1, Health::Draining);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_condition_makes_is_made_without_a_lock_and_where_that_panics_it_fires_again() {
+    let (system, log) = (begun().await, Log::default());
+    let domain = system.add_domain(workers(&log)).await.expect("it starts");
+    let (inner, logs) = (domain.clone(), log.clone());
+    let gamma = move |fired: u64| {
+        // This would wait for ever for a lock that is held meanwhile.
+        let other = SpawnCondition::new("OTHER", 1.0, "OTHER");
+        inner.spawn_when(other, |_| ChildSpec::supervisor(root())).expect("it makes sense");
+        assert!(fired > 1, "not yet");
+        Probe::spec("any", &logs)
+    };
+    domain.spawn_when(SpawnCondition::new("LOAD", 0.8, "GAMMA"), gamma).expect("it makes sense");
+    let error = domain.observe("LOAD", 0.9).await.expect_err("it panics");
+    assert!(error.to_string().starts_with("`root/a/GAMMA-1` panicked: not yet"), "{error}");
+    let again = domain.observe("LOAD", 0.9).await.expect("the firing was taken back");
+    assert_eq!(again[0].path.as_str(), "root/a/GAMMA-2");
     system.shutdown().await.expect("an orderly end");
 }
 

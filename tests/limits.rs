@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use steadfast::flow::{BulkheadLimit, DomainLimits, Limits, RateLimit};
+use steadfast::flow::{AtBound, BulkheadLimit, DomainLimits, Limits, Order as By, RateLimit};
 use steadfast::seam::Clock;
 use steadfast::testing::{Log, Order, Probe, Recorder, VirtualClock};
 use steadfast::{
@@ -206,6 +206,47 @@ async fn a_message_that_finds_no_room_costs_no_token() {
     }
     assert!(matches!(agent.tell(Order::Echo(3)), Err(TellError::RateLimited { .. })));
     system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_for_which_another_one_has_to_go_costs_a_token_and_one_that_is_refused_none() {
+    let log = Log::default();
+    let system = begun().await;
+    let shedding = |name, at_bound| Probe::spec(name, &log).mailbox(1).order(By::Priority).at_bound(at_bound);
+    let spec = DomainSpec::new("a").limits(rate(1, 3)).agent(shedding("x", AtBound::ShedOldest));
+    system.add_domain(spec.agent(shedding("y", AtBound::ShedLowest))).await.expect("it starts");
+    let (x, y) = (Probe::at(&system, "root/a/x"), Probe::at(&system, "root/a/y"));
+    y.tell(Order::Echo(1)).expect("there is room, and a token");
+    for number in 0..10 {
+        assert!(matches!(y.tell(Order::Echo(number)), Err(TellError::Full { .. })), "nothing is less urgent");
+    }
+    let told = (0..10).filter(|number| x.tell(Order::Echo(*number)).is_ok()).count();
+    assert_eq!(told, 2, "the tokens that were left, although there always is room");
+    assert!(matches!(x.tell(Order::Echo(1)), Err(TellError::RateLimited { .. })));
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_first_in_line_gets_its_turn_as_soon_as_other_limits_allow_it() {
+    let log = Log::default();
+    for higher in [rate(1, 1), DomainLimits::default()] {
+        let hour = RateLimit { count: 1, per: SECOND * 3600, burst: Some(1) };
+        let mut slow = DomainLimits::default();
+        slow.messages = Some(hour);
+        let (system, domain) = domain_of(&["x"], &log, slow).await;
+        let agent = Probe::at(&system, "root/a/x");
+        agent.tell(Order::Echo(0)).expect("the burst");
+        let began = VirtualClock::new();
+        let first = asks(&agent, Order::Echo(1), SECOND * 7200);
+        let second = asks(&agent, Order::Echo(2), SECOND * 7200);
+        tokio::time::sleep(MS).await;
+        domain.set_limits(higher.clone()).expect("they make sense");
+        first.await.expect("it ends").expect("it answers");
+        assert_eq!(began.elapsed(), MS);
+        second.await.expect("it ends").expect("it answers");
+        assert!(began.elapsed() <= SECOND + MS, "{:?}", began.elapsed());
+        system.shutdown().await.expect("an orderly end");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -363,6 +363,41 @@ async fn no_lock_is_held_while_code_of_a_subscriber_runs_or_is_dropped() {
     system.shutdown().await.expect("an orderly end");
 }
 
+/// Panics when it is dropped.
+struct Bad(Arc<AtomicUsize>);
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        panic!("dropped");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_conversions_that_panic_while_they_are_dropped_together_are_dropped_each() {
+    let log = Log::default();
+    let system = probes(&["a"], &log).await;
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let agent = Probe::at(&system, "root/a");
+    let convert = || {
+        let bad = Bad(Arc::clone(&dropped));
+        move |n: u64| {
+            let _kept = &bad;
+            Order::Echo(n)
+        }
+    };
+    for news in ["news.one", "news.two", "news.*"] {
+        system.subscribe(&agent, &pattern(news), convert()).expect("it is there");
+        system.subscribe_in_group(&agent, &pattern(news), "g", convert()).expect("it is there");
+        system.group::<u64>(news).expect("a new group").join_with(&agent, convert()).expect("it is there");
+    }
+    system.publish(&subject("news.one"), 1_u64);
+    system.supervisor("root").expect("it is one").terminate_child("a").await.expect("it ends");
+    system.supervisor("root").expect("it is one").delete_child("a").await.expect("it is forgotten");
+    assert_eq!(dropped.load(Ordering::SeqCst), 9);
+    system.shutdown().await.expect("an orderly end");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_nobody_gets_is_a_dead_letter_once_and_can_be_published_again() {
     let log = Log::default();

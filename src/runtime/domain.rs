@@ -232,8 +232,10 @@ impl Domain {
     pub fn set_limits(&self, limits: DomainLimits) -> Result<(), DomainError> {
         change::unfenced(&self.core.path)?;
         limits.check()?;
+        // The gate too under the lock: of two that are set at once, one holds and is shown, as a whole.
+        let mut present = lock(&self.core.limits);
         self.core.gate.set(&limits);
-        *lock(&self.core.limits) = limits;
+        *present = limits;
         Ok(())
     }
 

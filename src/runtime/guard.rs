@@ -185,6 +185,11 @@ pub(crate) fn drop_caught<T>(value: T) {
     }
 }
 
+/// Drops values of users, one by one: where two panic in the drop of one list, the process ends.
+pub(crate) fn drop_each<T>(values: impl IntoIterator<Item = T>) {
+    values.into_iter().for_each(drop_caught);
+}
+
 /// The moment after so long from now, by tokio's clock, by which its timers are set. A wait that is too long for the
 /// clock ends in 30 years.
 pub(crate) fn after(wait: Duration) -> tokio::time::Instant {

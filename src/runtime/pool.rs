@@ -13,6 +13,7 @@ mod spec;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub(crate) use spec::{PoolPlan, SCALER};
 
 /// For how long who waits trusts what it knows of the members: one may have come back from a rest meanwhile.
 const REFRESH: Duration = Duration::from_secs(1);
+
+/// After how long who has a permit and found nobody looks again: the members are changing, so it is not for long.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A pool of a running tree, by its place. Cheap to clone; outlives restarts. Found by [`System::pool`].
 ///
@@ -118,6 +122,15 @@ impl<A: Agent> fmt::Debug for PoolGuard<A> {
     }
 }
 
+/// What became of who has a permit.
+enum Lent<A: Agent> {
+    Member(PoolGuard<A>),
+    /// None came free in time.
+    Late,
+    /// The pool has ended, or is another one: the permit is worth nothing.
+    Elsewhere,
+}
+
 impl<A: Agent> Pool<A> {
     /// Where its supervisor stands in the tree.
     #[must_use]
@@ -147,8 +160,9 @@ impl<A: Agent> Pool<A> {
         self.acquire_within(DEFAULT_ACQUIRE).await
     }
 
-    /// Lends a member, the one that was free longest, and one that runs before one that is being restarted. Where none
-    /// is free it waits in line, at most for `limit`.
+    /// Lends a member, the one that was free longest; one that runs before one at rest, which is
+    /// [lazy](crate::AgentSpec::lazy), and that before one that is being restarted. Where none is free it waits in line,
+    /// at most for `limit`.
     ///
     /// # Errors
     ///
@@ -178,19 +192,21 @@ impl<A: Agent> Pool<A> {
                     self.wait(&desk, waiter, by).await
                 }
             };
-            let Some(permit) = permit else {
-                let waited = self.system.clock().now().saturating_duration_since(began);
-                // As it stood while this one waited.
-                let mut pool = desk.occupancy(&self.system);
-                pool.waiting += 1;
-                return Err(AcquireError::Timeout { waited, pool });
+            let lent = match permit {
+                Some(permit) => self.member(&desk, permit, by).await,
+                None => Lent::Late,
             };
-            if let Some(guard) = self.lend(&desk, permit) {
-                return Ok(guard);
+            match lent {
+                Lent::Member(guard) => return Ok(guard),
+                Lent::Elsewhere => {}
+                Lent::Late => {
+                    let waited = self.system.clock().now().saturating_duration_since(began);
+                    // As it stood while this one waited.
+                    let mut pool = desk.occupancy(&self.system);
+                    pool.waiting += 1;
+                    return Err(AcquireError::Timeout { waited, pool });
+                }
             }
-            // Those that were free are gone, or at rest. Seen now, there are fewer permits, and it waits.
-            desk.refresh(&self.system);
-            tokio::task::yield_now().await;
         }
     }
 
@@ -208,10 +224,36 @@ impl<A: Agent> Pool<A> {
         }
     }
 
-    fn lend(&self, desk: &Arc<PoolDesk>, permit: Permit) -> Option<PoolGuard<A>> {
-        let loan = desk.lend(&self.system, permit)?;
-        let agent = self.system.agent::<A>(loan.path()).ok()?;
-        Some(PoolGuard { agent, _loan: loan })
+    /// Lends a member to who has a permit. Where those that were free are gone or stopped, it keeps the permit, and with
+    /// it its turn, until there is one.
+    async fn member(&self, desk: &Arc<PoolDesk>, permit: Permit, by: Instant) -> Lent<A> {
+        let mut permit = Some(permit);
+        let mut lend = || {
+            let lent = desk.lend(&self.system, &mut permit, |path| self.system.agent::<A>(path).ok());
+            lent.map(|(agent, loan)| Lent::Member(PoolGuard { agent, _loan: loan }))
+        };
+        if !desk.is_sought()
+            && let Some(lent) = lend()
+        {
+            return lent;
+        }
+        let Ok(_first) = timeout_at(by, desk.seek()).await else { return Lent::Late };
+        loop {
+            let mut back = pin!(desk.back());
+            // Before it looks, so that one that is given back in between is not missed.
+            back.as_mut().enable();
+            desk.refresh(&self.system);
+            if let Some(lent) = lend() {
+                return lent;
+            }
+            let look = after(LOOK_AGAIN).min(by);
+            if timeout_at(look, back).await.is_err() && look >= by {
+                return Lent::Late;
+            }
+            if self.desk().is_none_or(|present| !Arc::ptr_eq(&present, desk)) {
+                return Lent::Elsewhere;
+            }
+        }
     }
 
     fn desk(&self) -> Option<Arc<PoolDesk>> {

@@ -242,16 +242,21 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             Door::Draining => return Err(Refused::Draining(letter)),
             Door::Refusing => return Err(Refused::Gone(letter)),
         }
-        // What finds no room costs no token.
-        if let (Some(gate), None) = (self.core.gate(), token)
-            && desk.inbox.has_room()
+        // Taken before the push: a message for which another one has to go is one more too. What finds no room costs no
+        // token, and is told so whether there is one or not.
+        let gate = self.core.gate().filter(|_| token.is_none() && desk.inbox.may_take());
+        if let Some(gate) = gate
             && let Err(wait) = gate.admit()
         {
             return Err(Refused::RateLimited(letter, wait));
         }
         desk.roving |= letter.roves();
-        let pushed = desk.inbox.push(letter, || self.office.clock.now());
-        let lost = pushed.map_err(|(letter, bound)| Refused::Full(letter, bound))?;
+        let lost = desk.inbox.push(letter, || self.office.clock.now()).map_err(|(letter, bound)| {
+            if let Some(gate) = gate {
+                gate.put_back();
+            }
+            Refused::Full(letter, bound)
+        })?;
         self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);
         if let Some(lost) = lost {

@@ -8,7 +8,7 @@ use crate::error::RequestError;
 use crate::id::Path;
 use crate::message::blackboard::{BoardError, Entry, Expected, Put, Revision};
 use crate::message::subject::{Pattern, Subject};
-use crate::runtime::agent_ref::{AgentRef, DEFAULT_ASK};
+use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::system::System;
 
 /// A reference to a blackboard; see [`ChildSpec::blackboard`](crate::ChildSpec::blackboard). Cheap to clone.
@@ -45,7 +45,8 @@ pub enum BoardCallError {
 }
 
 impl<V: Send + Sync + 'static> BlackboardRef<V> {
-    /// The same board, asked with another deadline than [`DEFAULT_ASK`].
+    /// The same board, asked with another deadline than [`DEFAULT_ASK`](crate::DEFAULT_ASK), or than what the system's
+    /// limits say.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -72,6 +73,10 @@ impl<V: Send + Sync + 'static> BlackboardRef<V> {
     /// # Errors
     ///
     /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It only reads; dropped before it returns, nothing has changed.
     pub async fn get(&self, key: Subject) -> Result<Option<Entry<V>>, RequestError> {
         match self.ask(Order::Get(key)).await? {
             Answer::Got(entry) => Ok(entry),
@@ -84,6 +89,10 @@ impl<V: Send + Sync + 'static> BlackboardRef<V> {
     /// # Errors
     ///
     /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It only reads; dropped before it returns, nothing has changed.
     pub async fn query(&self, pattern: &Pattern) -> Result<Snapshot<V>, RequestError> {
         match self.ask(Order::Query(pattern.clone())).await? {
             Answer::Found(found) => Ok(found),
@@ -96,6 +105,10 @@ impl<V: Send + Sync + 'static> BlackboardRef<V> {
     /// # Errors
     ///
     /// [`BoardError::Full`] when it would be one key too many; see [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, it may or may not be carried out.
     pub async fn set(&self, key: Subject, value: V) -> Result<Revision, BoardCallError> {
         self.put(Put::new(key, value)).await
     }
@@ -107,6 +120,10 @@ impl<V: Send + Sync + 'static> BlackboardRef<V> {
     ///
     /// [`BoardError::Moved`] when something else is there, [`BoardError::Full`] when it would be one key too many; see
     /// [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, it may or may not be carried out.
     pub async fn put(&self, put: Put<V>) -> Result<Revision, BoardCallError> {
         match self.ask(Order::Put(put)).await? {
             Answer::Put(outcome) => Ok(outcome?),
@@ -119,6 +136,10 @@ impl<V: Send + Sync + 'static> BlackboardRef<V> {
     /// # Errors
     ///
     /// [`BoardError::Moved`] when something else is there; see [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, it may or may not be carried out.
     pub async fn remove(&self, key: Subject, expected: Expected) -> Result<Option<Entry<V>>, BoardCallError> {
         match self.ask(Order::Remove(key, expected)).await? {
             Answer::Removed(outcome) => Ok(outcome?),
@@ -131,6 +152,10 @@ impl<V: Send + Sync + 'static> BlackboardRef<V> {
     /// # Errors
     ///
     /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It only reads; dropped before it returns, nothing has changed.
     pub async fn watch(&self, pattern: &Pattern) -> Result<(Snapshot<V>, Watch<V>), RequestError> {
         match self.ask(Order::Watch(pattern.clone())).await? {
             Answer::Watching(there, watch) => Ok((there, watch)),
@@ -150,6 +175,6 @@ impl System {
         &self,
         path: impl AsRef<str>,
     ) -> Result<BlackboardRef<V>, RequestError> {
-        Ok(BlackboardRef { agent: self.agent(path)?, limit: DEFAULT_ASK })
+        Ok(BlackboardRef { agent: self.agent(path)?, limit: self.office().default_ask })
     }
 }

@@ -1,5 +1,6 @@
 //! What is on a board, where the lives of its agent and its watchers share it.
 
+use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::message::blackboard::{
 };
 use crate::message::subject::{Pattern, Subject};
 use crate::runtime::agent::{Agent, Context};
-use crate::runtime::guard::{drop_caught, lock};
+use crate::runtime::guard::{drop_each, lock};
 use crate::runtime::system::System;
 
 /// What is on a board. It belongs to the slot of the board's agent; clones are the same board.
@@ -94,6 +95,14 @@ impl<V: Send + Sync + 'static> Shared<V> {
     }
 }
 
+impl<V> Drop for Place<V> {
+    fn drop(&mut self) {
+        // All that is left is laid down, and then dropped as what goes before.
+        drop(mem::take(&mut *lock(&self.board)));
+        self.bury();
+    }
+}
+
 impl<V> Place<V> {
     /// Works with the board; then those who watch are told, and what is out of use is dropped.
     fn with<T>(&self, work: impl FnOnce(&mut Blackboard<Held<V>>) -> T) -> T {
@@ -108,9 +117,14 @@ impl<V> Place<V> {
             *last = revision.max(*last);
             is_new
         });
-        let gone = std::mem::take(&mut *lock(&self.grave));
-        gone.into_iter().for_each(drop_caught);
+        self.bury();
         outcome
+    }
+
+    /// Drops what is out of use.
+    fn bury(&self) {
+        let gone = mem::take(&mut *lock(&self.grave));
+        drop_each(gone);
     }
 
     pub(super) fn query(&self, pattern: &Pattern, now: Instant) -> Snapshot<V> {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::watch::Receiver;
@@ -10,6 +11,7 @@ use super::Snapshot;
 use super::shared::Place;
 use crate::message::blackboard::{Change, Cursor, Lagged};
 use crate::message::subject::Pattern;
+use crate::runtime::guard::drop_each;
 use crate::seam::Clock;
 
 /// A watch of the keys of a board that match a pattern: every change once and in order, over any number of lives of the
@@ -28,6 +30,12 @@ pub struct Watch<V> {
 impl<V> fmt::Debug for Watch<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Watch({})", self.pattern)
+    }
+}
+
+impl<V> Drop for Watch<V> {
+    fn drop(&mut self) {
+        drop_each(mem::take(&mut self.read));
     }
 }
 
@@ -106,7 +114,8 @@ impl<V> Watch<V> {
         let place = self.place.upgrade().ok_or(WatchError::Gone)?;
         let (there, cursor) = place.anew(&self.pattern, self.clock.now());
         self.cursor = cursor;
-        self.read.clear();
+        // It may hold the last of a value that the board does not remember.
+        drop_each(mem::take(&mut self.read));
         Ok(there)
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use super::spec::Template;
 use super::{Domain, Reserved};
 use crate::error::{ChildError, DomainError};
 use crate::flow::SpawnLimit;
 use crate::id::{ChildId, Path};
 use crate::runtime::current::{self, FencedLife};
-use crate::runtime::guard::lock;
+use crate::runtime::guard::{call_caught, lock, run_caught};
 use crate::runtime::spec::{ChildSpec, Kind, SupervisorSpec};
 use crate::runtime::supervisor::handle::{StartedChild, Supervisor};
 use crate::runtime::system::System;
@@ -18,7 +19,13 @@ use crate::supervision::policy::Restart;
 
 impl Domain {
     /// Starts an agent, a supervisor or a pool in the domain, and returns once it has started. It is part of the domain
-    /// from then on, and comes back when the domain's supervisor is restarted, unless it is temporary.
+    /// from then on, and comes back when the domain's supervisor is restarted, unless it is temporary, or forgotten when
+    /// it is done ([`forget_when_done`](crate::AgentSpec::forget_when_done)).
+    ///
+    /// An agent of the domain must not wait for this in its own start or stop, as with
+    /// [`Context::supervisor`](crate::Context::supervisor): the supervisor does one thing at a time, so each would wait for
+    /// the other. The same is so for [`terminate`](Self::terminate), [`scale`](Self::scale) and
+    /// [`observe`](Self::observe), and for an agent that would have itself ended at any time.
     ///
     /// # Errors
     ///
@@ -78,7 +85,8 @@ impl Domain {
     /// # Errors
     ///
     /// [`DomainError::Full`] when the domain would have more agents than it may, and nothing was started;
-    /// [`DomainError::NoTemplate`]; [`DomainError::Child`] for the first that did not start: those before it run.
+    /// [`DomainError::NoTemplate`]; [`DomainError::Child`] for the first that did not start: those before it run. A panic
+    /// of the template is one of these, and then nothing was started or ended.
     ///
     /// # Cancel safety
     ///
@@ -104,7 +112,7 @@ impl Domain {
         }
         let before = running.len();
         let free = (1..).filter(|number| !running.contains(number)).take(agents.saturating_sub(before));
-        let missing: Vec<_> = free.map(|number| self.core.fitted(template.child(number))).collect();
+        let missing: Vec<_> = free.map(|number| self.made(template, number)).collect::<Result<_, _>>()?;
         let _coming = self.reserve(&missing)?;
         over.extend(running.iter().rev().take(before.saturating_sub(agents)).map(|number| template.id(*number)));
         if !over.is_empty() {
@@ -128,11 +136,24 @@ impl Domain {
         self.core.reserve(&self.system, comers)
     }
 
-    /// Makes what was started part of the domain. A temporary child is not: it never comes back.
+    /// The child of a number. The template is code of a user.
+    fn made(&self, template: &Template, number: u64) -> Result<ChildSpec, ChildError> {
+        let failed = |reason| ChildError::FailedToStart { path: self.core.path.child(&template.id(number)), reason };
+        call_caught(|| template.child(number)).map(|child| self.core.fitted(child)).map_err(failed)
+    }
+
+    /// Makes what was started part of the domain. A temporary child is not: it never comes back. Nor is one that is
+    /// forgotten when it is done: the spec does not learn of that, so it would come back, and there would be ever more.
     async fn keep(&self, mut started: Vec<ChildSpec>) -> Result<(), DomainError> {
-        started.retain(|child| child.rules.restart != Restart::Temporary);
+        started.retain(|child| child.rules.restart != Restart::Temporary && !child.rules.forget_when_done);
         if !started.is_empty() {
-            rewrite(&self.system, &self.supervisor(), |children| children.extend(started)).await?;
+            rewrite(&self.system, &self.supervisor(), |children| {
+                // One of this name was ended past the domain: otherwise the new one would not have started.
+                let names: BTreeSet<_> = started.iter().map(|child| child.name.clone()).collect();
+                children.retain(|child| !names.contains(&child.name));
+                children.extend(started);
+            })
+            .await?;
         }
         Ok(())
     }
@@ -171,8 +192,13 @@ pub(crate) async fn carry_out<T: Send + 'static>(
 ) -> Result<T, DomainError> {
     // Asked here, since the change is carried out in a task of nobody's.
     unfenced(supervisor)?;
-    let task = system.watch().home().spawn(change);
-    task.await.unwrap_or_else(|_| Err(ChildError::Gone { supervisor: supervisor.clone() }.into()))
+    let task = system.watch().home().spawn(run_caught(change));
+    match task.await {
+        Ok(Ok(outcome)) => outcome,
+        // Said as what it is: the supervisor is still there.
+        Ok(Err(reason)) => Err(ChildError::FailedToStart { path: supervisor.clone(), reason }.into()),
+        Err(_) => Err(ChildError::Gone { supervisor: supervisor.clone() }.into()),
+    }
 }
 
 /// Whether the code that runs here may change anything.

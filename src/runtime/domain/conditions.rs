@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::Domain;
 use super::change::unfenced;
-use crate::error::DomainError;
+use crate::error::{ChildError, DomainError};
+use crate::exit::ExitReason;
 use crate::flow::SpawnCondition;
 use crate::id::ChildId;
-use crate::runtime::guard::lock;
+use crate::runtime::guard::{call_caught, lock};
 use crate::runtime::spec::ChildSpec;
 use crate::runtime::supervisor::handle::StartedChild;
 
@@ -15,7 +16,17 @@ pub(super) struct Condition {
     number: usize,
     rule: SpawnCondition,
     fired: u64,
-    make: Arc<dyn Fn(u64) -> ChildSpec + Send + Sync>,
+    make: Arc<Make>,
+}
+
+type Make = dyn Fn(u64) -> ChildSpec + Send + Sync;
+
+/// An agent that is to be started, by the number of its condition.
+struct Firing {
+    number: usize,
+    name: ChildId,
+    fired: u64,
+    make: Arc<Make>,
 }
 
 impl Domain {
@@ -65,8 +76,8 @@ impl Domain {
     ///
     /// # Errors
     ///
-    /// As [`provision`](Self::provision), for the first that did not start. The firing of one that did not start is taken
-    /// back, so that the next value that is high fires again.
+    /// As [`provision`](Self::provision), for the first that did not start; a condition whose function panics is one of
+    /// these. The firing of one that did not start is taken back, so that the next value that is high fires again.
     ///
     /// # Cancel safety
     ///
@@ -82,14 +93,21 @@ impl Domain {
         if due.is_empty() {
             return Ok(Vec::new());
         }
+        // Without the lock, and here: it is code of a user, and of whoever observes.
+        let made: Vec<_> = due.iter().map(Firing::child).collect();
         let domain = self.clone();
         self.carry_out(async move {
             let (mut started, mut wrong) = (Vec::new(), None);
-            for (number, child) in due {
-                match domain.provision(child).await {
+            for (firing, made) in due.into_iter().zip(made) {
+                let path = || domain.core.path.child(&firing.name);
+                let outcome = match made {
+                    Ok(child) => domain.provision(child).await,
+                    Err(reason) => Err(ChildError::FailedToStart { path: path(), reason }.into()),
+                };
+                match outcome {
                     Ok(child) => started.push(child),
                     Err(error) => {
-                        if let Some(condition) = lock(&domain.core.conditions).get_mut(number) {
+                        if let Some(condition) = lock(&domain.core.conditions).get_mut(firing.number) {
                             condition.rule.take_back();
                         }
                         wrong.get_or_insert(error);
@@ -103,14 +121,21 @@ impl Domain {
 }
 
 impl Condition {
-    /// What is to be started for this value, and the condition's number.
-    fn fires(&mut self, value: f64) -> Option<(usize, ChildSpec)> {
+    /// What is to be started for this value.
+    fn fires(&mut self, value: f64) -> Option<Firing> {
         if !self.rule.observe(value) {
             return None;
         }
         self.fired += 1;
-        let mut child = (self.make)(self.fired);
-        child.name = ChildId::unchecked(format!("{}-{}", self.rule.agent(), self.fired));
-        Some((self.number, child))
+        let name = ChildId::unchecked(format!("{}-{}", self.rule.agent(), self.fired));
+        Some(Firing { number: self.number, name, fired: self.fired, make: Arc::clone(&self.make) })
+    }
+}
+
+impl Firing {
+    fn child(&self) -> Result<ChildSpec, ExitReason> {
+        let mut child = call_caught(|| (self.make)(self.fired))?;
+        child.name = self.name.clone();
+        Ok(child)
     }
 }

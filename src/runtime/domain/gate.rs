@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::time::{Instant as TokioInstant, sleep, timeout_at};
 
 use crate::flow::{BulkheadLimit, DomainLimits, Occupancy, RateLimit, TokenBucket, Wait};
@@ -29,6 +30,8 @@ pub(crate) struct Gate {
     is_limited: AtomicBool,
     bucket: Mutex<Option<TokenBucket>>,
     line: tokio::sync::Mutex<()>,
+    /// The rate is another one: who is first in line looks again.
+    changed: Notify,
     waiting: AtomicUsize,
     permits: Mutex<Option<Arc<Permits>>>,
 }
@@ -54,6 +57,7 @@ impl Gate {
             is_limited: AtomicBool::new(false),
             bucket: Mutex::new(None),
             line: tokio::sync::Mutex::new(()),
+            changed: Notify::new(),
             waiting: AtomicUsize::new(0),
             permits: Mutex::new(None),
         });
@@ -73,6 +77,8 @@ impl Gate {
         if bucket.as_ref().map(TokenBucket::rate) != rate {
             // Checked before, so that there is one.
             *bucket = rate.and_then(|rate| TokenBucket::new(rate).ok());
+            // Kept where nobody waits: the next who does looks once more than it has to.
+            self.changed.notify_one();
         }
         self.is_limited.store(bucket.is_some(), Ordering::Relaxed);
     }
@@ -131,7 +137,11 @@ impl Gate {
             if by.is_some_and(|by| after(wait) > by) {
                 return Err(wait);
             }
-            sleep(wait).await;
+            tokio::select! {
+                biased;
+                () = self.changed.notified() => {}
+                () = sleep(wait) => {}
+            }
         }
     }
 
@@ -143,17 +153,21 @@ impl Gate {
         }
     }
 
+    /// In how long there may be a token. Asked of a copy: one that is taken for a moment only is missed by whoever comes
+    /// in that moment.
     fn soonest(&self) -> Duration {
-        match self.take() {
-            Ok(()) => {
-                self.put_back();
-                Duration::from_nanos(1)
-            }
-            Err(wait) => wait,
+        let (now, bucket) = (self.now(), lock(&self.bucket).clone());
+        match bucket.map(|mut copy| copy.try_take(now, 1)) {
+            Some(Err(wait)) => in_how_long(wait, now),
+            Some(Ok(())) | None => Duration::from_nanos(1),
         }
     }
 
-    fn put_back(&self) {
+    /// Puts a token back that was taken for a message that was then not put into a mailbox.
+    pub(crate) fn put_back(&self) {
+        if !self.is_limited.load(Ordering::Relaxed) {
+            return;
+        }
         if let Some(bucket) = lock(&self.bucket).as_mut() {
             bucket.put_back(1);
         }

@@ -29,6 +29,8 @@ pub enum Health {
     },
     /// It was suspended: it handles nothing, and what comes waits.
     Suspended,
+    /// It drains: it takes nothing new and will end, and what waits does so for its next life or for nobody.
+    Draining,
     /// It is being started, or will be.
     Starting,
     /// It does not run and will not come back by itself.
@@ -45,6 +47,10 @@ impl Health {
 
 impl Domain {
     /// How all agents of the domain are; see [`System::health_check_all`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It only looks; dropped before it returns, nothing has changed.
     pub async fn health_check_all(&self, limit: Duration) -> Vec<(Path, Health)> {
         check_all(&self.system, self.agents(), limit).await
     }
@@ -71,7 +77,7 @@ pub(crate) async fn check_all(system: &System, paths: Vec<Path>, limit: Duration
 /// What is seen of an agent at one moment.
 struct Look {
     presence: Presence,
-    is_suspended: bool,
+    state: StateName,
     incarnation: Option<Incarnation>,
     queued: usize,
     handled: u64,
@@ -86,9 +92,8 @@ impl Look {
         let Some(slot) = system.slot(path) else { return Self::nobody() };
         let core = slot.core();
         let state = core.state();
-        let is_suspended = state.name() == StateName::Suspended;
-        let handled = match state {
-            AgentState::Active { message_count, .. } => message_count,
+        let handled = match &state {
+            AgentState::Active { message_count, .. } => *message_count,
             _ => 0,
         };
         let life = core.life();
@@ -97,7 +102,7 @@ impl Look {
         let running = since.zip(limit).map(|(since, limit)| (now.saturating_duration_since(since), limit));
         Self {
             presence: core.presence(),
-            is_suspended,
+            state: state.name(),
             incarnation: core.incarnation(),
             queued: AnySlot::queued(&*slot),
             handled,
@@ -109,7 +114,7 @@ impl Look {
     const fn nobody() -> Self {
         Self {
             presence: Presence::Closed,
-            is_suspended: false,
+            state: StateName::Unregistered,
             incarnation: None,
             queued: 0,
             handled: 0,
@@ -125,7 +130,8 @@ impl Look {
             (Presence::Resting | Presence::Closed, _) => Some(Health::Down),
             (Presence::Dozing, _) => Some(Health::Idle),
             (Presence::Awaited, _) => Some(Health::Starting),
-            (Presence::Live, _) if self.is_suspended => Some(Health::Suspended),
+            (Presence::Live, _) if self.state == StateName::Suspended => Some(Health::Suspended),
+            (Presence::Live, _) if self.state == StateName::Draining => Some(Health::Draining),
             (Presence::Live, Some((silent, limit))) if silent > limit => Some(Health::Hung { queued, silent }),
             (Presence::Live, Some(_)) => Some(Health::Busy { queued }),
             (Presence::Live, None) if queued == 0 => Some(Health::Idle),

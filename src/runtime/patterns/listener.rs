@@ -7,7 +7,7 @@ use super::published::Delivery;
 use crate::id::Path;
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
-use crate::runtime::guard::call_caught;
+use crate::runtime::guard::{call_caught, drop_caught};
 use crate::runtime::slot::{AnySlot, Presence, SlotCore};
 
 /// Names a slot for as long as somebody holds it: who listens holds its slot, so no two listeners of different slots
@@ -26,8 +26,15 @@ pub(crate) struct Listener {
     slot: Arc<dyn AnySlot>,
     payload: TypeId,
     payload_name: &'static str,
-    /// Takes an `Arc` of that type.
-    give: Box<Give>,
+    /// Takes an `Arc` of that type. There until it is dropped.
+    give: Option<Box<Give>>,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Each by itself: they are dropped in lists, and where two panic in the drop of one list, the process ends.
+        drop_caught(self.give.take());
+    }
 }
 
 type Give = dyn Fn(&(dyn Any + Send + Sync), Otherwise) -> Delivery + Send + Sync;
@@ -68,12 +75,12 @@ impl Listener {
                 }
             }
         };
-        Self { slot, payload: TypeId::of::<T>(), payload_name: type_name::<T>(), give: Box::new(give) }
+        Self { slot, payload: TypeId::of::<T>(), payload_name: type_name::<T>(), give: Some(Box::new(give)) }
     }
 
     /// Gives it a payload as a message.
     pub(crate) fn give<T: Send + Sync + 'static>(&self, payload: &Arc<T>, otherwise: Otherwise) -> Delivery {
-        (self.give)(payload, otherwise)
+        self.give.as_ref().map_or(Delivery::Failed, |give| give(payload, otherwise))
     }
 
     pub(crate) fn takes<T: 'static>(&self) -> bool {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::sync::{MutexGuard, Notify};
 
 use super::PoolPlan;
 use crate::flow::{Bulkhead, LineFull, Occupancy, PoolView};
@@ -22,6 +23,18 @@ pub(crate) struct PoolDesk {
     state: Mutex<State>,
     /// Somebody stands in line.
     asked: Notify,
+    /// A member was given back.
+    back: Notify,
+    /// Those who have a permit and found nobody, in the order in which they looked.
+    seeking: tokio::sync::Mutex<()>,
+    /// A clone of this is held by each of them.
+    seekers: Arc<()>,
+}
+
+/// Who has a permit and found nobody: it is ahead of whoever comes with a permit later.
+pub(super) struct Seeker<'a> {
+    _counted: Arc<()>,
+    _first: MutexGuard<'a, ()>,
 }
 
 /// Members are known by their numbers, which are their names.
@@ -36,18 +49,32 @@ struct State {
     last: u64,
 }
 
+impl State {
+    /// One for each member, and one for each that is held and is none any more: it takes a permit from no other.
+    fn permits(&self) -> usize {
+        self.members.len() + self.held.difference(&self.members).count()
+    }
+}
+
 /// A member that is lent; back when this is dropped.
 pub(crate) struct Loan {
     desk: Arc<PoolDesk>,
     number: u64,
-    path: Path,
     permit: Option<Permit>,
 }
 
 impl PoolDesk {
     pub(crate) fn new(path: Path, plan: &PoolPlan, clock: Arc<dyn Clock>) -> Arc<Self> {
         let permits = Permits::new(clock, Bulkhead::new(0, plan.waiting));
-        Arc::new(Self { path, permits, state: Mutex::default(), asked: Notify::new() })
+        Arc::new(Self {
+            path,
+            permits,
+            state: Mutex::default(),
+            asked: Notify::new(),
+            back: Notify::new(),
+            seeking: tokio::sync::Mutex::default(),
+            seekers: Arc::default(),
+        })
     }
 
     fn member(&self, number: u64) -> Path {
@@ -74,7 +101,7 @@ impl PoolDesk {
         state.last = state.last.max(present.last().copied().unwrap_or(0));
         state.members = present;
         // Under the lock: of two that look at once the later one counts.
-        self.permits.set_permits(state.members.len());
+        self.permits.set_permits(state.permits());
     }
 
     pub(crate) fn enter(&self) -> Result<Asked, LineFull> {
@@ -90,19 +117,47 @@ impl PoolDesk {
         self.asked.notified().await;
     }
 
-    /// Lends a free member to the holder of a permit. `None` when all that were free have gone.
-    pub(crate) fn lend(self: &Arc<Self>, system: &System, permit: Permit) -> Option<Loan> {
-        let presence = |number| system.slot(self.member(number)).map(|slot| slot.core().presence());
-        let number = {
-            let mut state = lock(&self.state);
-            let running = state.free.iter().position(|number| presence(*number) == Some(Presence::Live));
-            let coming = || state.free.iter().position(|number| presence(*number) == Some(Presence::Awaited));
-            let place = running.or_else(coming)?;
-            let number = state.free.remove(place)?;
-            state.held.insert(number);
-            number
+    /// Resolves when a member is given back after this was enabled.
+    pub(super) fn back(&self) -> Notified<'_> {
+        self.back.notified()
+    }
+
+    /// Whether somebody has a permit, and found nobody.
+    pub(super) fn is_sought(&self) -> bool {
+        Arc::strong_count(&self.seekers) > 1
+    }
+
+    /// Resolves when those who sought before have found somebody, or left.
+    pub(super) async fn seek(&self) -> Seeker<'_> {
+        let counted = Arc::clone(&self.seekers);
+        Seeker { _counted: counted, _first: self.seeking.lock().await }
+    }
+
+    /// Lends a free member that can be reached, and takes the permit for it: one that runs before one at rest, which
+    /// runs with the first message, and that before one that is being restarted. `None` when all that were free have
+    /// gone; then the permit stays where it is.
+    pub(super) fn lend<T>(
+        self: &Arc<Self>,
+        system: &System,
+        permit: &mut Option<Permit>,
+        reach: impl Fn(&Path) -> Option<T>,
+    ) -> Option<(T, Loan)> {
+        let mut state = lock(&self.state);
+        let of_presence = |wanted| {
+            state.free.iter().enumerate().find_map(|(place, number)| {
+                let path = self.member(*number);
+                let is_so = system.slot(&path).is_some_and(|slot| slot.core().presence() == wanted);
+                // A child that is none of the pool's agents may have the name of one.
+                let reached = if is_so { reach(&path) } else { None };
+                reached.map(|reached| (place, reached))
+            })
         };
-        Some(Loan { desk: Arc::clone(self), number, path: self.member(number), permit: Some(permit) })
+        let wanted = [Presence::Live, Presence::Dozing, Presence::Awaited];
+        let (place, reached) = wanted.into_iter().find_map(of_presence)?;
+        let number = state.free.remove(place)?;
+        state.held.insert(number);
+        drop(state);
+        Some((reached, Loan { desk: Arc::clone(self), number, permit: permit.take() }))
     }
 
     pub(crate) fn members(&self, system: &System) -> Vec<Path> {
@@ -142,7 +197,7 @@ impl PoolDesk {
         state.free.retain(|other| *other != number);
         state.members.remove(&number);
         state.leaving.insert(number);
-        self.permits.set_permits(state.members.len());
+        self.permits.set_permits(state.permits());
         Some(number)
     }
 
@@ -157,12 +212,6 @@ impl PoolDesk {
     }
 }
 
-impl Loan {
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
 impl Drop for Loan {
     fn drop(&mut self) {
         {
@@ -170,9 +219,12 @@ impl Drop for Loan {
             state.held.remove(&self.number);
             if state.members.contains(&self.number) {
                 state.free.push_back(self.number);
+            } else {
+                self.desk.permits.set_permits(state.permits());
             }
         }
         // Only now: who is handed it finds the member free.
         self.permit = None;
+        self.desk.back.notify_waiters();
     }
 }

@@ -254,6 +254,11 @@ impl<M, R> Inbox<M, R> {
             Self::Lanes { lanes, .. } => lanes.room() > 0,
         }
     }
+
+    /// Whether a push may succeed: lanes that are full may drop another message for it.
+    pub(super) fn may_take(&self) -> bool {
+        self.has_room() || matches!(self, Self::Lanes { .. })
+    }
 }
 
 impl LaneRules {

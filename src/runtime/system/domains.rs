@@ -118,6 +118,10 @@ impl System {
     /// # Errors
     ///
     /// As [`Domain::provision`], and [`DomainError::Unknown`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, it is carried out all the same.
     pub async fn provision(&self, domain: &str, agent: impl Into<ChildSpec>) -> Result<StartedChild, DomainError> {
         self.domain(domain)?.provision(agent).await
     }
@@ -127,6 +131,10 @@ impl System {
     /// # Errors
     ///
     /// As [`Domain::terminate`], and [`DomainError::Unknown`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, it is carried out all the same.
     pub async fn terminate(&self, domain: &str, name: &str, drain: Duration) -> Result<(), DomainError> {
         self.domain(domain)?.terminate(name, drain).await
     }
@@ -136,6 +144,10 @@ impl System {
     /// # Errors
     ///
     /// As [`Domain::scale`], and [`DomainError::Unknown`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, it is carried out all the same.
     pub async fn scale(&self, domain: &str, agents: usize) -> Result<usize, DomainError> {
         self.domain(domain)?.scale(agents).await
     }
@@ -155,10 +167,15 @@ impl System {
     /// | has something to do, has no deadline, and got on within `limit` | [`Health::Busy`] |
     /// | has something to do, has no deadline, and did not get on within `limit` | [`Health::Hung`] |
     /// | was suspended | [`Health::Suspended`] |
+    /// | drains | [`Health::Draining`] |
     /// | is between two lives, or starts | [`Health::Starting`] |
     /// | is stopped, in quarantine or forgotten | [`Health::Down`] |
     ///
     /// Where agents have no deadline, the limit is to be longer than their handlers take. A handler gets on by returning, or by [`Context::progress`](crate::Context::progress) where it has a deadline.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only looks; dropped before it returns, nothing has changed.
     pub async fn health_check_all(&self, limit: Duration) -> Vec<(Path, Health)> {
         let is_agent = |path: &Path| {
             let is_own = path.is_within(&self.inner.services_path) || self.is_keeper_of_pool(path);
