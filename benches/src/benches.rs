@@ -10,6 +10,7 @@ use crate::peers::plain::{Linked, Running};
 use crate::peers::ractor_supervisor::RactorSupervisor;
 use crate::peers::tokio_actors::TokioActors;
 use crate::peers::{actix, kameo, ours, plain, tokio_actors};
+use crate::pick::{self, FEW};
 use crate::trees::{fail, memory, panic, start, stop, storm};
 
 const OURS: &str = "steadfast";
@@ -78,6 +79,24 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new("steadfast broadcast", fanout::broadcast),
             Contender::new("ractor process group", fanout::process_group),
             Contender::new("kameo tell in a loop", fanout::kameo_tells),
+        ],
+    },
+    Bench {
+        name: "pick",
+        about: "1,000 capabilities of 100 providers, or one of 100,000, while 10,000 a second come and go; per pick",
+        unit: Unit::Nanoseconds,
+        sizes: &[FEW, pick::ALL],
+        quick: &[pick::QUICK],
+        rounds: 9,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[
+            Contender::new("ractor process group", pick::process_groups),
+            Contender::new("steadfast round robin", pick::round_robin),
+            Contender::new("steadfast random", pick::random),
+            Contender::new("steadfast power of two", pick::power_of_two),
+            Contender::new("steadfast least loaded", pick::least_loaded).up_to(FEW),
+            Contender::new("steadfast sticky", pick::sticky),
+            Contender::new("kameo lookup by name", pick::lookup),
         ],
     },
     Bench {

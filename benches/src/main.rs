@@ -9,6 +9,7 @@ mod harness;
 mod isolation;
 mod messages;
 mod peers;
+mod pick;
 mod probe;
 mod report;
 mod trees;
