@@ -11,7 +11,9 @@ mod messages;
 mod peers;
 mod pick;
 mod probe;
+mod registering;
 mod report;
+mod routed;
 mod trees;
 
 use clap::Parser;

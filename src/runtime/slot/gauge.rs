@@ -135,8 +135,7 @@ impl Gauge {
 
     /// How long it took lately to answer; `None` before the first answer. Asks for the moment only where it needs it.
     pub(crate) fn latency(&self, now: impl FnOnce() -> Duration) -> Option<Duration> {
-        let seen = self.latency.average.load(Ordering::Relaxed) != 0;
-        seen.then(|| self.latency.get().at(now())).flatten()
+        self.latency.at(now)
     }
 }
 
@@ -157,8 +156,18 @@ impl Latency {
         PeakEwma::restore(PeakEwma::DEFAULT_DECAY, average.map(|average| (average, at)))
     }
 
+    /// As [`PeakEwma::at`], in nanoseconds all the way: it is read twice for each choice of two.
+    #[expect(clippy::cast_precision_loss, reason = "a measure, and far below 2^52 where that matters")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not above what it was made of")]
+    fn at(&self, now: impl FnOnce() -> Duration) -> Option<Duration> {
+        const DECAY: f64 = PeakEwma::DEFAULT_DECAY.as_nanos() as f64;
+        let average = self.average.load(Ordering::Acquire).checked_sub(1)?;
+        let silence = nanos(now()).saturating_sub(self.at.load(Ordering::Relaxed));
+        let sunk = average as f64 * (-(silence as f64) / DECAY).exp();
+        Some(Duration::from_nanos(sunk as u64))
+    }
+
     fn observe(&self, now: Duration, latency: Duration) {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1);
         let mut ewma = self.get();
         ewma.observe(now, latency);
         if let Some((average, at)) = ewma.last() {
@@ -166,6 +175,10 @@ impl Latency {
             self.average.store(nanos(average) + 1, Ordering::Release);
         }
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1)
 }
 
 #[cfg(test)]
