@@ -202,6 +202,8 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new("steadfast power of two", pick::power_of_two),
             Contender::new("steadfast least loaded", pick::least_loaded).up_to(FEW),
             Contender::new("steadfast sticky", pick::sticky),
+            Contender::new("round robin, nobody comes", pick::calm_round_robin),
+            Contender::new("power of two, nobody comes", pick::calm_power_of_two),
             Contender::new("kameo lookup by name", pick::lookup),
         ],
     },

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use kameo::actor::Spawn;
@@ -78,12 +78,14 @@ fn on_core() -> Option<Duration> {
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn picks<W: Future<Output = ()> + Send>(
     runtime: &Runtime,
-    mut write: impl FnMut(u64) -> W + Send + 'static,
+    write: Option<impl FnMut(u64) -> W + Send + 'static>,
     mut pick: impl FnMut(&mut Dice),
 ) -> Vec<f64> {
     let written = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&written);
+    let is_calm = write.is_none();
     let writer = runtime.spawn(async move {
+        let Some(mut write) = write else { return };
         let began = Instant::now();
         for number in 0.. {
             while began.elapsed() * u32::try_from(WRITES).expect("a small number") < Duration::from_secs(number) {
@@ -107,7 +109,7 @@ fn picks<W: Future<Output = ()> + Send>(
     let busy = on_core().zip(busy).map_or(took, |(after, before)| after.saturating_sub(before).as_secs_f64());
     writer.abort();
     let _ = runtime.block_on(writer);
-    if rate < 0.9 * WRITES as f64 {
+    if !is_calm && rate < 0.9 * WRITES as f64 {
         eprintln!("  (the writer came to {rate:.0} a second)");
     }
     vec![Unit::Nanoseconds.of_seconds(busy) / picked as f64]
@@ -174,17 +176,30 @@ impl Ours {
         Self { runtime, system, coming, small, large, keys }
     }
 
+    /// The routes by a strategy, kept for all rounds as the rest: that they are made is not what is measured.
+    fn routes(&self, shape: Shape, by: Selection) -> &'static [Route<(), ()>] {
+        type Made = Vec<(usize, Selection, &'static [Route<(), ()>])>;
+        static MADE: Mutex<Made> = Mutex::new(Vec::new());
+        let mut made = MADE.lock().expect("nobody panics");
+        if let Some((.., routes)) = made.iter().find(|(each, of, _)| (*each, *of) == (shape.each, by)) {
+            return routes;
+        }
+        let route = |offer| self.system.route(offer).selection(by).build().expect("a route");
+        let routes: &[_] = Vec::leak(self.offers(shape).iter().map(route).collect());
+        made.push((shape.each, by, routes));
+        routes
+    }
+
     fn offers(&self, shape: Shape) -> Vec<Offer> {
         if shape.groups() == 1 { vec![self.large.clone()] } else { self.small.clone() }
     }
 }
 
-fn ours(n: usize, by: Selection) -> Vec<f64> {
+fn ours(n: usize, by: Selection, is_calm: bool) -> Vec<f64> {
     let shape = Shape::of(n);
     let Ours { runtime, system, coming, keys, .. } = Ours::of(shape);
     let offers = Ours::of(shape).offers(shape);
-    let route = |offer| system.route(offer).selection(by).build().expect("a route");
-    let routes: Vec<Route<(), ()>> = offers.iter().map(route).collect();
+    let routes = Ours::of(shape).routes(shape, by);
     let write = move |number: u64| {
         let at = usize::try_from(number / 2).expect("a small number");
         let (agent, offer) = (coming[at % COMING].clone(), offers[at % offers.len()].clone());
@@ -202,30 +217,41 @@ fn ours(n: usize, by: Selection) -> Vec<f64> {
         black_box(picked.expect("there are some"));
     };
     // A route learns who is there with its first pick.
-    for route in &routes {
+    for route in routes {
         pick(route, "");
     }
+    let write = (!is_calm).then_some(write);
     picks(runtime, write, |dice| pick(&routes[dice.below(routes.len())], &keys[dice.below(keys.len())]))
 }
 
 pub(crate) fn round_robin(_: Flavor, n: usize) -> Vec<f64> {
-    ours(n, Selection::RoundRobin)
+    ours(n, Selection::RoundRobin, false)
 }
 
 pub(crate) fn random(_: Flavor, n: usize) -> Vec<f64> {
-    ours(n, Selection::Random)
+    ours(n, Selection::Random, false)
 }
 
 pub(crate) fn power_of_two(_: Flavor, n: usize) -> Vec<f64> {
-    ours(n, Selection::PowerOfTwo)
+    ours(n, Selection::PowerOfTwo, false)
 }
 
 pub(crate) fn least_loaded(_: Flavor, n: usize) -> Vec<f64> {
-    ours(n, Selection::LeastLoaded)
+    ours(n, Selection::LeastLoaded, false)
 }
 
 pub(crate) fn sticky(_: Flavor, n: usize) -> Vec<f64> {
-    ours(n, Selection::Sticky(Stickiness::Moves))
+    ours(n, Selection::Sticky(Stickiness::Moves), false)
+}
+
+/// As [`round_robin`], while nobody comes or goes.
+pub(crate) fn calm_round_robin(_: Flavor, n: usize) -> Vec<f64> {
+    ours(n, Selection::RoundRobin, true)
+}
+
+/// As [`power_of_two`], while nobody comes or goes.
+pub(crate) fn calm_power_of_two(_: Flavor, n: usize) -> Vec<f64> {
+    ours(n, Selection::PowerOfTwo, true)
 }
 
 /// A plain ractor actor that is there to be picked.
@@ -294,7 +320,7 @@ pub(crate) fn process_groups(_: Flavor, n: usize) -> Vec<f64> {
         }
         std::future::ready(())
     };
-    picks(runtime, write, |dice| {
+    picks(runtime, Some(write), |dice| {
         let members = pg::get_members(&names[dice.below(names.len())]);
         black_box(&members[dice.below(members.len())]);
     })
@@ -354,7 +380,7 @@ pub(crate) fn lookup(_: Flavor, n: usize) -> Vec<f64> {
         }
         std::future::ready(())
     };
-    let seen = picks(runtime, write, |dice| {
+    let seen = picks(runtime, Some(write), |dice| {
         let found = kameo::actor::ActorRef::<Peer>::lookup(names[dice.below(names.len())].as_str());
         black_box(found.expect("its type").expect("it is there"));
     });

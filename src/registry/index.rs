@@ -122,6 +122,7 @@ pub(crate) struct Mark {
 
 impl Mark {
     /// Whether the list has not been changed since. Costs no look-up.
+    #[inline]
     pub(crate) fn is_current(&self) -> bool {
         self.changes.load(Atomic::Acquire) == self.seen
     }

@@ -38,7 +38,7 @@ use self::inbox::Inbox;
 pub(crate) use self::kept::Kept;
 pub(crate) use self::letter::{Extra, Letter, Refused, ReplyTo, Router};
 use self::linger::Lingers;
-pub(crate) use self::seats::{Block, Seat};
+pub(crate) use self::seats::Seat;
 use crate::error::ControlError;
 use crate::event::EventKind;
 use crate::flow::AgentLimits;

@@ -1,6 +1,7 @@
 //! A route for users: to a capability, by a strategy, with limits.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::registry::selection::Decision;
 use crate::runtime::route::builder::AtDeath;
 use crate::runtime::route::members::By;
 use crate::runtime::route::pick::{Chosen, Known};
-use crate::runtime::route::provider::Provider;
+use crate::runtime::route::provider::{Provider, typed};
 use crate::runtime::slot::Router;
 use crate::runtime::system::System;
 
@@ -73,7 +74,8 @@ pub(super) struct Inner<Request, Reply> {
     pub(super) settings: Settings<Request>,
     pub(super) seed: u64,
     pub(super) turn: AtomicU64,
-    pub(super) known: RwLock<Arc<Known<Request, Reply>>>,
+    pub(super) known: RwLock<Arc<Known>>,
+    pub(super) types: PhantomData<fn(Request) -> Reply>,
 }
 
 impl<Request, Reply> Clone for Route<Request, Reply> {
@@ -109,7 +111,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         let seed = system.entropy().stream(&label).next_u64();
         let known = RwLock::new(Arc::new(Known::nobody()));
         let turn = AtomicU64::new(0);
-        Self { inner: Arc::new(Inner { system, requirement, name, settings, seed, turn, known }) }
+        Self { inner: Arc::new(Inner { system, requirement, name, settings, seed, turn, known, types: PhantomData }) }
     }
 
     /// Asks whoever is chosen, and waits for the reply at most as long as the route says.
@@ -200,8 +202,8 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     #[must_use]
     pub fn providers(&self) -> Vec<Provider<Request, Reply>> {
         let known = self.known();
-        let here = known.members.iter().filter(|member| !member.way.is_away());
-        here.map(|member| member.way.clone()).collect()
+        let all = known.members.iter().filter_map(|candidate| typed(candidate));
+        all.filter(|provider| !provider.is_away()).collect()
     }
 
     async fn ask_for(&self, key: Option<&[u8]>, request: Request, limit: Duration) -> Result<Reply, RequestError> {

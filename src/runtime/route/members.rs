@@ -15,21 +15,27 @@ use std::sync::Arc;
 
 use crate::flow::Moment;
 use crate::id::Path;
-use crate::registry::index::{Candidate, Judged};
+use crate::registry::index::Judged;
 use crate::registry::selection::{Choice, Decision, Draw, NoChoice, Pool, Select, Selection, Tally, View, first_of};
 use crate::registry::suitability::{Fit, Suitability};
-use crate::runtime::route::part::{Member, Part};
+use crate::runtime::route::fuse::Fuse;
+use crate::runtime::route::part::{Listed, Make, Part};
 use crate::runtime::route::reach::Reached;
 use crate::runtime::system::System;
 
 /// How many members of no common chunk of the list stand together.
 const TOGETHER: usize = 256;
 
+/// For each so many positions it is known in which part they begin.
+const STEP: usize = 128;
+
 /// Those who fit.
-pub(super) struct Members<T> {
-    parts: Vec<Arc<Part<T>>>,
+pub(super) struct Members {
+    parts: Vec<Arc<Part>>,
     /// For each part, how many members there are up to its end.
     ends: Vec<usize>,
+    /// For each step of positions, the part in which the first of them is: from there it is not far.
+    steps: Vec<usize>,
     /// Those that meet the same preferences; the more suitable first.
     tiers: Vec<Range<usize>>,
     /// Whether there is a breaker before any of them.
@@ -91,22 +97,20 @@ impl<'a> Now<'a> {
 
 /// A choice among them.
 pub(super) struct Found {
-    position: usize,
+    /// The number of the part, and the place in it.
+    at: (usize, usize),
     tier: Range<usize>,
     pub(super) choice: Choice,
 }
 
-impl<T> Members<T> {
+impl Members {
     /// Nobody.
     pub(super) const fn none() -> Self {
-        Self { parts: Vec::new(), ends: Vec::new(), tiers: Vec::new(), fused: false }
+        Self { parts: Vec::new(), ends: Vec::new(), steps: Vec::new(), tiers: Vec::new(), fused: false }
     }
 
-    /// Those of the judged that fit and that a member can be made of, in the order of how well they suit.
-    pub(super) fn of(
-        judged: Vec<Judged<Reached>>,
-        member: impl Fn(&Arc<Candidate<Reached>>) -> Option<Member<T>>,
-    ) -> Self {
+    /// Those of the judged that fit, in the order of how well they suit.
+    pub(super) fn of(judged: Vec<Judged<Reached>>, make: &impl Make) -> Self {
         let mut fitting: Vec<_> = judged.into_iter().filter(|judged| judged.suitability.fits()).collect();
         fitting.sort_by(|a, b| {
             let tie = || a.candidate.path.cmp(&b.candidate.path);
@@ -118,7 +122,6 @@ impl<T> Members<T> {
         let mut met: Option<Vec<bool>> = None;
         for Judged { candidate, suitability } in fitting {
             let Suitability::Fits(fit) = &suitability else { continue };
-            let Some(member) = member(&candidate) else { continue };
             if !seen.insert(candidate.path.clone()) {
                 continue;
             }
@@ -128,19 +131,15 @@ impl<T> Members<T> {
                 _ => tiers.push(position..position + 1),
             }
             met = Some(fit.met().to_vec());
-            all.push(Arc::new(member));
+            all.push(candidate);
         }
-        let mut parts = Vec::with_capacity(all.len().div_ceil(TOGETHER));
-        while !all.is_empty() {
-            let rest = all.split_off(all.len().min(TOGETHER));
-            parts.push(Arc::new(Part::sorted(std::mem::replace(&mut all, rest))));
-        }
+        let parts = all.chunks(TOGETHER).map(|some| Arc::new(Part::sorted(some.to_vec(), make))).collect();
         Self::in_tiers(parts, tiers)
     }
 
     /// The members of a list's chunks, where all that fit do so equally well: then the order of the list is theirs, and a
     /// change of the list changes few parts. `None` where they do not.
-    pub(super) fn in_order(parts: Vec<Arc<Part<T>>>) -> Option<Self> {
+    pub(super) fn in_order(parts: Vec<Arc<Part>>) -> Option<Self> {
         let mut fits = parts.iter().filter_map(|part| part.fit());
         let first: Option<&Fit> = fits.next();
         if !fits.all(|fit| Some(fit) == first) {
@@ -152,17 +151,23 @@ impl<T> Members<T> {
         Some(Self::in_tiers(parts, tiers))
     }
 
-    fn in_tiers(parts: Vec<Arc<Part<T>>>, tiers: Vec<Range<usize>>) -> Self {
-        let end = |end: &mut usize, part: &Arc<Part<T>>| {
+    fn in_tiers(parts: Vec<Arc<Part>>, tiers: Vec<Range<usize>>) -> Self {
+        let end = |end: &mut usize, part: &Arc<Part>| {
             *end += part.members().len();
             Some(*end)
         };
-        let ends = parts.iter().scan(0, end).collect();
+        let ends: Vec<usize> = parts.iter().scan(0, end).collect();
+        let mut steps = Vec::with_capacity(ends.last().map_or(0, |count| count / STEP + 1));
+        for (number, end) in ends.iter().enumerate() {
+            while steps.len() * STEP < *end {
+                steps.push(number);
+            }
+        }
         let fused = parts.iter().any(|part| part.is_fused());
-        Self { parts, ends, tiers, fused }
+        Self { parts, ends, steps, tiers, fused }
     }
 
-    pub(super) fn parts(&self) -> &[Arc<Part<T>>] {
+    pub(super) fn parts(&self) -> &[Arc<Part>] {
         &self.parts
     }
 
@@ -179,21 +184,41 @@ impl<T> Members<T> {
         self.parts.iter().all(|part| part.is_of_list())
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Member<T>>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Listed> {
         self.parts.iter().flat_map(|part| part.members())
     }
 
-    /// Who was found: the part it stands in, and the place there.
-    pub(super) fn at(&self, found: &Found) -> (&Arc<Part<T>>, usize) {
-        let number = self.ends.partition_point(|end| *end <= found.position);
-        (&self.parts[number], found.position - self.begin(number))
+    /// The breakers, with the paths of those whose they are.
+    pub(super) fn fuses(&self) -> impl Iterator<Item = (&Path, &Arc<Fuse>)> {
+        self.parts.iter().flat_map(|part| {
+            let members = part.members().iter().enumerate();
+            members.filter_map(|(place, member)| Some((&member.path, part.fuse(place)?)))
+        })
     }
 
+    /// Who was found: the part it stands in, and the place there.
+    #[inline]
+    pub(super) fn at(&self, found: &Found) -> (&Arc<Part>, usize) {
+        let (number, place) = found.at;
+        (&self.parts[number], place)
+    }
+
+    /// The part in which a position is.
+    #[inline]
+    fn number(&self, position: usize) -> usize {
+        let mut number = self.steps[position / STEP];
+        while self.ends[number] <= position {
+            number += 1;
+        }
+        number
+    }
+
+    #[inline]
     fn begin(&self, number: usize) -> usize {
         number.checked_sub(1).map_or(0, |before| self.ends[before])
     }
 
-    fn tier<'a>(&'a self, range: &Range<usize>, with_latency: bool, now: &'a Now<'a>) -> Tier<'a, T> {
+    fn tier<'a>(&'a self, range: &Range<usize>, with_latency: bool, now: &'a Now<'a>) -> Tier<'a> {
         Tier { members: self, begin: range.start, len: range.len(), now, with_latency, last: Cell::new((0, 0..0)) }
     }
 
@@ -202,20 +227,28 @@ impl<T> Members<T> {
         let tier = |range: &Range<usize>| self.tier(range, by.dynamic().reads_latency(), now);
         let chosen = match &self.tiers[..] {
             [] => Err(NoChoice::Nobody(Tally::default())),
-            [only] => by.select(&tier(only), draw).map(|choice| (0, choice)),
+            [only] => {
+                let pool = tier(only);
+                by.select(&pool, draw).map(|choice| Found {
+                    at: pool.at(choice.position()),
+                    tier: only.clone(),
+                    choice,
+                })
+            }
             several => {
                 let pools: Vec<_> = several.iter().map(tier).collect();
                 let links: Vec<_> = pools.iter().map(|pool| (pool as &dyn Pool, by.dynamic())).collect();
-                first_of(&links, draw)
+                let found = |(number, choice): (usize, Choice)| Found {
+                    at: pools[number].at(choice.position()),
+                    tier: several[number].clone(),
+                    choice,
+                };
+                first_of(&links, draw).map(found)
             }
         };
         match chosen {
-            Ok((number, choice)) => {
-                let tier = self.tiers[number].clone();
-                Ok(Found { position: tier.start + choice.position(), tier, choice })
-            }
             Err(NoChoice::Nobody(_)) => Err(NoChoice::Nobody(self.tally(now))),
-            Err(other) => Err(other),
+            other => other,
         }
     }
 
@@ -231,8 +264,8 @@ impl<T> Members<T> {
 }
 
 /// The members of one tier, as a strategy sees them.
-struct Tier<'a, T> {
-    members: &'a Members<T>,
+struct Tier<'a> {
+    members: &'a Members,
     begin: usize,
     len: usize,
     now: &'a Now<'a>,
@@ -241,35 +274,45 @@ struct Tier<'a, T> {
     last: Cell<(usize, Range<usize>)>,
 }
 
-impl<T> Tier<'_, T> {
-    fn at(&self, position: usize) -> (&Part<T>, usize) {
-        let (members, position) = (self.members, self.begin + position);
+impl Tier<'_> {
+    /// The number of the part in which a position of this tier is, and the place there.
+    #[inline]
+    fn at(&self, position: usize) -> (usize, usize) {
+        let position = self.begin + position;
         let (mut number, mut range) = self.last.take();
         if !range.contains(&position) {
-            number = members.ends.partition_point(|end| *end <= position);
-            range = members.begin(number)..members.ends[number];
+            number = self.members.number(position);
+            range = self.members.begin(number)..self.members.ends[number];
         }
         let place = position - range.start;
         self.last.set((number, range));
-        (&members.parts[number], place)
+        (number, place)
+    }
+
+    #[inline]
+    fn part(&self, position: usize) -> (&Part, usize) {
+        let (number, place) = self.at(position);
+        (&self.members.parts[number], place)
     }
 }
 
-impl<T> Pool for Tier<'_, T> {
+impl Pool for Tier<'_> {
+    #[inline]
     fn len(&self) -> usize {
         self.len
     }
 
     fn path(&self, position: usize) -> &Path {
-        let (part, place) = self.at(position);
-        &part.members()[place].candidate.path
+        let (part, place) = self.part(position);
+        &part.members()[place].path
     }
 
+    #[inline]
     fn view(&self, position: usize) -> View {
-        let (part, place) = self.at(position);
+        let (part, place) = self.part(position);
         let gauge = part.gauge(place);
         let mut seen = gauge.seen();
-        if self.members.fused && part.members()[place].is_shut(self.now.get()) {
+        if self.members.fused && part.fuse(place).is_some_and(|fuse| fuse.is_open(self.now.get())) {
             seen = seen.breaker_open();
         }
         match self.with_latency.then(|| gauge.latency(|| self.now.get())).flatten() {
@@ -278,8 +321,9 @@ impl<T> Pool for Tier<'_, T> {
         }
     }
 
+    #[inline]
     fn identity(&self, position: usize) -> u64 {
-        let (part, place) = self.at(position);
+        let (part, place) = self.part(position);
         part.identity(place)
     }
 }

@@ -1,60 +1,73 @@
 //! Some of the members of a route, side by side: those of one chunk of the index's list, where the list's order is theirs.
 //!
-//! A change of the list makes one or two parts anew, and leaves the others as they are.
+//! A change of the list makes one or two parts anew, and leaves the others as they are. What is read of many members lies
+//! apart from what is read of one, and to make a part anew nothing is touched of those that it had before.
 
 use std::sync::Arc;
 
-use crate::flow::Moment;
 use crate::registry::index::{Candidate, Candidates};
 use crate::registry::selection::identity;
 use crate::registry::suitability::Fit;
 use crate::runtime::route::fuse::Fuse;
 use crate::runtime::route::reach::Reached;
-use crate::runtime::slot::{Block, Gauge};
+use crate::runtime::slot::Gauge;
 
-type Listed = Arc<Candidate<Reached>>;
+pub(super) type Listed = Arc<Candidate<Reached>>;
 
-/// One of those who fit. `T` is the way to it.
-pub(super) struct Member<T> {
-    pub(super) candidate: Listed,
-    pub(super) way: T,
-    pub(super) fuse: Option<Arc<Fuse>>,
-    identity: u64,
-}
-
-impl<T> Member<T> {
-    pub(super) fn new(candidate: &Listed, way: T, fuse: Option<Arc<Fuse>>) -> Self {
-        let identity = identity(candidate.path.as_str().as_bytes());
-        Self { candidate: Arc::clone(candidate), way, fuse, identity }
-    }
-
-    /// Whether its breaker would let nobody through.
-    pub(super) fn is_shut(&self, now: Moment) -> bool {
-        self.fuse.as_ref().is_some_and(|fuse| fuse.is_open(now))
-    }
-}
-
-/// Some members. What a choice reads of many lies apart from what it reads of one.
-pub(super) struct Part<T> {
+/// Some members.
+pub(super) struct Part {
     /// The chunk of the list that these are from; `None` where they were sorted.
     chunk: Option<Arc<Vec<Listed>>>,
-    /// Where the gauge of each lies: good as long as its member, which holds its slot.
-    gauges: Vec<(Arc<Block>, u32)>,
+    /// The chunk itself where all of it fit. Each holds its slot, and so its gauge.
+    members: Arc<Vec<Listed>>,
+    gauges: Vec<&'static Gauge>,
     identities: Vec<u64>,
-    members: Vec<Arc<Member<T>>>,
+    /// Their breakers, or none at all.
+    fuses: Vec<Arc<Fuse>>,
     /// How well all of them fit, where they are from a chunk and there are any.
     fit: Option<Fit>,
 }
 
-impl<T> Part<T> {
-    fn new(chunk: Option<Arc<Vec<Listed>>>, members: Vec<Arc<Member<T>>>, fit: Option<Fit>) -> Self {
-        let address = |member: &Arc<Member<T>>| {
-            let (block, place) = member.candidate.provider.slot.core().gauge().address();
-            (Arc::clone(block), place)
-        };
-        let gauges = members.iter().map(address).collect();
-        let identities = members.iter().map(|member| member.identity).collect();
-        Self { chunk, gauges, identities, members, fit }
+impl Part {
+    pub(super) fn sorted(members: Vec<Listed>, make: &impl Make) -> Self {
+        let mut part = Self::of(None);
+        members.iter().for_each(|member| part.add(member, make.fuse(member)));
+        Self { members: Arc::new(members), ..part }
+    }
+
+    fn of(chunk: Option<&Arc<Vec<Listed>>>) -> Self {
+        let room = chunk.map_or(0, |chunk| chunk.len());
+        Self {
+            chunk: chunk.cloned(),
+            members: Arc::default(),
+            gauges: Vec::with_capacity(room),
+            identities: Vec::with_capacity(room),
+            fuses: Vec::new(),
+            fit: None,
+        }
+    }
+
+    fn add(&mut self, member: &Listed, fuse: Option<Arc<Fuse>>) {
+        self.gauges.push(member.provider.slot.core().gauge().gauge());
+        self.identities.push(identity(member.path.as_str().as_bytes()));
+        self.fuses.extend(fuse);
+    }
+
+    /// Takes over a member as it was in another part.
+    fn keep(&mut self, of: &Self, place: usize) {
+        self.gauges.push(of.gauges[place]);
+        self.identities.push(of.identities[place]);
+        self.fuses.extend(of.fuse(place).cloned());
+    }
+
+    #[inline]
+    pub(super) fn members(&self) -> &[Listed] {
+        &self.members
+    }
+
+    /// How well all of them fit; `None` where there are none, or where they were sorted.
+    pub(super) fn fit(&self) -> Option<&Fit> {
+        self.fit.as_ref()
     }
 
     /// Whether it is from a chunk of the list.
@@ -62,27 +75,21 @@ impl<T> Part<T> {
         self.chunk.is_some()
     }
 
-    pub(super) fn sorted(members: Vec<Arc<Member<T>>>) -> Self {
-        Self::new(None, members, None)
-    }
-
-    pub(super) fn members(&self) -> &[Arc<Member<T>>] {
-        &self.members
-    }
-
-    pub(super) fn fit(&self) -> Option<&Fit> {
-        self.fit.as_ref()
-    }
-
     pub(super) fn is_fused(&self) -> bool {
-        self.members.first().is_some_and(|member| member.fuse.is_some())
+        !self.fuses.is_empty()
     }
 
+    #[inline]
+    pub(super) fn fuse(&self, place: usize) -> Option<&Arc<Fuse>> {
+        self.fuses.get(place)
+    }
+
+    #[inline]
     pub(super) fn gauge(&self, place: usize) -> &Gauge {
-        let (block, seat) = &self.gauges[place];
-        block.gauge(*seat)
+        self.gauges[place]
     }
 
+    #[inline]
     pub(super) fn identity(&self, place: usize) -> u64 {
         self.identities[place]
     }
@@ -99,20 +106,32 @@ impl<T> Part<T> {
 }
 
 /// What the members of a route are made by.
-pub(super) trait Make<T> {
+pub(super) trait Make {
     /// How well a candidate fits; `None` where it does not.
     fn fit(&self, candidate: &Listed) -> Option<Fit>;
-    /// The member that it becomes, with the breaker that was before its path, if one was.
-    fn member(&self, candidate: &Listed, fuse: Option<Arc<Fuse>>) -> Option<Member<T>>;
+
+    /// The breaker before one who was no member before, if the route has breakers.
+    fn fuse(&self, candidate: &Listed) -> Option<Arc<Fuse>>;
+}
+
+/// For members that fit already and have no breakers.
+#[cfg(feature = "json")]
+pub(super) struct NoFuses;
+
+#[cfg(feature = "json")]
+impl Make for NoFuses {
+    fn fit(&self, _: &Listed) -> Option<Fit> {
+        None
+    }
+
+    fn fuse(&self, _: &Listed) -> Option<Arc<Fuse>> {
+        None
+    }
 }
 
 /// The parts of a list, of which those that are as they were are taken from before. `None` where the members of one chunk
 /// do not fit equally well: they are to be sorted.
-pub(super) fn parts<T>(
-    list: &Candidates<Reached>,
-    before: &[Arc<Part<T>>],
-    make: &impl Make<T>,
-) -> Option<Vec<Arc<Part<T>>>> {
+pub(super) fn parts(list: &Candidates<Reached>, before: &[Arc<Part>], make: &impl Make) -> Option<Vec<Arc<Part>>> {
     let mut old = before;
     let part = |chunk: &Arc<Vec<Listed>>| {
         // Compared by path only where a chunk was changed, or was put in or taken out before it.
@@ -133,30 +152,50 @@ pub(super) fn parts<T>(
     list.chunks().iter().map(part).collect()
 }
 
-/// A part of a changed chunk, with the members that are as they were, from these parts on.
-fn made_of<T>(chunk: &Arc<Vec<Listed>>, before: &[Arc<Part<T>>], make: &impl Make<T>) -> Option<Part<T>> {
-    let mut old = before.iter().flat_map(|part| part.members.iter().map(move |member| (member, part))).peekable();
-    let mut members = Vec::with_capacity(chunk.len());
-    let mut common: Option<Fit> = None;
-    for candidate in chunk.iter() {
-        let is_it = |member: &Member<T>| Arc::ptr_eq(&member.candidate, candidate);
+/// A part of a changed chunk, with what is known of its members from these parts on.
+fn made_of(chunk: &Arc<Vec<Listed>>, before: &[Arc<Part>], make: &impl Make) -> Option<Part> {
+    let places = |part: &'_ Arc<Part>| 0..part.members.len();
+    let mut old = before.iter().flat_map(|part| places(part).map(move |place| (part, place))).peekable();
+    let mut part = Part::of(Some(chunk));
+    let mut unfit = Vec::new();
+    for (number, candidate) in chunk.iter().enumerate() {
+        let is_it = |part: &Part, place: usize| Arc::ptr_eq(&part.members[place], candidate);
+        let comes_before = |part: &Part, place: usize| part.members[place].path < candidate.path;
         // Each path has one member: another version at the same path may be the one that it takes the breaker from.
-        while old.next_if(|(member, _)| !is_it(member) && member.candidate.path < candidate.path).is_some() {}
-        let (member, fit) = match old.peek() {
-            Some((member, part)) if is_it(member) => (Arc::clone(member), part.fit.clone()?),
+        while old.next_if(|(part, place)| !is_it(part, *place) && comes_before(part, *place)).is_some() {}
+        let fit = match old.peek() {
+            Some((of, place)) if is_it(of, *place) => {
+                part.keep(of, *place);
+                if part.fit != of.fit && part.fit.is_some() {
+                    return None;
+                }
+                if part.fit.is_none() {
+                    part.fit.clone_from(&of.fit);
+                }
+                continue;
+            }
             other => {
-                let Some(fit) = make.fit(candidate) else { continue };
-                let same_path = other.filter(|(member, _)| member.candidate.path == candidate.path);
-                let fuse = same_path.and_then(|(member, _)| member.fuse.clone());
-                let Some(member) = make.member(candidate, fuse) else { continue };
-                (Arc::new(member), fit)
+                let Some(fit) = make.fit(candidate) else {
+                    unfit.push(number);
+                    continue;
+                };
+                let same_path = other.filter(|(of, place)| of.members[*place].path == candidate.path);
+                let fuse = same_path.and_then(|(of, place)| of.fuse(*place).cloned());
+                part.add(candidate, fuse.or_else(|| make.fuse(candidate)));
+                fit
             }
         };
-        if common.as_ref().is_some_and(|common| *common != fit) {
+        if part.fit.as_ref().is_some_and(|common| *common != fit) {
             return None;
         }
-        common = common.or(Some(fit));
-        members.push(member);
+        part.fit.get_or_insert(fit);
     }
-    Some(Part::new(Some(Arc::clone(chunk)), members, common))
+    part.members = if unfit.is_empty() { Arc::clone(chunk) } else { without(chunk, &unfit) };
+    Some(part)
+}
+
+/// A chunk without what stands at these places, which are in order.
+fn without(chunk: &[Listed], places: &[usize]) -> Arc<Vec<Listed>> {
+    let stays = |number: &usize| places.binary_search(number).is_err();
+    Arc::new((0..chunk.len()).filter(stays).map(|number| Arc::clone(&chunk[number])).collect())
 }

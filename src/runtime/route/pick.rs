@@ -3,50 +3,49 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Deref;
+use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
 use crate::error::RequestError;
 use crate::flow::Breaker;
-use crate::id::Path;
+use crate::id::{Incarnation, Path};
 use crate::registry::capability::Wire;
-use crate::registry::index::{Candidate, Candidates, Judged, Mark};
+use crate::registry::index::{Candidates, Judged, Mark};
 use crate::registry::record::{OfferRecord, WireTypes};
 use crate::registry::selection::{Decision, Draw, Eligible, NoChoice, Tally, identity};
 use crate::registry::suitability::{Fit, Suitability};
 use crate::runtime::route::fuse::{Call, Fuse};
 use crate::runtime::route::handle::{Inner, Route};
 use crate::runtime::route::members::{By, Found, Members, Now};
-use crate::runtime::route::part::{Make, Member, Part, parts};
+use crate::runtime::route::part::{Listed, Make, Part, parts};
 use crate::runtime::route::provider::{Provider, only_strangers, typed};
 use crate::runtime::route::reach::Reached;
 use crate::seam::Rng;
 
 /// Those who fit, as of one list of the index.
-pub(super) struct Known<Request, Reply> {
+pub(super) struct Known {
     list: Candidates<Reached>,
     /// Whether that is the list still; `None` where nobody offers anything.
     mark: Option<Mark>,
-    pub(super) members: Providers<Request, Reply>,
+    pub(super) members: Members,
 }
 
-type Providers<Request, Reply> = Members<Provider<Request, Reply>>;
-
-impl<Request, Reply> Known<Request, Reply> {
+impl Known {
     pub(super) fn nobody() -> Self {
         Self { list: Candidates::default(), mark: None, members: Members::none() }
     }
 
+    #[inline]
     fn is_current(&self) -> bool {
         self.mark.as_ref().is_some_and(Mark::is_current)
     }
 }
 
-/// Who was chosen by [`Route::pick`]: a [`Provider`], lent.
+/// Who was chosen by [`Route::pick`].
 ///
-/// It costs much less than a provider of one's own. Clone the provider to keep it: what is lent keeps the slots of some
-/// hundred others in memory too.
+/// It costs much less than a [`Provider`], and is meant to be held shortly: it keeps the slots of some hundred others in
+/// memory too.
 ///
 /// ```
 /// use steadfast::{Capability, ChildSpec, Strategy, SupervisorSpec, System};
@@ -59,34 +58,62 @@ impl<Request, Reply> Known<Request, Reply> {
 /// let system = System::start(SupervisorSpec::new("root", Strategy::OneForOne).child(greeter)).await?;
 /// let picked = system.route(&GREET).build()?.pick()?;
 /// assert_eq!((picked.path().as_str(), picked.load()), ("root/greeter", 0));
-///
-/// let kept = (*picked).clone();
-/// assert_eq!(kept.path(), picked.path());
+/// assert_eq!(picked.provider().path(), picked.path());
 /// # Ok(system.shutdown().await?)
 /// # }
 /// ```
 pub struct Picked<Request, Reply> {
-    part: Arc<Part<Provider<Request, Reply>>>,
+    part: Arc<Part>,
     place: usize,
+    types: PhantomData<fn(Request) -> Reply>,
 }
 
-impl<Request, Reply> Deref for Picked<Request, Reply> {
-    type Target = Provider<Request, Reply>;
+impl<Request, Reply> Picked<Request, Reply> {
+    fn listed(&self) -> &Listed {
+        &self.part.members()[self.place]
+    }
 
-    fn deref(&self) -> &Self::Target {
-        &self.part.members()[self.place].way
+    /// Where it stands in the tree.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.listed().path
+    }
+
+    /// The life that is open, or `None` between two lives.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.listed().provider.slot.core().incarnation()
+    }
+
+    /// How much it has to do: messages that wait or are being handled, and tasks that run.
+    #[must_use]
+    pub fn load(&self) -> usize {
+        let gauge = self.part.gauge(self.place);
+        gauge.queued() + gauge.tasks()
+    }
+}
+
+impl<Request: Wire, Reply: Wire> Picked<Request, Reply> {
+    /// The same, to be kept, and to be asked.
+    ///
+    /// # Panics
+    ///
+    /// Never: who has other types is no member of the route.
+    #[must_use]
+    pub fn provider(&self) -> Provider<Request, Reply> {
+        typed(self.listed()).expect("the types of a member were compared")
     }
 }
 
 impl<Request, Reply> fmt::Debug for Picked<Request, Reply> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
+        write!(f, "Picked({})", self.path())
     }
 }
 
 /// Who was chosen for one message.
 pub(super) struct Chosen<Request, Reply> {
-    pub(super) provider: Picked<Request, Reply>,
+    pub(super) provider: Provider<Request, Reply>,
     pub(super) call: Option<Call>,
 }
 
@@ -176,7 +203,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     pub(super) fn chosen(&self, key: Option<&[u8]>) -> Result<Chosen<Request, Reply>, RequestError> {
         let Inner { system, turn, settings, .. } = &*self.inner;
         if settings.breaker.is_none() {
-            return self.picked(key).map(|provider| Chosen { provider, call: None });
+            return self.picked(key).map(|picked| Chosen { provider: picked.provider(), call: None });
         }
         let (known, turn) = (self.known(), turn.fetch_add(1, Ordering::Relaxed));
         // A strategy that goes by what it sees is done much sooner: a breaker that refused is seen as open.
@@ -185,21 +212,16 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
             let found = self.find(&known, key, turn, &now)?;
             let (part, place) = known.members.at(&found);
             // Refused where another took the last probe in between.
-            let call = part.members()[place].fuse.as_ref().map(|fuse| fuse.admit(system)).transpose();
+            let call = part.fuse(place).map(|fuse| fuse.admit(system)).transpose();
             let Ok(call) = call else { continue };
             system.announce(|| known.members.decision(&found, &now));
-            return Ok(Chosen { provider: lend(&known.members, &found), call });
+            let picked: Picked<Request, Reply> = lend(&known.members, &found);
+            return Ok(Chosen { provider: picked.provider(), call });
         }
         Err(self.nobody(&known, known.members.tally(&Now::of(system))))
     }
 
-    fn find(
-        &self,
-        known: &Known<Request, Reply>,
-        key: Option<&[u8]>,
-        turn: u64,
-        now: &Now<'_>,
-    ) -> Result<Found, RequestError> {
+    fn find(&self, known: &Known, key: Option<&[u8]>, turn: u64, now: &Now<'_>) -> Result<Found, RequestError> {
         let Inner { settings, seed, .. } = &*self.inner;
         // One stream of numbers for the route, entered at the turn, so that asking for a decision changes nothing.
         let random = Rng::new(seed ^ turn).next_u64();
@@ -215,7 +237,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         }
     }
 
-    fn nobody(&self, known: &Known<Request, Reply>, tally: Tally) -> RequestError {
+    fn nobody(&self, known: &Known, tally: Tally) -> RequestError {
         let Inner { requirement, name, .. } = &*self.inner;
         let types = WireTypes::of::<Request, Reply>();
         if known.members.is_empty()
@@ -234,12 +256,12 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     }
 
     /// Those who fit, as the index stands.
-    pub(super) fn known(&self) -> Arc<Known<Request, Reply>> {
+    pub(super) fn known(&self) -> Arc<Known> {
         Arc::clone(&*self.current())
     }
 
     /// The same, under the lock.
-    fn current(&self) -> RwLockReadGuard<'_, Arc<Known<Request, Reply>>> {
+    fn current(&self) -> RwLockReadGuard<'_, Arc<Known>> {
         let read = || self.inner.known.read().unwrap_or_else(PoisonError::into_inner);
         let known = read();
         if known.is_current() {
@@ -266,10 +288,10 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         *known = Arc::new(Known { list, mark, members });
     }
 
-    fn members(&self, list: &Candidates<Reached>, before: &Providers<Request, Reply>) -> Providers<Request, Reply> {
+    fn members(&self, list: &Candidates<Reached>, before: &Members) -> Members {
         // In the order of the list their breakers are met on the way; else they are looked for.
         let of_list = before.is_of_list();
-        let making = Making { inner: &self.inner, before, searches: !of_list, fuses: OnceCell::new() };
+        let making = Making { inner: &*self.inner, before, searches: !of_list, fuses: OnceCell::new() };
         let old = if of_list { before.parts() } else { &[] };
         parts(list, old, &making).and_then(Members::in_order).unwrap_or_else(|| {
             let making = Making { searches: true, ..making };
@@ -277,20 +299,20 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
                 let suitability = Suitability::Fits(making.fit(candidate)?);
                 Some(Judged { candidate: Arc::clone(candidate), suitability })
             });
-            Members::of(judged.collect(), |candidate| making.member(candidate, None))
+            Members::of(judged.collect(), &making)
         })
     }
 }
 
-fn lend<Request, Reply>(members: &Providers<Request, Reply>, found: &Found) -> Picked<Request, Reply> {
+fn lend<Request, Reply>(members: &Members, found: &Found) -> Picked<Request, Reply> {
     let (part, place) = members.at(found);
-    Picked { part: Arc::clone(part), place }
+    Picked { part: Arc::clone(part), place, types: PhantomData }
 }
 
 /// Makes the members of a route.
 struct Making<'a, Request, Reply> {
     inner: &'a Inner<Request, Reply>,
-    before: &'a Providers<Request, Reply>,
+    before: &'a Members,
     /// Whether breakers of before are looked for by path.
     searches: bool,
     /// Those, by path.
@@ -302,16 +324,13 @@ impl<Request, Reply> Making<'_, Request, Reply> {
         if !self.searches {
             return None;
         }
-        let fuses = self.fuses.get_or_init(|| {
-            let fuses = self.before.iter().filter_map(|member| Some((&member.candidate.path, member.fuse.as_ref()?)));
-            fuses.collect()
-        });
+        let fuses = self.fuses.get_or_init(|| self.before.fuses().collect());
         fuses.get(path).map(|fuse| Arc::clone(fuse))
     }
 }
 
-impl<Request: Wire, Reply: Wire> Make<Provider<Request, Reply>> for Making<'_, Request, Reply> {
-    fn fit(&self, candidate: &Arc<Candidate<Reached>>) -> Option<Fit> {
+impl<Request: Wire, Reply: Wire> Make for Making<'_, Request, Reply> {
+    fn fit(&self, candidate: &Listed) -> Option<Fit> {
         if candidate.offer.types != WireTypes::of::<Request, Reply>() {
             return None;
         }
@@ -321,20 +340,12 @@ impl<Request: Wire, Reply: Wire> Make<Provider<Request, Reply>> for Making<'_, R
         }
     }
 
-    fn member(
-        &self,
-        candidate: &Arc<Candidate<Reached>>,
-        fuse: Option<Arc<Fuse>>,
-    ) -> Option<Member<Provider<Request, Reply>>> {
+    fn fuse(&self, candidate: &Listed) -> Option<Arc<Fuse>> {
         let Inner { settings, seed, .. } = self.inner;
-        let path = &candidate.path;
-        let fuse = settings.breaker.map(|rules| {
-            let fresh = || {
-                let breaker = Breaker::new(rules, seed ^ identity(path.as_str().as_bytes()));
-                Arc::new(Fuse::new(path.clone(), breaker.expect("the rules were checked when the route was made")))
-            };
-            fuse.or_else(|| self.fuse_of(path)).unwrap_or_else(fresh)
-        });
-        Some(Member::new(candidate, typed(candidate)?, fuse))
+        let (rules, path) = (settings.breaker?, &candidate.path);
+        Some(self.fuse_of(path).unwrap_or_else(|| {
+            let breaker = Breaker::new(rules, seed ^ identity(path.as_str().as_bytes()));
+            Arc::new(Fuse::new(path.clone(), breaker.expect("the rules were checked when the route was made")))
+        }))
     }
 }

@@ -182,11 +182,9 @@ pub(crate) async fn ask_json(
 ) -> Result<serde_json::Value, RequestError> {
     use crate::registry::selection::NoChoice;
     use crate::runtime::route::members::{By, Members, Now};
-    use crate::runtime::route::part::Member;
+    use crate::runtime::route::part::NoFuses;
 
-    let member =
-        |candidate: &Arc<Candidate<Reached>>| Some(Member::new(candidate, Arc::clone(&candidate.provider.route), None));
-    let members = Members::of(system.index().discover(requirement), member);
+    let members = Members::of(system.index().discover(requirement), &NoFuses);
     let now = Now::of(system);
     let draw = Draw::new(0, system.next_turn());
     let found = members.choose(&By::of(Selection::LeastLoaded), &draw, &now).map_err(|none| {
@@ -200,7 +198,7 @@ pub(crate) async fn ask_json(
     })?;
     system.announce(|| members.decision(&found, &now));
     let (part, place) = members.at(&found);
-    let reply = part.members()[place].way.ask_json(request, limit);
+    let reply = part.members()[place].provider.route.ask_json(request, limit);
     drop(members);
     reply.await
 }

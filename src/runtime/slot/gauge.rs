@@ -62,6 +62,7 @@ impl Gauge {
         self.presence.store(presence as u8, Ordering::Release);
     }
 
+    #[inline]
     pub(crate) fn presence(&self) -> Presence {
         match self.presence.load(Ordering::Acquire) {
             0 => Presence::Awaited,
@@ -76,6 +77,7 @@ impl Gauge {
         self.state.store(state.as_u8(), Ordering::Release);
     }
 
+    #[inline]
     fn is_in(&self, state: StateName) -> bool {
         self.state.load(Ordering::Acquire) == state.as_u8()
     }
@@ -91,6 +93,7 @@ impl Gauge {
     }
 
     /// Messages that wait or are being handled.
+    #[inline]
     pub(crate) fn queued(&self) -> usize {
         self.waiting.load(Ordering::Relaxed) + self.in_hand.load(Ordering::Relaxed)
     }
@@ -105,6 +108,7 @@ impl Gauge {
         self.tasks.fetch_sub(1, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn tasks(&self) -> usize {
         self.tasks.load(Ordering::Relaxed)
     }
@@ -119,6 +123,7 @@ impl Gauge {
     }
 
     /// How the slot stands, without its latency.
+    #[inline]
     pub(crate) fn seen(&self) -> View {
         let queued = self.queued();
         let standing = match self.presence() {
@@ -134,6 +139,7 @@ impl Gauge {
     }
 
     /// How long it took lately to answer; `None` before the first answer. Asks for the moment only where it needs it.
+    #[inline]
     pub(crate) fn latency(&self, now: impl FnOnce() -> Duration) -> Option<Duration> {
         self.latency.at(now)
     }
@@ -159,6 +165,7 @@ impl Latency {
     /// As [`PeakEwma::at`], in nanoseconds all the way: it is read twice for each choice of two.
     #[expect(clippy::cast_precision_loss, reason = "a measure, and far below 2^52 where that matters")]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not above what it was made of")]
+    #[inline]
     fn at(&self, now: impl FnOnce() -> Duration) -> Option<Duration> {
         const DECAY: f64 = PeakEwma::DEFAULT_DECAY.as_nanos() as f64;
         let average = self.average.load(Ordering::Acquire).checked_sub(1)?;
@@ -177,6 +184,7 @@ impl Latency {
     }
 }
 
+#[inline]
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1)
 }

@@ -1,95 +1,53 @@
 //! Where the gauges of all slots lie: in blocks, side by side, so that whoever chooses among many slots finds them in
 //! few pages of memory, and not one in each of the pages that the slots themselves are spread over.
 //!
-//! The blocks are the process's and not a system's, as its heap is.
+//! The blocks are the process's and not a system's, as its heap is, and stay: there are as many as there were slots at
+//! once. So a gauge is reached without counting who reaches it.
 //!
 //! # Invariants
 //!
-//! * A gauge never moves, and is of one slot as long as anybody holds its seat.
-//! * A block of which no seat is held is freed, but for one.
+//! * A gauge is of one slot as long as its seat is held, and then of another.
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use super::gauge::Gauge;
 use crate::runtime::guard::lock;
 
-/// How many gauges a block holds: a page of them, and as many as a word has bits. A block that one slot keeps alive is
-/// not much of a loss.
-const SEATS: usize = 64;
+/// How many gauges a block holds: a page of them.
+const BLOCK: usize = 64;
 
-static ROOMY: Mutex<Roomy> = Mutex::new(Roomy { next: 0, blocks: BTreeMap::new() });
-
-/// The blocks with free seats, the oldest first, so that the younger ones may become empty.
-struct Roomy {
-    next: u64,
-    blocks: BTreeMap<u64, Arc<Block>>,
-}
-
-/// Gauges side by side.
-pub(crate) struct Block {
-    number: u64,
-    /// A bit for each seat that is free. Changed under the lock of the blocks.
-    free: AtomicU64,
-    gauges: [Gauge; SEATS],
-}
-
-impl Block {
-    pub(crate) fn gauge(&self, place: u32) -> &Gauge {
-        &self.gauges[place as usize % SEATS]
-    }
-}
+/// Those that are of no slot.
+static FREE: Mutex<Vec<&'static Gauge>> = Mutex::new(Vec::new());
 
 /// The gauge of one slot. Dropped, it is free for another.
-pub(crate) struct Seat {
-    block: Arc<Block>,
-    place: u32,
-}
+pub(crate) struct Seat(&'static Gauge);
 
 impl Seat {
-    /// The block, and the place in it. Good as long as the seat is held.
-    pub(crate) fn address(&self) -> (&Arc<Block>, u32) {
-        (&self.block, self.place)
+    /// Where it is; of this slot as long as the seat is held.
+    pub(crate) const fn gauge(&self) -> &'static Gauge {
+        self.0
     }
 }
 
 impl Default for Seat {
     fn default() -> Self {
-        let mut roomy = lock(&ROOMY);
-        if roomy.blocks.is_empty() {
-            let number = roomy.next;
-            roomy.next += 1;
-            let gauges = std::array::from_fn(|_| Gauge::default());
-            roomy.blocks.insert(number, Arc::new(Block { number, free: AtomicU64::new(u64::MAX), gauges }));
-        }
-        let (_, block) = roomy.blocks.first_key_value().expect("one was made where there was none");
-        let block = Arc::clone(block);
-        let free = block.free.load(Ordering::Relaxed);
-        let place = free.trailing_zeros();
-        let left = free & !(1 << place);
-        block.free.store(left, Ordering::Relaxed);
-        if left == 0 {
-            roomy.blocks.remove(&block.number);
-        }
-        drop(roomy);
-        block.gauge(place).reset();
-        Self { block, place }
+        let free = lock(&FREE).pop();
+        let gauge = free.unwrap_or_else(|| {
+            let block: Box<[Gauge]> = (0..BLOCK).map(|_| Gauge::default()).collect();
+            let (first, others) = Box::leak(block).split_first().expect("a block is not empty");
+            // The next one is taken from the end.
+            lock(&FREE).extend(others.iter().rev());
+            first
+        });
+        gauge.reset();
+        Self(gauge)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut roomy = lock(&ROOMY);
-        let free = self.block.free.load(Ordering::Relaxed) | 1 << self.place;
-        self.block.free.store(free, Ordering::Relaxed);
-        if free != u64::MAX {
-            let block = || Arc::clone(&self.block);
-            roomy.blocks.entry(self.block.number).or_insert_with(block);
-        } else if roomy.blocks.len() > 1 {
-            roomy.blocks.remove(&self.block.number);
-        }
+        lock(&FREE).push(self.0);
     }
 }
 
@@ -97,7 +55,7 @@ impl Deref for Seat {
     type Target = Gauge;
 
     fn deref(&self) -> &Gauge {
-        self.block.gauge(self.place)
+        self.0
     }
 }
 
@@ -109,7 +67,7 @@ mod tests {
 
     #[test]
     fn seats_that_are_held_are_different_ones_and_a_seat_that_is_taken_again_knows_nothing_of_before() {
-        let place = |seat: &Seat| std::ptr::from_ref::<Gauge>(seat) as usize;
+        let place = |seat: &Seat| std::ptr::from_ref(seat.gauge()) as usize;
         let seats: Vec<Seat> = (0..1000).map(|_| Seat::default()).collect();
         assert_eq!(seats.iter().map(place).collect::<BTreeSet<_>>().len(), seats.len());
         for seat in &seats {
