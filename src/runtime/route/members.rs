@@ -224,7 +224,13 @@ impl Members {
 
     /// Chooses one: of those that meet the most important preferences, if anybody of them is ready.
     pub(super) fn choose(&self, by: &By, draw: &Draw<'_>, now: &Now<'_>) -> Result<Found, NoChoice> {
-        let tier = |range: &Range<usize>| self.tier(range, by.dynamic().reads_latency(), now);
+        let with_latency = by.dynamic().reads_latency();
+        if with_latency {
+            // Before anybody is looked at: to read the clock is to wait for all memory that was asked for before, and
+            // the gauges of two candidates are to come at the same time.
+            now.get();
+        }
+        let tier = |range: &Range<usize>| self.tier(range, with_latency, now);
         let chosen = match &self.tiers[..] {
             [] => Err(NoChoice::Nobody(Tally::default())),
             [only] => {

@@ -31,7 +31,9 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn sorted(members: Vec<Listed>, make: &impl Make) -> Self {
         let mut part = Self::of(None);
-        members.iter().for_each(|member| part.add(member, make.fuse(member)));
+        for member in &members {
+            part.add(member, make.fuse(member));
+        }
         Self { members: Arc::new(members), ..part }
     }
 
