@@ -104,7 +104,7 @@ pub use runtime::office::SendAgainError;
 pub use runtime::panic_hook::panic_hook;
 pub use runtime::patterns::{Group, GroupError, MOST_SUBSCRIPTIONS, Published, SubscribeError, Subscription};
 pub use runtime::pool::{Pool, PoolGuard, PoolSpec};
-pub use runtime::route::{AtDeath, DEFAULT_ATTEMPTS, Provider, Route, RouteBuilder, RouteError};
+pub use runtime::route::{AtDeath, DEFAULT_ATTEMPTS, Picked, Provider, Route, RouteBuilder, RouteError};
 pub use runtime::serve::{Done, FunctionArgs, Once, ServeContext, Served, TaskContext};
 pub use runtime::spec::dynamic::DynamicSupervisorSpec;
 pub use runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};

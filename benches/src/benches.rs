@@ -10,7 +10,9 @@ use crate::peers::plain::{Linked, Running};
 use crate::peers::ractor_supervisor::RactorSupervisor;
 use crate::peers::tokio_actors::TokioActors;
 use crate::peers::{actix, kameo, ours, plain, tokio_actors};
+use crate::pick::{self, FEW};
 use crate::trees::{fail, memory, panic, start, stop, storm};
+use crate::{registering, routed};
 
 const OURS: &str = "steadfast";
 const KAMEO: &str = "kameo";
@@ -55,6 +57,111 @@ pub(crate) const ALL: &[Bench] = &[
         ],
     },
     Bench {
+        name: "tell4",
+        about: "as tell, by four producers, each a task; per message",
+        unit: Unit::Nanoseconds,
+        sizes: &[200_000],
+        quick: &[20_000],
+        rounds: 15,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new(RACTOR, plain::tell_by_several),
+            Contender::new(OURS, ours::tell_by_several),
+            Contender::new(KAMEO, kameo::tell_by_several),
+            Contender::new(TOKIO_ACTORS, tokio_actors::tell_by_several),
+            Contender::new(ACTIX, actix::tell_by_several).only(Flavor::CurrentThread),
+        ],
+    },
+    Bench {
+        name: "ask4",
+        about: "as ask, by four at once, each a task; per round trip",
+        unit: Unit::Nanoseconds,
+        sizes: &[50_000],
+        quick: &[5_000],
+        rounds: 15,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new(RACTOR, plain::ask_by_several),
+            Contender::new(OURS, ours::ask_by_several),
+            Contender::new(KAMEO, kameo::ask_by_several),
+            Contender::new(TOKIO_ACTORS, tokio_actors::ask_by_several),
+            Contender::new(ACTIX, actix::ask_by_several).only(Flavor::CurrentThread),
+        ],
+    },
+    Bench {
+        name: "lanes",
+        about: "as tell: lanes, and envelopes with priority and deadline, on and off; per message",
+        unit: Unit::Nanoseconds,
+        sizes: &[200_000],
+        quick: &[20_000],
+        rounds: 15,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new(RACTOR, plain::tell),
+            Contender::new("steadfast, off", ours::tell),
+            Contender::new("steadfast, lanes", routed::in_lanes),
+            Contender::new("steadfast, envelopes", routed::envelopes),
+            Contender::new("steadfast, envelopes in lanes", routed::envelopes_in_lanes),
+        ],
+    },
+    Bench {
+        name: "route",
+        about: "as tell, through a route: choose, deliver, handle; per message",
+        unit: Unit::Nanoseconds,
+        sizes: &[200_000],
+        quick: &[20_000],
+        rounds: 15,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new(RACTOR, plain::tell),
+            Contender::new("steadfast, no route", ours::tell),
+            Contender::new("steadfast, route to one", routed::to_one),
+            Contender::new("steadfast, route to 100", routed::to_many),
+        ],
+    },
+    Bench {
+        name: "routeask",
+        about: "as ask, through a route; per round trip",
+        unit: Unit::Nanoseconds,
+        sizes: &[50_000],
+        quick: &[5_000],
+        rounds: 15,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new(RACTOR, plain::ask),
+            Contender::new("steadfast, no route", ours::ask),
+            Contender::new("steadfast, route to one", routed::asked),
+        ],
+    },
+    Bench {
+        name: "register",
+        about: "somebody who runs is registered and deregistered, beside 100 of the name; per step",
+        unit: Unit::Nanoseconds,
+        sizes: &[20_000],
+        quick: &[2_000],
+        rounds: 9,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new("ractor process group", registering::joining),
+            Contender::new("steadfast registrar", registering::ours),
+            Contender::new("kameo registry", registering::naming),
+        ],
+    },
+    Bench {
+        name: "comego",
+        about: "somebody is started, registered, stopped, deregistered; each in all",
+        unit: Unit::Nanoseconds,
+        sizes: &[2_000],
+        quick: &[200],
+        rounds: 9,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new("ractor process group", registering::joining_starting),
+            Contender::new("steadfast, supervised", registering::ours_starting),
+            Contender::new("kameo registry", registering::naming_starting),
+        ],
+    },
+    Bench {
         name: "plain",
         about: "cast to a plain ractor actor, alone and under our supervisor; per message",
         unit: Unit::Nanoseconds,
@@ -78,6 +185,26 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new("steadfast broadcast", fanout::broadcast),
             Contender::new("ractor process group", fanout::process_group),
             Contender::new("kameo tell in a loop", fanout::kameo_tells),
+        ],
+    },
+    Bench {
+        name: "pick",
+        about: "1,000 capabilities of 100 providers, or one of 100,000, while 10,000 a second come and go; per pick",
+        unit: Unit::Nanoseconds,
+        sizes: &[FEW, pick::ALL],
+        quick: &[pick::QUICK],
+        rounds: 9,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[
+            Contender::new("ractor process group", pick::process_groups),
+            Contender::new("steadfast round robin", pick::round_robin),
+            Contender::new("steadfast random", pick::random),
+            Contender::new("steadfast power of two", pick::power_of_two),
+            Contender::new("steadfast least loaded", pick::least_loaded).up_to(FEW),
+            Contender::new("steadfast sticky", pick::sticky),
+            Contender::new("round robin, nobody comes", pick::calm_round_robin),
+            Contender::new("power of two, nobody comes", pick::calm_power_of_two),
+            Contender::new("kameo lookup by name", pick::lookup),
         ],
     },
     Bench {

@@ -9,8 +9,11 @@ mod harness;
 mod isolation;
 mod messages;
 mod peers;
+mod pick;
 mod probe;
+mod registering;
 mod report;
+mod routed;
 mod trees;
 
 use clap::Parser;

@@ -9,7 +9,7 @@
 mod chunked;
 
 use std::cmp::Ordering;
-use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
@@ -87,6 +87,8 @@ pub struct Index<P> {
 #[derive(Debug)]
 struct Offers<P> {
     list: Candidates<P>,
+    /// How often the list was changed.
+    changes: Arc<AtomicU64>,
     /// How often one of them was chosen; a count per name, so that the choices of one do not skew those of another.
     turn: AtomicUsize,
 }
@@ -99,7 +101,30 @@ impl<P> Default for Index<P> {
 
 impl<P> Default for Offers<P> {
     fn default() -> Self {
-        Self { list: Candidates::default(), turn: AtomicUsize::new(0) }
+        Self { list: Candidates::default(), changes: Arc::default(), turn: AtomicUsize::new(0) }
+    }
+}
+
+impl<P> Offers<P> {
+    /// The list, to be changed. Nobody reads the count of changes and the list apart before the change is made.
+    fn change(&mut self) -> &mut Candidates<P> {
+        self.changes.fetch_add(1, Atomic::Release);
+        &mut self.list
+    }
+}
+
+/// How far the list of a name had been changed when it was read.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    changes: Arc<AtomicU64>,
+    seen: u64,
+}
+
+impl Mark {
+    /// Whether the list has not been changed since. Costs no look-up.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        self.changes.load(Atomic::Acquire) == self.seen
     }
 }
 
@@ -116,7 +141,8 @@ impl<P> Index<P> {
         let candidate = Arc::new(candidate);
         let writer = self.write();
         let old = {
-            let list = &mut self.by_name.entry(name.clone()).or_default().list;
+            let mut offers = self.by_name.entry(name.clone()).or_default();
+            let list = offers.change();
             match list.search_by(|old| old.compare(&candidate)) {
                 Ok(position) => Some(list.replace(position, candidate)),
                 Err(position) => {
@@ -164,17 +190,23 @@ impl<P> Index<P> {
         let name = &candidate.offer.capability;
         let (is_empty, is_last) = {
             let Some(mut offers) = self.by_name.get_mut(name) else { return false };
-            let list = &mut offers.list;
+            let list = &offers.list;
             let Ok(position) = list.search_by(|other| other.compare(candidate)) else { return false };
             if !Arc::ptr_eq(&list[position], candidate) {
                 return false;
             }
             // Held by the caller too, so that it is not dropped here.
-            list.remove(position);
+            offers.change().remove(position);
+            let list = &offers.list;
             (list.is_empty(), of_path(list, &candidate.path).next().is_none())
         };
         if is_empty {
-            self.by_name.remove_if(name, |_, offers| offers.list.is_empty());
+            self.by_name.remove_if(name, |_, offers| {
+                // Who holds a mark of the list that goes away would not hear of the next one.
+                let goes = offers.list.is_empty();
+                offers.changes.fetch_add(u64::from(goes), Atomic::Release);
+                goes
+            });
         }
         if is_last {
             if let Some(mut names) = self.by_path.get_mut(&candidate.path) {
@@ -189,6 +221,13 @@ impl<P> Index<P> {
     #[must_use]
     pub fn candidates(&self, name: &str) -> Candidates<P> {
         self.by_name.get(name).map(|offers| offers.list.clone()).unwrap_or_default()
+    }
+
+    /// The candidates of a name, and a mark that says whether they still are. `None` when nobody offers it.
+    pub(crate) fn marked(&self, name: &str) -> Option<(Candidates<P>, Mark)> {
+        let offers = self.by_name.get(name)?;
+        let mark = Mark { changes: Arc::clone(&offers.changes), seen: offers.changes.load(Atomic::Acquire) };
+        Some((offers.list.clone(), mark))
     }
 
     /// The candidates of a name, and whose turn it is among equals: one more at each call.

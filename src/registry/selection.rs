@@ -118,6 +118,7 @@ impl View {
     /// # Errors
     ///
     /// [`Ineligible`], the reason why it may not be chosen.
+    #[inline]
     pub const fn eligible(&self) -> Result<Eligible, Ineligible> {
         match self.standing {
             Standing::Away => Err(Ineligible::Away),
@@ -130,6 +131,7 @@ impl View {
 
     /// How much it has to do: messages that wait or are handled, and tasks that run.
     #[must_use]
+    #[inline]
     pub const fn load(&self) -> usize {
         match self.standing {
             Standing::Live(load) | Standing::Awaited(load) => load,

@@ -4,19 +4,22 @@
 //! |---|---|
 //! | `reach` | how one candidate is reached, with and without its types |
 //! | `provider` | a candidate for users, and the choice that a system makes by itself |
-//! | `members` | who fits a route, worked out once for each list of the index |
+//! | `members`, `part` | who fits a route, worked out once for each list of the index, and of that only what changed |
 //! | `fuse` | the circuit breaker before one provider |
-//! | `builder`, `handle` | the route for users |
+//! | `builder`, `handle`, `pick` | the route for users; whom it chooses |
 
 mod builder;
 mod fuse;
 mod handle;
 mod members;
+mod part;
+mod pick;
 mod provider;
 mod reach;
 
 pub use self::builder::{AtDeath, DEFAULT_ATTEMPTS, RouteBuilder, RouteError};
 pub use self::handle::Route;
+pub use self::pick::Picked;
 pub use self::provider::Provider;
 #[cfg(feature = "json")]
 pub(crate) use self::provider::ask_json;

@@ -20,6 +20,7 @@ mod kept;
 mod letter;
 mod linger;
 mod offered;
+mod seats;
 
 use std::any::{Any, TypeId};
 use std::mem;
@@ -32,12 +33,14 @@ use tokio::sync::{Notify, oneshot};
 pub(crate) use self::control::{Command, Control};
 pub(crate) use self::core::{Presence, SlotCore};
 pub(crate) use self::doze::Rouse;
+pub(crate) use self::gauge::Gauge;
 pub(crate) use self::hand::{About, Batch, Taken};
 use self::hand::{Glance, Hand};
 use self::inbox::Inbox;
 pub(crate) use self::kept::Kept;
 pub(crate) use self::letter::{Extra, Letter, Refused, ReplyTo, Router};
 use self::linger::Lingers;
+pub(crate) use self::seats::Seat;
 use crate::error::ControlError;
 use crate::event::EventKind;
 use crate::flow::AgentLimits;
@@ -405,7 +408,7 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     }
 
     fn queued(&self) -> usize {
-        self.core.gauge().waiting() + self.glance.count()
+        self.core.gauge().queued()
     }
 
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -14,6 +13,7 @@ use crate::runtime::current::{self, Part};
 use crate::runtime::guard::drop_caught;
 use crate::runtime::life::Life;
 use crate::runtime::permits::{Asked, Permit, Permits};
+use crate::runtime::slot::Seat;
 
 /// The number of a task in its incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +29,7 @@ struct Shared {
     table: Mutex<Table>,
     emptied: Notify,
     /// The tasks in the table and in those of the slot's other lives, for who reads it without a lock.
-    running: Arc<AtomicUsize>,
+    running: Arc<Seat>,
     /// How many run at once, where there is a limit.
     permits: OnceLock<Arc<Permits>>,
 }
@@ -56,7 +56,7 @@ impl Drop for Leaves {
     fn drop(&mut self) {
         let mut table = self.shared.lock();
         table.live.remove(&self.id);
-        self.shared.running.fetch_sub(1, Ordering::Relaxed);
+        self.shared.running.task_ends();
         if table.live.is_empty() {
             self.shared.emptied.notify_waiters();
         }
@@ -142,7 +142,7 @@ impl Shared {
 
 impl Tasks {
     /// Tasks that are counted here too.
-    pub(crate) fn counted_in(running: &Arc<AtomicUsize>) -> Self {
+    pub(crate) fn counted_in(running: &Arc<Seat>) -> Self {
         Self { shared: Arc::new(Shared { running: Arc::clone(running), ..Shared::default() }) }
     }
 
@@ -188,7 +188,7 @@ impl Tasks {
                 return id;
             }
             table.live.insert(id, None);
-            self.shared.running.fetch_add(1, Ordering::Relaxed);
+            self.shared.running.task_begins();
             id
         };
         let leaves = Leaves { shared: Arc::clone(&self.shared), id };
@@ -292,10 +292,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_starts_after_all_was_aborted() {
-        let running = Arc::default();
+        let running = Arc::<Seat>::default();
         let tasks = Tasks::counted_in(&running);
         tasks.spawn(Box::pin(std::future::pending()));
-        assert_eq!(running.load(Ordering::Relaxed), 1);
+        assert_eq!(running.tasks(), 1);
         tasks.abort_all();
         let ran = Arc::new(AtomicBool::new(false));
         let mark = Arc::clone(&ran);
@@ -303,6 +303,6 @@ mod tests {
         tasks.emptied().await;
         tokio::task::yield_now().await;
         assert!(!ran.load(Ordering::SeqCst));
-        assert_eq!(running.load(Ordering::Relaxed), 0);
+        assert_eq!(running.tasks(), 0);
     }
 }

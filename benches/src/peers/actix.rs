@@ -76,3 +76,24 @@ pub(crate) fn ask(_: Flavor, n: usize) -> Vec<f64> {
         .await
     })
 }
+
+pub(crate) fn tell_by_several(_: Flavor, n: usize) -> Vec<f64> {
+    actix_rt::System::new().block_on(async move {
+        let done = Arc::default();
+        let countdown = Countdown::new(n + 1, Arc::clone(&done));
+        let sink = Sink { countdown, room: n + 1 }.start();
+        sink.send(Tell).await.expect("it is alive");
+        messages::tell_by_several(n, done, move |_| sink.try_send(Tell).expect("there is room")).await
+    })
+}
+
+pub(crate) fn ask_by_several(_: Flavor, n: usize) -> Vec<f64> {
+    actix_rt::System::new().block_on(async move {
+        let echo = Echo.start();
+        messages::ask_by_several(n, move |question| {
+            let answer = echo.send(Ask(question)).timeout(DEADLINE);
+            async move { answer.await.expect("it answers") }
+        })
+        .await
+    })
+}

@@ -74,6 +74,29 @@ pub(crate) fn ask(flavor: Flavor, n: usize) -> Vec<f64> {
     })
 }
 
+pub(crate) fn tell_by_several(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let done = Arc::default();
+        let countdown = Countdown::new(n, Arc::clone(&done));
+        let sink = Sink::spawn_with_mailbox(countdown, mailbox::bounded(n + 1));
+        sink.wait_for_startup().await;
+        let send = move |message| sink.tell(message).try_send().expect("there is room");
+        messages::tell_by_several(n, done, send).await
+    })
+}
+
+pub(crate) fn ask_by_several(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let echo = Echo::spawn(());
+        echo.wait_for_startup().await;
+        messages::ask_by_several(n, move |question| {
+            let echo = echo.clone();
+            async move { echo.ask(question).reply_timeout(DEADLINE).send().await.expect("it answers") }
+        })
+        .await
+    })
+}
+
 struct Small {
     at: usize,
     probe: Arc<Probe>,

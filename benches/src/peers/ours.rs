@@ -14,13 +14,13 @@ use crate::probe::{Countdown, Probe, Word};
 use crate::trees::{Supervised, Tree};
 
 /// Counts what it is told.
-struct Sink(Countdown);
+pub(crate) struct Sink(Countdown);
 
 /// The arguments of an agent are cloned for every start, so the countdown is made from its parts.
 #[derive(Clone)]
-struct SinkArgs {
-    messages: usize,
-    done: Arc<tokio::sync::Notify>,
+pub(crate) struct SinkArgs {
+    pub(crate) messages: usize,
+    pub(crate) done: Arc<tokio::sync::Notify>,
 }
 
 impl Agent for Sink {
@@ -39,7 +39,7 @@ impl Agent for Sink {
 }
 
 /// Answers with the question.
-struct Echo;
+pub(crate) struct Echo;
 
 impl Agent for Echo {
     type Args = ();
@@ -55,17 +55,14 @@ impl Agent for Echo {
     }
 }
 
-async fn alone(child: impl Into<ChildSpec>) -> System {
+pub(crate) async fn alone(child: impl Into<ChildSpec>) -> System {
     let root = SupervisorSpec::new("root", Strategy::OneForOne).child(child);
     System::start(root).await.expect("the system starts")
 }
 
 pub(crate) fn tell(flavor: Flavor, n: usize) -> Vec<f64> {
     flavor.run(async move {
-        let done = Arc::default();
-        let args = SinkArgs { messages: n, done: Arc::clone(&done) };
-        let system = alone(ChildSpec::agent::<Sink>("sink", args).mailbox(n)).await;
-        let sink = system.agent::<Sink>("root/sink").expect("it is there");
+        let (_system, sink, done) = sink(n, |sink| sink).await;
         messages::tell(n, done, |message| sink.tell(message).expect("there is room")).await
     })
 }
@@ -80,6 +77,37 @@ pub(crate) fn ask(flavor: Flavor, n: usize) -> Vec<f64> {
         })
         .await
     })
+}
+
+pub(crate) fn tell_by_several(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let (_system, sink, done) = sink(n, |sink| sink).await;
+        messages::tell_by_several(n, done, move |message| sink.tell(message).expect("there is room")).await
+    })
+}
+
+pub(crate) fn ask_by_several(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let system = alone(ChildSpec::agent::<Echo>("echo", ())).await;
+        let echo = system.agent::<Echo>("root/echo").expect("it is there");
+        messages::ask_by_several(n, move |question| {
+            let echo = echo.clone();
+            async move { echo.ask_within(question, DEADLINE).await.expect("it answers") }
+        })
+        .await
+    })
+}
+
+/// An agent that counts, with what is said of its mailbox.
+pub(crate) async fn sink(
+    n: usize,
+    with: impl FnOnce(AgentSpec<Sink>) -> AgentSpec<Sink>,
+) -> (System, AgentRef<Sink>, Arc<tokio::sync::Notify>) {
+    let done = Arc::default();
+    let args = SinkArgs { messages: n, done: Arc::clone(&done) };
+    let system = alone(with(ChildSpec::agent::<Sink>("sink", args).mailbox(n))).await;
+    let sink = system.agent::<Sink>("root/sink").expect("it is there");
+    (system, sink, done)
 }
 
 /// Casts to a plain ractor actor that runs under the framework's supervisor.

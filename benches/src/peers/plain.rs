@@ -76,6 +76,29 @@ pub(crate) fn ask(flavor: Flavor, n: usize) -> Vec<f64> {
     })
 }
 
+pub(crate) fn tell_by_several(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let done = Arc::default();
+        let countdown = Countdown::new(n, Arc::clone(&done));
+        let (sink, _) = Actor::spawn(None, Sink, countdown).await.expect("it starts");
+        messages::tell_by_several(n, done, move |message| sink.cast(message).expect("it is alive")).await
+    })
+}
+
+pub(crate) fn ask_by_several(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let (echo, _) = Actor::spawn(None, Echo, ()).await.expect("it starts");
+        messages::ask_by_several(n, move |question| {
+            let echo = echo.clone();
+            async move {
+                let answer = echo.call(|port| Question(question, port), Some(DEADLINE)).await;
+                answer.expect("it is alive").expect("it answers")
+            }
+        })
+        .await
+    })
+}
+
 /// A small child of a tree.
 pub(crate) struct Small;
 

@@ -65,6 +65,27 @@ pub(crate) fn ask(flavor: Flavor, n: usize) -> Vec<f64> {
     })
 }
 
+pub(crate) fn tell_by_several(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let done = Arc::default();
+        let countdown = Countdown::new(n, Arc::clone(&done));
+        let config = ActorConfig::default().with_mailbox_capacity(n + 1);
+        let sink = Sink(countdown).spawn().on_system(&system()).with_config(config).await.expect("it starts");
+        messages::tell_by_several(n, done, move |message| sink.try_notify(message).expect("there is room")).await
+    })
+}
+
+pub(crate) fn ask_by_several(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let echo = Echo.spawn().on_system(&system()).await.expect("it starts");
+        messages::ask_by_several(n, move |question| {
+            let echo = echo.clone();
+            async move { echo.send_timeout(question, DEADLINE).await.expect("it answers") }
+        })
+        .await
+    })
+}
+
 struct Small {
     at: usize,
     probe: Arc<Probe>,

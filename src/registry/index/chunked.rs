@@ -91,6 +91,11 @@ impl<T> Chunked<T> {
         self.spine.chunks.iter().skip(number).flat_map(|chunk| chunk.iter()).skip(skipped)
     }
 
+    /// The chunks, in order. One that is the same in two snapshots has the same items in both.
+    pub(crate) fn chunks(&self) -> &[Arc<Vec<T>>] {
+        &self.spine.chunks
+    }
+
     /// Whether both are the same snapshot: nothing was changed between them. As long as one is held, a change makes
     /// another.
     #[must_use]

@@ -10,6 +10,9 @@ use crate::seam::Rng;
 /// How often somebody is drawn at random before the whole pool is looked through for who may be chosen.
 const TRIES: usize = 4;
 
+/// For how many equals there is room from the start.
+const ROOM: usize = 256;
+
 /// The strategies that come with the framework. For each, `n` is the number of candidates.
 ///
 /// | strategy | chooses | looks at | guarantees |
@@ -80,16 +83,24 @@ impl fmt::Display for Selection {
     }
 }
 
-impl Select for Selection {
-    fn select(&self, pool: &dyn Pool, draw: &Draw<'_>) -> Result<Choice, NoChoice> {
+impl Selection {
+    /// As [`Select::select`], compiled for one kind of pool: a choice looks at no more than two candidates, and calls
+    /// through a table would be a good part of it.
+    pub(crate) fn select_in<P: Pool + ?Sized>(self, pool: &P, draw: &Draw<'_>) -> Result<Choice, NoChoice> {
         match self {
             Self::LeastLoaded => least_loaded(pool, draw.turn),
             Self::RoundRobin => round_robin(pool, draw.turn),
             Self::Random => random(pool, draw.random),
             Self::PowerOfTwo => power_of_two(pool, draw.random),
-            Self::Sticky(stickiness) => sticky(pool, draw.key.ok_or(NoChoice::NoKey)?, *stickiness),
+            Self::Sticky(stickiness) => sticky(pool, draw.key.ok_or(NoChoice::NoKey)?, stickiness),
             Self::InOrder => in_order(pool),
         }
+    }
+}
+
+impl Select for Selection {
+    fn select(&self, pool: &dyn Pool, draw: &Draw<'_>) -> Result<Choice, NoChoice> {
+        self.select_in(pool, draw)
     }
 
     fn reads_latency(&self) -> bool {
@@ -134,7 +145,7 @@ struct Scan {
 }
 
 impl Scan {
-    fn of(pool: &dyn Pool) -> Result<Self, NoChoice> {
+    fn of<P: Pool + ?Sized>(pool: &P) -> Result<Self, NoChoice> {
         let mut tally = Tally::default();
         let (mut ready, mut awaited) = (Vec::new(), Vec::new());
         for position in 0..pool.len() {
@@ -176,10 +187,11 @@ fn around(turn: u64, count: usize) -> usize {
     usize::try_from(turn % count as u64).expect("a rest is less than what it is divided by")
 }
 
-fn least_loaded(pool: &dyn Pool, turn: u64) -> Result<Choice, NoChoice> {
+fn least_loaded<P: Pool + ?Sized>(pool: &P, turn: u64) -> Result<Choice, NoChoice> {
     let mut tally = Tally::default();
     let mut best = None;
-    let mut equals = Vec::new();
+    // Often all are without load. Whoever has room for so many equals has the room for most pools at once.
+    let mut equals = Vec::with_capacity(pool.len().min(ROOM));
     for position in 0..pool.len() {
         let view = pool.view(position);
         let eligible = view.eligible();
@@ -201,7 +213,7 @@ fn least_loaded(pool: &dyn Pool, turn: u64) -> Result<Choice, NoChoice> {
 
 /// The turns of who may not be chosen go round among the others, in another order for each of them. Going on to the
 /// next one instead would give that one twice as much as the rest.
-fn round_robin(pool: &dyn Pool, turn: u64) -> Result<Choice, NoChoice> {
+fn round_robin<P: Pool + ?Sized>(pool: &P, turn: u64) -> Result<Choice, NoChoice> {
     if pool.is_empty() {
         return Err(NoChoice::Nobody(Tally::default()));
     }
@@ -215,7 +227,7 @@ fn round_robin(pool: &dyn Pool, turn: u64) -> Result<Choice, NoChoice> {
     Ok(scan.choose(place, Reason::TurnOfAnother))
 }
 
-fn random(pool: &dyn Pool, random: u64) -> Result<Choice, NoChoice> {
+fn random<P: Pool + ?Sized>(pool: &P, random: u64) -> Result<Choice, NoChoice> {
     let mut rng = Rng::new(random);
     if !pool.is_empty() {
         for _ in 0..TRIES {
@@ -229,7 +241,7 @@ fn random(pool: &dyn Pool, random: u64) -> Result<Choice, NoChoice> {
     Ok(scan.choose(below(rng.next_u64(), scan.positions.len()), Reason::Drawn))
 }
 
-fn power_of_two(pool: &dyn Pool, random: u64) -> Result<Choice, NoChoice> {
+fn power_of_two<P: Pool + ?Sized>(pool: &P, random: u64) -> Result<Choice, NoChoice> {
     let mut rng = Rng::new(random);
     if pool.len() > 1 {
         for _ in 0..TRIES {
@@ -271,8 +283,14 @@ fn has_more_to_do(first: &View, second: &View) -> bool {
     cost(first.load(), this.as_nanos()) > cost(second.load(), that.as_nanos())
 }
 
-fn sticky(pool: &dyn Pool, key: &[u8], stickiness: Stickiness) -> Result<Choice, NoChoice> {
+fn sticky<P: Pool + ?Sized>(pool: &P, key: &[u8], stickiness: Stickiness) -> Result<Choice, NoChoice> {
     let key = identity(key);
+    // Most often the owner is ready, and then nobody else need be looked at.
+    if let Some((_, position)) = highest(pool, key)
+        && is_ready(&pool.view(position))
+    {
+        return Ok(Choice::new(position, Eligible::Now, Reason::Key, Considered::All));
+    }
     let mut tally = Tally::default();
     // The best of each kind, with its score. The first of equals, so that the order of the pool decides.
     let mut best: [Option<(u64, usize)>; 2] = [None, None];
@@ -297,7 +315,13 @@ fn sticky(pool: &dyn Pool, key: &[u8], stickiness: Stickiness) -> Result<Choice,
     Ok(Choice::new(position, eligible, Reason::Key, Considered::All))
 }
 
-fn in_order(pool: &dyn Pool) -> Result<Choice, NoChoice> {
+/// Who has the highest score for a key, whether or not it may be chosen; the first of equals.
+fn highest<P: Pool + ?Sized>(pool: &P, key: u64) -> Option<(u64, usize)> {
+    let scores = (0..pool.len()).map(|position| (score(key, pool.identity(position)), position));
+    scores.reduce(|best, other| if other.0 > best.0 { other } else { best })
+}
+
+fn in_order<P: Pool + ?Sized>(pool: &P) -> Result<Choice, NoChoice> {
     let mut tally = Tally::default();
     let mut awaited = None;
     for position in 0..pool.len() {

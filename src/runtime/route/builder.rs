@@ -1,7 +1,6 @@
 //! How a route is described.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use semver::{Version, VersionReq};
@@ -14,6 +13,7 @@ use crate::registry::selection::{Select, Selection};
 use crate::registry::syntax::SyntaxError;
 use crate::runtime::agent_ref::DEFAULT_ASK;
 use crate::runtime::route::handle::{Route, Settings};
+use crate::runtime::route::members::By;
 use crate::runtime::system::System;
 
 /// How often a request of an idempotent route is sent at most, unless [`RouteBuilder::attempts`] says otherwise.
@@ -70,7 +70,7 @@ pub struct RouteBuilder<Request, Reply> {
 impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
     pub(crate) fn new(system: System, capability: Capability<Request, Reply>) -> Self {
         let settings = Settings {
-            by: Arc::new(Selection::default()),
+            by: By::of(Selection::default()),
             fail_fast: false,
             breaker: None,
             within: DEFAULT_ASK,
@@ -103,7 +103,7 @@ impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
 
     /// Whom to choose: a [`Selection`], or a [`Select`] of your own.
     pub fn selection(mut self, by: impl Select + 'static) -> Self {
-        self.settings.by = Arc::new(by);
+        self.settings.by = By::of(by);
         self
     }
 

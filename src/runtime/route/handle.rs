@@ -1,31 +1,26 @@
 //! A route for users: to a capability, by a strategy, with limits.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::marker::PhantomData;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use crate::error::RequestError;
-use crate::flow::{Breaker, BreakerRules, Budget, Hop, Moment};
-use crate::id::Path;
+use crate::flow::{BreakerRules, Budget, Hop, Moment};
 use crate::registry::capability::Wire;
-use crate::registry::index::{Candidates, Judged};
-use crate::registry::record::{OfferRecord, WireTypes};
 use crate::registry::requirement::Requirement;
-use crate::registry::selection::{Decision, Draw, Eligible, NoChoice, Select, Tally, identity};
+use crate::registry::selection::Decision;
 use crate::runtime::route::builder::AtDeath;
-use crate::runtime::route::fuse::{Call, Fuse};
-use crate::runtime::route::members::{Members, Picked};
-use crate::runtime::route::provider::{Provider, only_strangers, typed};
-use crate::runtime::route::reach::Reached;
+use crate::runtime::route::members::By;
+use crate::runtime::route::pick::{Chosen, Known};
+use crate::runtime::route::provider::{Provider, typed};
 use crate::runtime::slot::Router;
 use crate::runtime::system::System;
-use crate::seam::Rng;
 
 /// What a route goes by.
 pub(super) struct Settings<Request> {
-    pub(super) by: Arc<dyn Select>,
+    pub(super) by: By,
     pub(super) fail_fast: bool,
     pub(super) breaker: Option<BreakerRules>,
     pub(super) within: Duration,
@@ -69,31 +64,18 @@ pub(super) struct Settings<Request> {
 /// # }
 /// ```
 pub struct Route<Request, Reply> {
-    inner: Arc<Inner<Request, Reply>>,
+    pub(super) inner: Arc<Inner<Request, Reply>>,
 }
 
-struct Inner<Request, Reply> {
-    system: System,
-    requirement: Requirement,
-    name: String,
-    settings: Settings<Request>,
-    seed: u64,
-    turn: AtomicU64,
-    known: RwLock<Arc<Known<Request, Reply>>>,
-}
-
-/// Those who fit, as of one list of the index.
-struct Known<Request, Reply> {
-    list: Candidates<Reached>,
-    members: Providers<Request, Reply>,
-}
-
-type Providers<Request, Reply> = Members<Provider<Request, Reply>>;
-
-/// Who was chosen for one message.
-struct Chosen<Request, Reply> {
-    provider: Provider<Request, Reply>,
-    call: Option<Call>,
+pub(super) struct Inner<Request, Reply> {
+    pub(super) system: System,
+    pub(super) requirement: Requirement,
+    pub(super) name: String,
+    pub(super) settings: Settings<Request>,
+    pub(super) seed: u64,
+    pub(super) turn: AtomicU64,
+    pub(super) known: RwLock<Arc<Known>>,
+    pub(super) types: PhantomData<fn(Request) -> Reply>,
 }
 
 impl<Request, Reply> Clone for Route<Request, Reply> {
@@ -127,10 +109,9 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         let name = requirement.pattern().to_string();
         let label = format!("route {} of {name}", system.next_route());
         let seed = system.entropy().stream(&label).next_u64();
-        let members = Members::of(Vec::new(), |_| None, |_| None);
-        let known = RwLock::new(Arc::new(Known { list: Candidates::default(), members }));
+        let known = RwLock::new(Arc::new(Known::nobody()));
         let turn = AtomicU64::new(0);
-        Self { inner: Arc::new(Inner { system, requirement, name, settings, seed, turn, known }) }
+        Self { inner: Arc::new(Inner { system, requirement, name, settings, seed, turn, known, types: PhantomData }) }
     }
 
     /// Asks whoever is chosen, and waits for the reply at most as long as the route says.
@@ -221,8 +202,8 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     #[must_use]
     pub fn providers(&self) -> Vec<Provider<Request, Reply>> {
         let known = self.known();
-        let here = known.members.iter().filter(|member| !member.way.is_away());
-        here.map(|member| member.way.clone()).collect()
+        let all = known.members.iter().filter_map(|candidate| typed(candidate));
+        all.filter(|provider| !provider.is_away()).collect()
     }
 
     async fn ask_for(&self, key: Option<&[u8]>, request: Request, limit: Duration) -> Result<Reply, RequestError> {
@@ -232,7 +213,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         // What became of the attempts before: a handler of one crashed; the last one came back.
         let (mut crashed, mut returned) = (None, None);
         loop {
-            let Chosen { provider, call } = match self.pick(key) {
+            let Chosen { provider, call } = match self.chosen(key) {
                 Ok(chosen) => chosen,
                 Err(error) => return Err(crashed.unwrap_or(error)),
             };
@@ -265,7 +246,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     }
 
     fn tell_for(&self, key: Option<&[u8]>, request: Request) -> Result<(), RequestError> {
-        let Chosen { provider, call } = self.pick(key)?;
+        let Chosen { provider, call } = self.chosen(key)?;
         let router = self.router(key, &request);
         let outcome = provider.way.tell(request, router);
         if let Some(call) = call
@@ -288,107 +269,6 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
             // Nobody waits for it to come back.
             _ => Some(Box::new(|| false)),
         }
-    }
-
-    fn decide(&self, key: Option<&[u8]>) -> Result<Decision, RequestError> {
-        let (known, now) = (self.known(), self.now());
-        let picked = self.choose_of(&known, key, self.inner.turn.load(Ordering::Relaxed), now)?;
-        Ok(known.members.decision(&picked, now))
-    }
-
-    /// Chooses for one message, and takes the right to make the call from the breaker.
-    fn pick(&self, key: Option<&[u8]>) -> Result<Chosen<Request, Reply>, RequestError> {
-        let Inner { system, turn, .. } = &*self.inner;
-        let (known, turn) = (self.known(), turn.fetch_add(1, Ordering::Relaxed));
-        // A strategy that goes by what it sees is done much sooner: a breaker that refused is seen as open.
-        for _ in 0..=known.members.len() {
-            let now = self.now();
-            let picked = self.choose_of(&known, key, turn, now)?;
-            let member = known.members.get(picked.position);
-            // Refused where another took the last probe in between.
-            let Ok(call) = member.fuse.as_ref().map(|fuse| fuse.admit(system)).transpose() else { continue };
-            system.announce(|| known.members.decision(&picked, now));
-            return Ok(Chosen { provider: member.way.clone(), call });
-        }
-        Err(self.nobody(&known, known.members.tally(self.now())))
-    }
-
-    fn choose_of(
-        &self,
-        known: &Known<Request, Reply>,
-        key: Option<&[u8]>,
-        turn: u64,
-        now: Moment,
-    ) -> Result<Picked, RequestError> {
-        let Inner { settings, seed, .. } = &*self.inner;
-        // One stream of numbers for the route, entered at the turn, so that asking for a decision changes nothing.
-        let random = Rng::new(seed ^ turn).next_u64();
-        let draw = Draw::new(random, turn);
-        let draw = key.map_or(draw, |key| draw.key(key));
-        match known.members.choose(&*settings.by, &draw, now) {
-            Ok(picked) if settings.fail_fast && picked.choice.eligible() == Eligible::WhenBack => {
-                Err(self.nobody(known, known.members.tally(now)))
-            }
-            Ok(picked) => Ok(picked),
-            Err(NoChoice::NoKey) => Err(RequestError::NoKey { capability: self.inner.name.clone() }),
-            Err(NoChoice::Nobody(tally)) => Err(self.nobody(known, tally)),
-        }
-    }
-
-    fn nobody(&self, known: &Known<Request, Reply>, tally: Tally) -> RequestError {
-        let Inner { requirement, name, .. } = &*self.inner;
-        let types = WireTypes::of::<Request, Reply>();
-        if known.members.is_empty()
-            && let Some(path) = only_strangers(&known.list, types)
-        {
-            return RequestError::WrongType { capability: name.clone(), path };
-        }
-        let offers = known.list.iter().map(|candidate| &candidate.offer).filter(|offer| offer.types == types);
-        let written = |offer: &OfferRecord| format!("{} {}", offer.version, offer.attributes).trim_end().to_owned();
-        let mut offered: Vec<_> = offers.map(written).collect();
-        offered.sort_unstable();
-        offered.dedup();
-        let needed = requirement.needed().iter().map(|predicate| format!(" {predicate}"));
-        let version = needed.fold(requirement.range().to_string(), |text, predicate| text + &predicate);
-        RequestError::NoProvider { capability: name.clone(), version, offered, tally }
-    }
-
-    /// Those who fit, as the index stands.
-    fn known(&self) -> Arc<Known<Request, Reply>> {
-        let Inner { system, name, known, .. } = &*self.inner;
-        let list = system.index().candidates(name);
-        let before = Arc::clone(&known.read().unwrap_or_else(PoisonError::into_inner));
-        if before.list.is_same(&list) {
-            return before;
-        }
-        // Made under the lock, so that nobody makes a second breaker for a provider. None of it is code of a user.
-        let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
-        let list = system.index().candidates(name);
-        if !known.list.is_same(&list) {
-            let members = self.members(&list, &known.members);
-            *known = Arc::new(Known { list, members });
-        }
-        Arc::clone(&known)
-    }
-
-    fn members(&self, list: &Candidates<Reached>, before: &Providers<Request, Reply>) -> Providers<Request, Reply> {
-        let Inner { requirement, settings, seed, .. } = &*self.inner;
-        let types = WireTypes::of::<Request, Reply>();
-        let judged = list.iter().filter(|candidate| candidate.offer.types == types).map(|candidate| Judged {
-            candidate: Arc::clone(candidate),
-            suitability: requirement.matches(&candidate.offer),
-        });
-        let fuses = before.iter().filter_map(|member| Some((&member.candidate.path, member.fuse.as_ref()?)));
-        let fuses: BTreeMap<_, _> = fuses.collect();
-        let fuse = |path: &Path| {
-            let rules = settings.breaker?;
-            let fresh = || {
-                let breaker = Breaker::new(rules, seed ^ identity(path.as_str().as_bytes()));
-                Arc::new(Fuse::new(path.clone(), breaker.expect("the rules were checked when the route was made")))
-            };
-            Some(fuses.get(path).map_or_else(fresh, |fuse| Arc::clone(fuse)))
-        };
-        Members::of(judged.collect(), |candidate| typed(candidate), fuse)
     }
 
     fn now(&self) -> Moment {

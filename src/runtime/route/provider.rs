@@ -181,13 +181,13 @@ pub(crate) async fn ask_json(
     limit: Duration,
 ) -> Result<serde_json::Value, RequestError> {
     use crate::registry::selection::NoChoice;
-    use crate::runtime::route::members::Members;
+    use crate::runtime::route::members::{By, Members, Now};
+    use crate::runtime::route::part::NoFuses;
 
-    let way = |candidate: &Arc<Candidate<Reached>>| Some(Arc::clone(&candidate.provider.route));
-    let members = Members::of(system.index().discover(requirement), way, |_| None);
-    let now = system.moment();
+    let members = Members::of(system.index().discover(requirement), &NoFuses);
+    let now = Now::of(system);
     let draw = Draw::new(0, system.next_turn());
-    let picked = members.choose(&Selection::LeastLoaded, &draw, now).map_err(|none| {
+    let found = members.choose(&By::of(Selection::LeastLoaded), &draw, &now).map_err(|none| {
         let tally = if let NoChoice::Nobody(tally) = none { tally } else { Tally::default() };
         RequestError::NoProvider {
             capability: requirement.pattern().to_string(),
@@ -196,8 +196,9 @@ pub(crate) async fn ask_json(
             tally,
         }
     })?;
-    system.announce(|| members.decision(&picked, now));
-    let reply = members.get(picked.position).way.ask_json(request, limit);
+    system.announce(|| members.decision(&found, &now));
+    let (part, place) = members.at(&found);
+    let reply = part.members()[place].provider.route.ask_json(request, limit);
     drop(members);
     reply.await
 }

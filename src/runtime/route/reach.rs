@@ -210,5 +210,5 @@ pub(crate) fn candidates(slot: &Arc<dyn AnySlot>) -> Vec<Candidate<Reached>> {
 
 /// How a slot stands now, without its latency: read without a lock.
 pub(crate) fn view(slot: &dyn AnySlot) -> View {
-    slot.core().gauge().view(slot.queued())
+    slot.core().gauge().seen()
 }

@@ -19,8 +19,8 @@ use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
 use crate::runtime::patterns::Ties;
 use crate::runtime::route::AnyRoutable;
-use crate::runtime::slot::gauge::Gauge;
 use crate::runtime::slot::offered::OfferChanges;
+use crate::runtime::slot::seats::Seat;
 use crate::runtime::system::System;
 use crate::runtime::tasks::Tasks;
 
@@ -48,7 +48,7 @@ pub(crate) struct SlotCore {
     live: AtomicU64,
     last: AtomicU64,
     handled: AtomicU64,
-    gauge: Gauge,
+    gauge: Arc<Seat>,
     /// Drawn when it is first asked for.
     id: OnceLock<Arc<AgentId>>,
     record: Mutex<Record>,
@@ -79,7 +79,7 @@ impl SlotCore {
             live: AtomicU64::new(0),
             last: AtomicU64::new(0),
             handled: AtomicU64::new(0),
-            gauge: Gauge::new(Presence::Awaited),
+            gauge: Arc::default(),
             id: OnceLock::new(),
             gate: OnceLock::new(),
             record: Mutex::new(Record {
@@ -118,7 +118,7 @@ impl SlotCore {
         }
         let number = self.last.fetch_add(1, Ordering::AcqRel) + 1;
         let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
-        let tasks = Tasks::counted_in(self.gauge.task_count());
+        let tasks = Tasks::counted_in(&self.gauge);
         let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch, tasks));
         let before = record.life.replace(Arc::clone(&life));
         record.cell = None;
@@ -149,7 +149,7 @@ impl SlotCore {
     }
 
     /// What is read of the slot without a lock.
-    pub(crate) fn gauge(&self) -> &Gauge {
+    pub(crate) fn gauge(&self) -> &Seat {
         &self.gauge
     }
 
@@ -401,12 +401,12 @@ mod tests {
         let (past, life) = (past.expect("nobody above"), life.expect("nobody above"));
         assert!(core.open(&life, actor.get_cell()));
         core.set_hung(past.incarnation);
-        assert!(!core.gauge().view(0).hung, "that one is over");
+        assert!(!core.gauge().seen().hung, "that one is over");
         core.set_hung(life.incarnation);
-        assert!(core.gauge().view(0).hung);
+        assert!(core.gauge().seen().hung);
         assert!(core.end(life.incarnation));
         core.set_hung(life.incarnation);
-        assert!(!core.gauge().view(0).hung);
+        assert!(!core.gauge().seen().hung);
         actor.stop(None);
     }
 }

@@ -6,7 +6,6 @@
 //! * Two numbers that are read one after the other need not be of the same moment: who is chosen is somebody who was
 //!   eligible when looked at.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,36 +14,55 @@ use crate::lifecycle::StateName;
 use crate::registry::ewma::PeakEwma;
 use crate::registry::selection::{Standing, View};
 
-/// The numbers of one slot.
+/// The numbers of one slot: what is read of it at a choice is in one cache line, which it shares with no other slot, so
+/// that agents on two threads do not take it from each other at every message.
+#[repr(align(64))]
 pub(crate) struct Gauge {
     presence: AtomicU8,
     /// The state of the life, by its number.
     state: AtomicU8,
-    /// Messages in the mailbox.
-    waiting: AtomicUsize,
-    /// Tasks that run. Shared with them: the last one of a life may end after it.
-    tasks: Arc<AtomicUsize>,
     /// The open life was found to hang, and has not been replaced yet.
     hung: AtomicBool,
+    /// Messages in the mailbox.
+    waiting: AtomicUsize,
+    /// Messages that were taken out of it and not finished, the one that is being handled included.
+    in_hand: AtomicUsize,
+    /// Tasks that run. The last one of a life may end after it.
+    tasks: AtomicUsize,
     latency: Latency,
 }
 
-impl Gauge {
-    pub(super) fn new(presence: Presence) -> Self {
+impl Default for Gauge {
+    fn default() -> Self {
         Self {
-            presence: AtomicU8::new(presence as u8),
+            presence: AtomicU8::new(Presence::Awaited as u8),
             state: AtomicU8::new(StateName::Unregistered.as_u8()),
-            waiting: AtomicUsize::new(0),
-            tasks: Arc::default(),
             hung: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            in_hand: AtomicUsize::new(0),
+            tasks: AtomicUsize::new(0),
             latency: Latency::default(),
         }
+    }
+}
+
+impl Gauge {
+    /// As of a new slot.
+    pub(super) fn reset(&self) {
+        self.set_presence(Presence::Awaited);
+        self.set_state(StateName::Unregistered);
+        self.set_hung(false);
+        self.set_waiting(0);
+        self.set_in_hand(0);
+        self.tasks.store(0, Ordering::Relaxed);
+        self.latency.average.store(0, Ordering::Release);
     }
 
     pub(super) fn set_presence(&self, presence: Presence) {
         self.presence.store(presence as u8, Ordering::Release);
     }
 
+    #[inline]
     pub(crate) fn presence(&self) -> Presence {
         match self.presence.load(Ordering::Acquire) {
             0 => Presence::Awaited,
@@ -60,6 +78,7 @@ impl Gauge {
         self.state.store(state.as_u8(), Ordering::Release);
     }
 
+    #[inline]
     fn is_in(&self, state: StateName) -> bool {
         self.state.load(Ordering::Acquire) == state.as_u8()
     }
@@ -69,15 +88,28 @@ impl Gauge {
         self.waiting.store(count, Ordering::Relaxed);
     }
 
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+    /// So many messages are taken and not finished; said by the life that holds them.
+    pub(super) fn set_in_hand(&self, count: usize) {
+        self.in_hand.store(count, Ordering::Relaxed);
     }
 
-    /// Where tasks of the lives are counted.
-    pub(super) fn task_count(&self) -> &Arc<AtomicUsize> {
-        &self.tasks
+    /// Messages that wait or are being handled.
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed) + self.in_hand.load(Ordering::Relaxed)
     }
 
+    /// A task of a life begins.
+    pub(crate) fn task_begins(&self) {
+        self.tasks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A task of a life is over.
+    pub(crate) fn task_ends(&self) {
+        self.tasks.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    #[inline]
     pub(crate) fn tasks(&self) -> usize {
         self.tasks.load(Ordering::Relaxed)
     }
@@ -91,8 +123,10 @@ impl Gauge {
         self.latency.observe(now, latency);
     }
 
-    /// How the slot stands, with so many messages that wait or are handled.
-    pub(crate) fn view(&self, queued: usize) -> View {
+    /// How the slot stands, without its latency.
+    #[inline]
+    pub(crate) fn seen(&self) -> View {
+        let queued = self.queued();
         let standing = match self.presence() {
             // It takes no new work, or does none until it is resumed.
             Presence::Live if self.is_in(StateName::Draining) => Standing::Away,
@@ -106,9 +140,10 @@ impl Gauge {
         if self.hung.load(Ordering::Acquire) { view.hung() } else { view }
     }
 
-    /// How long it took lately to answer; `None` before the first answer.
-    pub(crate) fn latency(&self, now: Duration) -> Option<Duration> {
-        self.latency.get().at(now)
+    /// How long it took lately to answer; `None` before the first answer. Asks for the moment only where it needs it.
+    #[inline]
+    pub(crate) fn latency(&self, now: impl FnOnce() -> Duration) -> Option<Duration> {
+        self.latency.at(now)
     }
 }
 
@@ -129,8 +164,19 @@ impl Latency {
         PeakEwma::restore(PeakEwma::DEFAULT_DECAY, average.map(|average| (average, at)))
     }
 
+    /// As [`PeakEwma::at`], in nanoseconds all the way: it is read twice for each choice of two.
+    #[expect(clippy::cast_precision_loss, reason = "a measure, and far below 2^52 where that matters")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not above what it was made of")]
+    #[inline]
+    fn at(&self, now: impl FnOnce() -> Duration) -> Option<Duration> {
+        const DECAY: f64 = PeakEwma::DEFAULT_DECAY.as_nanos() as f64;
+        let average = self.average.load(Ordering::Acquire).checked_sub(1)?;
+        let silence = nanos(now()).saturating_sub(self.at.load(Ordering::Relaxed));
+        let sunk = average as f64 * (-(silence as f64) / DECAY).exp();
+        Some(Duration::from_nanos(sunk as u64))
+    }
+
     fn observe(&self, now: Duration, latency: Duration) {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1);
         let mut ewma = self.get();
         ewma.observe(now, latency);
         if let Some((average, at)) = ewma.last() {
@@ -138,6 +184,11 @@ impl Latency {
             self.average.store(nanos(average) + 1, Ordering::Release);
         }
     }
+}
+
+#[inline]
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1)
 }
 
 #[cfg(test)]
@@ -149,34 +200,36 @@ mod tests {
 
     #[test]
     fn a_gauge_says_what_was_told_of_presence_load_and_hanging() {
-        let gauge = Gauge::new(Presence::Awaited);
-        assert_eq!(gauge.view(2).standing, Standing::Awaited(2));
+        let gauge = Gauge::default();
+        gauge.set_waiting(1);
+        gauge.set_in_hand(1);
+        assert_eq!(gauge.seen().standing, Standing::Awaited(2));
         gauge.set_presence(Presence::Live);
-        gauge.task_count().fetch_add(1, Ordering::Relaxed);
-        assert_eq!(gauge.view(2).standing, Standing::Live(3));
-        assert_eq!(gauge.view(0).eligible(), Ok(Eligible::Now));
+        gauge.task_begins();
+        assert_eq!(gauge.seen().standing, Standing::Live(3));
+        assert_eq!(gauge.seen().eligible(), Ok(Eligible::Now));
         gauge.set_state(StateName::Suspended);
-        assert_eq!(gauge.view(2).standing, Standing::Awaited(2));
+        assert_eq!(gauge.seen().standing, Standing::Awaited(2));
         gauge.set_state(StateName::Draining);
-        assert_eq!(gauge.view(2).standing, Standing::Away);
+        assert_eq!(gauge.seen().standing, Standing::Away);
         gauge.set_state(StateName::Active);
         gauge.set_hung(true);
-        assert_eq!(gauge.view(0).eligible(), Err(Ineligible::Hung));
+        assert_eq!(gauge.seen().eligible(), Err(Ineligible::Hung));
         for presence in [Presence::Resting, Presence::Closed] {
             gauge.set_presence(presence);
-            assert_eq!((gauge.presence(), gauge.view(0).standing), (presence, Standing::Away));
+            assert_eq!((gauge.presence(), gauge.seen().standing), (presence, Standing::Away));
         }
     }
 
     #[test]
     fn a_latency_in_a_gauge_is_the_one_of_the_average_that_it_stands_for() {
-        let gauge = Gauge::new(Presence::Live);
-        assert_eq!(gauge.latency(MILLI), None);
+        let gauge = Gauge::default();
+        assert_eq!(gauge.latency(|| MILLI), None);
         let mut average = PeakEwma::new(PeakEwma::DEFAULT_DECAY);
         for (at, latency) in [(1, 0), (5, 40), (3000, 2), (9000, 90), (60_000, 1)] {
             gauge.answered(at * MILLI, latency * MILLI);
             average.observe(at * MILLI, latency * MILLI);
-            let (told, true_one) = (gauge.latency(at * MILLI), average.at(at * MILLI));
+            let (told, true_one) = (gauge.latency(|| at * MILLI), average.at(at * MILLI));
             let gap = told.expect("it was seen").abs_diff(true_one.expect("it was seen"));
             assert!(gap < Duration::from_nanos(10), "{told:?} for {true_one:?}");
         }

@@ -5,7 +5,7 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::inbox::{Items, Numbered};
@@ -31,8 +31,6 @@ pub(super) struct Hand<M, R> {
 /// What is known of a hand without its lock.
 #[derive(Default)]
 pub(super) struct Glance {
-    /// How many messages are taken and not finished, the one that is being handled included.
-    count: AtomicUsize,
     /// The number of the life that is handling one of them, or 0. Apart from the hand, so that a message that was told
     /// is finished without its lock.
     begun: AtomicU64,
@@ -83,12 +81,6 @@ impl<M, R> Hand<M, R> {
     }
 }
 
-impl Glance {
-    pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
-    }
-}
-
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// The shell of a life takes up to `most` messages. Fewer than all leaves a wake-up behind. A life that does not
     /// hold the slot gets none.
@@ -112,7 +104,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);
         batch.left = hand.items.len();
-        self.glance.count.store(batch.left, Ordering::Relaxed);
+        self.core.gauge().set_in_hand(batch.left);
         drop(hand);
         if was_full {
             self.room.notify_waiters();
@@ -136,7 +128,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             if !hand.is_of(of) {
                 return;
             }
-            self.glance.count.store(0, Ordering::Relaxed);
+            self.core.gauge().set_in_hand(0);
             let begun = self.glance.begun.swap(0, Ordering::AcqRel) != 0;
             let asker = hand.asker.take();
             let reason = asker.as_ref().and(hand.holder.as_ref()).and_then(|life| life.reason().cloned());
@@ -174,7 +166,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             if !hand.is_of(self.of) {
                 return None;
             }
-            slot.glance.count.store(hand.items.len(), Ordering::Relaxed);
+            slot.core.gauge().set_in_hand(hand.items.len());
             let Numbered { letter, sequence } = hand.items.pop()?;
             self.left = hand.items.len();
             if self.left == 0 {
@@ -183,7 +175,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             // Nobody waits for the answer, or for what comes of it, any more.
             let is_abandoned = letter.reply.as_ref().is_some_and(ReplyTo::is_abandoned);
             if is_abandoned || letter.has_end() && letter.is_over(slot.office.clock.now()) {
-                slot.glance.count.store(self.left, Ordering::Relaxed);
+                slot.core.gauge().set_in_hand(self.left);
                 drop(hand);
                 slot.expire(letter);
                 continue;
@@ -212,7 +204,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
         let begun = &self.slot.glance.begun;
         if begun.load(Ordering::Acquire) == self.of.get() {
             begun.store(0, Ordering::Release);
-            self.slot.glance.count.store(self.left, Ordering::Relaxed);
+            self.slot.core.gauge().set_in_hand(self.left);
         }
     }
 

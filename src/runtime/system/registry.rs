@@ -208,7 +208,7 @@ impl System {
 
     fn view_of(&self, slot: &dyn AnySlot) -> View {
         let seen = view(slot);
-        slot.core().gauge().latency(self.moment()).map_or(seen, |latency| seen.latency(latency))
+        slot.core().gauge().latency(|| self.moment()).map_or(seen, |latency| seen.latency(latency))
     }
 
     /// Follows who suits a requirement: first a snapshot, then what changes.
