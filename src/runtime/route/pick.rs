@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
@@ -276,6 +277,8 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     #[cold]
     fn renew(&self) {
         let Inner { system, name, known, .. } = &*self.inner;
+        // Dropped after the lock: it may be the last that holds a slot, with what waits there.
+        let _before;
         let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
         if known.is_current() {
             return;
@@ -285,7 +288,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
             return;
         }
         let members = self.members(&list, &known.members);
-        *known = Arc::new(Known { list, mark, members });
+        _before = mem::replace(&mut *known, Arc::new(Known { list, mark, members }));
     }
 
     fn members(&self, list: &Candidates<Reached>, before: &Members) -> Members {

@@ -77,10 +77,10 @@ impl<A: Agent> Body<A> {
         let slot = &self.ctx.slot;
         // When a task ended is not known: who had one has its time from the first look on that finds none.
         let has_tasks = slot.core().gauge().tasks() > 0;
-        let had_tasks = std::mem::replace(&mut idle.had_tasks, has_tasks);
+        let had_tasks_before = std::mem::replace(&mut idle.had_tasks, has_tasks);
         let due = Duration::from_micros(idle.last.load(Ordering::Relaxed)).saturating_add(idle.limit);
         let is_active = matches!(self.running, Running::Active(_));
-        let is_idle = !has_tasks && !had_tasks && due <= now && slot.queued() == 0;
+        let is_idle = !has_tasks && !had_tasks_before && due <= now && slot.queued() == 0;
         if is_active && is_idle && !self.ctx.life.is_ending() {
             self.ctx.life.mark_put_down();
             self.ctx.life.mark_dozing();
