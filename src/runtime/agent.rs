@@ -116,7 +116,7 @@ pub struct Context<A: Agent> {
     pub(crate) port: ractor::ActorRef<ShellMessage>,
     pub(crate) stopping: Option<Box<ExitReason>>,
     /// The message that is being handled, or was last.
-    pub(crate) about: Option<About>,
+    pub(crate) about: Option<About<A::Reply>>,
     /// The watchdog looks at this life, and after the runtime that it was given, until this is dropped.
     pub(crate) _overseen: Option<Box<Overseen>>,
 }

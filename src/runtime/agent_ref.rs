@@ -1,7 +1,7 @@
 //! A reference to an agent that stays good over its restarts.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -15,7 +15,7 @@ use crate::runtime::agent::Agent;
 use crate::runtime::current::FencedLife;
 use crate::runtime::domain::Saturated;
 use crate::runtime::guard::after;
-use crate::runtime::slot::{AnySlot, Extra, Letter, Refused, ReplyTo, Router, Slot};
+use crate::runtime::slot::{Answer, AnySlot, Letter, Refused, ReplyTo, Router, Slot, Ticket};
 
 /// How long an ask waits for its reply when neither it nor the system's limits say
 /// ([`SystemBuilder::limits`](crate::SystemBuilder::limits)).
@@ -180,7 +180,7 @@ impl<A: Agent> AgentRef<A> {
     pub async fn request(&self, envelope: Envelope<A::Message>) -> Result<A::Reply, RequestError> {
         let now = self.slot.office().clock.now();
         let limit = envelope.remaining(now).unwrap_or_else(|| self.slot.office().default_ask);
-        ask_letter(&self.slot, Letter::enveloped(envelope), limit).await
+        ask_letter(&self.slot, Letter::enveloped(envelope), limit).await.map_err(|error| *error)
     }
 }
 
@@ -221,14 +221,24 @@ fn domain_of<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>) -> Path {
 
 async fn push_wait<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
-    mut letter: Letter<M, R>,
+    letter: Letter<M, R>,
     by: Option<Instant>,
 ) -> Result<(), Refused<M, R>> {
     // Most mailboxes have room.
     match slot.push(letter) {
-        Err(Refused::Full(returned, _) | Refused::RateLimited(returned, _)) => letter = returned,
-        done => return done,
+        Err(Refused::Full(returned, _) | Refused::RateLimited(returned, _)) => {
+            // In a box: whoever asks moves its own future about, and few wait here.
+            Box::pin(push_when_there_is_room(slot, returned, by)).await
+        }
+        done => done,
     }
+}
+
+async fn push_when_there_is_room<M: Send + 'static, R: Send + 'static>(
+    slot: &Slot<M, R>,
+    mut letter: Letter<M, R>,
+    by: Option<Instant>,
+) -> Result<(), Refused<M, R>> {
     let mut token = None;
     loop {
         // Made before the push, so that room that comes between the two is not missed.
@@ -269,7 +279,7 @@ pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
     message: M,
     limit: Duration,
 ) -> Result<R, RequestError> {
-    ask_letter(slot, Letter::told(message), limit).await
+    ask_letter(slot, Letter::told(message), limit).await.map_err(|error| *error)
 }
 
 /// As [`ask_slot`], but the question does not wait for the next life when its receiver dies:
@@ -279,8 +289,9 @@ pub(crate) async fn ask_slot_once<M: Send + 'static, R: Send + 'static>(
     message: M,
     limit: Duration,
 ) -> Result<R, RequestError> {
-    let extra = Extra { returns: true, ..Extra::plain() };
-    ask_letter(slot, Letter { extra: Some(Box::new(extra)), ..Letter::told(message) }, limit).await
+    ask_letter(slot, Letter::with(message, Ticket { returns: true, ..Ticket::blank() }), limit)
+        .await
+        .map_err(|error| *error)
 }
 
 /// Tells through a slot. When its receiver dies before the message's turn the router may send it elsewhere; where it does
@@ -290,7 +301,8 @@ pub(crate) fn tell_routed<M: Send + 'static, R: Send + 'static>(
     message: M,
     router: Router,
 ) -> Result<(), TellError<M>> {
-    let letter = Letter { reply: Some(ReplyTo::Router(Box::new(router))), ..Letter::told(message) };
+    let reply = Some(ReplyTo::Router(Mutex::new(router)));
+    let letter = Letter::with(message, Ticket { reply, ..Ticket::blank() });
     slot.push(letter).map_err(|refused| refused_tell(slot, refused).map(Letter::into_message))
 }
 
@@ -298,32 +310,32 @@ async fn ask_letter<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
     mut letter: Letter<M, R>,
     limit: Duration,
-) -> Result<R, RequestError> {
+) -> Answer<R> {
     let by = after(limit);
     let (sender, mut receiver) = oneshot::channel();
-    letter.reply = Some(ReplyTo::Asker(sender));
-    // By the system's clock, which the one that handles it looks at; the timer goes by tokio's.
-    letter.deadline = letter.deadline.or_else(|| slot.office().clock.now().checked_add(limit));
+    let ticket = letter.ticket_mut();
+    ticket.reply = Some(ReplyTo::Asker(sender));
+    ticket.deadline = ticket.deadline.or_else(|| slot.office().moment_of(by));
     let path = || slot.core().path.clone();
     // Held until the request is over, however that comes.
     let _permit = match slot.core().gate() {
         None => None,
-        Some(gate) => match gate.enter(by).await {
+        Some(gate) => match Box::pin(gate.enter(by)).await {
             Ok(permit) => permit,
             Err(Saturated { waited, occupancy }) => {
                 slot.core().bus.publish(&slot.core().path, EventKind::Refused { why: RefuseReason::Saturated });
                 let error = RequestError::Saturated { path: path(), domain: gate.domain.clone(), waited, occupancy };
-                return Err(never_sent(slot, letter, error, DropReason::Refused));
+                return Err(Box::new(never_sent(slot, letter, error, DropReason::Refused)));
             }
         },
     };
-    push_wait(slot, letter, Some(by)).await.map_err(|refused| not_sent(slot, refused, limit))?;
+    push_wait(slot, letter, Some(by)).await.map_err(|refused| Box::new(not_sent(slot, refused, limit)))?;
     if let Some(answer) = slot.office().timers.until(by, &mut receiver).await {
-        return answer.unwrap_or_else(|_| Err(RequestError::Gone { path: path() }));
+        return answer.unwrap_or_else(|_| Err(Box::new(RequestError::Gone { path: path() })));
     }
     // Whoever sent an answer, or the question back, takes it for received: it counts although time is up.
     receiver.close();
-    receiver.try_recv().unwrap_or_else(|_| Err(RequestError::Timeout { path: path(), limit }))
+    receiver.try_recv().unwrap_or_else(|_| Err(Box::new(RequestError::Timeout { path: path(), limit })))
 }
 
 fn not_sent<M: Send + 'static, R: Send + 'static>(
@@ -355,7 +367,7 @@ fn never_sent<M: Send + 'static, R: Send + 'static>(
     error: RequestError,
     why: DropReason,
 ) -> RequestError {
-    let returns = letter.extra.as_ref().is_some_and(|extra| extra.returns);
+    let returns = letter.ticket.as_ref().is_some_and(|ticket| ticket.returns);
     if !returns {
         slot.bury(letter.message, why);
     }

@@ -8,7 +8,7 @@ use crate::id::{AgentId, MessageId};
 use crate::message::{Envelope, Kind, Origin, Priority};
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::agent_ref::AgentRef;
-use crate::runtime::slot::Extra;
+use crate::runtime::slot::Ticket;
 
 /// The message that is being handled. In the start and in the stop hook there is none, and these say so.
 impl<A: Agent> Context<A> {
@@ -21,7 +21,7 @@ impl<A: Agent> Context<A> {
     /// Until when its sender waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.about.as_ref().and_then(|about| about.deadline)
+        self.about.as_ref()?.ticket.as_ref()?.deadline
     }
 
     /// How much time is left until its sender waits no longer: the budget for whatever is done for it. `None` where nobody
@@ -56,16 +56,17 @@ impl<A: Agent> Context<A> {
     }
 
     fn envelope(&self) -> Option<&Envelope<()>> {
-        self.about.as_ref()?.extra.as_ref().map(|extra| &extra.envelope)
+        self.about.as_ref()?.ticket.as_ref()?.envelope.as_ref()
     }
 
     /// What is needed to send another message because of this one. Gives it an id where it has none yet.
     pub fn origin(&mut self) -> Option<Origin> {
         let entropy = Arc::clone(self.system.entropy());
         let about = self.about.as_mut()?;
-        let extra = about.extra.get_or_insert_with(|| Box::new(Extra::plain()));
-        let mut origin = extra.envelope.origin(|| MessageId::new(entropy.id()));
-        origin.deadline = about.deadline;
+        let ticket = about.ticket.get_or_insert_with(|| Box::new(Ticket::blank()));
+        let envelope = ticket.envelope.get_or_insert_with(|| Envelope::new(0, ()));
+        let mut origin = envelope.origin(|| MessageId::new(entropy.id()));
+        origin.deadline = ticket.deadline;
         Some(origin)
     }
 

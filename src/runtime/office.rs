@@ -15,7 +15,7 @@ use crate::message::{DeadLetter, DeadLetterCounts, DeadLetters, DeadReason, Deat
 use crate::runtime::agent_ref::DEFAULT_ASK;
 use crate::runtime::bus::Bus;
 use crate::runtime::deadline::Timers;
-use crate::runtime::guard::{drop_caught, lock};
+use crate::runtime::guard::{after, drop_caught, lock};
 use crate::runtime::system::System;
 use crate::seam::Clock;
 
@@ -31,6 +31,9 @@ pub(crate) trait AnyLetter: Any + Send {
     fn is_of(&self, payload: std::any::TypeId) -> bool;
 }
 
+/// Two readings one after the other of the same clock are apart by less.
+const APART: Duration = Duration::from_millis(10);
+
 pub(crate) struct Office {
     pub(crate) clock: Arc<dyn Clock>,
     /// The moment that times are counted from.
@@ -38,6 +41,8 @@ pub(crate) struct Office {
     pub(crate) timers: Timers,
     /// How long a question that does not say may take.
     pub(crate) default_ask: Duration,
+    /// By how much the clock is ahead of tokio's, or behind it.
+    ahead: Result<Duration, Duration>,
     dead: Mutex<DeadLetters<Box<dyn AnyLetter>>>,
     late_replies: AtomicU64,
 }
@@ -45,13 +50,27 @@ pub(crate) struct Office {
 impl Office {
     pub(crate) fn new(clock: Arc<dyn Clock>, dead_letters: usize, default_ask: Option<Duration>) -> Self {
         let epoch = clock.now();
+        let timers = after(Duration::ZERO).into_std();
+        let ahead = epoch.checked_duration_since(timers).filter(|ahead| *ahead > APART);
+        let behind = timers.checked_duration_since(epoch).filter(|behind| *behind > APART);
+        let ahead = behind.map_or(Ok(ahead.unwrap_or_default()), Err);
         Self {
             clock,
             epoch,
+            ahead,
             timers: Timers::default(),
             default_ask: default_ask.unwrap_or(DEFAULT_ASK),
             dead: Mutex::new(DeadLetters::new(dead_letters)),
             late_replies: AtomicU64::new(0),
+        }
+    }
+
+    /// A moment of tokio's clock, by which timers go, on the system's: they are apart by what they were at the beginning.
+    pub(crate) fn moment_of(&self, at: tokio::time::Instant) -> Option<Instant> {
+        let at = at.into_std();
+        match self.ahead {
+            Ok(ahead) => at.checked_add(ahead),
+            Err(behind) => at.checked_sub(behind),
         }
     }
 

@@ -338,7 +338,7 @@ impl<A: Agent> Body<A> {
     async fn one(
         &mut self,
         life: &Life,
-        taken: Taken<A::Message>,
+        taken: Taken<A::Message, A::Reply>,
         batch: &mut Batch<'_, A::Message, A::Reply>,
     ) -> Result<(), ExitReason> {
         let Taken { message, about, is_asked } = taken;

@@ -38,7 +38,7 @@ pub(crate) use self::hand::{About, Batch, Taken};
 use self::hand::{Glance, Hand};
 use self::inbox::Inbox;
 pub(crate) use self::kept::Kept;
-pub(crate) use self::letter::{Extra, Letter, Refused, ReplyTo, Router};
+pub(crate) use self::letter::{Answer, Letter, Refused, ReplyTo, Router, Ticket};
 use self::linger::Lingers;
 pub(crate) use self::seats::Seat;
 use crate::error::ControlError;

@@ -3,9 +3,10 @@
 use std::any::{Any, TypeId, type_name};
 use std::marker::PhantomData;
 use std::mem;
+use std::sync::PoisonError;
 
 use super::inbox::Lost;
-use super::{Letter, ReplyTo, Slot};
+use super::{Letter, ReplyTo, Slot, Ticket};
 use crate::error::RequestError;
 use crate::event::DropReason;
 use crate::flow::ShedReason;
@@ -24,20 +25,21 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// A letter will not be handled here: it goes back to whoever wants it back, or is a dead letter.
     pub(super) fn give_up(&self, letter: Letter<M, R>, error: RequestError, why: DropReason) {
-        let Letter { message, reply, extra, .. } = letter;
-        let returns = extra.is_some_and(|extra| extra.returns);
+        let Letter { message, ticket } = letter;
+        let Ticket { reply, returns, .. } = ticket.map_or_else(Ticket::blank, |ticket| *ticket);
         match reply {
             // Only at a death: what is shed here would make others go there, and they again, without an end.
             Some(ReplyTo::Router(router)) if why == DropReason::Closed => {
                 // Code of whoever routed it.
-                let is_placed = call_caught(router).unwrap_or(false);
+                let is_placed =
+                    call_caught(router.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or(false);
                 if is_placed {
                     return drop_caught(message);
                 }
             }
             Some(router @ ReplyTo::Router(_)) => drop_caught(router),
             Some(asker) => {
-                let is_told = asker.send(Err(error));
+                let is_told = asker.send(Err(Box::new(error)));
                 if is_told && returns {
                     // It is its asker's, who knows that nobody handled it.
                     return drop_caught(message);

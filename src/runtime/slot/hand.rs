@@ -6,10 +6,9 @@
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use super::inbox::{Items, Numbered};
-use super::{Door, Extra, Letter, ReplyTo, Slot, wake};
+use super::{Door, Letter, ReplyTo, Slot, Ticket, wake};
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::exit::ExitReason;
@@ -37,17 +36,17 @@ pub(super) struct Glance {
 }
 
 /// A message, out of the hand.
-pub(crate) struct Taken<M> {
+pub(crate) struct Taken<M, R> {
     pub(crate) message: M,
-    pub(crate) about: About,
+    pub(crate) about: About<R>,
     pub(crate) is_asked: bool,
 }
 
 /// What is known of a message that is being handled.
-pub(crate) struct About {
+pub(crate) struct About<R> {
     pub(crate) sequence: u64,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) extra: Option<Box<Extra>>,
+    /// Without who is owed something.
+    pub(crate) ticket: Option<Box<Ticket<R>>>,
 }
 
 /// Messages that the shell took and has not handled yet. Dropped, however that comes, they go back to the front.
@@ -141,7 +140,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if let Some(asker) = asker {
             let reason = reason.unwrap_or(ExitReason::Killed);
             let error = RequestError::Exited { path: self.core.path.clone(), incarnation: of, reason };
-            asker.send(Err(error));
+            asker.send(Err(Box::new(error)));
         }
         if items.is_empty() {
             return;
@@ -159,7 +158,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
 impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     /// The next message, which is in hand until it is finished. `None` at the end, and for a life that was given up.
-    pub(crate) fn next(&mut self) -> Option<Taken<M>> {
+    pub(crate) fn next(&mut self) -> Option<Taken<M, R>> {
         while self.left > 0 {
             let slot = self.slot;
             let mut hand = lock(&slot.hand);
@@ -172,8 +171,9 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             if self.left == 0 {
                 hand.trim();
             }
-            // Nobody waits for the answer, or for what comes of it, any more.
-            let is_abandoned = letter.reply.as_ref().is_some_and(ReplyTo::is_abandoned);
+            // Nobody waits for the answer, or for what comes of it, any more. The clock is read for questions too: where a
+            // question's time is over at this very moment, its asker's timer may come a little later.
+            let is_abandoned = letter.reply().is_some_and(ReplyTo::is_abandoned);
             if is_abandoned || letter.has_end() && letter.is_over(slot.office.clock.now()) {
                 slot.core.gauge().set_in_hand(self.left);
                 drop(hand);
@@ -182,8 +182,8 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             }
             slot.glance.begun.store(self.of.get(), Ordering::Release);
             self.open = true;
-            let Letter { message, deadline, reply, extra } = letter;
-            let (asker, router) = match reply {
+            let Letter { message, mut ticket } = letter;
+            let (asker, router) = match ticket.as_mut().and_then(|ticket| ticket.reply.take()) {
                 Some(router @ ReplyTo::Router(_)) => (None, Some(router)),
                 asker => (asker, None),
             };
@@ -191,8 +191,10 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             hand.asker = asker;
             drop(hand);
             // Whoever routed it has nothing to get back once it is being handled. It may hold values of a user.
-            drop_caught(router);
-            return Some(Taken { message, about: About { sequence, deadline, extra }, is_asked });
+            if let Some(router) = router {
+                drop_caught(router);
+            }
+            return Some(Taken { message, about: About { sequence, ticket }, is_asked });
         }
         None
     }

@@ -272,7 +272,7 @@ impl LaneRules {
             // Every letter in the same lane.
             _ => Priority::MEDIUM,
         };
-        let (deadline, expires) = (letter.deadline, letter.expires());
+        let (deadline, expires) = (letter.deadline(), letter.expires());
         let mut queued = Queued::new(letter, priority);
         if let Some(deadline) = deadline {
             queued = queued.deadline(self.moment(deadline));

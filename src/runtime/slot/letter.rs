@@ -2,6 +2,7 @@
 //!
 //! Most messages say nothing about themselves, and have no box for it.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -11,32 +12,37 @@ use crate::id::Path;
 use crate::message::{Envelope, Kind, Priority};
 use crate::runtime::current::FencedLife;
 
-/// A message on its way.
+/// A message on its way. What few messages have is in a box: letters are moved about.
 pub(crate) struct Letter<M, R> {
     pub(crate) message: M,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) reply: Option<ReplyTo<R>>,
-    pub(crate) extra: Option<Box<Extra>>,
+    pub(crate) ticket: Option<Box<Ticket<R>>>,
 }
 
-/// What only some letters have.
-pub(crate) struct Extra {
-    /// The envelope without what it holds. Its deadline stands in the letter.
-    pub(crate) envelope: Envelope<()>,
+/// What a letter says of itself, and who is owed something for it.
+pub(crate) struct Ticket<R> {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) reply: Option<ReplyTo<R>>,
+    /// The envelope without what it holds, where there is one. Its deadline stands above.
+    pub(crate) envelope: Option<Envelope<()>>,
     /// Whether it goes back to whoever asked when its receiver dies before its turn.
     pub(crate) returns: bool,
 }
 
-impl Extra {
-    pub(crate) fn plain() -> Self {
-        Self { envelope: Envelope::new(0, ()), returns: false }
+impl<R> Ticket<R> {
+    pub(crate) const fn blank() -> Self {
+        Self { deadline: None, reply: None, envelope: None, returns: false }
     }
 }
 
 impl<M, R> Letter<M, R> {
     /// Of a message that says nothing about itself, and that nobody waits for.
     pub(crate) const fn told(message: M) -> Self {
-        Self { message, deadline: None, reply: None, extra: None }
+        Self { message, ticket: None }
+    }
+
+    /// Of a message with a ticket.
+    pub(crate) fn with(message: M, ticket: Ticket<R>) -> Self {
+        Self { message, ticket: Some(Box::new(ticket)) }
     }
 
     /// Of a message in its envelope.
@@ -45,8 +51,15 @@ impl<M, R> Letter<M, R> {
         let mut message = None;
         let envelope = envelope.map(|payload| message = Some(payload));
         let message = message.expect("the change was made");
-        let extra = (!envelope.is_bare()).then(|| Box::new(Extra { envelope, returns: false }));
-        Self { message, deadline, reply: None, extra }
+        let envelope = (!envelope.is_bare()).then_some(envelope);
+        if deadline.is_none() && envelope.is_none() {
+            return Self::told(message);
+        }
+        Self::with(message, Ticket { deadline, envelope, ..Ticket::blank() })
+    }
+
+    pub(crate) fn ticket_mut(&mut self) -> &mut Ticket<R> {
+        self.ticket.get_or_insert_with(|| Box::new(Ticket::blank()))
     }
 
     pub(crate) fn into_message(self) -> M {
@@ -54,36 +67,50 @@ impl<M, R> Letter<M, R> {
     }
 
     pub(crate) fn into_envelope(self) -> Envelope<M> {
-        let Self { message, deadline, extra, .. } = self;
-        match extra {
-            Some(extra) => extra.envelope.map(|()| message),
-            None => deadline.into_iter().fold(Envelope::new(0, message), Envelope::with_deadline),
+        let (message, ticket) = (self.message, self.ticket.map_or_else(Ticket::blank, |ticket| *ticket));
+        match ticket.envelope {
+            Some(envelope) => envelope.map(|()| message),
+            None => ticket.deadline.into_iter().fold(Envelope::new(0, message), Envelope::with_deadline),
         }
     }
 
+    fn envelope(&self) -> Option<&Envelope<()>> {
+        self.ticket.as_ref()?.envelope.as_ref()
+    }
+
+    pub(crate) fn reply(&self) -> Option<&ReplyTo<R>> {
+        self.ticket.as_ref()?.reply.as_ref()
+    }
+
     pub(crate) fn priority(&self) -> Priority {
-        self.extra.as_ref().map_or(Priority::MEDIUM, |extra| extra.envelope.priority())
+        self.envelope().map_or(Priority::MEDIUM, Envelope::priority)
+    }
+
+    /// Until when its sender waits.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.ticket.as_ref()?.deadline
     }
 
     /// When it is not worth handling any more, whatever its sender waits for.
     pub(crate) fn expires(&self) -> Option<Instant> {
-        self.extra.as_ref().and_then(|extra| extra.envelope.expires())
+        self.envelope()?.expires()
     }
 
     /// Whether it says when it ends.
     pub(crate) fn has_end(&self) -> bool {
-        self.deadline.is_some() || self.expires().is_some()
+        self.ticket.is_some() && (self.deadline().is_some() || self.expires().is_some())
     }
 
     /// Whether nobody wants it any more.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        over(self.deadline) || over(self.expires())
+        over(self.deadline()) || over(self.expires())
     }
 
     /// Whether it does not wait for the next life.
     pub(crate) fn roves(&self) -> bool {
-        matches!(self.reply, Some(ReplyTo::Router(_))) || self.extra.as_ref().is_some_and(|extra| extra.returns)
+        let roves = |ticket: &Ticket<R>| ticket.returns || matches!(ticket.reply, Some(ReplyTo::Router(_)));
+        self.ticket.as_deref().is_some_and(roves)
     }
 }
 
@@ -97,18 +124,21 @@ impl<M> Envelope<M> {
 /// To whom something is owed for a letter. An answer, to an asker: dropped without one, it learns that the incarnation
 /// ended.
 pub(crate) enum ReplyTo<R> {
-    Asker(oneshot::Sender<Result<R, RequestError>>),
-    /// Nobody waits; but whoever routed it is told when its receiver dies before its turn. Boxed twice: letters are moved
-    /// about, and few have one.
-    Router(Box<Router>),
+    Asker(oneshot::Sender<Answer<R>>),
+    /// Nobody waits; but whoever routed it is told when its receiver dies before its turn.
+    Router(Mutex<Router>),
 }
 
-/// Sends a message elsewhere. Returns whether it did.
+/// What an asker gets. The error is in a box, since every answer is moved about as if it were one.
+pub(crate) type Answer<R> = Result<R, Box<RequestError>>;
+
+/// Sends a message elsewhere. Returns whether it did. Shared by nobody; in a mutex, so that a letter can be looked at by
+/// several.
 pub(crate) type Router = Box<dyn FnOnce() -> bool + Send>;
 
 impl<R> ReplyTo<R> {
     /// Returns whether somebody was still there to get it.
-    pub(crate) fn send(self, answer: Result<R, RequestError>) -> bool {
+    pub(crate) fn send(self, answer: Answer<R>) -> bool {
         match self {
             Self::Asker(sender) => sender.send(answer).is_ok(),
             Self::Router(_) => true,
