@@ -167,16 +167,24 @@ impl<A: Agent> AgentRef<A> {
     /// # Errors
     ///
     /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ask`](Self::ask).
     pub async fn ask_within(&self, message: A::Message, limit: Duration) -> Result<A::Reply, RequestError> {
         ask_slot(&self.slot, message, limit).await
     }
 
     /// As [`ask`](Self::ask), with what an envelope says. Its deadline is that of the question; without one,
-    /// [`DEFAULT_ASK`] from now on.
+    /// what [`ask`](Self::ask) waits from now on.
     ///
     /// # Errors
     ///
     /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ask`](Self::ask).
     pub async fn request(&self, envelope: Envelope<A::Message>) -> Result<A::Reply, RequestError> {
         let now = self.slot.office().clock.now();
         let limit = envelope.remaining(now).unwrap_or_else(|| self.slot.office().default_ask);

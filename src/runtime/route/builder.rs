@@ -30,8 +30,9 @@ pub enum AtDeath {
     /// what was sent is kept.
     #[default]
     Stay,
-    /// It goes to another provider of the route, chosen anew; where there is none, it stays. Messages may overtake each
-    /// other.
+    /// It goes to another provider of the route, chosen anew; that may be the same agent's next life, where that is coming and
+    /// nobody else is ready. Messages may overtake each other. What nobody takes then is told to its asker, or a dead
+    /// letter.
     Elsewhere,
     /// It comes back to who sent it, as an error, and nobody handles it.
     Return,

@@ -132,6 +132,10 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     /// # Errors
     ///
     /// As [`ask`](Self::ask).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ask`](Self::ask).
     pub async fn ask_within(&self, request: Request, limit: Duration) -> Result<Reply, RequestError> {
         self.ask_for(None, request, limit).await
     }
@@ -142,6 +146,10 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     /// # Errors
     ///
     /// As [`ask`](Self::ask).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ask`](Self::ask).
     pub async fn ask_about(&self, key: impl AsRef<[u8]>, request: Request) -> Result<Reply, RequestError> {
         self.ask_for(Some(key.as_ref()), request, self.inner.settings.within).await
     }
@@ -149,6 +157,10 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     /// As [`ask_about`](Self::ask_about), with a deadline of its own.
     ///
     /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    ///
+    /// # Cancel safety
     ///
     /// As [`ask`](Self::ask).
     pub async fn ask_about_within(

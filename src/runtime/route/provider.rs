@@ -42,6 +42,10 @@ impl<Request: Wire, Reply: Wire> Provider<Request, Reply> {
     /// # Errors
     ///
     /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, the request may or may not be handled.
     pub async fn ask(&self, request: Request, limit: Duration) -> Result<Reply, RequestError> {
         self.way.ask(request, limit, true).await
     }

@@ -68,6 +68,10 @@ impl System {
     /// # Errors
     ///
     /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, the request may or may not be handled.
     pub async fn ask<Q: Wire, R: Wire>(&self, capability: &Capability<Q, R>, request: Q) -> Result<R, RequestError> {
         self.ask_within(capability, request, self.office().default_ask).await
     }
@@ -77,6 +81,10 @@ impl System {
     /// # Errors
     ///
     /// See [`RequestError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, the request may or may not be handled.
     pub async fn ask_within<Q: Wire, R: Wire>(
         &self,
         capability: &Capability<Q, R>,
@@ -112,6 +120,10 @@ impl System {
     /// # Errors
     ///
     /// See [`RequestError`]. [`RequestError::Malformed`] where whoever was chosen takes no such request.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, the request may or may not be handled.
     #[cfg(feature = "json")]
     pub async fn ask_json(
         &self,
