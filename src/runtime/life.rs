@@ -29,7 +29,6 @@ pub(crate) struct Life {
     started: AtomicBool,
     stopped_itself: AtomicBool,
     dozes: AtomicBool,
-    put_down: AtomicBool,
     drained: AtomicBool,
     ending: AtomicBool,
     shell: Mutex<Option<Waker>>,
@@ -85,7 +84,6 @@ impl Life {
             started: AtomicBool::new(false),
             stopped_itself: AtomicBool::new(false),
             dozes: AtomicBool::new(false),
-            put_down: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             shell: Mutex::new(None),
@@ -219,13 +217,9 @@ impl Life {
         self.dozes.load(Ordering::Acquire)
     }
 
-    /// Its end was asked for by nobody who would look whether it comes.
-    pub(crate) fn mark_put_down(&self) {
-        self.put_down.store(true, Ordering::Release);
-    }
-
+    /// Whether its end was asked for by nobody who would look whether it comes.
     pub(crate) fn is_put_down(&self) -> bool {
-        self.put_down.load(Ordering::Acquire)
+        self.is_put_to_rest() || self.drained.load(Ordering::Acquire)
     }
 
     /// It ends since it was asked to drain.

@@ -76,21 +76,21 @@ impl Office {
 
     /// A message will not be handled.
     pub(crate) fn bury(&self, bus: &Bus, receiver: &Path, letter: Box<dyn AnyLetter>, why: DropReason) {
-        if let Some(reason) = dead_reason(why) {
-            let death = Death::new(reason, self.clock.now()).to(receiver.clone());
-            let (_, gone) = lock(&self.dead).put(letter, death);
-            drop_caught(gone);
-        } else {
-            drop_caught(letter);
+        match dead_reason(why) {
+            Some(reason) => self.lay(letter, Death::new(reason, self.clock.now()).to(receiver.clone())),
+            None => drop_caught(letter),
         }
         bus.publish(receiver, EventKind::Dropped { why });
     }
 
-    /// A message had no receiver. The event is that of the whole tree.
-    pub(crate) fn bury_for_nobody(&self, bus: &Bus, root: &Path, letter: Box<dyn AnyLetter>) {
-        let death = Death::new(DeadReason::NoReceiver, self.clock.now());
+    fn lay(&self, letter: Box<dyn AnyLetter>, death: Death) {
         let (_, gone) = lock(&self.dead).put(letter, death);
         drop_caught(gone);
+    }
+
+    /// A message had no receiver. The event is that of the whole tree.
+    pub(crate) fn bury_for_nobody(&self, bus: &Bus, root: &Path, letter: Box<dyn AnyLetter>) {
+        self.lay(letter, Death::new(DeadReason::NoReceiver, self.clock.now()));
         bus.publish(root, EventKind::Dropped { why: DropReason::NoReceiver });
     }
 

@@ -9,6 +9,9 @@ use crate::runtime::current;
 use crate::runtime::guard::lock;
 use crate::runtime::slot::Presence;
 
+/// Who may take something; in this order.
+const READY: [Presence; 3] = [Presence::Live, Presence::Dozing, Presence::Awaited];
+
 /// Whose turn it was last in a group, over all its patterns and subjects.
 #[derive(Default)]
 pub(super) struct Turn(Mutex<Option<SubscriptionId>>);
@@ -41,7 +44,7 @@ impl Queue {
             return Delivery::Untaken;
         }
         let (last, mine) = self.claim::<T>();
-        for wanted in [Presence::Live, Presence::Dozing, Presence::Awaited] {
+        for wanted in READY {
             for at in self.candidates::<T>(last, wanted) {
                 match self.members[at].give(payload, Otherwise::Next) {
                     Delivery::Taken => {
@@ -73,8 +76,7 @@ impl Queue {
     fn claim<T: 'static>(&self) -> (Option<SubscriptionId>, Option<usize>) {
         let mut last = lock(&self.turn.0);
         let before = *last;
-        let mut ready = [Presence::Live, Presence::Dozing, Presence::Awaited].into_iter();
-        let mine = ready.find_map(|wanted| self.candidates::<T>(before, wanted).next());
+        let mine = READY.into_iter().find_map(|wanted| self.candidates::<T>(before, wanted).next());
         if let Some(mine) = mine {
             *last = Some(self.ids[mine]);
         }

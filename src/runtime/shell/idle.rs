@@ -82,7 +82,6 @@ impl<A: Agent> Body<A> {
         let is_active = matches!(self.running, Running::Active(_));
         let is_idle = !has_tasks && !had_tasks_before && due <= now && slot.queued() == 0;
         if is_active && is_idle && !self.ctx.life.is_ending() {
-            self.ctx.life.mark_put_down();
             self.ctx.life.mark_dozing();
             self.ctx.stop(ExitReason::Normal);
         }

@@ -179,7 +179,6 @@ impl<A: Agent> Body<A> {
         tokio::spawn(async move {
             let finished = tokio::time::timeout(within, life.tasks.idle()).await;
             let how = if finished.is_ok() { "it has drained" } else { "its time to drain was over" };
-            life.mark_put_down();
             life.mark_drained();
             life.ask_to_stop(ExitReason::Shutdown(ShutdownCause::Because(how.to_owned())));
             port.stop(None);

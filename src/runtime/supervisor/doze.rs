@@ -113,9 +113,9 @@ impl SupervisorState {
         });
     }
 
-    /// A life is gone that was asked to drain: a permanent child is started again. That it was wanted is no failure, and
-    /// does not count as a restart. Returns whether it is so.
-    pub(super) fn start_drained(
+    /// A life is gone that ended because it was wanted, and not by a failure: it had nothing to do, or was asked to drain.
+    /// That is no exit to the machine. Returns whether it is so.
+    pub(super) fn goes_on(
         &mut self,
         myself: &ActorRef<SupervisorMessage>,
         key: ChildKey,
@@ -124,38 +124,18 @@ impl SupervisorState {
     ) -> bool {
         let Some(child) = self.children.get_mut(&key) else { return false };
         let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return false };
-        let comes_back = child.spec.rules.restart == Restart::Permanent;
-        if !life.has_drained() || open.is_ending || !comes_back || self.system.is_ending() {
+        let (dozes, drained) = (life.dozes(), life.has_drained() && child.spec.rules.restart == Restart::Permanent);
+        if !(dozes || drained) || open.is_ending || self.system.is_ending() {
             return false;
         }
         child.open = None;
-        let kind = EventKind::Drained { incarnation: life.incarnation };
+        let incarnation = life.incarnation;
+        let kind = if dozes { EventKind::Dozing { incarnation } } else { EventKind::Drained { incarnation } };
         self.system.bus().publish(&child.slot.core().path, kind);
-        self.renew(key);
-        self.start_known(myself, key, start);
-        true
-    }
-
-    /// A life is gone that had nothing to do. Returns whether the child is at rest by that.
-    pub(super) fn doze_again(
-        &mut self,
-        myself: &ActorRef<SupervisorMessage>,
-        key: ChildKey,
-        start: Start,
-        life: &Life,
-    ) -> bool {
-        let Some(child) = self.children.get_mut(&key) else { return false };
-        let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return false };
-        if !life.dozes() || open.is_ending || self.system.is_ending() {
-            return false;
-        }
-        child.open = None;
-        let kind = EventKind::Dozing { incarnation: life.incarnation };
-        self.system.bus().publish(&child.slot.core().path, kind);
-        if child.spec.is_lazy() {
+        if dozes && child.spec.is_lazy() {
             self.doze(key, start);
         } else {
-            // An update says that it runs always. Being put to rest was no exit.
+            // It is started again; also where an update says meanwhile that it is not lazy any more.
             self.renew(key);
             self.start_known(myself, key, start);
         }

@@ -94,7 +94,7 @@ impl SupervisorState {
         if let Some(entry) = self.children.get(&child) {
             self.system.tell_end(&entry.slot.core().path, &life, &reason);
         }
-        if self.doze_again(myself, child, start, &life) || self.start_drained(myself, child, start, &life) {
+        if self.goes_on(myself, child, start, &life) {
             return;
         }
         let ignored = life.was_ignored() && !life.has_started();
