@@ -194,8 +194,10 @@ pub enum DropReason {
     Shed,
     /// The mailbox was full, or its sender may not send any more; and nobody was there to take it back.
     Refused,
-    /// Nobody listens to its subject.
+    /// Nobody listens to its subject, or offers what it asks for.
     NoReceiver,
+    /// Its bytes, or its JSON, are not a message of the type that its receiver takes.
+    DecodeError,
     /// It is a reply, and whoever asked does not wait for it any more.
     LateReply,
 }

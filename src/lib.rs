@@ -89,6 +89,7 @@ pub use flow::mailbox::DEFAULT_BOUND;
 pub use id::{AgentId, AgentIdProblem, ChildId, Incarnation, InvalidAgentId, InvalidName, MessageId, Path, RunId};
 pub use lifecycle::{AgentState, StateName};
 pub use registry::capability::{Capability, Wire};
+pub use runtime::addressee::Addressee;
 pub use runtime::agent::{Agent, Context, Progress};
 pub use runtime::agent_ref::{AgentRef, DEFAULT_ASK};
 pub use runtime::blackboard::{

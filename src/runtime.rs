@@ -1,5 +1,6 @@
 //! Carries out what the pure core decides. The only module that knows ractor and tokio.
 
+pub(crate) mod addressee;
 pub(crate) mod agent;
 pub(crate) mod agent_ref;
 pub(crate) mod blackboard;
@@ -21,6 +22,7 @@ pub(crate) mod patterns;
 mod permits;
 mod plain;
 pub(crate) mod pool;
+mod posting;
 mod registrar;
 pub(crate) mod route;
 pub(crate) mod serve;

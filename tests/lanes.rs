@@ -165,7 +165,7 @@ async fn a_question_that_is_asked_because_of_another_keeps_time_for_the_way_back
     let too_much = Order::run(move |ctx| {
         Box::pin(async move {
             let error = ctx.ask(&spent, Order::Echo(1), 4 * SECOND).await.expect_err("no time is left");
-            assert!(matches!(error, RequestError::Timeout { limit: Duration::ZERO, .. }), "{error}");
+            assert!(matches!(error, RequestError::Expired { .. }), "{error}");
             Ok(0)
         })
     });

@@ -191,6 +191,15 @@ impl<M> Envelope<M> {
         self
     }
 
+    /// Says that it has neither a deadline nor a time to live.
+    pub(crate) fn without_end(mut self) -> Self {
+        self.deadline = None;
+        if let Some(details) = &mut self.details {
+            details.expires = None;
+        }
+        self
+    }
+
     /// Says for how long it is worth delivering. What is longer than time goes is for ever.
     #[must_use]
     pub fn with_time_to_live(mut self, now: Instant, time_to_live: Duration) -> Self {
@@ -414,6 +423,13 @@ impl<M> Envelope<M> {
     #[must_use]
     pub fn into_payload(self) -> M {
         self.payload
+    }
+
+    /// Another message of which all the same is said.
+    pub(crate) fn with_payload<N>(&self, payload: N) -> Envelope<N> {
+        let Self { sequence, deadline, details, kind, priority, .. } = self;
+        let (sequence, deadline, kind, priority) = (*sequence, *deadline, *kind, *priority);
+        Envelope { sequence, deadline, details: details.clone(), kind, priority, payload }
     }
 
     /// The same message with another payload.

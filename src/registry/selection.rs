@@ -276,7 +276,7 @@ impl<'a> Draw<'a> {
 /// assert_eq!(Last.select(&pool, &Draw::new(0, 0)).map(|choice| choice.position()), Ok(0));
 /// ```
 pub trait Select: Send + Sync + std::fmt::Debug {
-    /// Chooses one.
+    /// Chooses one. Where that one may not be chosen ([`View::eligible`]), a route takes it that there is nobody.
     ///
     /// # Errors
     ///

@@ -1,21 +1,16 @@
 //! A reference to an agent that stays good over its restarts.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
-
 use crate::error::{RequestError, TellError};
-use crate::event::{DropReason, EventKind, RefuseReason};
 use crate::id::{Incarnation, Path};
 use crate::message::Envelope;
 use crate::runtime::agent::Agent;
-use crate::runtime::current::FencedLife;
-use crate::runtime::domain::Saturated;
 use crate::runtime::guard::after;
-use crate::runtime::slot::{Answer, AnySlot, Letter, Refused, ReplyTo, Router, Slot, Ticket};
+use crate::runtime::posting::{Asking, ask_by, bury_refused, push_wait, refused_tell};
+use crate::runtime::slot::{AnySlot, Letter, Patience, Slot};
 
 /// How long an ask waits for its reply when neither it nor the system's limits say
 /// ([`SystemBuilder::limits`](crate::SystemBuilder::limits)).
@@ -120,30 +115,20 @@ impl<A: Agent> AgentRef<A> {
     /// Dropped before it returns, the message was not told.
     pub async fn tell_wait(&self, message: A::Message, limit: Duration) -> Result<(), TellError<A::Message>> {
         let by = after(limit);
-        push_wait(&self.slot, Letter::told(message), Some(by))
+        push_wait(&self.slot, Letter::told(message), Patience::ThisLife, Some(by))
             .await
             .map_err(|refused| refused_tell(&self.slot, refused).map(Letter::into_message))
     }
 
     /// Tells, and makes a dead letter of what is refused. Returns whether it was taken.
     pub(crate) fn tell_or_bury(&self, message: A::Message) -> bool {
-        self.tell(message).map_err(|refused| self.bury_refused(refused)).is_ok()
-    }
-
-    fn bury_refused(&self, refused: TellError<A::Message>) {
-        let why = match &refused {
-            // The code of a life that was given up leaves nothing behind.
-            TellError::Fenced { .. } => return,
-            TellError::Gone { .. } => DropReason::Closed,
-            _ => DropReason::Refused,
-        };
-        self.slot.bury(refused.into_message(), why);
+        self.slot.push(Letter::told(message)).map_err(|refused| bury_refused(&self.slot, refused)).is_ok()
     }
 
     /// Tells without a limit of time; for an agent's own timers, which end with it.
     pub(crate) async fn tell_patiently(&self, message: A::Message) {
-        if let Err(refused) = push_wait(&self.slot, Letter::told(message), None).await {
-            self.bury_refused(refused_tell(&self.slot, refused).map(Letter::into_message));
+        if let Err(refused) = push_wait(&self.slot, Letter::told(message), Patience::ThisLife, None).await {
+            bury_refused(&self.slot, refused);
         }
     }
 
@@ -172,7 +157,7 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// As [`ask`](Self::ask).
     pub async fn ask_within(&self, message: A::Message, limit: Duration) -> Result<A::Reply, RequestError> {
-        ask_slot(&self.slot, message, limit).await
+        ask_by(&self.slot, Letter::told(message), Asking::within(limit)).await.map_err(|error| *error)
     }
 
     /// As [`ask`](Self::ask), with what an envelope says. Its deadline is that of the question; without one,
@@ -180,204 +165,12 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// # Errors
     ///
-    /// See [`RequestError`].
+    /// See [`RequestError`]; [`RequestError::Expired`] where the deadline is over already, and nothing is sent.
     ///
     /// # Cancel safety
     ///
     /// As [`ask`](Self::ask).
     pub async fn request(&self, envelope: Envelope<A::Message>) -> Result<A::Reply, RequestError> {
-        let now = self.slot.office().clock.now();
-        let limit = envelope.remaining(now).unwrap_or_else(|| self.slot.office().default_ask);
-        ask_letter(&self.slot, Letter::enveloped(envelope), limit).await.map_err(|error| *error)
+        ask_by(&self.slot, Letter::enveloped(envelope), Asking::plainly()).await.map_err(|error| *error)
     }
-}
-
-fn report<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: &Refused<M, R>) {
-    let why = match refused {
-        Refused::Full(..) => RefuseReason::Full,
-        Refused::Gone(_) => RefuseReason::Gone,
-        Refused::Draining(_) => RefuseReason::Draining,
-        Refused::RateLimited(..) => RefuseReason::RateLimited,
-        Refused::Fenced(..) => RefuseReason::Fenced,
-    };
-    slot.core().bus.publish(&slot.core().path, EventKind::Refused { why });
-}
-
-fn refused_tell<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    refused: Refused<M, R>,
-) -> TellError<Letter<M, R>> {
-    report(slot, &refused);
-    let path = slot.core().path.clone();
-    match refused {
-        Refused::Full(message, bound) => TellError::Full { message, path, bound },
-        Refused::Gone(message) => TellError::Gone { message, path },
-        Refused::Draining(message) => TellError::Draining { message, path },
-        Refused::RateLimited(message, retry_after) => {
-            TellError::RateLimited { message, path, domain: domain_of(slot), retry_after }
-        }
-        Refused::Fenced(message, FencedLife { path: sender, incarnation }) => {
-            TellError::Fenced { message, path, sender, incarnation }
-        }
-    }
-}
-
-/// The domain of an agent, by its supervisor.
-fn domain_of<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>) -> Path {
-    slot.core().gate().map_or_else(|| slot.core().path.clone(), |gate| gate.domain.clone())
-}
-
-async fn push_wait<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    letter: Letter<M, R>,
-    by: Option<Instant>,
-) -> Result<(), Refused<M, R>> {
-    // Most mailboxes have room.
-    match slot.push(letter) {
-        Err(Refused::Full(returned, _) | Refused::RateLimited(returned, _)) => {
-            // In a box: whoever asks moves its own future about, and few wait here.
-            Box::pin(push_when_there_is_room(slot, returned, by)).await
-        }
-        done => done,
-    }
-}
-
-async fn push_when_there_is_room<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    mut letter: Letter<M, R>,
-    by: Option<Instant>,
-) -> Result<(), Refused<M, R>> {
-    let mut token = None;
-    loop {
-        // Made before the push, so that room that comes between the two is not missed.
-        let room = slot.room();
-        let (returned, bound) = match slot.push_by(letter, token.as_ref()) {
-            Ok(()) => {
-                if let Some(token) = token {
-                    token.spend();
-                }
-                return Ok(());
-            }
-            Err(Refused::Full(returned, bound)) => (returned, bound),
-            Err(Refused::RateLimited(returned, wait)) => {
-                let Some(gate) = slot.core().gate() else { return Err(Refused::RateLimited(returned, wait)) };
-                match gate.token(by).await {
-                    Ok(paid) => (token, letter) = (Some(paid), returned),
-                    Err(wait) => return Err(Refused::RateLimited(returned, wait)),
-                }
-                continue;
-            }
-            Err(other) => return Err(other),
-        };
-        letter = returned;
-        match by {
-            None => room.await,
-            Some(by) => {
-                if timeout_at(by, room).await.is_err() {
-                    return Err(Refused::Full(letter, bound));
-                }
-            }
-        }
-    }
-}
-
-/// Asks through a slot.
-pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    message: M,
-    limit: Duration,
-) -> Result<R, RequestError> {
-    ask_letter(slot, Letter::told(message), limit).await.map_err(|error| *error)
-}
-
-/// As [`ask_slot`], but the question does not wait for the next life when its receiver dies:
-/// [`Returned`](RequestError::Returned).
-pub(crate) async fn ask_slot_once<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    message: M,
-    limit: Duration,
-) -> Result<R, RequestError> {
-    ask_letter(slot, Letter::with(message, Ticket { returns: true, ..Ticket::blank() }), limit)
-        .await
-        .map_err(|error| *error)
-}
-
-/// Tells through a slot. When its receiver dies before the message's turn the router may send it elsewhere; where it does
-/// not, the message is a dead letter.
-pub(crate) fn tell_routed<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    message: M,
-    router: Router,
-) -> Result<(), TellError<M>> {
-    let reply = Some(ReplyTo::Router(Mutex::new(router)));
-    let letter = Letter::with(message, Ticket { reply, ..Ticket::blank() });
-    slot.push(letter).map_err(|refused| refused_tell(slot, refused).map(Letter::into_message))
-}
-
-async fn ask_letter<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    mut letter: Letter<M, R>,
-    limit: Duration,
-) -> Answer<R> {
-    let by = after(limit);
-    let (sender, mut receiver) = oneshot::channel();
-    let ticket = letter.ticket_mut();
-    ticket.reply = Some(ReplyTo::Asker(sender));
-    ticket.deadline = ticket.deadline.or_else(|| slot.office().moment_of(by));
-    let path = || slot.core().path.clone();
-    // Held until the request is over, however that comes.
-    let _permit = match slot.core().gate() {
-        None => None,
-        Some(gate) => match Box::pin(gate.enter(by)).await {
-            Ok(permit) => permit,
-            Err(Saturated { waited, occupancy }) => {
-                slot.core().bus.publish(&slot.core().path, EventKind::Refused { why: RefuseReason::Saturated });
-                let error = RequestError::Saturated { path: path(), domain: gate.domain.clone(), waited, occupancy };
-                return Err(Box::new(never_sent(slot, letter, error, DropReason::Refused)));
-            }
-        },
-    };
-    push_wait(slot, letter, Some(by)).await.map_err(|refused| Box::new(not_sent(slot, refused, limit)))?;
-    if let Some(answer) = slot.office().timers.until(by, &mut receiver).await {
-        return answer.unwrap_or_else(|_| Err(Box::new(RequestError::Gone { path: path() })));
-    }
-    // Whoever sent an answer, or the question back, takes it for received: it counts although time is up.
-    receiver.close();
-    receiver.try_recv().unwrap_or_else(|_| Err(Box::new(RequestError::Timeout { path: path(), limit })))
-}
-
-fn not_sent<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    refused: Refused<M, R>,
-    limit: Duration,
-) -> RequestError {
-    report(slot, &refused);
-    let path = slot.core().path.clone();
-    let (error, letter, why) = match refused {
-        Refused::Full(letter, bound) => (RequestError::Full { path, bound, limit }, letter, DropReason::Refused),
-        Refused::Gone(letter) => (RequestError::Gone { path }, letter, DropReason::Closed),
-        Refused::Draining(letter) => (RequestError::Draining { path }, letter, DropReason::Refused),
-        Refused::RateLimited(letter, retry_after) => {
-            (RequestError::RateLimited { path, domain: domain_of(slot), retry_after }, letter, DropReason::Refused)
-        }
-        Refused::Fenced(_, FencedLife { path: sender, incarnation }) => {
-            // The code of a life that was given up leaves nothing behind.
-            return RequestError::Fenced { path, sender, incarnation };
-        }
-    };
-    never_sent(slot, letter, error, why)
-}
-
-/// A question that was not sent: a dead letter, unless its asker keeps it.
-fn never_sent<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    letter: Letter<M, R>,
-    error: RequestError,
-    why: DropReason,
-) -> RequestError {
-    let returns = letter.ticket.as_ref().is_some_and(|ticket| ticket.returns);
-    if !returns {
-        slot.bury(letter.message, why);
-    }
-    error
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::error::RequestError;
 use crate::id::{AgentId, MessageId};
 use crate::message::{Envelope, Kind, Origin, Priority};
+use crate::runtime::addressee::Addressee;
 use crate::runtime::agent::{Agent, Context};
-use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::slot::Ticket;
 
 /// The message that is being handled. In the start and in the stop hook there is none, and these say so.
@@ -59,14 +59,18 @@ impl<A: Agent> Context<A> {
         self.about.as_ref()?.ticket.as_ref()?.envelope.as_ref()
     }
 
-    /// What is needed to send another message because of this one. Gives it an id where it has none yet.
+    /// What is needed to send another message because of this one. Gives it an id where it has none yet; its receiver is
+    /// this agent.
     pub fn origin(&mut self) -> Option<Origin> {
         let entropy = Arc::clone(self.system.entropy());
+        let myself = self.system().id(self.path()).ok();
         let about = self.about.as_mut()?;
         let ticket = about.ticket.get_or_insert_with(|| Box::new(Ticket::blank()));
         let envelope = ticket.envelope.get_or_insert_with(|| Envelope::new(0, ()));
         let mut origin = envelope.origin(|| MessageId::new(entropy.id()));
         origin.deadline = ticket.deadline;
+        // Also where somebody sent on what was said to be for another.
+        origin.receiver = myself;
         Some(origin)
     }
 
@@ -88,40 +92,64 @@ impl<A: Agent> Context<A> {
     /// # }
     /// ```
     pub fn because<N>(&mut self, payload: N) -> Envelope<N> {
-        let because = match self.origin() {
-            Some(origin) => Envelope::caused_by(&origin, 0, payload),
-            None => Envelope::new(0, payload),
-        };
+        if let Some(origin) = self.origin() {
+            return Envelope::caused_by(&origin, 0, payload);
+        }
+        let first = Envelope::new(0, payload);
         match self.system().id(self.path()) {
-            Ok(myself) => because.with_sender(myself),
-            Err(_) => because,
+            Ok(myself) => first.with_sender(myself),
+            Err(_) => first,
         }
     }
 
-    /// Asks another agent because of the message that is being handled, within the time that is left for it less what is
-    /// `kept` for the way back; [`DEFAULT_ASK`](crate::DEFAULT_ASK), or what the system's limits say, where nobody waits.
+    /// Asks because of the message that is being handled, within the time that is left for it less what is `kept` for the
+    /// way back; where nobody waits, for as long as whoever is asked says: a route, or what the system's limits say.
+    ///
+    /// ```
+    /// # use steadfast::{BoxError, Capability, ChildSpec, Strategy, SupervisorSpec, System};
+    /// use std::time::Duration;
+    /// # use steadfast::{Agent, Context};
+    /// const ADD: Capability<(i64, i64), i64> = Capability::new("math.add", "1.0.0");
+    /// # struct Adds;
+    /// # impl Agent for Adds {
+    /// #     type Args = ();
+    /// #     type Message = Vec<i64>;
+    /// #     type Reply = i64;
+    /// #     async fn start((): (), _: &mut Context<Self>) -> Result<Self, BoxError> { Ok(Self) }
+    /// async fn handle(&mut self, numbers: Vec<i64>, ctx: &mut Context<Self>) -> Result<i64, BoxError> {
+    ///     let mut sum = 0;
+    ///     for number in numbers {
+    ///         // All of it ends within the time of whoever asked for the sum.
+    ///         sum = ctx.ask(&ADD, (sum, number), Duration::from_millis(1)).await?;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let add = ChildSpec::serve("add", ADD, |_, (a, b): (i64, i64)| async move { Ok(a + b) });
+    /// # let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(add);
+    /// # let system = System::start(spec.child(ChildSpec::agent::<Adds>("adds", ()))).await?;
+    /// # assert_eq!(system.agent::<Adds>("root/adds")?.ask(vec![1, 2, 3]).await?, 6);
+    /// # Ok(system.shutdown().await?)
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// See [`RequestError`]. Where no time is left nothing is sent: [`RequestError::Timeout`] with a limit of 0.
+    /// See [`RequestError`]; [`RequestError::Expired`] where no time is left, and nothing is sent.
     ///
     /// # Cancel safety
     ///
     /// Dropped before it returns, the message may or may not be handled.
-    pub async fn ask<B: Agent>(
+    pub async fn ask<W: Addressee>(
         &mut self,
-        whom: &AgentRef<B>,
-        message: B::Message,
+        whom: &W,
+        message: W::Request,
         kept: Duration,
-    ) -> Result<B::Reply, RequestError> {
+    ) -> Result<W::Reply, RequestError> {
         let now = self.system().clock().now();
-        let question = self
-            .because(message)
-            .within(now, self.deadline().map_or(self.system().office().default_ask, |_| Duration::MAX));
-        let question = question.hop(now, kept);
-        if question.remaining(now).is_some_and(|left| left.is_zero()) {
-            return Err(RequestError::Timeout { path: whom.path().clone(), limit: Duration::ZERO });
-        }
-        whom.request(question).await
+        let question = self.because(message).hop(now, kept);
+        whom.asked(self.system(), question).await
     }
 }

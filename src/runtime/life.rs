@@ -30,6 +30,7 @@ pub(crate) struct Life {
     stopped_itself: AtomicBool,
     dozes: AtomicBool,
     drained: AtomicBool,
+    followed: AtomicBool,
     ending: AtomicBool,
     shell: Mutex<Option<Waker>>,
     asked: OnceLock<Box<ExitReason>>,
@@ -85,6 +86,7 @@ impl Life {
             stopped_itself: AtomicBool::new(false),
             dozes: AtomicBool::new(false),
             drained: AtomicBool::new(false),
+            followed: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             shell: Mutex::new(None),
             asked: OnceLock::new(),
@@ -220,6 +222,16 @@ impl Life {
     /// Whether its end was asked for by nobody who would look whether it comes.
     pub(crate) fn is_put_down(&self) -> bool {
         self.is_put_to_rest() || self.drained.load(Ordering::Acquire)
+    }
+
+    /// Another life follows also where this one ends as it was asked to.
+    pub(crate) fn mark_followed(&self) {
+        self.followed.store(true, Ordering::Release);
+    }
+
+    /// Whether another life follows also where this one ends as it was asked to.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::Acquire)
     }
 
     /// It ends since it was asked to drain.

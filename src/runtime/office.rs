@@ -89,9 +89,12 @@ impl Office {
     }
 
     /// A message had no receiver. The event is that of the whole tree.
-    pub(crate) fn bury_for_nobody(&self, bus: &Bus, root: &Path, letter: Box<dyn AnyLetter>) {
-        self.lay(letter, Death::new(DeadReason::NoReceiver, self.clock.now()));
-        bus.publish(root, EventKind::Dropped { why: DropReason::NoReceiver });
+    pub(crate) fn bury_for_nobody(&self, bus: &Bus, root: &Path, letter: Box<dyn AnyLetter>, why: DropReason) {
+        match dead_reason(why) {
+            Some(reason) => self.lay(letter, Death::new(reason, self.clock.now())),
+            None => drop_caught(letter),
+        }
+        bus.publish(root, EventKind::Dropped { why });
     }
 
     /// An answer came when nobody waited for it any more.
@@ -184,6 +187,7 @@ const fn dead_reason(why: DropReason) -> Option<DeadReason> {
         DropReason::Shed => Some(DeadReason::Shed),
         DropReason::Refused => Some(DeadReason::Refused),
         DropReason::NoReceiver => Some(DeadReason::NoReceiver),
+        DropReason::DecodeError => Some(DeadReason::DecodeError),
         DropReason::HandlerEnded | DropReason::LateReply => None,
     }
 }

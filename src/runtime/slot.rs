@@ -159,10 +159,19 @@ enum Door {
     Open,
     /// In: what waits is kept, and not handed out.
     Paused,
-    /// Neither, until the next life.
-    Draining,
+    /// Neither, until the next life. Where that follows for certain, what is patient goes in and waits for it.
+    Draining { followed: bool },
     /// None goes in, and none is there: nobody is coming.
     Refusing,
+}
+
+/// How long a message may wait at an agent that takes no new work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Its sender may choose another.
+    ThisLife,
+    /// There is nobody else.
+    NextLife,
 }
 
 impl<M, R> Desk<M, R> {
@@ -230,11 +239,16 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// Puts a message into the mailbox and wakes the shell.
     pub(crate) fn push(&self, letter: Letter<M, R>) -> Result<(), Refused<M, R>> {
-        self.push_by(letter, None)
+        self.push_by(letter, Patience::ThisLife, None)
     }
 
     /// As [`push`](Self::push); a token that was waited for pays for a message that passes the gate of a domain.
-    pub(crate) fn push_by(&self, letter: Letter<M, R>, token: Option<&Token>) -> Result<(), Refused<M, R>> {
+    pub(crate) fn push_by(
+        &self,
+        letter: Letter<M, R>,
+        patience: Patience,
+        token: Option<&Token>,
+    ) -> Result<(), Refused<M, R>> {
         let mut desk = lock(&self.desk);
         // Looked at last, so that what is fenced while it waited for the lock is refused too.
         if let Some(life) = current::fenced() {
@@ -242,7 +256,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         }
         match desk.door {
             Door::Open | Door::Paused => {}
-            Door::Draining => return Err(Refused::Draining(letter)),
+            Door::Draining { followed: true } if patience == Patience::NextLife => {}
+            Door::Draining { .. } => return Err(Refused::Draining(letter)),
             Door::Refusing => return Err(Refused::Gone(letter)),
         }
         // Taken before the push: a message for which another one has to go is one more too. What finds no room costs no

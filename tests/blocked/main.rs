@@ -7,3 +7,4 @@ mod fenced;
 mod gate;
 mod given_up;
 mod patterns;
+mod routes;

@@ -20,6 +20,19 @@ impl Choice {
         Self { position, eligible, reason, considered }
     }
 
+    /// The same, as the candidate stands now; nobody, where there is none at that position or it may not be chosen.
+    ///
+    /// # Errors
+    ///
+    /// [`NoChoice::Nobody`], with how all stand.
+    pub(crate) fn checked(self, pool: &dyn Pool) -> Result<Self, NoChoice> {
+        let is_there = self.position < pool.len();
+        match is_there.then(|| pool.view(self.position).eligible()) {
+            Some(Ok(eligible)) => Ok(Self { eligible, ..self }),
+            _ => Err(NoChoice::Nobody(Tally::of(pool))),
+        }
+    }
+
     /// The position of the candidate in the pool.
     #[must_use]
     pub const fn position(&self) -> usize {

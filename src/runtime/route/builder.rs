@@ -31,8 +31,8 @@ pub enum AtDeath {
     #[default]
     Stay,
     /// It goes to another provider of the route, chosen anew; that may be the same agent's next life, where that is coming and
-    /// nobody else is ready. Messages may overtake each other. What nobody takes then is told to its asker, or a dead
-    /// letter.
+    /// nobody else is ready. Messages may overtake each other. What nobody takes then is a dead letter, and its asker is
+    /// told.
     Elsewhere,
     /// It comes back to who sent it, as an error, and nobody handles it.
     Return,
@@ -162,7 +162,7 @@ impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
     /// | fate | what was asked | what was told |
     /// |---|---|---|
     /// | [`Stay`](AtDeath::Stay) | waits for the next life, at most to its deadline | waits for the next life |
-    /// | [`Elsewhere`](AtDeath::Elsewhere) | is routed anew with the time that is left | is routed anew; a dead letter where nobody takes it |
+    /// | [`Elsewhere`](AtDeath::Elsewhere) | is routed anew with the time that is left; a dead letter where nobody takes it | likewise |
     /// | [`Return`](AtDeath::Return) | fails with [`Returned`](crate::RequestError::Returned) | is a dead letter |
     pub fn at_death(mut self, fate: AtDeath) -> Self
     where
@@ -191,7 +191,7 @@ impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
         if again.is_some() && *attempts == 0 {
             return Err(RouteError::NoAttempts);
         }
-        Ok(Route::new(self.system, requirement, self.settings))
+        Ok(Route::new(self.system, self.capability, requirement, self.settings))
     }
 
     fn checked_requirement(&self) -> Result<Requirement, RouteError> {

@@ -12,6 +12,7 @@ use crate::error::RequestError;
 use crate::event::EventKind;
 use crate::flow::{Admitted, Breaker, BreakerOpen, BreakerState, Change, Moment, Outcome, Pass};
 use crate::id::Path;
+use crate::runtime::current;
 use crate::runtime::guard::lock;
 use crate::runtime::system::System;
 
@@ -80,9 +81,20 @@ impl Fuse {
 
 impl Call {
     /// The call has ended so.
-    pub(super) fn ended<T>(mut self, outcome: &Result<T, RequestError>) {
+    pub(super) fn ended<T>(self, outcome: &Result<T, RequestError>) {
+        self.report(outcome.as_ref().map_or_else(judge, |_| Outcome::Succeeded));
+    }
+
+    /// The call has failed so.
+    pub(super) fn failed(self, error: &RequestError) {
+        self.report(judge(error));
+    }
+
+    fn report(mut self, outcome: Outcome) {
         if let Some(pass) = self.pass.take() {
-            self.fuse.report(&self.system, pass, judge(outcome));
+            // The code of a life that was given up says nothing of anybody.
+            let outcome = if current::fenced().is_some() { Outcome::Unknown } else { outcome };
+            self.fuse.report(&self.system, pass, outcome);
         }
     }
 }
@@ -95,16 +107,13 @@ impl Drop for Call {
     }
 }
 
-/// What an outcome says of the provider.
-fn judge<T>(outcome: &Result<T, RequestError>) -> Outcome {
-    match outcome {
-        Ok(_) => Outcome::Succeeded,
-        Err(
-            RequestError::Exited { .. }
-            | RequestError::Timeout { .. }
-            | RequestError::Full { .. }
-            | RequestError::WrongReply { .. },
-        ) => Outcome::Failed,
-        Err(_) => Outcome::Unknown,
+/// What an error says of the provider.
+const fn judge(error: &RequestError) -> Outcome {
+    match error {
+        RequestError::Exited { .. }
+        | RequestError::Timeout { .. }
+        | RequestError::Full { .. }
+        | RequestError::WrongReply { .. } => Outcome::Failed,
+        _ => Outcome::Unknown,
     }
 }

@@ -1,21 +1,20 @@
 //! A route for users: to a capability, by a strategy, with limits.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use crate::error::RequestError;
-use crate::flow::{BreakerRules, Budget, Hop, Moment};
-use crate::registry::capability::Wire;
+use crate::flow::BreakerRules;
+use crate::message::Envelope;
+use crate::registry::capability::{Capability, Wire};
 use crate::registry::requirement::Requirement;
 use crate::registry::selection::Decision;
 use crate::runtime::route::builder::AtDeath;
 use crate::runtime::route::members::By;
-use crate::runtime::route::pick::{Chosen, Known};
+use crate::runtime::route::pick::Known;
 use crate::runtime::route::provider::{Provider, typed};
-use crate::runtime::slot::Router;
 use crate::runtime::system::System;
 
 /// What a route goes by.
@@ -40,7 +39,7 @@ pub(super) struct Settings<Request> {
 /// |---|---|
 /// | somebody ready | the strategy chooses among those |
 /// | only providers between two lives | the message waits for the next life, at most to its deadline; with `fail_fast` it fails at once |
-/// | nobody | it fails at once, and the error counts why |
+/// | nobody | it fails at once, and the error counts why; the message is a dead letter |
 ///
 /// ```
 /// use steadfast::registry::selection::{Selection, Stickiness};
@@ -69,13 +68,12 @@ pub struct Route<Request, Reply> {
 
 pub(super) struct Inner<Request, Reply> {
     pub(super) system: System,
+    pub(super) capability: Capability<Request, Reply>,
     pub(super) requirement: Requirement,
-    pub(super) name: String,
     pub(super) settings: Settings<Request>,
     pub(super) seed: u64,
     pub(super) turn: AtomicU64,
     pub(super) known: RwLock<Arc<Known>>,
-    pub(super) types: PhantomData<fn(Request) -> Reply>,
 }
 
 impl<Request, Reply> Clone for Route<Request, Reply> {
@@ -105,13 +103,17 @@ impl<Request, Reply> Route<Request, Reply> {
 }
 
 impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
-    pub(super) fn new(system: System, requirement: Requirement, settings: Settings<Request>) -> Self {
-        let name = requirement.pattern().to_string();
-        let label = format!("route {} of {name}", system.next_route());
+    pub(super) fn new(
+        system: System,
+        capability: Capability<Request, Reply>,
+        requirement: Requirement,
+        settings: Settings<Request>,
+    ) -> Self {
+        let label = format!("route {} of {}", system.next_route(), capability.name());
         let seed = system.entropy().stream(&label).next_u64();
         let known = RwLock::new(Arc::new(Known::nobody()));
         let turn = AtomicU64::new(0);
-        Self { inner: Arc::new(Inner { system, requirement, name, settings, seed, turn, known, types: PhantomData }) }
+        Self { inner: Arc::new(Inner { system, capability, requirement, settings, seed, turn, known }) }
     }
 
     /// Asks whoever is chosen, and waits for the reply at most as long as the route says.
@@ -124,7 +126,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     ///
     /// Dropped before it returns, the request may or may not be handled. A breaker learns nothing from it.
     pub async fn ask(&self, request: Request) -> Result<Reply, RequestError> {
-        self.ask_for(None, request, self.inner.settings.within).await
+        self.ask_for(None, Envelope::new(0, request), None).await
     }
 
     /// As [`ask`](Self::ask), with a deadline of its own.
@@ -137,7 +139,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     ///
     /// As [`ask`](Self::ask).
     pub async fn ask_within(&self, request: Request, limit: Duration) -> Result<Reply, RequestError> {
-        self.ask_for(None, request, limit).await
+        self.ask_for(None, Envelope::new(0, request), Some(limit)).await
     }
 
     /// As [`ask`](Self::ask), about something: on a sticky route all that is about the same key goes to the same
@@ -151,7 +153,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     ///
     /// As [`ask`](Self::ask).
     pub async fn ask_about(&self, key: impl AsRef<[u8]>, request: Request) -> Result<Reply, RequestError> {
-        self.ask_for(Some(key.as_ref()), request, self.inner.settings.within).await
+        self.ask_for(Some(key.as_ref()), Envelope::new(0, request), None).await
     }
 
     /// As [`ask_about`](Self::ask_about), with a deadline of its own.
@@ -169,10 +171,67 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         request: Request,
         limit: Duration,
     ) -> Result<Reply, RequestError> {
-        self.ask_for(Some(key.as_ref()), request, limit).await
+        self.ask_for(Some(key.as_ref()), Envelope::new(0, request), Some(limit)).await
     }
 
-    /// Tells whoever is chosen, and never waits. At most once; the reply is dropped.
+    /// As [`ask`](Self::ask), with what an envelope says. Its deadline is that of the request, less what the route
+    /// [keeps](crate::RouteBuilder::keep_for_answer); without one, the request has what the route says.
+    ///
+    /// An agent that asks for the sake of the message that it handles uses [`Context::ask`](crate::Context::ask), or
+    /// [`Context::because`](crate::Context::because) for the envelope: then all that is done for one request ends in its time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::message::{Envelope, Priority};
+    /// use steadfast::{Capability, ChildSpec, RequestError, Strategy, SupervisorSpec, System};
+    ///
+    /// const GREET: Capability<String, String> = Capability::new("text.greet", "1.0.0");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let greeter = ChildSpec::serve("greeter", GREET, |_, who: String| async move { Ok(format!("hello {who}")) });
+    /// let system = System::start(SupervisorSpec::new("root", Strategy::OneForOne).child(greeter)).await?;
+    /// let route = system.route(&GREET).build()?;
+    ///
+    /// let now = system.clock().now();
+    /// let urgent = Envelope::new(0, "Ann".to_owned()).with_priority(Priority::HIGH);
+    /// assert_eq!(route.request(urgent.clone().within(now, Duration::from_secs(1))).await?, "hello Ann");
+    /// let late = route.request(urgent.with_deadline(now)).await;
+    /// assert!(matches!(late, Err(RequestError::Expired { .. })));
+    /// # Ok(system.shutdown().await?)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask); [`RequestError::Expired`] where no time is left, and nothing is sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ask`](Self::ask).
+    pub async fn request(&self, envelope: Envelope<Request>) -> Result<Reply, RequestError> {
+        self.ask_for(None, envelope, None).await
+    }
+
+    /// As [`request`](Self::request), about something.
+    ///
+    /// # Errors
+    ///
+    /// As [`request`](Self::request).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ask`](Self::ask).
+    pub async fn request_about(
+        &self,
+        key: impl AsRef<[u8]>,
+        envelope: Envelope<Request>,
+    ) -> Result<Reply, RequestError> {
+        self.ask_for(Some(key.as_ref()), envelope, None).await
+    }
+
+    /// Tells whoever is chosen, and never waits. At most once; the reply is dropped. What is refused is a dead letter
+    /// ([`System::dead_letters`]), as is what nobody can be chosen for.
     ///
     /// A breaker lets it through or not, and learns from it only where the mailbox is full: how it ends is not known.
     ///
@@ -180,7 +239,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     ///
     /// See [`RequestError`]; [`RequestError::Full`] with a limit of zero where the mailbox has no room.
     pub fn tell(&self, request: Request) -> Result<(), RequestError> {
-        self.tell_for(None, request)
+        self.tell_for(None, Envelope::new(0, request))
     }
 
     /// As [`tell`](Self::tell), about something.
@@ -189,7 +248,25 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     ///
     /// As [`tell`](Self::tell).
     pub fn tell_about(&self, key: impl AsRef<[u8]>, request: Request) -> Result<(), RequestError> {
-        self.tell_for(Some(key.as_ref()), request)
+        self.tell_for(Some(key.as_ref()), Envelope::new(0, request))
+    }
+
+    /// As [`tell`](Self::tell), with what an envelope says.
+    ///
+    /// # Errors
+    ///
+    /// As [`tell`](Self::tell).
+    pub fn send(&self, envelope: Envelope<Request>) -> Result<(), RequestError> {
+        self.tell_for(None, envelope)
+    }
+
+    /// As [`send`](Self::send), about something.
+    ///
+    /// # Errors
+    ///
+    /// As [`tell`](Self::tell).
+    pub fn send_about(&self, key: impl AsRef<[u8]>, envelope: Envelope<Request>) -> Result<(), RequestError> {
+        self.tell_for(Some(key.as_ref()), envelope)
     }
 
     /// Whom the next message would go to as things stand, why, and among whom. Nothing is sent, and no turn is used up.
@@ -217,109 +294,4 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         let all = known.members.iter().filter_map(|candidate| typed(candidate));
         all.filter(|provider| !provider.is_away()).collect()
     }
-
-    async fn ask_for(&self, key: Option<&[u8]>, request: Request, limit: Duration) -> Result<Reply, RequestError> {
-        let Settings { again, copy, attempts, keep, at_death, .. } = &self.inner.settings;
-        let budget = Budget::new(self.now(), limit);
-        let (mut request, mut attempt) = (request, 1);
-        // What became of the attempts before: a handler of one crashed; the last one came back.
-        let (mut crashed, mut returned) = (None, None);
-        loop {
-            let Chosen { provider, call } = match self.chosen(key) {
-                Ok(chosen) => chosen,
-                Err(error) => return Err(crashed.unwrap_or(error)),
-            };
-            let left = budget.for_hop(self.now(), Hop::Minus(*keep)).and_then(|hop| hop.left(self.now()));
-            let Ok(left) = left else {
-                // It is not sent, so nobody needs to wonder whether it was handled.
-                let late = || RequestError::Expired { path: provider.path().clone() };
-                return Err(crashed.or(returned).unwrap_or_else(late));
-            };
-            let again = again.filter(|_| attempt < *attempts);
-            let spare = again.or(*copy).map(|copy| copy(&request));
-            let outcome = send_by(&self.inner.system, &provider, request, left, *at_death).await;
-            if let Some(call) = call {
-                call.ended(&outcome);
-            }
-            match (outcome, spare) {
-                (Err(error @ RequestError::Exited { .. }), Some(spare)) if again.is_some() => {
-                    (request, crashed) = (spare, Some(error));
-                    attempt += 1;
-                }
-                // No handler of it began, so this is not one more attempt.
-                (Err(error), Some(spare)) if *at_death == AtDeath::Elsewhere && may_go_elsewhere(&error) => {
-                    (request, returned) = (spare, Some(error));
-                }
-                // This attempt was not handled, but one before it was begun.
-                (Err(error), _) if was_not_begun(&error) => return Err(crashed.unwrap_or(error)),
-                (outcome, _) => return outcome,
-            }
-        }
-    }
-
-    fn tell_for(&self, key: Option<&[u8]>, request: Request) -> Result<(), RequestError> {
-        let Chosen { provider, call } = self.chosen(key)?;
-        let router = self.router(key, &request);
-        let outcome = provider.way.tell(request, router);
-        if let Some(call) = call
-            && outcome.is_err()
-        {
-            call.ended(&outcome);
-        }
-        outcome
-    }
-
-    /// What becomes of a message that was told, when its receiver dies before its turn.
-    fn router(&self, key: Option<&[u8]>, request: &Request) -> Option<Router> {
-        let Settings { copy, at_death, .. } = &self.inner.settings;
-        match (at_death, copy) {
-            (AtDeath::Stay, _) => None,
-            (AtDeath::Elsewhere, Some(copy)) => {
-                let (route, key, request) = (self.clone(), key.map(<[u8]>::to_vec), copy(request));
-                Some(Box::new(move || route.tell_for(key.as_deref(), request).is_ok()))
-            }
-            // Nobody waits for it to come back.
-            _ => Some(Box::new(|| false)),
-        }
-    }
-
-    fn now(&self) -> Moment {
-        self.inner.system.moment()
-    }
-}
-
-/// Whether a request came to somebody who is not there to handle it.
-fn may_go_elsewhere(error: &RequestError) -> bool {
-    matches!(error, RequestError::Returned { .. } | RequestError::Gone { .. } | RequestError::Draining { .. })
-}
-
-/// Whether no handler of a request began, nor will.
-fn was_not_begun(error: &RequestError) -> bool {
-    may_go_elsewhere(error)
-        || matches!(
-            error,
-            RequestError::Full { .. }
-                | RequestError::Expired { .. }
-                | RequestError::Shed { .. }
-                | RequestError::RateLimited { .. }
-                | RequestError::Saturated { .. }
-                | RequestError::Fenced { .. }
-        )
-}
-
-/// The one place where an ask goes to the slot that was chosen.
-pub(super) async fn send_by<Request: Wire, Reply: Wire>(
-    system: &System,
-    provider: &Provider<Request, Reply>,
-    request: Request,
-    limit: Duration,
-    at_death: AtDeath,
-) -> Result<Reply, RequestError> {
-    let began = system.moment();
-    let outcome = provider.way.ask(request, limit, at_death == AtDeath::Stay).await;
-    if outcome.is_ok() {
-        let now = system.moment();
-        provider.slot.core().gauge().answered(now, now.saturating_sub(began));
-    }
-    outcome
 }

@@ -65,11 +65,25 @@ impl By {
         }
     }
 
-    fn select<P: Pool>(&self, pool: &P, draw: &Draw<'_>) -> Result<Choice, NoChoice> {
+    fn select_in<P: Pool>(&self, pool: &P, draw: &Draw<'_>) -> Result<Choice, NoChoice> {
         match self {
             Self::Known(selection) => selection.select_in(pool, draw),
-            Self::Own(own) => own.select(pool, draw),
+            Self::Own(own) => own.select(pool, draw)?.checked(pool),
         }
+    }
+}
+
+impl Select for By {
+    fn select(&self, pool: &dyn Pool, draw: &Draw<'_>) -> Result<Choice, NoChoice> {
+        match self {
+            Self::Known(selection) => selection.select(pool, draw),
+            // Whoever is away would send a message back as often as it came.
+            Self::Own(own) => own.select(pool, draw)?.checked(pool),
+        }
+    }
+
+    fn reads_latency(&self) -> bool {
+        self.dynamic().reads_latency()
     }
 }
 
@@ -224,7 +238,7 @@ impl Members {
 
     /// Chooses one: of those that meet the most important preferences, if anybody of them is ready.
     pub(super) fn choose(&self, by: &By, draw: &Draw<'_>, now: &Now<'_>) -> Result<Found, NoChoice> {
-        let with_latency = by.dynamic().reads_latency();
+        let with_latency = by.reads_latency();
         if with_latency {
             // Before anybody is looked at: to read the clock is to wait for all memory that was asked for before, and
             // the gauges of two candidates are to come at the same time.
@@ -235,7 +249,7 @@ impl Members {
             [] => Err(NoChoice::Nobody(Tally::default())),
             [only] => {
                 let pool = tier(only);
-                by.select(&pool, draw).map(|choice| Found {
+                by.select_in(&pool, draw).map(|choice| Found {
                     at: pool.at(choice.position()),
                     tier: only.clone(),
                     choice,
@@ -243,7 +257,7 @@ impl Members {
             }
             several => {
                 let pools: Vec<_> = several.iter().map(tier).collect();
-                let links: Vec<_> = pools.iter().map(|pool| (pool as &dyn Pool, by.dynamic())).collect();
+                let links: Vec<_> = pools.iter().map(|pool| (pool as &dyn Pool, by as &dyn Select)).collect();
                 let found = |(number, choice): (usize, Choice)| Found {
                     at: pools[number].at(choice.position()),
                     tier: several[number].clone(),

@@ -16,12 +16,14 @@ use crate::registry::index::{Candidates, Judged, Mark};
 use crate::registry::record::{OfferRecord, WireTypes};
 use crate::registry::selection::{Decision, Draw, Eligible, NoChoice, Tally, identity};
 use crate::registry::suitability::{Fit, Suitability};
+use crate::runtime::current;
 use crate::runtime::route::fuse::{Call, Fuse};
 use crate::runtime::route::handle::{Inner, Route};
 use crate::runtime::route::members::{By, Found, Members, Now};
 use crate::runtime::route::part::{Listed, Make, Part, parts};
 use crate::runtime::route::provider::{Provider, only_strangers, typed};
 use crate::runtime::route::reach::Reached;
+use crate::runtime::slot::Patience;
 use crate::seam::Rng;
 
 /// Those who fit, as of one list of the index.
@@ -66,6 +68,7 @@ impl Known {
 pub struct Picked<Request, Reply> {
     part: Arc<Part>,
     place: usize,
+    eligible: Eligible,
     types: PhantomData<fn(Request) -> Reply>,
 }
 
@@ -112,10 +115,25 @@ impl<Request, Reply> fmt::Debug for Picked<Request, Reply> {
     }
 }
 
+impl<Request: Wire, Reply: Wire> Chosen<Request, Reply> {
+    fn of(picked: &Picked<Request, Reply>, call: Option<Call>) -> Self {
+        Self { provider: picked.provider(), call, patience: patience(picked.eligible) }
+    }
+}
+
+/// How long a message waits at somebody who was chosen so.
+pub(super) const fn patience(eligible: Eligible) -> Patience {
+    match eligible {
+        Eligible::Now => Patience::ThisLife,
+        Eligible::WhenBack => Patience::NextLife,
+    }
+}
+
 /// Who was chosen for one message.
 pub(super) struct Chosen<Request, Reply> {
     pub(super) provider: Provider<Request, Reply>,
     pub(super) call: Option<Call>,
+    pub(super) patience: Patience,
 }
 
 impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
@@ -185,9 +203,12 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     }
 
     fn picked(&self, key: Option<&[u8]>) -> Result<Picked<Request, Reply>, RequestError> {
-        let Inner { system, turn, settings, .. } = &*self.inner;
-        let turn = turn.fetch_add(1, Ordering::Relaxed);
+        let Inner { system, settings, .. } = &*self.inner;
         let now = Now::of(system);
+        let Some(turn) = self.take_turn() else {
+            let known = self.known();
+            return self.find(&known, key, 0, &now).map(|found| lend(&known.members, &found));
+        };
         // Under the lock where the strategy is ours: counting a reference costs as much as the lock.
         if matches!(settings.by, By::Known(_)) && !system.bus().hears_decisions() {
             let known = self.current();
@@ -200,13 +221,19 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         Ok(lend(&known.members, &found))
     }
 
+    /// `None` for the code of a life that was given up: what it chooses leaves no trace, and takes nobody's turn.
+    fn take_turn(&self) -> Option<u64> {
+        current::fenced().is_none().then(|| self.inner.turn.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Chooses for one message, and takes the right to make the call from the breaker.
     pub(super) fn chosen(&self, key: Option<&[u8]>) -> Result<Chosen<Request, Reply>, RequestError> {
-        let Inner { system, turn, settings, .. } = &*self.inner;
-        if settings.breaker.is_none() {
-            return self.picked(key).map(|picked| Chosen { provider: picked.provider(), call: None });
-        }
-        let (known, turn) = (self.known(), turn.fetch_add(1, Ordering::Relaxed));
+        let Inner { system, settings, .. } = &*self.inner;
+        let turn = settings.breaker.is_some().then(|| self.take_turn()).flatten();
+        let Some(turn) = turn else {
+            return self.picked(key).map(|picked| Chosen::of(&picked, None));
+        };
+        let known = self.known();
         // A strategy that goes by what it sees is done much sooner: a breaker that refused is seen as open.
         for _ in 0..=known.members.len() {
             let now = Now::of(system);
@@ -217,7 +244,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
             let Ok(call) = call else { continue };
             system.announce(|| known.members.decision(&found, &now));
             let picked: Picked<Request, Reply> = lend(&known.members, &found);
-            return Ok(Chosen { provider: picked.provider(), call });
+            return Ok(Chosen::of(&picked, call));
         }
         Err(self.nobody(&known, known.members.tally(&Now::of(system))))
     }
@@ -233,18 +260,18 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
                 Err(self.nobody(known, known.members.tally(now)))
             }
             Ok(found) => Ok(found),
-            Err(NoChoice::NoKey) => Err(RequestError::NoKey { capability: self.inner.name.clone() }),
+            Err(NoChoice::NoKey) => Err(RequestError::NoKey { capability: self.inner.capability.name().to_owned() }),
             Err(NoChoice::Nobody(tally)) => Err(self.nobody(known, tally)),
         }
     }
 
     fn nobody(&self, known: &Known, tally: Tally) -> RequestError {
-        let Inner { requirement, name, .. } = &*self.inner;
+        let Inner { requirement, capability, .. } = &*self.inner;
         let types = WireTypes::of::<Request, Reply>();
         if known.members.is_empty()
             && let Some(path) = only_strangers(&known.list, types)
         {
-            return RequestError::WrongType { capability: name.clone(), path };
+            return RequestError::WrongType { capability: capability.name().to_owned(), path };
         }
         let offers = known.list.iter().map(|candidate| &candidate.offer).filter(|offer| offer.types == types);
         let written = |offer: &OfferRecord| format!("{} {}", offer.version, offer.attributes).trim_end().to_owned();
@@ -253,7 +280,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         offered.dedup();
         let needed = requirement.needed().iter().map(|predicate| format!(" {predicate}"));
         let version = needed.fold(requirement.range().to_string(), |text, predicate| text + &predicate);
-        RequestError::NoProvider { capability: name.clone(), version, offered, tally }
+        RequestError::NoProvider { capability: capability.name().to_owned(), version, offered, tally }
     }
 
     /// Those who fit, as the index stands.
@@ -276,14 +303,15 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     /// Made under the lock, so that nobody makes a second breaker for a provider. None of it is code of a user.
     #[cold]
     fn renew(&self) {
-        let Inner { system, name, known, .. } = &*self.inner;
+        let Inner { system, capability, known, .. } = &*self.inner;
         // Dropped after the lock: it may be the last that holds a slot, with what waits there.
         let _before;
         let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
         if known.is_current() {
             return;
         }
-        let (list, mark) = system.index().marked(name).map(|(list, mark)| (list, Some(mark))).unwrap_or_default();
+        let (list, mark) =
+            system.index().marked(capability.name()).map(|(list, mark)| (list, Some(mark))).unwrap_or_default();
         if mark.is_none() && known.mark.is_none() {
             return;
         }
@@ -309,7 +337,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
 
 fn lend<Request, Reply>(members: &Members, found: &Found) -> Picked<Request, Reply> {
     let (part, place) = members.at(found);
-    Picked { part: Arc::clone(part), place, types: PhantomData }
+    Picked { part: Arc::clone(part), place, eligible: found.choice.eligible(), types: PhantomData }
 }
 
 /// Makes the members of a route.

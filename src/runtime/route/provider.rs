@@ -1,21 +1,26 @@
 //! A candidate for users, and the choice that a system makes where nobody made a route.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use semver::VersionReq;
 
 use crate::error::RequestError;
 use crate::id::{Incarnation, Path};
+use crate::message::Envelope;
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::index::{Candidate, Candidates, Index};
 use crate::registry::record::{WireTypes, compatible_with};
 use crate::registry::selection::{Decision, Draw, Pool, Select, Selection, Standing, Tally, View};
-use crate::runtime::route::builder::AtDeath;
-use crate::runtime::route::handle::send_by;
+use crate::runtime::current;
+use crate::runtime::posting::Asking;
+use crate::runtime::route::handle::Inner;
+use crate::runtime::route::pick::patience;
 use crate::runtime::route::reach::{Reached, Typed, view};
-use crate::runtime::slot::AnySlot;
+use crate::runtime::route::sending::send_by;
+use crate::runtime::route::unsent::{Unrouted, Unsent};
+use crate::runtime::slot::{AnySlot, Patience};
 use crate::runtime::system::System;
 
 /// Somebody who offers a capability, with the types of its request and reply.
@@ -47,7 +52,21 @@ impl<Request: Wire, Reply: Wire> Provider<Request, Reply> {
     ///
     /// Dropped before it returns, the request may or may not be handled.
     pub async fn ask(&self, request: Request, limit: Duration) -> Result<Reply, RequestError> {
-        self.way.ask(request, limit, true).await
+        self.way.ask(Envelope::new(0, request), Asking::within(limit)).await
+    }
+
+    /// As [`ask`](Self::ask), with what an envelope says. Its deadline is that of the request; without one, what an ask
+    /// waits that does not say.
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`]; [`RequestError::Expired`] where no time is left, and nothing is sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ask`](Self::ask).
+    pub async fn request(&self, envelope: Envelope<Request>) -> Result<Reply, RequestError> {
+        self.way.ask(envelope, Asking::plainly()).await
     }
 }
 
@@ -101,26 +120,40 @@ pub(crate) fn providers<Request: Wire, Reply: Wire>(
 pub(crate) async fn ask<Request: Wire, Reply: Wire>(
     system: &System,
     capability: &Capability<Request, Reply>,
-    request: Request,
-    limit: Duration,
+    envelope: Envelope<Request>,
+    limit: Option<Duration>,
 ) -> Result<Reply, RequestError> {
-    let provider = pick(system, capability)?;
-    send_by(system, &provider, request, limit, AtDeath::Stay).await
+    match pick(system, capability) {
+        Ok((provider, patience)) => {
+            let asking = Asking { limit, patience, ..Asking::plainly() };
+            send_by(system, &provider, envelope, asking).await
+        }
+        Err(error) => {
+            let (route, capability) = (Weak::<Inner<Request, Reply>>::new(), capability.clone());
+            let letter = Unrouted { route, capability, requirement: None, key: None, envelope };
+            Err(Unsent::new(error, Box::new(letter), None).bury(system))
+        }
+    }
 }
 
 /// Chooses the least loaded provider of a capability.
 fn pick<Request: Wire, Reply: Wire>(
     system: &System,
     capability: &Capability<Request, Reply>,
-) -> Result<Provider<Request, Reply>, RequestError> {
-    let (list, turn) = system.index().next(capability.name());
+) -> Result<(Provider<Request, Reply>, Patience), RequestError> {
+    // Of the code of a life that was given up: it takes nobody's turn.
+    let (list, turn) = match current::fenced() {
+        None => system.index().next(capability.name()),
+        Some(_) => (system.index().candidates(capability.name()), 0),
+    };
     let types = WireTypes::of::<Request, Reply>();
     let none = || no_provider(&list, types, capability);
     let wanted = capability.version().parse().map_err(|_| none())?;
     let pool = Listed { list: &list, types, range: compatible_with(&wanted) };
     let choice = Selection::LeastLoaded.select(&pool, &Draw::new(0, turn as u64)).map_err(|_| none())?;
     system.announce(|| Decision::of(&pool, &choice));
-    typed(&list[choice.position()]).ok_or_else(none)
+    let provider = typed(&list[choice.position()]).ok_or_else(none)?;
+    Ok((provider, patience(choice.eligible())))
 }
 
 /// A list of the index as it is: who does not fit is away.
@@ -174,35 +207,4 @@ pub(super) fn only_strangers(list: &Candidates<Reached>, types: WireTypes) -> Op
     let mut here = list.iter().filter(|candidate| is_here(candidate)).peekable();
     let first = here.peek().map(|candidate| candidate.path.clone())?;
     here.all(|candidate| candidate.offer.types != types).then_some(first)
-}
-
-/// Asks the least loaded of those who suit a requirement, whatever its types, with JSON.
-#[cfg(feature = "json")]
-pub(crate) async fn ask_json(
-    system: &System,
-    requirement: &crate::registry::requirement::Requirement,
-    request: serde_json::Value,
-    limit: Duration,
-) -> Result<serde_json::Value, RequestError> {
-    use crate::registry::selection::NoChoice;
-    use crate::runtime::route::members::{By, Members, Now};
-    use crate::runtime::route::part::NoFuses;
-
-    let members = Members::of(system.index().discover(requirement), &NoFuses);
-    let now = Now::of(system);
-    let draw = Draw::new(0, system.next_turn());
-    let found = members.choose(&By::of(Selection::LeastLoaded), &draw, &now).map_err(|none| {
-        let tally = if let NoChoice::Nobody(tally) = none { tally } else { Tally::default() };
-        RequestError::NoProvider {
-            capability: requirement.pattern().to_string(),
-            version: requirement.range().to_string(),
-            offered: Vec::new(),
-            tally,
-        }
-    })?;
-    system.announce(|| members.decision(&found, &now));
-    let (part, place) = members.at(&found);
-    let reply = part.members()[place].provider.route.ask_json(request, limit);
-    drop(members);
-    reply.await
 }

@@ -1,18 +1,19 @@
 //! How a candidate of the index is reached: from its slot, with or without the types of request and reply.
 
 use std::any::Any;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use crate::error::{RequestError, TellError};
+use crate::error::RequestError;
 use crate::id::Path;
+use crate::message::Envelope;
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::index::Candidate;
 use crate::registry::record::{OfferRecord, WireTypes};
 use crate::registry::selection::View;
 use crate::runtime::agent::Agent;
-use crate::runtime::agent_ref::{AgentRef, ask_slot, ask_slot_once, tell_routed};
-use crate::runtime::slot::{AnySlot, Router, Slot};
+use crate::runtime::office::AnyLetter;
+use crate::runtime::posting::{Asking, ask_by, tell_by};
+use crate::runtime::slot::{AnySlot, Letter, Patience, ReplyTo, Router, Slot};
 use crate::seam::BoxFuture;
 
 /// How a candidate of the index is reached.
@@ -33,9 +34,13 @@ pub(crate) trait AnyRoute: Send + Sync {
     #[cfg(feature = "json")]
     fn ask_json(
         &self,
-        request: serde_json::Value,
-        limit: Duration,
-    ) -> BoxFuture<'static, Result<serde_json::Value, RequestError>>;
+        request: &serde_json::Value,
+        asking: Asking,
+    ) -> Result<BoxFuture<'static, Result<serde_json::Value, RequestError>>, RequestError>;
+
+    /// Tells with JSON.
+    #[cfg(feature = "json")]
+    fn tell_json(&self, request: &serde_json::Value, patience: Patience) -> Result<(), Box<JsonNotTaken>>;
 }
 
 /// Makes the way to one offer from the agent's slot.
@@ -49,28 +54,53 @@ pub(super) struct Typed<Request, Reply> {
     reach: Box<dyn Reach<Request, Reply>>,
 }
 
+/// A message that was not taken.
+pub(crate) struct NotTaken {
+    pub(crate) error: RequestError,
+    /// The letter, which is not laid down yet.
+    pub(crate) letter: Box<dyn AnyLetter>,
+}
+
+/// JSON that was not taken.
+#[cfg(feature = "json")]
+pub(crate) enum JsonNotTaken {
+    /// It is no such message.
+    Malformed(RequestError),
+    /// It is a letter by now.
+    Refused(NotTaken),
+}
+
 /// What the slot of an agent does for one of its offers.
 trait Reach<Request, Reply>: Send + Sync {
-    fn ask(&self, request: Request, limit: Duration, stays: bool) -> BoxFuture<'static, Result<Reply, RequestError>>;
-    fn tell(&self, request: Request, router: Option<Router>) -> Result<(), RequestError>;
+    fn ask(&self, envelope: Envelope<Request>, asking: Asking) -> BoxFuture<'static, Result<Reply, RequestError>>;
+    fn tell(
+        &self,
+        envelope: Envelope<Request>,
+        router: Option<Router>,
+        patience: Patience,
+    ) -> Result<(), Box<NotTaken>>;
     #[cfg(feature = "json")]
     fn malformed(&self, problem: &serde_json::Error) -> RequestError;
 }
 
 impl<Request, Reply> Typed<Request, Reply> {
-    /// Asks. `stays`: the request waits for the next life when its receiver dies before its turn.
+    /// Asks.
     pub(super) fn ask(
         &self,
-        request: Request,
-        limit: Duration,
-        stays: bool,
+        envelope: Envelope<Request>,
+        asking: Asking,
     ) -> BoxFuture<'static, Result<Reply, RequestError>> {
-        self.reach.ask(request, limit, stays)
+        self.reach.ask(envelope, asking)
     }
 
-    /// Tells. With a router the request does not wait for the next life.
-    pub(super) fn tell(&self, request: Request, router: Option<Router>) -> Result<(), RequestError> {
-        self.reach.tell(request, router)
+    /// Tells. With a router the message does not wait for the next life.
+    pub(super) fn tell(
+        &self,
+        envelope: Envelope<Request>,
+        router: Option<Router>,
+        patience: Patience,
+    ) -> Result<(), Box<NotTaken>> {
+        self.reach.tell(envelope, router, patience)
     }
 }
 
@@ -86,24 +116,23 @@ impl<Request: Wire, Reply: Wire> AnyRoute for Typed<Request, Reply> {
     #[cfg(feature = "json")]
     fn ask_json(
         &self,
-        request: serde_json::Value,
-        limit: Duration,
-    ) -> BoxFuture<'static, Result<serde_json::Value, RequestError>> {
-        let path_and_name = |problem| self.reach.malformed(problem);
-        match serde_json::from_value(request) {
-            Err(problem) => {
-                let error = path_and_name(&problem);
-                Box::pin(async move { Err(error) })
-            }
-            Ok(request) => {
-                let reply = self.reach.ask(request, limit, true);
-                Box::pin(async move {
-                    let reply = reply.await?;
-                    serde_json::to_value(reply)
-                        .map_err(|problem| RequestError::ReplyNotJson { problem: problem.to_string() })
-                })
-            }
-        }
+        request: &serde_json::Value,
+        asking: Asking,
+    ) -> Result<BoxFuture<'static, Result<serde_json::Value, RequestError>>, RequestError> {
+        let request = Request::deserialize(request).map_err(|problem| self.reach.malformed(&problem))?;
+        let reply = self.reach.ask(Envelope::new(0, request), asking);
+        Ok(Box::pin(async move {
+            let reply = reply.await?;
+            serde_json::to_value(reply).map_err(|problem| RequestError::ReplyNotJson { problem: problem.to_string() })
+        }))
+    }
+
+    #[cfg(feature = "json")]
+    fn tell_json(&self, request: &serde_json::Value, patience: Patience) -> Result<(), Box<JsonNotTaken>> {
+        let malformed = |problem| Box::new(JsonNotTaken::Malformed(self.reach.malformed(&problem)));
+        let request = Request::deserialize(request).map_err(malformed)?;
+        let told = self.reach.tell(Envelope::new(0, request), None, patience);
+        told.map_err(|refused| Box::new(JsonNotTaken::Refused(*refused)))
     }
 }
 
@@ -119,33 +148,28 @@ where
     Reply: Wire,
     A::Reply: TryInto<Reply>,
 {
-    fn ask(&self, request: Request, limit: Duration, stays: bool) -> BoxFuture<'static, Result<Reply, RequestError>> {
+    fn ask(&self, envelope: Envelope<Request>, asking: Asking) -> BoxFuture<'static, Result<Reply, RequestError>> {
         let (slot, name) = (Arc::clone(&self.slot), Arc::clone(&self.name));
         Box::pin(async move {
-            let reply = if stays {
-                ask_slot(&slot, request.into(), limit).await?
-            } else {
-                ask_slot_once(&slot, request.into(), limit).await?
-            };
+            let letter = Letter::enveloped(envelope.map(Into::into));
+            let reply = ask_by(&slot, letter, asking).await.map_err(|error| *error)?;
             let wrong = || RequestError::WrongReply { capability: name.to_string(), path: slot.core().path.clone() };
             reply.try_into().map_err(|_| wrong())
         })
     }
 
-    fn tell(&self, request: Request, router: Option<Router>) -> Result<(), RequestError> {
-        let told = match router {
-            None => AgentRef::<A>::new(Arc::clone(&self.slot)).tell(request.into()),
-            Some(router) => tell_routed(&self.slot, request.into(), router),
-        };
-        told.map_err(|refused| match refused {
-            TellError::Full { path, bound, .. } => RequestError::Full { path, bound, limit: Duration::ZERO },
-            TellError::Gone { path, .. } => RequestError::Gone { path },
-            TellError::Draining { path, .. } => RequestError::Draining { path },
-            TellError::RateLimited { path, domain, retry_after, .. } => {
-                RequestError::RateLimited { path, domain, retry_after }
-            }
-            TellError::Fenced { path, sender, incarnation, .. } => RequestError::Fenced { path, sender, incarnation },
-        })
+    fn tell(
+        &self,
+        envelope: Envelope<Request>,
+        router: Option<Router>,
+        patience: Patience,
+    ) -> Result<(), Box<NotTaken>> {
+        let mut letter = Letter::enveloped(envelope.map(Into::into));
+        if let Some(router) = router {
+            letter.ticket_mut().reply = Some(ReplyTo::Router(Mutex::new(router)));
+        }
+        let told = tell_by(&self.slot, letter, patience);
+        told.map_err(|(error, letter)| Box::new(NotTaken { error, letter: self.slot.dead(letter) }))
     }
 
     #[cfg(feature = "json")]

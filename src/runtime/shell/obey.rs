@@ -163,7 +163,7 @@ impl<A: Agent> Body<A> {
             Command::Doze => self.doze_if_idle(),
             Command::Drain { within, stays } => {
                 self.drain_for(within, "it was asked to".to_owned()).await?;
-                slot.close_for_new(of);
+                slot.close_for_new(of, !stays && self.ctx.life.is_followed());
                 if !stays {
                     self.end_once_drained(within);
                 }

@@ -86,14 +86,16 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         wake(desk);
     }
 
-    /// Takes no new message from now on, until the next life; what waits is handed over.
-    pub(crate) fn close_for_new(&self, of: Incarnation) {
+    /// Takes no new message from now on, until the next life; what waits is handed over. Where it is `followed` by another
+    /// life for certain, messages that say so may wait for that.
+    pub(crate) fn close_for_new(&self, of: Incarnation, followed: bool) {
         {
             let mut desk = lock(&self.desk);
             if !self.is_open_for(of) {
                 return;
             }
-            desk.door = Door::Draining;
+            desk.door = Door::Draining { followed };
+            self.core.gauge().set_followed(followed);
         }
         // Whoever waits for room is told.
         self.room.notify_waiters();

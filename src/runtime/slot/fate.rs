@@ -11,8 +11,10 @@ use crate::error::RequestError;
 use crate::event::DropReason;
 use crate::flow::ShedReason;
 use crate::id::{Incarnation, Path};
+use crate::message::Envelope;
 use crate::runtime::guard::{call_caught, drop_caught, lock};
 use crate::runtime::office::AnyLetter;
+use crate::runtime::route::AtDeath;
 use crate::runtime::system::System;
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
@@ -26,7 +28,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// A letter will not be handled here: it goes back to whoever wants it back, or is a dead letter.
     pub(super) fn give_up(&self, letter: Letter<M, R>, error: RequestError, why: DropReason) {
         let Letter { message, ticket } = letter;
-        let Ticket { reply, returns, .. } = ticket.map_or_else(Ticket::blank, |ticket| *ticket);
+        let Ticket { reply, at_death, envelope, .. } = ticket.map_or_else(Ticket::blank, |ticket| *ticket);
         match reply {
             // Only at a death: what is shed here would make others go there, and they again, without an end.
             Some(ReplyTo::Router(router)) if why == DropReason::Closed => {
@@ -40,19 +42,41 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             Some(router @ ReplyTo::Router(_)) => drop_caught(router),
             Some(asker) => {
                 let is_told = asker.send(Err(Box::new(error)));
-                if is_told && returns {
-                    // It is its asker's, who knows that nobody handled it.
+                let is_its_askers = match at_death {
+                    AtDeath::Stay => false,
+                    // Who has another one like it.
+                    AtDeath::Elsewhere => true,
+                    // Who knows that nobody handled it. That it comes back is said of deaths alone.
+                    AtDeath::Return => why == DropReason::Closed,
+                };
+                if is_told && is_its_askers {
                     return drop_caught(message);
                 }
             }
             None => {}
         }
-        self.bury(message, why);
+        self.lay_down(message, envelope, why);
     }
 
-    /// A message is a dead letter from now on.
-    pub(crate) fn bury(&self, message: M, why: DropReason) {
-        self.office.bury(&self.core.bus, &self.core.path, Box::new(Undelivered::<M, R>::new(self, message)), why);
+    /// A letter is a dead one from now on, and nobody is told.
+    pub(crate) fn bury(&self, letter: Letter<M, R>, why: DropReason) {
+        let (message, envelope) = letter.into_parts();
+        self.lay_down(message, envelope, why);
+    }
+
+    fn lay_down(&self, message: M, envelope: Option<Envelope<()>>, why: DropReason) {
+        self.office.bury(&self.core.bus, &self.core.path, self.undelivered(message, envelope), why);
+    }
+
+    /// The letter as a dead one, which is not laid down yet.
+    pub(crate) fn dead(&self, letter: Letter<M, R>) -> Box<dyn AnyLetter> {
+        let (message, envelope) = letter.into_parts();
+        self.undelivered(message, envelope)
+    }
+
+    fn undelivered(&self, message: M, envelope: Option<Envelope<()>>) -> Box<dyn AnyLetter> {
+        let path = self.core.path.clone();
+        Box::new(Undelivered::<M, R> { path, message, envelope: envelope.map(Box::new), reply: PhantomData })
     }
 
     pub(super) fn lose(&self, (letter, why): Lost<M, R>) {
@@ -94,13 +118,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 struct Undelivered<M, R> {
     path: Path,
     message: M,
+    envelope: Option<Box<Envelope<()>>>,
     reply: PhantomData<fn() -> R>,
-}
-
-impl<M: Send + 'static, R: Send + 'static> Undelivered<M, R> {
-    fn new(slot: &Slot<M, R>, message: M) -> Self {
-        Self { path: slot.core.path.clone(), message, reply: PhantomData }
-    }
 }
 
 impl<M: Send + 'static, R: Send + 'static> AnyLetter for Undelivered<M, R> {
@@ -114,11 +133,15 @@ impl<M: Send + 'static, R: Send + 'static> AnyLetter for Undelivered<M, R> {
             let problem = format!("no agent at `{}` takes it", self.path);
             return Err((self, problem));
         };
-        let Self { path, message, .. } = *self;
-        slot.push(Letter::told(message)).map_err(|refused| {
+        let Self { path, message, envelope, .. } = *self;
+        let letter = match envelope {
+            None => Letter::told(message),
+            // When it was to end has passed, or was meant for whoever waited.
+            Some(envelope) => Letter::enveloped(envelope.map(|()| message).without_end()),
+        };
+        slot.push(letter).map_err(|refused| {
             let (letter, problem) = refused.because(&path);
-            let again: Box<dyn AnyLetter> = Box::new(Self { path, message: letter.message, reply: PhantomData });
-            (again, problem)
+            (slot.dead(letter), problem)
         })
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Gauge {
     state: AtomicU8,
     /// The open life was found to hang, and has not been replaced yet.
     hung: AtomicBool,
+    /// Where it drains: another life follows, and what is sent now can wait for that.
+    followed: AtomicBool,
     /// Messages in the mailbox.
     waiting: AtomicUsize,
     /// Messages that were taken out of it and not finished, the one that is being handled included.
@@ -38,6 +40,7 @@ impl Default for Gauge {
             presence: AtomicU8::new(Presence::Awaited as u8),
             state: AtomicU8::new(StateName::Unregistered.as_u8()),
             hung: AtomicBool::new(false),
+            followed: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             in_hand: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
@@ -52,6 +55,7 @@ impl Gauge {
         self.set_presence(Presence::Awaited);
         self.set_state(StateName::Unregistered);
         self.set_hung(false);
+        self.set_followed(false);
         self.set_waiting(0);
         self.set_in_hand(0);
         self.tasks.store(0, Ordering::Relaxed);
@@ -118,6 +122,11 @@ impl Gauge {
         self.hung.store(hung, Ordering::Release);
     }
 
+    /// Of a life that drains: whether another one follows.
+    pub(super) fn set_followed(&self, followed: bool) {
+        self.followed.store(followed, Ordering::Release);
+    }
+
     /// Somebody who asked was answered after so long. Moments are given as the time since the system began.
     pub(crate) fn answered(&self, now: Duration, latency: Duration) {
         self.latency.observe(now, latency);
@@ -129,7 +138,13 @@ impl Gauge {
         let queued = self.queued();
         let standing = match self.presence() {
             // It takes no new work, or does none until it is resumed.
-            Presence::Live if self.is_in(StateName::Draining) => Standing::Away,
+            Presence::Live if self.is_in(StateName::Draining) => {
+                if self.followed.load(Ordering::Acquire) {
+                    Standing::Awaited(queued)
+                } else {
+                    Standing::Away
+                }
+            }
             Presence::Live if self.is_in(StateName::Suspended) => Standing::Awaited(queued),
             Presence::Live => Standing::Live(queued + self.tasks()),
             Presence::Dozing => Standing::AtRest,
@@ -212,6 +227,8 @@ mod tests {
         assert_eq!(gauge.seen().standing, Standing::Awaited(2));
         gauge.set_state(StateName::Draining);
         assert_eq!(gauge.seen().standing, Standing::Away);
+        gauge.set_followed(true);
+        assert_eq!(gauge.seen().standing, Standing::Awaited(2));
         gauge.set_state(StateName::Active);
         gauge.set_hung(true);
         assert_eq!(gauge.seen().eligible(), Err(Ineligible::Hung));

@@ -11,6 +11,7 @@ use crate::error::RequestError;
 use crate::id::Path;
 use crate::message::{Envelope, Kind, Priority};
 use crate::runtime::current::FencedLife;
+use crate::runtime::route::AtDeath;
 
 /// A message on its way. What few messages have is in a box: letters are moved about.
 pub(crate) struct Letter<M, R> {
@@ -24,13 +25,13 @@ pub(crate) struct Ticket<R> {
     pub(crate) reply: Option<ReplyTo<R>>,
     /// The envelope without what it holds, where there is one. Its deadline stands above.
     pub(crate) envelope: Option<Envelope<()>>,
-    /// Whether it goes back to whoever asked when its receiver dies before its turn.
-    pub(crate) returns: bool,
+    /// What becomes of it when its receiver dies before its turn, where somebody waits for its answer.
+    pub(crate) at_death: AtDeath,
 }
 
 impl<R> Ticket<R> {
     pub(crate) const fn blank() -> Self {
-        Self { deadline: None, reply: None, envelope: None, returns: false }
+        Self { deadline: None, reply: None, envelope: None, at_death: AtDeath::Stay }
     }
 }
 
@@ -64,6 +65,11 @@ impl<M, R> Letter<M, R> {
 
     pub(crate) fn into_message(self) -> M {
         self.message
+    }
+
+    /// The message, and what its envelope says, where that is more than when it ends.
+    pub(crate) fn into_parts(self) -> (M, Option<Envelope<()>>) {
+        (self.message, self.ticket.and_then(|ticket| ticket.envelope))
     }
 
     pub(crate) fn into_envelope(self) -> Envelope<M> {
@@ -109,7 +115,8 @@ impl<M, R> Letter<M, R> {
 
     /// Whether it does not wait for the next life.
     pub(crate) fn roves(&self) -> bool {
-        let roves = |ticket: &Ticket<R>| ticket.returns || matches!(ticket.reply, Some(ReplyTo::Router(_)));
+        let roves =
+            |ticket: &Ticket<R>| ticket.at_death != AtDeath::Stay || matches!(ticket.reply, Some(ReplyTo::Router(_)));
         self.ticket.as_deref().is_some_and(roves)
     }
 }
@@ -152,6 +159,7 @@ impl<R> ReplyTo<R> {
 
 /// Why a push was refused; the message comes back.
 pub(crate) enum Refused<M, R> {
+    /// The mailbox has no room; with its bound.
     Full(Letter<M, R>, usize),
     Gone(Letter<M, R>),
     /// The agent takes no new message any more.

@@ -14,7 +14,7 @@ use crate::runtime::guard::call_caught;
 use crate::runtime::life::{Above, Life};
 use crate::runtime::spec::{Kind, StartOf, spawn_supervisor};
 use crate::supervision::machine::{ChildKey, Command, Event, Start, StartCause};
-use crate::supervision::policy::ChildKind;
+use crate::supervision::policy::{ChildKind, Restart};
 
 /// How many children may be started right here before the supervisor looks what else there is.
 const STARTS_IN_A_ROW: usize = 64;
@@ -84,6 +84,9 @@ impl SupervisorState {
         let system = &self.system;
         let child = self.children.get_mut(&key)?;
         let life = child.slot.core().begin(system.epoch(), Some(&self.life))?;
+        if child.spec.rules.restart == Restart::Permanent {
+            life.mark_followed();
+        }
         if system.bus().is_heard(Level::DEBUG) {
             let path = &child.slot.core().path;
             system.bus().publish(path, EventKind::Starting { incarnation: life.incarnation, cause: cause.clone() });

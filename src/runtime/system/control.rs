@@ -65,7 +65,7 @@ impl System {
     /// | the running handler | returns first; only then the agent drains |
     /// | its tasks | go on until they are done, at the latest until the time is over |
     /// | what waits in the mailbox | goes elsewhere where its route says so; the rest waits for the next life, where one is coming |
-    /// | what is sent meanwhile | is refused |
+    /// | what is sent meanwhile | is refused; what a route sends since nobody else is there waits for the next life, where one follows for certain |
     ///
     /// Returns when it drains; its end comes by itself, with the reason `shutdown`. So a permanent agent is started again,
     /// and handles what waited; to end it for good, use

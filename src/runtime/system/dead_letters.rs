@@ -12,11 +12,12 @@ impl System {
     /// | a message is a dead letter when | reason |
     /// |---|---|
     /// | its deadline or time to live was over before its turn, or its asker gave up | expired |
-    /// | an asker was refused, for a full or draining mailbox, or for the rate or the bulkhead of a domain | refused |
+    /// | an asker was refused, or what a route told, for a full or draining mailbox, or for the rate or the bulkhead of a domain | refused |
     /// | a receiver of what was published or broadcast refused it, or all of a queue group did | refused |
     /// | it waited, and its agent came to rest or was forgotten; or an asker was refused for that | gone |
     /// | it made room for another | shed |
-    /// | nobody listens to its subject | no receiver |
+    /// | nobody listens to its subject, or offers what it asks for | no receiver |
+    /// | it is JSON that its receiver does not take | decode error |
     ///
     /// A message that is refused and given back, as by [`AgentRef::tell`](crate::AgentRef::tell), is its sender's; one
     /// whose handler ended midway has been handled in part. Neither is here.
@@ -69,7 +70,8 @@ impl System {
         self.office().take(id)
     }
 
-    /// Tells a dead letter's message to whom it was for, without deadline and envelope. Nobody waits for the answer.
+    /// Tells a dead letter's message to whom it was for, with what its envelope says but without its deadline and its time to
+    /// live. Nobody waits for the answer. What a route could not send goes the route's way.
     ///
     /// # Errors
     ///

@@ -75,9 +75,9 @@ impl System {
         self.inner.ended.borrow().is_some()
     }
 
-    /// Publishes a decision. One that nobody reads is not made.
+    /// Publishes a decision. One that nobody reads is not made, nor one of the code of a life that was given up.
     pub(crate) fn announce(&self, decision: impl FnOnce() -> Decision) {
-        if self.bus().hears_decisions() {
+        if self.bus().hears_decisions() && current::fenced().is_none() {
             self.bus().publish_decision(decision());
         }
     }

@@ -4,6 +4,7 @@ use std::any::{Any, TypeId, type_name};
 use std::sync::Arc;
 
 use super::System;
+use crate::event::DropReason;
 use crate::id::Path;
 use crate::message::subject::{Pattern, Subject};
 use crate::runtime::agent::Agent;
@@ -148,7 +149,7 @@ impl System {
         // The code of a life that was given up leaves nothing behind.
         if current::fenced().is_none() {
             let letter = Unheard { subject: subject.clone(), payload };
-            self.office().bury_for_nobody(self.bus(), self.root(), Box::new(letter));
+            self.office().bury_for_nobody(self.bus(), self.root(), Box::new(letter), DropReason::NoReceiver);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::watching::RegistryWatch;
 use super::{System, written};
 use crate::error::{RegisterError, RequestError, UnknownPath};
 use crate::id::{AgentId, Path};
+use crate::message::Envelope;
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::index::Judged;
 use crate::registry::name::CapabilityName;
@@ -91,7 +92,7 @@ impl System {
         request: Q,
         limit: Duration,
     ) -> Result<R, RequestError> {
-        route::ask(self, capability, request, limit).await
+        route::ask(self, capability, Envelope::new(0, request), Some(limit)).await
     }
 
     /// Asks by name, with JSON: the least loaded of those who suit the requirement, whatever types it takes.
