@@ -1,13 +1,17 @@
-//! A life that was given up takes no turn of a route and no probe of a breaker, is no decision, and leaves no dead letter.
+//! A life that was given up takes no turn of a route and no probe of a breaker, is no decision, leaves no dead letter,
+//! suspends nobody, and runs no hook.
 
 use std::sync::mpsc;
 use std::time::Duration;
 
 use steadfast::flow::BreakerRules;
+use steadfast::lifecycle::hook::On;
 use steadfast::message::Filter;
 use steadfast::registry::selection::Selection;
 use steadfast::testing::{Log, Order, Probe};
-use steadfast::{Capability, ChildSpec, Intensity, RequestError, SendAgainError, Strategy, SupervisorSpec};
+use steadfast::{
+    Capability, ChildSpec, ControlError, Intensity, RequestError, SendAgainError, Strategy, SupervisorSpec,
+};
 
 use crate::gate::{Gate, Pool, SECOND_DEADLINE, system_of, told};
 
@@ -17,7 +21,12 @@ const NONE: Capability<u64, u64> = Capability::new("test.none", "1.0.0");
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_life_that_was_given_up_sends_by_routes_or_out_of_dead_letters_leaves_no_trace() {
     let (log, gate, threads) = (Log::default(), Gate::default(), Pool::of("agents", 2));
+    let hooked = log.clone();
     let a = Probe::spec("a", &log).runtime(threads.handle()).handler_deadline(Duration::from_millis(300));
+    let a = a.hook_before("note", On::Any, move |ctx, change| {
+        hooked.write(format!("hook #{} {change}", ctx.incarnation()));
+        async { Ok(()) }
+    });
     let worker =
         |name: &str| {
             ChildSpec::serve(name, WORK, |_, number| async move {
@@ -57,6 +66,8 @@ async fn what_a_life_that_was_given_up_sends_by_routes_or_out_of_dead_letters_le
             }
             report.send(matches!(nobody.tell(3), Err(RequestError::NoProvider { .. })))?;
             report.send(matches!(system.ask(&NONE, 4).await, Err(RequestError::NoProvider { .. })))?;
+            report.send(matches!(system.ask(&WORK, 5).await, Err(RequestError::Fenced { .. })))?;
+            report.send(matches!(system.suspend("root/one").await, Err(ControlError::Fenced { .. })))?;
             report.send(matches!(system.send_again(letter), Err(SendAgainError::Fenced { .. })))?;
             report.send(system.take_dead_letter::<u64>(letter).is_none())?;
             Ok(0)
@@ -67,7 +78,7 @@ async fn what_a_life_that_was_given_up_sends_by_routes_or_out_of_dead_letters_le
     gate.open();
     told(&mut events, "leak ended root/a #1").await;
 
-    assert_eq!(reports.iter().collect::<Vec<_>>(), [true; 10]);
+    assert_eq!(reports.iter().collect::<Vec<_>>(), [true; 12]);
     assert_eq!(system.dead_letters(&Filter::all()).iter().map(|dead| dead.id).collect::<Vec<_>>(), [letter]);
     for route in [plain, fused] {
         assert_eq!(route.pick().expect("somebody").path().as_str(), "root/one", "it is the first turn");
@@ -77,5 +88,8 @@ async fn what_a_life_that_was_given_up_sends_by_routes_or_out_of_dead_letters_le
         assert_eq!(decided.path.as_str(), "root/one");
     }
     assert_eq!(decisions.try_next().expect("nothing was missed").map(|event| event.path.clone()), None);
+    let hooks: Vec<_> = log.take().into_iter().filter(|line| line.starts_with("hook #1")).collect();
+    assert!(hooks.iter().all(|line| !line.contains("terminated") && !line.contains("draining")), "{hooks:?}");
+    assert!(!hooks.is_empty(), "it ran them on its way up");
     system.shutdown().await.expect("an orderly end");
 }
