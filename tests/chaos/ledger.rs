@@ -41,7 +41,11 @@ enum Told {
     HandlerEnded,
     /// That nobody knows. This is no outcome.
     NotKnown,
-    /// That nobody handled it, and why.
+    /// That nobody handled it, and why; its sender has it.
+    GivenBack(String),
+    /// That nobody handled it, since its receiver ended: its route says that this is all.
+    Returned(String),
+    /// That nobody handled it, and why. Its sender does not have it.
     NotHandled(String),
 }
 
@@ -126,14 +130,20 @@ impl Ledger {
         self.table().deliveries[number].dead.push(why);
     }
 
+    /// What the sender of something was told that it has again where it is refused.
+    pub(crate) fn told_or_given_back<E: fmt::Display>(&self, number: usize, outcome: Result<(), E>) {
+        let told = outcome.map_or_else(|error| Told::GivenBack(error.to_string()), |()| Told::Taken);
+        self.table().deliveries[number].told = told;
+    }
+
     /// What the sender of something that nobody waits for was told.
     pub(crate) fn told<E: fmt::Display>(&self, number: usize, outcome: Result<(), E>) {
         let told = outcome.map_or_else(|error| Told::NotHandled(error.to_string()), |()| Told::Taken);
         self.table().deliveries[number].told = told;
     }
 
-    /// What came of a request.
-    pub(crate) fn asked(&self, number: usize, outcome: Result<usize, RequestError>) {
+    /// What came of a request. `returns`: it comes back where its receiver ends.
+    pub(crate) fn asked(&self, number: usize, outcome: Result<usize, RequestError>, returns: bool) {
         let told = match outcome {
             Ok(reply) => {
                 assert_eq!(reply, number, "the answer is that to another question");
@@ -141,6 +151,9 @@ impl Ledger {
             }
             Err(RequestError::Exited { .. }) => Told::HandlerEnded,
             Err(RequestError::Timeout { .. }) => Told::NotKnown,
+            Err(error @ (RequestError::Returned { .. } | RequestError::Gone { .. })) if returns => {
+                Told::Returned(error.to_string())
+            }
             Err(error) => Told::NotHandled(error.to_string()),
         };
         self.table().deliveries[number].told = told;
@@ -159,7 +172,7 @@ impl Ledger {
                 Delivery { finished: 1.., .. } => &mut outcomes.handled,
                 Delivery { begun: 1.., .. } => &mut outcomes.unknown,
                 Delivery { dead, .. } if !dead.is_empty() => &mut outcomes.dead,
-                Delivery { told: Told::NotHandled(_), .. } => &mut outcomes.refused,
+                Delivery { told: Told::GivenBack(_) | Told::Returned(_), .. } => &mut outcomes.refused,
                 _ => {
                     wrong.push(format!("delivery {number} is lost: {delivery}"));
                     continue;
@@ -202,7 +215,11 @@ impl Delivery {
             _ if *begun > 0 && !dead.is_empty() && !may_repeat => "is a dead letter although its handler began",
             Told::Answered if *finished == 0 => "was answered by nobody",
             Told::HandlerEnded if *begun == 0 => "failed in a handler that did not begin",
-            Told::NotHandled(_) if *begun > 0 => "was handled although its sender was told that it was not",
+            Told::GivenBack(_) | Told::Returned(_) | Told::NotHandled(_) if *begun > 0 => {
+                "was handled although its sender was told that it was not"
+            }
+            Told::GivenBack(_) if !dead.is_empty() => "is a dead letter although its sender has it",
+            Told::NotHandled(_) if dead.is_empty() => "is no dead letter although nobody has it",
             Told::Nothing if fan.is_none() => "has no end",
             _ => return None,
         };
@@ -220,7 +237,7 @@ impl fmt::Display for Delivery {
             Told::Answered => "the answer",
             Told::HandlerEnded => "that its handler ended midway",
             Told::NotKnown => "that time is up",
-            Told::NotHandled(why) => why,
+            Told::GivenBack(why) | Told::Returned(why) | Told::NotHandled(why) => why,
         })
     }
 }

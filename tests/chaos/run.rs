@@ -251,41 +251,53 @@ impl Ground {
         match random.below(20) {
             0..=4 => {
                 let job = job("tell", false);
-                ledger.told(job.number, agent.tell(job));
+                ledger.told_or_given_back(job.number, agent.tell(job));
             }
             5..=7 => {
                 let job = job("send", false);
-                ledger.told(job.number, agent.send(self.envelope(job, random)));
+                ledger.told_or_given_back(job.number, agent.send(self.envelope(job, random)));
             }
             8 => {
                 let job = job("tell and wait", false);
-                ledger.told(job.number, agent.tell_wait(job, limit).await);
+                ledger.told_or_given_back(job.number, agent.tell_wait(job, limit).await);
             }
             9..=10 => {
                 let job = job("ask", false);
-                self.ask(job.number, async move { agent.ask_within(job, limit).await }, asks);
+                self.ask((job.number, false), async move { agent.ask_within(job, limit).await }, asks);
             }
             11 => {
                 let job = job("request", false);
                 let number = job.number;
                 let envelope = self.envelope(job, random);
-                self.ask(number, async move { agent.request(envelope).await }, asks);
+                self.ask((number, false), async move { agent.request(envelope).await }, asks);
             }
             12 => {
                 let job = job("ask by capability", false);
                 let system = self.system.clone();
-                self.ask(job.number, async move { system.ask_within(&WORK, job, limit).await }, asks);
+                self.ask((job.number, false), async move { system.ask_within(&WORK, job, limit).await }, asks);
             }
             13..=14 => {
                 let named = random.of(&self.routes);
                 let (job, route) = (job(named.ask, named.may_repeat), named.route.clone());
-                let key = random.below(1000).to_be_bytes();
-                self.ask(job.number, async move { route.ask_about_within(key, job, limit).await }, asks);
+                let (key, returns) = (random.below(1000).to_be_bytes(), route.at_death() == AtDeath::Return);
+                let number = job.number;
+                if random.one_in(3) {
+                    let envelope = self.envelope(job, random);
+                    self.ask((number, returns), async move { route.request_about(key, envelope).await }, asks);
+                } else {
+                    self.ask((number, returns), async move { route.ask_about_within(key, job, limit).await }, asks);
+                }
             }
             15..=16 => {
                 let named = random.of(&self.routes);
                 let job = job(named.tell, false);
-                ledger.told(job.number, named.route.tell_about(random.below(1000).to_be_bytes(), job));
+                let (number, key) = (job.number, random.below(1000).to_be_bytes());
+                let told = if random.one_in(3) {
+                    named.route.send_about(key, self.envelope(job, random))
+                } else {
+                    named.route.tell_about(key, job)
+                };
+                ledger.told(number, told);
             }
             17 => {
                 let fan = ledger.fan();
@@ -308,14 +320,14 @@ impl Ground {
 
     fn ask(
         &self,
-        number: usize,
+        (number, returns): (usize, bool),
         asking: impl Future<Output = Result<u64, RequestError>> + Send + 'static,
         asks: &mut JoinSet<()>,
     ) {
         let ledger = self.ledger.clone();
         asks.spawn(async move {
             let outcome = asking.await;
-            ledger.asked(number, outcome.map(|reply| usize::try_from(reply).expect("a number of ours")));
+            ledger.asked(number, outcome.map(|reply| usize::try_from(reply).expect("a number of ours")), returns);
         });
     }
 

@@ -127,7 +127,7 @@ impl Agent for Worker {
             Act::Tell(path) => {
                 if let Ok(other) = ctx.system().agent::<Self>(path) {
                     let number = self.ledger.delivery("tell of an agent", false);
-                    self.ledger.told(number, other.tell(Job { number, act: Act::Reply }));
+                    self.ledger.told_or_given_back(number, other.tell(Job { number, act: Act::Reply }));
                 }
             }
         }
