@@ -100,6 +100,8 @@ struct Model {
     tasks: Option<Instant>,
     /// When it ends because it drained, at the latest.
     drained_by: Option<Instant>,
+    /// It was told to drain, and takes no new work, also while its handler takes its time.
+    closed: bool,
     /// What the calls came to, in order.
     outcomes: Vec<Result<(), Problem>>,
 }
@@ -108,7 +110,8 @@ struct Model {
 enum Call {
     Suspend,
     Resume,
-    Drain(Duration),
+    /// By this moment.
+    Drain(Instant),
 }
 
 /// Why a change was refused: from where, to where; or nobody was there any more.
@@ -129,13 +132,14 @@ impl Model {
             called: VecDeque::new(),
             tasks: None,
             drained_by: None,
+            closed: false,
             outcomes: Vec::new(),
         }
     }
 
     /// A message comes. Returns whether it is taken.
     fn tell(&mut self, message: Message) -> bool {
-        if self.state.work() == Work::Finishes {
+        if self.closed || self.state.work() == Work::Finishes {
             return false;
         }
         self.waiting.push_back(message);
@@ -147,9 +151,23 @@ impl Model {
         assert!(self.state.may_become(StateName::Terminated));
         self.life += 1;
         self.state = StateName::Active;
-        (self.busy, self.tasks, self.drained_by) = (None, None, None);
+        (self.busy, self.tasks, self.drained_by, self.closed) = (None, None, None, false);
         let lost = self.called.drain(..).map(|_| Err(Problem::NotRunning));
         self.outcomes.extend(lost);
+    }
+
+    /// When it is cut off in its handler, since it was to drain by then.
+    fn cut_off_by(&self) -> Option<Instant> {
+        let by = |call: &Call| if let Call::Drain(by) = call { Some(*by) } else { None };
+        self.called.iter().filter_map(by).min()
+    }
+
+    /// It has ended as it was to, for whoever wanted it to drain.
+    fn cut_off(&mut self) {
+        let drain = |call: Call| if matches!(call, Call::Drain(_)) { Ok(()) } else { Err(Problem::NotRunning) };
+        let outcomes: Vec<_> = self.called.drain(..).map(drain).collect();
+        self.outcomes.extend(outcomes);
+        self.reborn();
     }
 
     fn change(&mut self, call: Call, now: Instant) {
@@ -163,9 +181,9 @@ impl Model {
         }
         self.state = to;
         self.outcomes.push(Ok(()));
-        if let Call::Drain(within) = call {
+        if let Call::Drain(by) = call {
             let idle = self.tasks.filter(|end| *end > now).unwrap_or(now);
-            self.drained_by = Some(idle.min(now + within));
+            self.drained_by = Some(idle.min(by.max(now)));
         }
     }
 
@@ -174,6 +192,11 @@ impl Model {
         let mut now = from;
         loop {
             if let Some(end) = self.busy {
+                if let Some(by) = self.cut_off_by().filter(|by| *by < end && *by <= to) {
+                    now = now.max(by);
+                    self.cut_off();
+                    continue;
+                }
                 if end > to {
                     return;
                 }
@@ -295,7 +318,7 @@ impl Pair {
             7..=8 => self.call(Call::Resume),
             9 => {
                 let within = self.time(40);
-                self.call(Call::Drain(within));
+                self.call(Call::Drain(now(&self.system) + within));
             }
             10 => {
                 self.commands.push("kill".to_owned());
@@ -337,9 +360,10 @@ impl Pair {
             match call {
                 Call::Suspend => system.suspend("root/a").await,
                 Call::Resume => system.resume("root/a").await,
-                Call::Drain(within) => system.drain("root/a", within).await,
+                Call::Drain(by) => system.drain("root/a", by - now(&system)).await,
             }
         }));
+        self.model.closed |= matches!(call, Call::Drain(_));
         self.model.called.push_back(call);
     }
 

@@ -31,7 +31,7 @@ pub enum RequestError {
         limit: Duration,
     },
     /// The mailbox had no room before the deadline; the request was not sent.
-    #[error("the mailbox of `{path}` had no room for {limit:?} (it holds {bound} messages)")]
+    #[error("{}", full(path, *bound, *limit))]
     Full {
         /// The agent.
         path: Path,
@@ -173,6 +173,13 @@ pub enum RequestError {
         /// The path.
         path: String,
     },
+}
+
+fn full(path: &Path, bound: usize, limit: Duration) -> String {
+    if limit.is_zero() {
+        return format!("the mailbox of `{path}` is full ({bound} messages)");
+    }
+    format!("the mailbox of `{path}` had no room for {limit:?} (it holds {bound} messages)")
 }
 
 fn no_provider(capability: &str, version: &str, offered: &[String], tally: &Tally) -> String {

@@ -31,7 +31,7 @@ pub enum Standing {
     Live(usize),
     /// A lazy agent at rest: the message that is sent to it starts it.
     AtRest,
-    /// Between two lives: a message would wait for the next one.
+    /// Between two lives, or at the end of one with another to follow: a message would wait for that.
     Awaited(usize),
     /// Not running, and no start is coming.
     Away,

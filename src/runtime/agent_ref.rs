@@ -157,7 +157,7 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// As [`ask`](Self::ask).
     pub async fn ask_within(&self, message: A::Message, limit: Duration) -> Result<A::Reply, RequestError> {
-        ask_by(&self.slot, Letter::told(message), Asking::within(limit)).await.map_err(|error| *error)
+        ask_by(&self.slot, Letter::told(message), Asking::within(limit)).await.map_err(|refusal| refusal.into_error())
     }
 
     /// As [`ask`](Self::ask), with what an envelope says. Its deadline is that of the question; without one,
@@ -171,6 +171,6 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// As [`ask`](Self::ask).
     pub async fn request(&self, envelope: Envelope<A::Message>) -> Result<A::Reply, RequestError> {
-        ask_by(&self.slot, Letter::enveloped(envelope), Asking::plainly()).await.map_err(|error| *error)
+        ask_by(&self.slot, Letter::enveloped(envelope), Asking::plainly()).await.map_err(|refusal| refusal.into_error())
     }
 }

@@ -31,6 +31,7 @@ pub(crate) struct Life {
     dozes: AtomicBool,
     drained: AtomicBool,
     followed: AtomicBool,
+    parted: AtomicBool,
     ending: AtomicBool,
     shell: Mutex<Option<Waker>>,
     asked: OnceLock<Box<ExitReason>>,
@@ -87,6 +88,7 @@ impl Life {
             dozes: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             followed: AtomicBool::new(false),
+            parted: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             shell: Mutex::new(None),
             asked: OnceLock::new(),
@@ -224,9 +226,14 @@ impl Life {
         self.is_put_to_rest() || self.drained.load(Ordering::Acquire)
     }
 
-    /// Another life follows also where this one ends as it was asked to.
-    pub(crate) fn mark_followed(&self) {
-        self.followed.store(true, Ordering::Release);
+    /// Another life follows also where this one ends as it was asked to, or does not.
+    pub(crate) fn set_followed(&self, followed: bool) {
+        self.followed.store(followed, Ordering::Release);
+    }
+
+    /// Its slot parts with it. Returns whether it did so for the first time.
+    pub(crate) fn part(&self) -> bool {
+        !self.parted.swap(true, Ordering::AcqRel)
     }
 
     /// Whether another life follows also where this one ends as it was asked to.

@@ -23,6 +23,11 @@ use crate::seam::Clock;
 pub(crate) trait AnyLetter: Any + Send {
     /// The name of its type.
     fn payload_type(&self) -> &'static str;
+    /// Who refused it, where somebody did.
+    fn receiver(&self) -> Option<&Path> {
+        None
+    }
+
     /// Sends it again to whom it was for. It comes back where that fails.
     fn send_again(self: Box<Self>, system: &System) -> Result<(), (Box<dyn AnyLetter>, String)>;
     /// The message alone.
@@ -132,10 +137,10 @@ impl Office {
     /// Sends a letter again. One that is refused is a dead letter again, of a new number.
     pub(crate) fn send_again(&self, system: &System, id: LetterId) -> Result<(), SendAgainError> {
         let Some(letter) = lock(&self.dead).take(id) else { return Err(SendAgainError::Unknown { id }) };
-        let receiver = letter.receiver;
+        let before = letter.receiver;
         let Err((letter, problem)) = letter.message.send_again(system) else { return Ok(()) };
         let mut death = Death::new(DeadReason::Refused, self.clock.now());
-        if let Some(receiver) = receiver {
+        if let Some(receiver) = letter.receiver().cloned().or(before) {
             death = death.to(receiver);
         }
         let payload = letter.payload_type();

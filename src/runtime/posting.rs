@@ -10,9 +10,9 @@ use crate::event::{DropReason, EventKind, RefuseReason};
 use crate::id::Path;
 use crate::runtime::current::{self, FencedLife};
 use crate::runtime::domain::Saturated;
-use crate::runtime::guard::after;
+use crate::runtime::guard::{after, drop_caught};
 use crate::runtime::route::AtDeath;
-use crate::runtime::slot::{Answer, AnySlot, Letter, Patience, Refused, ReplyTo, Slot};
+use crate::runtime::slot::{Answer, AnySlot, Letter, Patience, Refusal, Refused, ReplyTo, Slot};
 
 fn report<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: &Refused<M, R>) {
     let why = match refused {
@@ -110,16 +110,18 @@ async fn push_when_there_is_room<M: Send + 'static, R: Send + 'static>(
 pub(crate) struct Asking {
     /// How long the asker waits; `None` as long as the letter says, or where it does not say, as most do.
     pub(crate) limit: Option<Duration>,
-    /// What becomes of the question when its receiver dies before its turn. One that goes elsewhere is its asker's, who
-    /// has another like it, and is no dead letter where it is refused.
+    /// What becomes of the question when its receiver dies before its turn. One that goes elsewhere comes back with every
+    /// refusal.
     pub(crate) at_death: AtDeath,
+    /// A handler of an attempt before began: it is no dead letter any more.
+    pub(crate) was_begun: bool,
     pub(crate) patience: Patience,
 }
 
 impl Asking {
     /// As most ask.
     pub(crate) const fn plainly() -> Self {
-        Self { limit: None, at_death: AtDeath::Stay, patience: Patience::ThisLife }
+        Self { limit: None, at_death: AtDeath::Stay, was_begun: false, patience: Patience::ThisLife }
     }
 
     /// The same, with a limit.
@@ -134,21 +136,20 @@ pub(crate) async fn ask_by<M: Send + 'static, R: Send + 'static>(
     mut letter: Letter<M, R>,
     asking: Asking,
 ) -> Answer<R> {
-    let Asking { limit, at_death, patience } = asking;
+    let Asking { limit, at_death, was_begun, patience } = asking;
     let office = slot.office();
     let left = || letter.deadline().map(|deadline| deadline.saturating_duration_since(office.clock.now()));
     let limit = limit.or_else(left).unwrap_or(office.default_ask);
     let by = after(limit);
     let path = || slot.core().path.clone();
     if limit.is_zero() && letter.deadline().is_some() {
-        let error = RequestError::Expired { path: path() };
-        return Err(Box::new(never_sent(slot, letter, error, DropReason::Expired)));
+        return Err(unsent(slot, letter, RequestError::Expired { path: path() }, asking));
     }
     let (sender, mut receiver) = oneshot::channel();
     let ticket = letter.ticket_mut();
     ticket.reply = Some(ReplyTo::Asker(sender));
     ticket.deadline = ticket.deadline.or_else(|| office.moment_of(by));
-    ticket.at_death = at_death;
+    (ticket.at_death, ticket.was_begun) = (at_death, was_begun);
     // Held until the request is over, however that comes.
     let _permit = match slot.core().gate() {
         None => None,
@@ -157,31 +158,27 @@ pub(crate) async fn ask_by<M: Send + 'static, R: Send + 'static>(
             Err(Saturated { waited, occupancy }) => {
                 slot.core().bus.publish(&slot.core().path, EventKind::Refused { why: RefuseReason::Saturated });
                 let error = RequestError::Saturated { path: path(), domain: gate.domain.clone(), waited, occupancy };
-                return Err(Box::new(never_sent(slot, letter, error, DropReason::Refused)));
+                return Err(unsent(slot, letter, error, asking));
             }
         },
     };
-    push_wait(slot, letter, patience, Some(by)).await.map_err(|refused| Box::new(not_sent(slot, refused, limit)))?;
-    if let Some(answer) = office.timers.until(by, &mut receiver).await {
-        return answer.unwrap_or_else(|_| Err(Box::new(RequestError::Gone { path: path() })));
+    if let Err(refused) = push_wait(slot, letter, patience, Some(by)).await {
+        let (error, letter) = told_of_refusal(slot, refused, limit);
+        return Err(unsent(slot, letter, error, asking));
     }
-    // Whoever sent an answer, or the question back, takes it for received: it counts although time is up.
-    receiver.close();
-    receiver.try_recv().unwrap_or_else(|_| Err(Box::new(RequestError::Timeout { path: path(), limit })))
+    let answer = if let Some(answer) = office.timers.until(by, &mut receiver).await {
+        answer.unwrap_or_else(|_| Err(Refusal::of(RequestError::Gone { path: path() })))
+    } else {
+        // Whoever sent an answer, or the question back, takes it for received: it counts although time is up.
+        receiver.close();
+        receiver.try_recv().unwrap_or_else(|_| Err(Refusal::of(RequestError::Timeout { path: path(), limit })))
+    };
+    // What returns is its asker's, who knows by now.
+    answer.map_err(|refusal| if at_death == AtDeath::Return { Refusal::of(refusal.keep()) } else { refusal })
 }
 
-fn not_sent<M: Send + 'static, R: Send + 'static>(
-    slot: &Slot<M, R>,
-    refused: Refused<M, R>,
-    limit: Duration,
-) -> RequestError {
-    let (error, letter) = request_error(slot, refused, limit);
-    let why = why_dropped(&error);
-    never_sent(slot, letter, error, why)
-}
-
-/// What an asker is told of a letter that was refused.
-fn request_error<M: Send + 'static, R: Send + 'static>(
+/// Reports a refusal; returns what an asker is told of it, and the letter.
+fn told_of_refusal<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
     refused: Refused<M, R>,
     limit: Duration,
@@ -199,18 +196,24 @@ fn request_error<M: Send + 'static, R: Send + 'static>(
     }
 }
 
-/// A question that was not sent: a dead letter, unless its asker has another like it.
-fn never_sent<M: Send + 'static, R: Send + 'static>(
+/// A question that was not sent: a dead letter, or its asker's.
+fn unsent<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
     letter: Letter<M, R>,
     error: RequestError,
-    why: DropReason,
-) -> RequestError {
-    let is_kept = letter.ticket.as_ref().is_some_and(|ticket| ticket.at_death == AtDeath::Elsewhere);
-    if !is_kept {
-        bury(slot, letter, why);
+    asking: Asking,
+) -> Box<Refusal> {
+    let why = why_dropped(&error);
+    // The code of a life that was given up leaves nothing behind.
+    if asking.was_begun || current::fenced().is_some() {
+        drop_caught(letter);
+        return Refusal::of(error);
     }
-    error
+    if asking.at_death == AtDeath::Elsewhere {
+        return Refusal::with(error, slot.returned(letter, why));
+    }
+    slot.bury(letter, why);
+    Refusal::of(error)
 }
 
 /// Under which reason a message is dropped that was not handled, and whose sender gets this error.
@@ -227,22 +230,18 @@ pub(crate) const fn why_dropped(error: &RequestError) -> DropReason {
 
 /// What was told and refused, for those who do not get it back.
 pub(crate) fn bury_refused<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: Refused<M, R>) {
-    let (error, letter) = request_error(slot, refused, Duration::ZERO);
-    bury(slot, letter, why_dropped(&error));
-}
-
-fn bury<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, letter: Letter<M, R>, why: DropReason) {
+    let (error, letter) = told_of_refusal(slot, refused, Duration::ZERO);
     // The code of a life that was given up leaves nothing behind.
     if current::fenced().is_none() {
-        slot.bury(letter, why);
+        slot.bury(letter, why_dropped(&error));
     }
 }
 
-/// A message that was told and refused, with nobody told of it yet.
+/// Tells through a slot, whatever its reply. What is refused comes back with the reason, which is reported.
 pub(crate) fn tell_by<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
     letter: Letter<M, R>,
     patience: Patience,
 ) -> Result<(), (RequestError, Letter<M, R>)> {
-    slot.push_by(letter, patience, None).map_err(|refused| request_error(slot, refused, Duration::ZERO))
+    slot.push_by(letter, patience, None).map_err(|refused| told_of_refusal(slot, refused, Duration::ZERO))
 }

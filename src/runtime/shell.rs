@@ -26,6 +26,7 @@ use tracing::Instrument;
 
 use self::idle::Idle;
 use self::obey::Running;
+pub(crate) use self::obey::cut_off;
 use crate::exit::{ExitReason, Failure};
 use crate::fault::{Fault, FaultPoint};
 use crate::lifecycle::hook::{Change, Hooks, Refused};

@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ractor::ActorRef;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 pub(crate) use self::control::{Command, Control};
 pub(crate) use self::core::{Presence, SlotCore};
@@ -38,7 +39,7 @@ pub(crate) use self::hand::{About, Batch, Taken};
 use self::hand::{Glance, Hand};
 use self::inbox::Inbox;
 pub(crate) use self::kept::Kept;
-pub(crate) use self::letter::{Answer, Letter, Refused, ReplyTo, Router, Ticket};
+pub(crate) use self::letter::{Answer, Letter, Refusal, Refused, ReplyTo, Router, Stray, Ticket};
 use self::linger::Lingers;
 pub(crate) use self::seats::Seat;
 use crate::error::ControlError;
@@ -71,6 +72,8 @@ pub(crate) trait AnySlot: Send + Sync {
     fn queued(&self) -> usize;
     /// Tells the agent to change its state. `None` where there is no agent of ours.
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>>;
+    /// Whether a life was told to drain by this moment, and has not come to it yet.
+    fn is_to_drain(&self, of: Incarnation, by: Instant) -> bool;
     /// The routes to this slot, one for each offer of its core, in that order.
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>>;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
@@ -112,6 +115,10 @@ impl AnySlot for BareSlot {
 
     fn control(&self, _: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>> {
         None
+    }
+
+    fn is_to_drain(&self, _: Incarnation, _: Instant) -> bool {
+        false
     }
 
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {
@@ -314,6 +321,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         desk.lingers = Lingers::default();
         desk.woken = false;
         desk.door = Door::Open;
+        self.core.gauge().set_closed(None);
         wake(desk);
     }
 
@@ -372,7 +380,7 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn ended(&self, incarnation: Incarnation) {
         self.release(incarnation);
-        if self.core.end(incarnation) {
+        if let Some(life) = self.core.end(incarnation) {
             let (lingers, controls) = {
                 let mut desk = lock(&self.desk);
                 desk.port = None;
@@ -389,16 +397,17 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
             for control in controls {
                 let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
             }
-            // One that is put to rest comes back for what waits.
-            if !self.core.life().is_some_and(|life| life.incarnation == incarnation && life.is_put_to_rest()) {
+            // Once: what comes after its end came for the next life. One that is put to rest comes back for what waits.
+            if life.part() && !life.is_put_to_rest() {
                 self.send_home(incarnation);
             }
         }
     }
 
     fn awaited(&self) {
+        let mut desk = lock(&self.desk);
+        // Both at once for whoever chooses by the one and is let in by the other.
         if self.core.set_presence(Presence::Awaited) {
-            let mut desk = lock(&self.desk);
             desk.door = Door::Open;
             desk.rouse = None;
         }
@@ -428,6 +437,10 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>> {
         Some(Self::control(self, command, None))
+    }
+
+    fn is_to_drain(&self, of: Incarnation, by: Instant) -> bool {
+        Self::is_to_drain(self, of, by)
     }
 
     fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {

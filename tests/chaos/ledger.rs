@@ -212,7 +212,7 @@ impl Delivery {
             _ if self.begun_wrongly => "began when its time was over, or while its agent was not active",
             _ if *begun > 1 && !may_repeat => "was handled twice",
             _ if dead.len() > 1 => "is a dead letter twice",
-            _ if *begun > 0 && !dead.is_empty() && !may_repeat => "is a dead letter although its handler began",
+            _ if *begun > 0 && !dead.is_empty() => "is a dead letter although its handler began",
             Told::Answered if *finished == 0 => "was answered by nobody",
             Told::HandlerEnded if *begun == 0 => "failed in a handler that did not begin",
             Told::GivenBack(_) | Told::Returned(_) | Told::NotHandled(_) if *begun > 0 => {

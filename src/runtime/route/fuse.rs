@@ -80,9 +80,9 @@ impl Fuse {
 }
 
 impl Call {
-    /// The call has ended so.
-    pub(super) fn ended<T>(self, outcome: &Result<T, RequestError>) {
-        self.report(outcome.as_ref().map_or_else(judge, |_| Outcome::Succeeded));
+    /// The call was answered.
+    pub(super) fn succeeded(self) {
+        self.report(Outcome::Succeeded);
     }
 
     /// The call has failed so.

@@ -38,7 +38,7 @@ pub(super) struct Settings<Request> {
 /// | who could be chosen | what happens |
 /// |---|---|
 /// | somebody ready | the strategy chooses among those |
-/// | only providers between two lives | the message waits for the next life, at most to its deadline; with `fail_fast` it fails at once |
+/// | only providers between two lives, or ending with another life to follow | the message waits for the next life, at most to its deadline; with `fail_fast` it fails at once |
 /// | nobody | it fails at once, and the error counts why; the message is a dead letter |
 ///
 /// ```

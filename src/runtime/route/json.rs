@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::error::RequestError;
 use crate::registry::requirement::Requirement;
 use crate::registry::selection::{Draw, NoChoice, Selection, Tally};
+use crate::runtime::current;
 use crate::runtime::office::AnyLetter;
 use crate::runtime::posting::Asking;
 use crate::runtime::route::members::{By, Members, Now};
 use crate::runtime::route::part::NoFuses;
-use crate::runtime::route::pick::patience;
 use crate::runtime::route::reach::{AnyRoute, JsonNotTaken, NotTaken};
 use crate::runtime::route::unsent::Unsent;
 use crate::runtime::slot::{AnySlot, Patience};
@@ -23,7 +23,6 @@ use crate::runtime::system::System;
 struct Chosen {
     slot: Arc<dyn AnySlot>,
     route: Arc<dyn AnyRoute>,
-    patience: Patience,
 }
 
 /// Asks the least loaded of those who suit a requirement.
@@ -37,11 +36,11 @@ pub(crate) async fn ask_json(
         let letter = UnsentJson { requirement: requirement.clone(), request };
         Unsent::new(error, Box::new(letter), receiver).bury(system)
     };
-    let Chosen { slot, route, patience } = match choose(system, requirement) {
+    let Chosen { slot, route } = match choose(system, requirement) {
         Ok(chosen) => chosen,
         Err(error) => return Err(unsent(request, error, None)),
     };
-    let asking = Asking { patience, ..Asking::within(limit) };
+    let asking = Asking { patience: Patience::NextLife, ..Asking::within(limit) };
     match route.ask_json(&request, asking) {
         Ok(reply) => reply.await,
         Err(error) => Err(unsent(request, error, Some(slot.core().path.clone()))),
@@ -51,7 +50,8 @@ pub(crate) async fn ask_json(
 fn choose(system: &System, requirement: &Requirement) -> Result<Chosen, RequestError> {
     let members = Members::of(system.index().discover(requirement), &NoFuses);
     let now = Now::of(system);
-    let draw = Draw::new(0, system.next_turn());
+    // The code of a life that was given up takes nobody's turn.
+    let draw = Draw::new(0, current::fenced().map_or_else(|| system.next_turn(), |_| 0));
     let found = members.choose(&By::of(Selection::LeastLoaded), &draw, &now).map_err(|none| {
         let tally = if let NoChoice::Nobody(tally) = none { tally } else { Tally::default() };
         RequestError::NoProvider {
@@ -65,7 +65,7 @@ fn choose(system: &System, requirement: &Requirement) -> Result<Chosen, RequestE
     let (part, place) = members.at(&found);
     let provider = &part.members()[place].provider;
     let (slot, route) = (Arc::clone(&provider.slot), Arc::clone(&provider.route));
-    Ok(Chosen { slot, route, patience: patience(found.choice.eligible()) })
+    Ok(Chosen { slot, route })
 }
 
 /// JSON that nobody was there for, or that is not what whoever was chosen takes.
@@ -80,13 +80,13 @@ impl AnyLetter for UnsentJson {
     }
 
     fn send_again(self: Box<Self>, system: &System) -> Result<(), (Box<dyn AnyLetter>, String)> {
-        let Chosen { route, patience, .. } = match choose(system, &self.requirement) {
+        let Chosen { route, .. } = match choose(system, &self.requirement) {
             Ok(chosen) => chosen,
             Err(error) => return Err((self, error.to_string())),
         };
-        route.tell_json(&self.request, patience).map_err(|not_taken| match *not_taken {
+        route.tell_json(&self.request, Patience::NextLife).map_err(|not_taken| match *not_taken {
             JsonNotTaken::Malformed(error) => (self as Box<dyn AnyLetter>, error.to_string()),
-            JsonNotTaken::Refused(NotTaken { error, letter }) => (letter, error.to_string()),
+            JsonNotTaken::Refused(NotTaken { error, letter, .. }) => (letter, error.to_string()),
         })
     }
 

@@ -23,7 +23,6 @@ use crate::runtime::route::members::{By, Found, Members, Now};
 use crate::runtime::route::part::{Listed, Make, Part, parts};
 use crate::runtime::route::provider::{Provider, only_strangers, typed};
 use crate::runtime::route::reach::Reached;
-use crate::runtime::slot::Patience;
 use crate::seam::Rng;
 
 /// Those who fit, as of one list of the index.
@@ -117,15 +116,7 @@ impl<Request, Reply> fmt::Debug for Picked<Request, Reply> {
 
 impl<Request: Wire, Reply: Wire> Chosen<Request, Reply> {
     fn of(picked: &Picked<Request, Reply>, call: Option<Call>) -> Self {
-        Self { provider: picked.provider(), call, patience: patience(picked.eligible) }
-    }
-}
-
-/// How long a message waits at somebody who was chosen so.
-pub(super) const fn patience(eligible: Eligible) -> Patience {
-    match eligible {
-        Eligible::Now => Patience::ThisLife,
-        Eligible::WhenBack => Patience::NextLife,
+        Self { provider: picked.provider(), call, eligible: picked.eligible }
     }
 }
 
@@ -133,7 +124,7 @@ pub(super) const fn patience(eligible: Eligible) -> Patience {
 pub(super) struct Chosen<Request, Reply> {
     pub(super) provider: Provider<Request, Reply>,
     pub(super) call: Option<Call>,
-    pub(super) patience: Patience,
+    pub(super) eligible: Eligible,
 }
 
 impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
@@ -219,6 +210,14 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         let found = self.find(&known, key, turn, &now)?;
         system.announce(|| known.members.decision(&found, &now));
         Ok(lend(&known.members, &found))
+    }
+
+    /// Who would be chosen now, for somebody who sends nothing: no turn is used up, and nobody hears of it.
+    pub(super) fn glance(&self, key: Option<&[u8]>) -> Result<Path, RequestError> {
+        let (known, now) = (self.known(), Now::of(&self.inner.system));
+        let found = self.find(&known, key, self.inner.turn.load(Ordering::Relaxed), &now)?;
+        let (part, place) = known.members.at(&found);
+        Ok(part.members()[place].path.clone())
     }
 
     /// `None` for the code of a life that was given up: what it chooses leaves no trace, and takes nobody's turn.

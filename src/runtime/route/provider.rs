@@ -16,7 +16,6 @@ use crate::registry::selection::{Decision, Draw, Pool, Select, Selection, Standi
 use crate::runtime::current;
 use crate::runtime::posting::Asking;
 use crate::runtime::route::handle::Inner;
-use crate::runtime::route::pick::patience;
 use crate::runtime::route::reach::{Reached, Typed, view};
 use crate::runtime::route::sending::send_by;
 use crate::runtime::route::unsent::{Unrouted, Unsent};
@@ -52,7 +51,7 @@ impl<Request: Wire, Reply: Wire> Provider<Request, Reply> {
     ///
     /// Dropped before it returns, the request may or may not be handled.
     pub async fn ask(&self, request: Request, limit: Duration) -> Result<Reply, RequestError> {
-        self.way.ask(Envelope::new(0, request), Asking::within(limit)).await
+        self.asked(Envelope::new(0, request), Some(limit)).await
     }
 
     /// As [`ask`](Self::ask), with what an envelope says. Its deadline is that of the request; without one, what an ask
@@ -66,7 +65,12 @@ impl<Request: Wire, Reply: Wire> Provider<Request, Reply> {
     ///
     /// As [`ask`](Self::ask).
     pub async fn request(&self, envelope: Envelope<Request>) -> Result<Reply, RequestError> {
-        self.way.ask(envelope, Asking::plainly()).await
+        self.asked(envelope, None).await
+    }
+
+    async fn asked(&self, envelope: Envelope<Request>, limit: Option<Duration>) -> Result<Reply, RequestError> {
+        let asking = Asking { limit, patience: Patience::NextLife, ..Asking::plainly() };
+        self.way.ask(envelope, asking).await.map_err(|refusal| refusal.into_error())
     }
 }
 
@@ -124,9 +128,9 @@ pub(crate) async fn ask<Request: Wire, Reply: Wire>(
     limit: Option<Duration>,
 ) -> Result<Reply, RequestError> {
     match pick(system, capability) {
-        Ok((provider, patience)) => {
-            let asking = Asking { limit, patience, ..Asking::plainly() };
-            send_by(system, &provider, envelope, asking).await
+        Ok(provider) => {
+            let asking = Asking { limit, patience: Patience::NextLife, ..Asking::plainly() };
+            send_by(system, &provider, envelope, asking).await.map_err(|refusal| refusal.into_error())
         }
         Err(error) => {
             let (route, capability) = (Weak::<Inner<Request, Reply>>::new(), capability.clone());
@@ -140,7 +144,7 @@ pub(crate) async fn ask<Request: Wire, Reply: Wire>(
 fn pick<Request: Wire, Reply: Wire>(
     system: &System,
     capability: &Capability<Request, Reply>,
-) -> Result<(Provider<Request, Reply>, Patience), RequestError> {
+) -> Result<Provider<Request, Reply>, RequestError> {
     // Of the code of a life that was given up: it takes nobody's turn.
     let (list, turn) = match current::fenced() {
         None => system.index().next(capability.name()),
@@ -152,8 +156,7 @@ fn pick<Request: Wire, Reply: Wire>(
     let pool = Listed { list: &list, types, range: compatible_with(&wanted) };
     let choice = Selection::LeastLoaded.select(&pool, &Draw::new(0, turn as u64)).map_err(|_| none())?;
     system.announce(|| Decision::of(&pool, &choice));
-    let provider = typed(&list[choice.position()]).ok_or_else(none)?;
-    Ok((provider, patience(choice.eligible())))
+    typed(&list[choice.position()]).ok_or_else(none)
 }
 
 /// A list of the index as it is: who does not fit is away.

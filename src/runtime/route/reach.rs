@@ -1,7 +1,7 @@
 //! How a candidate of the index is reached: from its slot, with or without the types of request and reply.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::RequestError;
 use crate::id::Path;
@@ -13,7 +13,7 @@ use crate::registry::selection::View;
 use crate::runtime::agent::Agent;
 use crate::runtime::office::AnyLetter;
 use crate::runtime::posting::{Asking, ask_by, tell_by};
-use crate::runtime::slot::{AnySlot, Letter, Patience, ReplyTo, Router, Slot};
+use crate::runtime::slot::{Answer, AnySlot, Letter, Patience, Refusal, ReplyTo, Router, Slot};
 use crate::seam::BoxFuture;
 
 /// How a candidate of the index is reached.
@@ -59,6 +59,8 @@ pub(crate) struct NotTaken {
     pub(crate) error: RequestError,
     /// The letter, which is not laid down yet.
     pub(crate) letter: Box<dyn AnyLetter>,
+    /// Who may send it elsewhere.
+    pub(crate) router: Option<Router>,
 }
 
 /// JSON that was not taken.
@@ -72,7 +74,7 @@ pub(crate) enum JsonNotTaken {
 
 /// What the slot of an agent does for one of its offers.
 trait Reach<Request, Reply>: Send + Sync {
-    fn ask(&self, envelope: Envelope<Request>, asking: Asking) -> BoxFuture<'static, Result<Reply, RequestError>>;
+    fn ask(&self, envelope: Envelope<Request>, asking: Asking) -> BoxFuture<'static, Answer<Reply>>;
     fn tell(
         &self,
         envelope: Envelope<Request>,
@@ -85,15 +87,11 @@ trait Reach<Request, Reply>: Send + Sync {
 
 impl<Request, Reply> Typed<Request, Reply> {
     /// Asks.
-    pub(super) fn ask(
-        &self,
-        envelope: Envelope<Request>,
-        asking: Asking,
-    ) -> BoxFuture<'static, Result<Reply, RequestError>> {
+    pub(super) fn ask(&self, envelope: Envelope<Request>, asking: Asking) -> BoxFuture<'static, Answer<Reply>> {
         self.reach.ask(envelope, asking)
     }
 
-    /// Tells. With a router the message does not wait for the next life.
+    /// Tells. With a router the message does not wait for the next life, unless the router finds nobody else.
     pub(super) fn tell(
         &self,
         envelope: Envelope<Request>,
@@ -122,7 +120,7 @@ impl<Request: Wire, Reply: Wire> AnyRoute for Typed<Request, Reply> {
         let request = Request::deserialize(request).map_err(|problem| self.reach.malformed(&problem))?;
         let reply = self.reach.ask(Envelope::new(0, request), asking);
         Ok(Box::pin(async move {
-            let reply = reply.await?;
+            let reply = reply.await.map_err(|refusal| refusal.into_error())?;
             serde_json::to_value(reply).map_err(|problem| RequestError::ReplyNotJson { problem: problem.to_string() })
         }))
     }
@@ -148,13 +146,13 @@ where
     Reply: Wire,
     A::Reply: TryInto<Reply>,
 {
-    fn ask(&self, envelope: Envelope<Request>, asking: Asking) -> BoxFuture<'static, Result<Reply, RequestError>> {
+    fn ask(&self, envelope: Envelope<Request>, asking: Asking) -> BoxFuture<'static, Answer<Reply>> {
         let (slot, name) = (Arc::clone(&self.slot), Arc::clone(&self.name));
         Box::pin(async move {
             let letter = Letter::enveloped(envelope.map(Into::into));
-            let reply = ask_by(&slot, letter, asking).await.map_err(|error| *error)?;
+            let reply = ask_by(&slot, letter, asking).await?;
             let wrong = || RequestError::WrongReply { capability: name.to_string(), path: slot.core().path.clone() };
-            reply.try_into().map_err(|_| wrong())
+            reply.try_into().map_err(|_| Refusal::of(wrong()))
         })
     }
 
@@ -169,7 +167,14 @@ where
             letter.ticket_mut().reply = Some(ReplyTo::Router(Mutex::new(router)));
         }
         let told = tell_by(&self.slot, letter, patience);
-        told.map_err(|(error, letter)| Box::new(NotTaken { error, letter: self.slot.dead(letter) }))
+        told.map_err(|(error, mut letter)| {
+            let reply = letter.ticket.as_mut().and_then(|ticket| ticket.reply.take());
+            let router = match reply {
+                Some(ReplyTo::Router(router)) => Some(router.into_inner().unwrap_or_else(PoisonError::into_inner)),
+                _ => None,
+            };
+            Box::new(NotTaken { error, letter: self.slot.dead(letter), router })
+        })
     }
 
     #[cfg(feature = "json")]

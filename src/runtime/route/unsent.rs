@@ -86,7 +86,7 @@ impl<Request: Wire, Reply: Wire> AnyLetter for Unrouted<Request, Reply> {
         match self.route(system) {
             Err(problem) => Err((self, problem)),
             Ok(route) => {
-                let sent = route.tell_once(self.key.as_deref(), self.envelope.without_end());
+                let sent = route.tell_once(self.key.as_deref(), self.envelope.without_end(), 0);
                 sent.map_err(|unsent| unsent.into_letter())
             }
         }

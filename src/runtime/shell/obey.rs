@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Instrument;
 
 use super::Body;
@@ -14,9 +15,13 @@ use crate::lifecycle::hook::{Change, ChangeError, Hooks, Refused};
 use crate::lifecycle::{IllegalTransition, Life as Lifecycle, StateName, state};
 use crate::runtime::agent::Agent;
 use crate::runtime::current;
+use crate::runtime::guard::after;
 use crate::runtime::hooks::{Action, Around, HOOK_LIMIT, pass};
+use crate::runtime::life::Life;
 use crate::runtime::serve::ServeContext;
 use crate::runtime::slot::{AnySlot, Command};
+use crate::runtime::supervisor::kill_life;
+use crate::supervision::policy::ChildKind;
 
 /// The state of the life, once it has started.
 #[derive(Default)]
@@ -69,6 +74,26 @@ impl Running {
             Self::Draining(machine) => Some(machine.snapshot()),
         }
     }
+}
+
+fn has_drained() -> ExitReason {
+    ExitReason::Shutdown(ShutdownCause::Because("it has drained".to_owned()))
+}
+
+fn had_no_more_time() -> ExitReason {
+    ExitReason::Shutdown(ShutdownCause::Because("its time to drain was over".to_owned()))
+}
+
+/// Ends a life at the moment by which it is to drain, where it is still in the handler that ran when it was told to: that
+/// is cut off.
+pub(crate) async fn cut_off(slot: Arc<dyn AnySlot>, life: Arc<Life>, by: Instant) {
+    sleep_until(by).await;
+    if !slot.is_to_drain(life.incarnation, by) || life.is_ending() {
+        return;
+    }
+    life.mark_drained();
+    life.end(had_no_more_time());
+    kill_life(&life, ChildKind::Worker);
 }
 
 impl<A: Agent> Body<A> {
@@ -161,26 +186,31 @@ impl<A: Agent> Body<A> {
                 slot.set_paused(of, false);
             }
             Command::Doze => self.doze_if_idle(),
-            Command::Drain { within, stays } => {
-                self.drain_for(within, "it was asked to".to_owned()).await?;
+            Command::Drain { by, stays } => {
+                let left = by.saturating_duration_since(after(Duration::ZERO));
+                if let Err(refused) = self.drain_for(left, "it was asked to".to_owned()).await {
+                    if !matches!(self.running, Running::Draining(_)) {
+                        slot.reopen(of, matches!(self.running, Running::Suspended(_)));
+                    }
+                    return Err(refused);
+                }
                 slot.close_for_new(of, !stays && self.ctx.life.is_followed());
                 if !stays {
-                    self.end_once_drained(within);
+                    self.end_once_drained(by);
                 }
             }
         }
         Ok(())
     }
 
-    /// Ends the life when it has nothing in hand any more, at the latest after this time.
-    fn end_once_drained(&self, within: Duration) {
+    /// Ends the life when it has nothing in hand any more, at the latest at this moment.
+    fn end_once_drained(&self, by: Instant) {
         let (life, port) = (Arc::clone(&self.ctx.life), self.ctx.port.clone());
         // Not a task of the life, whose tasks it waits for.
         tokio::spawn(async move {
-            let finished = tokio::time::timeout(within, life.tasks.idle()).await;
-            let how = if finished.is_ok() { "it has drained" } else { "its time to drain was over" };
+            let finished = timeout_at(by, life.tasks.idle()).await;
             life.mark_drained();
-            life.ask_to_stop(ExitReason::Shutdown(ShutdownCause::Because(how.to_owned())));
+            life.ask_to_stop(if finished.is_ok() { has_drained() } else { had_no_more_time() });
             port.stop(None);
         });
     }

@@ -1,14 +1,16 @@
 //! What an agent's shell is told to do about its state: to pause, to go on, to take no new work.
 //!
-//! The shell does it between two messages: what is being handled is not disturbed.
+//! The shell does it between two messages: what is being handled is not disturbed. Only the door closes at once, before
+//! a drain: no new work comes while the running handler takes its time.
 
 use std::mem;
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::{Door, Slot, wake};
+use super::{Desk, Door, Slot, wake};
 use crate::error::ControlError;
 use crate::id::Incarnation;
 use crate::runtime::guard::lock;
@@ -18,10 +20,10 @@ use crate::runtime::guard::lock;
 pub(crate) enum Command {
     Suspend,
     Resume,
-    /// To take no new work, and to finish what it has in hand within this time. Then it ends, unless it stays until it is
+    /// To take no new work, and to finish what it has in hand by this moment. Then it ends, unless it stays until it is
     /// stopped.
     Drain {
-        within: Duration,
+        by: Instant,
         stays: bool,
     },
     /// To end until the next message comes, if it has nothing to do.
@@ -43,16 +45,51 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     ) -> oneshot::Receiver<Result<(), ControlError>> {
         let (done, outcome) = oneshot::channel();
         let control = Control { command, done };
+        let life = self.core.life();
+        // Before the desk, as always.
+        let mut hand = matches!(command, Command::Drain { .. }).then(|| lock(&self.hand));
         let mut desk = lock(&self.desk);
-        if desk.port.is_none() || of.is_some_and(|of| !self.is_open_for(of)) {
-            drop(desk);
+        let open = life.filter(|life| desk.port.is_some() && self.is_open_for(life.incarnation));
+        let Some(life) = open.filter(|life| of.is_none_or(|of| of == life.incarnation)) else {
+            drop((desk, hand));
             let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
             return outcome;
-        }
+        };
         desk.controls.push(control);
         self.called.store(true, Ordering::Release);
-        wake(desk);
+        if let Command::Drain { stays, .. } = command {
+            self.set_door(&mut desk, Door::Draining { followed: !stays && life.is_followed() });
+            if let Some(hand) = &mut hand {
+                self.recall(hand, &mut desk, life.incarnation);
+            }
+            drop(hand);
+            wake(desk);
+            self.hand_over_what_waits(life.incarnation);
+        } else {
+            wake(desk);
+        }
         outcome
+    }
+
+    /// Whether a life was told to drain by this moment, and has not come to it yet.
+    pub(crate) fn is_to_drain(&self, of: Incarnation, by: Instant) -> bool {
+        let desk = lock(&self.desk);
+        let is_it = |control: &Control| matches!(control.command, Command::Drain { by: told, .. } if told == by);
+        self.is_open_for(of) && desk.controls.iter().any(is_it)
+    }
+
+    fn set_door(&self, desk: &mut Desk<M, R>, door: Door) {
+        desk.door = door;
+        self.core.gauge().set_closed(match door {
+            Door::Draining { followed } => Some(followed),
+            _ => None,
+        });
+    }
+
+    fn hand_over_what_waits(&self, of: Incarnation) {
+        // Whoever waits for room is told.
+        self.room.notify_waiters();
+        self.send_home(of);
     }
 
     /// Whether the shell is to look at what it is told.
@@ -76,29 +113,36 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         mem::take(&mut desk.controls)
     }
 
-    /// Keeps what waits, or hands it out again.
+    /// Keeps what waits, or hands it out again. Not where it was told to drain meanwhile.
     pub(crate) fn set_paused(&self, of: Incarnation, paused: bool) {
-        let mut desk = lock(&self.desk);
-        if !self.is_open_for(of) {
-            return;
+        let desk = lock(&self.desk);
+        if !matches!(desk.door, Door::Draining { .. }) {
+            self.open_door(desk, of, paused);
         }
-        desk.door = if paused { Door::Paused } else { Door::Open };
-        wake(desk);
     }
 
-    /// Takes no new message from now on, until the next life; what waits is handed over. Where it is `followed` by another
-    /// life for certain, messages that say so may wait for that.
+    /// It does not drain after all.
+    pub(crate) fn reopen(&self, of: Incarnation, paused: bool) {
+        self.open_door(lock(&self.desk), of, paused);
+    }
+
+    fn open_door(&self, mut desk: MutexGuard<'_, Desk<M, R>>, of: Incarnation, paused: bool) {
+        if self.is_open_for(of) {
+            self.set_door(&mut desk, if paused { Door::Paused } else { Door::Open });
+            wake(desk);
+        }
+    }
+
+    /// It drains: takes no new message until the next life; what came back meanwhile is handed over. Where it is `followed`
+    /// by another life for certain, messages that say so may wait for that.
     pub(crate) fn close_for_new(&self, of: Incarnation, followed: bool) {
         {
             let mut desk = lock(&self.desk);
             if !self.is_open_for(of) {
                 return;
             }
-            desk.door = Door::Draining { followed };
-            self.core.gauge().set_followed(followed);
+            self.set_door(&mut desk, Door::Draining { followed });
         }
-        // Whoever waits for room is told.
-        self.room.notify_waiters();
-        self.send_home(of);
+        self.hand_over_what_waits(of);
     }
 }

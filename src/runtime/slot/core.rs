@@ -310,11 +310,10 @@ impl SlotCore {
         true
     }
 
-    pub(super) fn end(&self, incarnation: Incarnation) -> bool {
+    /// A life is over. Returns it, where it is the last that was begun.
+    pub(super) fn end(&self, incarnation: Incarnation) -> Option<Arc<Life>> {
         let mut record = lock(&self.record);
-        if record.life.as_ref().is_none_or(|life| life.incarnation != incarnation) {
-            return false;
-        }
+        let life = record.life.clone().filter(|life| life.incarnation == incarnation)?;
         if record.presence == Presence::Live {
             record.presence = Presence::Awaited;
             self.gauge.set_presence(Presence::Awaited);
@@ -322,7 +321,7 @@ impl SlotCore {
         record.cell = None;
         self.gauge.set_hung(false);
         self.live.store(0, Ordering::Release);
-        true
+        Some(life)
     }
 
     pub(super) fn set_presence(&self, presence: Presence) -> bool {
@@ -404,7 +403,7 @@ mod tests {
         assert!(!core.gauge().seen().hung, "that one is over");
         core.set_hung(life.incarnation);
         assert!(core.gauge().seen().hung);
-        assert!(core.end(life.incarnation));
+        assert!(core.end(life.incarnation).is_some());
         core.set_hung(life.incarnation);
         assert!(!core.gauge().seen().hung);
         actor.stop(None);

@@ -3,12 +3,12 @@
 use std::any::{Any, TypeId, type_name};
 use std::marker::PhantomData;
 use std::mem;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use super::inbox::Lost;
-use super::{Letter, ReplyTo, Slot, Ticket};
+use super::{Letter, Refusal, ReplyTo, Slot, Stray, Ticket};
 use crate::error::RequestError;
-use crate::event::DropReason;
+use crate::event::{DropReason, EventKind};
 use crate::flow::ShedReason;
 use crate::id::{Incarnation, Path};
 use crate::message::Envelope;
@@ -28,30 +28,30 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// A letter will not be handled here: it goes back to whoever wants it back, or is a dead letter.
     pub(super) fn give_up(&self, letter: Letter<M, R>, error: RequestError, why: DropReason) {
         let Letter { message, ticket } = letter;
-        let Ticket { reply, at_death, envelope, .. } = ticket.map_or_else(Ticket::blank, |ticket| *ticket);
+        let Ticket { reply, at_death, was_begun, envelope, .. } = ticket.map_or_else(Ticket::blank, |ticket| *ticket);
         match reply {
             // Only at a death: what is shed here would make others go there, and they again, without an end.
             Some(ReplyTo::Router(router)) if why == DropReason::Closed => {
                 // Code of whoever routed it.
                 let is_placed =
-                    call_caught(router.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or(false);
+                    call_caught(|| router.into_inner().unwrap_or_else(PoisonError::into_inner)(0)).unwrap_or(false);
                 if is_placed {
                     return drop_caught(message);
                 }
             }
             Some(router @ ReplyTo::Router(_)) => drop_caught(router),
+            Some(asker) if was_begun => {
+                asker.send(Err(Refusal::of(error)));
+                drop_caught(message);
+                return self.core.bus.publish(&self.core.path, EventKind::Dropped { why });
+            }
+            Some(asker) if at_death.is_its_askers(why) => {
+                let stray = self.stray(message, envelope, why);
+                asker.send(Err(Refusal::with(error, stray)));
+                return;
+            }
             Some(asker) => {
-                let is_told = asker.send(Err(Box::new(error)));
-                let is_its_askers = match at_death {
-                    AtDeath::Stay => false,
-                    // Who has another one like it.
-                    AtDeath::Elsewhere => true,
-                    // Who knows that nobody handled it. That it comes back is said of deaths alone.
-                    AtDeath::Return => why == DropReason::Closed,
-                };
-                if is_told && is_its_askers {
-                    return drop_caught(message);
-                }
+                asker.send(Err(Refusal::of(error)));
             }
             None => {}
         }
@@ -72,6 +72,23 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     pub(crate) fn dead(&self, letter: Letter<M, R>) -> Box<dyn AnyLetter> {
         let (message, envelope) = letter.into_parts();
         self.undelivered(message, envelope)
+    }
+
+    /// The letter on its way back.
+    pub(crate) fn returned(&self, letter: Letter<M, R>, why: DropReason) -> Stray {
+        let (message, envelope) = letter.into_parts();
+        self.stray(message, envelope, why)
+    }
+
+    fn stray(&self, message: M, envelope: Option<Envelope<()>>, why: DropReason) -> Stray {
+        let letter = Some(self.undelivered(message, envelope));
+        Stray {
+            office: Arc::clone(&self.office),
+            bus: self.core.bus.clone(),
+            path: self.core.path.clone(),
+            why,
+            letter,
+        }
     }
 
     fn undelivered(&self, message: M, envelope: Option<Envelope<()>>) -> Box<dyn AnyLetter> {
@@ -97,7 +114,9 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     pub(super) fn send_home(&self, of: Incarnation) {
         let home = {
             let mut desk = lock(&self.desk);
-            if !mem::take(&mut desk.roving) {
+            // Of the code of a life that was given up: what waits came for the next one.
+            let is_of = self.core.life().is_some_and(|life| life.incarnation == of);
+            if !is_of || !mem::take(&mut desk.roving) {
                 return;
             }
             let home = desk.inbox.take_out(Letter::roves);
@@ -114,6 +133,18 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 }
 
+impl AtDeath {
+    /// Whether a question that is dropped for this reason goes back to its asker.
+    fn is_its_askers(self, why: DropReason) -> bool {
+        match self {
+            Self::Stay => false,
+            Self::Elsewhere => true,
+            // That it comes back is said of deaths alone.
+            Self::Return => why == DropReason::Closed,
+        }
+    }
+}
+
 /// A message that its agent did not handle.
 struct Undelivered<M, R> {
     path: Path,
@@ -125,6 +156,10 @@ struct Undelivered<M, R> {
 impl<M: Send + 'static, R: Send + 'static> AnyLetter for Undelivered<M, R> {
     fn payload_type(&self) -> &'static str {
         type_name::<M>()
+    }
+
+    fn receiver(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 
     fn send_again(self: Box<Self>, system: &System) -> Result<(), (Box<dyn AnyLetter>, String)> {

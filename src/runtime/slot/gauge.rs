@@ -14,6 +14,12 @@ use crate::lifecycle::StateName;
 use crate::registry::ewma::PeakEwma;
 use crate::registry::selection::{Standing, View};
 
+const TAKES_WORK: u8 = 0;
+/// It drains, and another life follows for certain.
+const FOLLOWED: u8 = 1;
+/// It drains for good.
+const CLOSED: u8 = 2;
+
 /// The numbers of one slot: what is read of it at a choice is in one cache line, which it shares with no other slot, so
 /// that agents on two threads do not take it from each other at every message.
 #[repr(align(64))]
@@ -23,8 +29,8 @@ pub(crate) struct Gauge {
     state: AtomicU8,
     /// The open life was found to hang, and has not been replaced yet.
     hung: AtomicBool,
-    /// Where it drains: another life follows, and what is sent now can wait for that.
-    followed: AtomicBool,
+    /// Whether it takes new work; one of the three above.
+    door: AtomicU8,
     /// Messages in the mailbox.
     waiting: AtomicUsize,
     /// Messages that were taken out of it and not finished, the one that is being handled included.
@@ -40,7 +46,7 @@ impl Default for Gauge {
             presence: AtomicU8::new(Presence::Awaited as u8),
             state: AtomicU8::new(StateName::Unregistered.as_u8()),
             hung: AtomicBool::new(false),
-            followed: AtomicBool::new(false),
+            door: AtomicU8::new(TAKES_WORK),
             waiting: AtomicUsize::new(0),
             in_hand: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
@@ -55,7 +61,7 @@ impl Gauge {
         self.set_presence(Presence::Awaited);
         self.set_state(StateName::Unregistered);
         self.set_hung(false);
-        self.set_followed(false);
+        self.set_closed(None);
         self.set_waiting(0);
         self.set_in_hand(0);
         self.tasks.store(0, Ordering::Relaxed);
@@ -122,9 +128,15 @@ impl Gauge {
         self.hung.store(hung, Ordering::Release);
     }
 
-    /// Of a life that drains: whether another one follows.
-    pub(super) fn set_followed(&self, followed: bool) {
-        self.followed.store(followed, Ordering::Release);
+    /// It takes no new work any more: whether another life follows, for which what is sent now can wait. `None` where it
+    /// takes new work.
+    pub(super) fn set_closed(&self, followed: Option<bool>) {
+        let door = match followed {
+            None => TAKES_WORK,
+            Some(true) => FOLLOWED,
+            Some(false) => CLOSED,
+        };
+        self.door.store(door, Ordering::Release);
     }
 
     /// Somebody who asked was answered after so long. Moments are given as the time since the system began.
@@ -138,13 +150,10 @@ impl Gauge {
         let queued = self.queued();
         let standing = match self.presence() {
             // It takes no new work, or does none until it is resumed.
-            Presence::Live if self.is_in(StateName::Draining) => {
-                if self.followed.load(Ordering::Acquire) {
-                    Standing::Awaited(queued)
-                } else {
-                    Standing::Away
-                }
-            }
+            Presence::Live if self.door.load(Ordering::Acquire) == FOLLOWED => Standing::Awaited(queued),
+            Presence::Live if self.door.load(Ordering::Acquire) == CLOSED => Standing::Away,
+            // It ends, and the door is open: what comes waits for the next life, as between two.
+            Presence::Live if self.is_in(StateName::Draining) => Standing::Awaited(queued),
             Presence::Live if self.is_in(StateName::Suspended) => Standing::Awaited(queued),
             Presence::Live => Standing::Live(queued + self.tasks()),
             Presence::Dozing => Standing::AtRest,
@@ -226,10 +235,14 @@ mod tests {
         gauge.set_state(StateName::Suspended);
         assert_eq!(gauge.seen().standing, Standing::Awaited(2));
         gauge.set_state(StateName::Draining);
-        assert_eq!(gauge.seen().standing, Standing::Away);
-        gauge.set_followed(true);
         assert_eq!(gauge.seen().standing, Standing::Awaited(2));
         gauge.set_state(StateName::Active);
+        for (closed, standing) in
+            [(Some(true), Standing::Awaited(2)), (Some(false), Standing::Away), (None, Standing::Live(3))]
+        {
+            gauge.set_closed(closed);
+            assert_eq!(gauge.seen().standing, standing);
+        }
         gauge.set_hung(true);
         assert_eq!(gauge.seen().eligible(), Err(Ineligible::Hung));
         for presence in [Presence::Resting, Presence::Closed] {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::inbox::{Items, Numbered};
-use super::{Door, Letter, ReplyTo, Slot, Ticket, wake};
+use super::{Desk, Door, Letter, Refusal, ReplyTo, Slot, Ticket, wake};
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::exit::ExitReason;
@@ -114,6 +114,18 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         batch
     }
 
+    /// Takes back what a life has in hand and did not begin, which may take it long to come to.
+    pub(super) fn recall(&self, hand: &mut Hand<M, R>, desk: &mut Desk<M, R>, of: Incarnation) {
+        if !hand.is_of(of) || hand.items.is_empty() {
+            return;
+        }
+        let items = mem::take(&mut hand.items);
+        self.core.gauge().set_in_hand(usize::from(self.glance.begun.load(Ordering::Acquire) != 0));
+        desk.roving |= items.any(Letter::roves);
+        desk.inbox.give_back(items);
+        self.core.gauge().set_waiting(desk.inbox.len());
+    }
+
     /// Ends a life's hold on the slot; see [`put_back`](Self::put_back). It gets no message any more.
     pub(super) fn release(&self, of: Incarnation) {
         self.put_back(of, |hand| hand.holder = None);
@@ -140,7 +152,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if let Some(asker) = asker {
             let reason = reason.unwrap_or(ExitReason::Killed);
             let error = RequestError::Exited { path: self.core.path.clone(), incarnation: of, reason };
-            asker.send(Err(Box::new(error)));
+            asker.send(Err(Refusal::of(error)));
         }
         if items.is_empty() {
             return;
@@ -150,6 +162,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             drop(desk);
             return self.refuse_all(items.into_letters());
         }
+        desk.roving |= items.any(Letter::roves);
         desk.inbox.give_back(items);
         self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);

@@ -72,6 +72,14 @@ impl<M, R> Items<M, R> {
         self.len() == 0
     }
 
+    /// Whether one of them is meant.
+    pub(super) fn any(&self, is_meant: impl Fn(&Letter<M, R>) -> bool) -> bool {
+        match self {
+            Self::Plain { letters, .. } => letters.iter().any(is_meant),
+            Self::Lanes(letters) => letters.iter().any(|queued| is_meant(&queued.message)),
+        }
+    }
+
     pub(super) fn pop(&mut self) -> Option<Numbered<M, R>> {
         match self {
             Self::Plain { letters, first } => {

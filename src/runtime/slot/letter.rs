@@ -2,15 +2,19 @@
 //!
 //! Most messages say nothing about themselves, and have no box for it.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::error::RequestError;
+use crate::event::DropReason;
 use crate::id::Path;
 use crate::message::{Envelope, Kind, Priority};
+use crate::runtime::bus::Bus;
 use crate::runtime::current::FencedLife;
+use crate::runtime::guard::drop_caught;
+use crate::runtime::office::{AnyLetter, Office};
 use crate::runtime::route::AtDeath;
 
 /// A message on its way. What few messages have is in a box: letters are moved about.
@@ -27,11 +31,13 @@ pub(crate) struct Ticket<R> {
     pub(crate) envelope: Option<Envelope<()>>,
     /// What becomes of it when its receiver dies before its turn, where somebody waits for its answer.
     pub(crate) at_death: AtDeath,
+    /// A handler of an attempt before this one began: it is no dead letter any more.
+    pub(crate) was_begun: bool,
 }
 
 impl<R> Ticket<R> {
     pub(crate) const fn blank() -> Self {
-        Self { deadline: None, reply: None, envelope: None, at_death: AtDeath::Stay }
+        Self { deadline: None, reply: None, envelope: None, at_death: AtDeath::Stay, was_begun: false }
     }
 }
 
@@ -136,12 +142,59 @@ pub(crate) enum ReplyTo<R> {
     Router(Mutex<Router>),
 }
 
-/// What an asker gets. The error is in a box, since every answer is moved about as if it were one.
-pub(crate) type Answer<R> = Result<R, Box<RequestError>>;
+/// What an asker gets. The refusal is in a box, since every answer is moved about as if it were one.
+pub(crate) type Answer<R> = Result<R, Box<Refusal>>;
 
-/// Sends a message elsewhere. Returns whether it did. Shared by nobody; in a mutex, so that a letter can be looked at by
-/// several.
-pub(crate) type Router = Box<dyn FnOnce() -> bool + Send>;
+/// Why there is no answer, and the question itself, where its asker says what becomes of that.
+pub(crate) struct Refusal {
+    pub(crate) error: RequestError,
+    stray: Option<Stray>,
+}
+
+impl Refusal {
+    pub(crate) fn of(error: RequestError) -> Box<Self> {
+        Box::new(Self { error, stray: None })
+    }
+
+    /// With the question, which is a dead letter unless somebody says otherwise.
+    pub(crate) fn with(error: RequestError, stray: Stray) -> Box<Self> {
+        Box::new(Self { error, stray: Some(stray) })
+    }
+
+    /// The question is no dead letter: its asker has it, or another like it.
+    pub(crate) fn keep(mut self) -> RequestError {
+        if let Some(mut stray) = self.stray.take() {
+            drop_caught(stray.letter.take());
+        }
+        self.error
+    }
+
+    /// Nobody cares for the question any more.
+    pub(crate) fn into_error(self) -> RequestError {
+        self.error
+    }
+}
+
+/// A letter on the way back to whoever sent it. Dropped without a word, also where its sender has gone, it is a dead one.
+pub(crate) struct Stray {
+    pub(crate) office: Arc<Office>,
+    pub(crate) bus: Bus,
+    pub(crate) path: Path,
+    pub(crate) why: DropReason,
+    pub(crate) letter: Option<Box<dyn AnyLetter>>,
+}
+
+impl Drop for Stray {
+    fn drop(&mut self) {
+        if let Some(letter) = self.letter.take() {
+            self.office.bury(&self.bus, &self.path, letter, self.why);
+        }
+    }
+}
+
+/// Sends a message elsewhere, which has gone so many ways in vain just now. Returns whether it did. Shared by nobody; in a
+/// mutex, so that a letter can be looked at by several.
+pub(crate) type Router = Box<dyn FnOnce(u32) -> bool + Send>;
 
 impl<R> ReplyTo<R> {
     /// Returns whether somebody was still there to get it.

@@ -1,6 +1,6 @@
 //! Requests to a supervisor, and their answers, on their way between a handle and the machine.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -11,7 +11,7 @@ use crate::error::{ChildError, SpecError};
 use crate::id::ChildId;
 use crate::runtime::spec::{ChildSpec, SupervisorSpec};
 use crate::supervision::machine::{ChildKey, ChildRow, Counts, Event, Refusal, Reply, Request, RequestId, Start};
-use crate::supervision::policy::ChildRules;
+use crate::supervision::policy::{ChildRules, Restart};
 
 /// A request on its way.
 pub(crate) struct Ask {
@@ -73,9 +73,15 @@ impl SupervisorState {
 
     /// The next incarnation starts from what this update said; who is not in it will not be part of it.
     fn updated(&mut self, spec: Arc<SupervisorSpec>) {
-        let listed: BTreeSet<&str> = spec.children.iter().map(|child| child.name.as_str()).collect();
+        let listed: BTreeMap<&str, Restart> =
+            spec.children.iter().map(|child| (child.name.as_str(), child.rules.restart)).collect();
         for child in self.children.values_mut() {
-            child.added = !listed.contains(child.spec.name.as_str());
+            let restart = listed.get(child.spec.name.as_str());
+            child.added = restart.is_none();
+            // Of the life that runs: whether another one follows is a matter of the rules that hold when it ends.
+            if let (Some(restart), Some(open)) = (restart, &child.open) {
+                open.life.set_followed(*restart == Restart::Permanent);
+            }
         }
         self.published.update(&spec);
         self.spec = spec;

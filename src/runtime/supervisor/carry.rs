@@ -84,9 +84,7 @@ impl SupervisorState {
         let system = &self.system;
         let child = self.children.get_mut(&key)?;
         let life = child.slot.core().begin(system.epoch(), Some(&self.life))?;
-        if child.spec.rules.restart == Restart::Permanent {
-            life.mark_followed();
-        }
+        life.set_followed(child.spec.rules.restart == Restart::Permanent);
         if system.bus().is_heard(Level::DEBUG) {
             let path = &child.slot.core().path;
             system.bus().publish(path, EventKind::Starting { incarnation: life.incarnation, cause: cause.clone() });

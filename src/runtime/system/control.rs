@@ -1,7 +1,9 @@
 //! Changing the state of an agent from outside.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
 use super::System;
@@ -9,7 +11,8 @@ use crate::error::ControlError;
 use crate::id::Path;
 use crate::runtime::current;
 use crate::runtime::guard::after;
-use crate::runtime::slot::Command;
+use crate::runtime::shell::cut_off;
+use crate::runtime::slot::{AnySlot, Command};
 
 impl System {
     /// Suspends an agent: once the running handler has returned, no other begins. Messages are taken into its mailbox and
@@ -62,12 +65,12 @@ impl System {
     ///
     /// | what | becomes of it |
     /// |---|---|
-    /// | the running handler | returns first; only then the agent drains |
+    /// | the running handler | may return; it is cut off when the time is over, and who asked is told [`Exited`](crate::RequestError::Exited) |
     /// | its tasks | go on until they are done, at the latest until the time is over |
     /// | what waits in the mailbox | goes elsewhere where its route says so; the rest waits for the next life, where one is coming |
     /// | what is sent meanwhile | is refused; what a route sends since nobody else is there waits for the next life, where one follows for certain |
     ///
-    /// Returns when it drains; its end comes by itself, with the reason `shutdown`. So a permanent agent is started again,
+    /// No new work comes from the call on. Returns when the running handler has returned, or was cut off; the end comes by itself, with the reason `shutdown`. So a permanent agent is started again,
     /// and handles what waited; to end it for good, use
     /// [`terminate`](Self::terminate).
     ///
@@ -79,7 +82,16 @@ impl System {
     ///
     /// As [`suspend`](Self::suspend).
     pub async fn drain(&self, path: impl AsRef<str>, within: Duration) -> Result<(), ControlError> {
-        self.control(path.as_ref(), Command::Drain { within, stays: false }).await
+        let by = after(within);
+        let (slot, done) = self.command(path.as_ref(), Command::Drain { by, stays: false })?;
+        let Some(life) = slot.core().life() else { return done.await.unwrap_or_else(|_| Err(not_running(&*slot))) };
+        // Goes on also where nobody waits for it.
+        tokio::spawn(cut_off(Arc::clone(&slot), Arc::clone(&life), by));
+        match done.await.unwrap_or_else(|_| Err(not_running(&*slot))) {
+            // Cut off in its handler, it has ended as it was to.
+            Err(ControlError::NotRunning { .. }) if life.has_drained() => Ok(()),
+            other => other,
+        }
     }
 
     /// Drains all agents at a path and below it, and returns when they have nothing in hand any more, at the latest after
@@ -90,7 +102,7 @@ impl System {
         }
         let by = after(within);
         let slots: Vec<_> = self.paths_within(path, |_| true).iter().filter_map(|path| self.slot(path)).collect();
-        let command = Command::Drain { within, stays: true };
+        let command = Command::Drain { by, stays: true };
         let told: Vec<_> = slots.iter().filter_map(|slot| slot.control(command)).collect();
         for done in told {
             // One that is not running, or refuses, has nothing to finish.
@@ -102,12 +114,25 @@ impl System {
     }
 
     async fn control(&self, path: &str, command: Command) -> Result<(), ControlError> {
+        let (slot, done) = self.command(path, command)?;
+        done.await.unwrap_or_else(|_| Err(not_running(&*slot)))
+    }
+
+    /// Tells an agent, which does it between two messages.
+    fn command(&self, path: &str, command: Command) -> Result<(Arc<dyn AnySlot>, Done), ControlError> {
         let slot = self.slot(path).ok_or_else(|| ControlError::Unknown { path: path.to_owned() })?;
         let path = || slot.core().path.clone();
         if let Some(by) = current::fenced() {
             return Err(ControlError::Fenced { path: path(), by: by.path, incarnation: by.incarnation });
         }
         let done = slot.control(command).ok_or_else(|| ControlError::NotAnAgent { path: path() })?;
-        done.await.unwrap_or_else(|_| Err(ControlError::NotRunning { path: path() }))
+        Ok((slot, done))
     }
+}
+
+/// Resolves when it is done.
+type Done = oneshot::Receiver<Result<(), ControlError>>;
+
+fn not_running(slot: &dyn AnySlot) -> ControlError {
+    ControlError::NotRunning { path: slot.core().path.clone() }
 }
