@@ -508,3 +508,44 @@ async fn a_route_follows_who_comes_and_goes_without_being_made_anew() {
     assert_eq!(answers(&turns, 3).await, ["b #1"; 3]);
     system.shutdown().await.expect("an orderly end");
 }
+
+const PLAN_B: Namer = Capability::new("test.plan-b", "1.0.0");
+const PLAN_C: Namer = Capability::new("test.plan-c", "1.0.0");
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_is_ready_a_fallback_chooses_along_the_chain_and_else_whoever_is_back_first() {
+    let spec = [("a", NAME), ("b", PLAN_B), ("c", PLAN_C)];
+    let spec = spec.into_iter().fold(root(), |spec, (name, offer)| spec.child(offering(name, offer)));
+    let system = start(spec).await;
+    let last = system.route(&PLAN_C).build().expect("a route");
+    let next = system.route(&PLAN_B).fallback(&last).build().expect("a route");
+    let route = system.route(&NAME).fallback(&next).build().expect("a route");
+    let mut decisions = system.decisions();
+    for (name, suspended) in [("a", false), ("b", true), ("c", true)] {
+        if suspended {
+            let before = if name == "b" { "root/a" } else { "root/b" };
+            system.suspend(before).await.expect("it is active");
+        }
+        assert_eq!(route.choose().expect("somebody").chosen.name(), name);
+        assert_eq!(route.pick().expect("somebody").path().name(), name);
+        assert_eq!(route.ask(Ask::Now).await.expect("a reply"), format!("{name} #1"));
+    }
+    system.suspend("root/c").await.expect("it is active");
+    assert_eq!(route.choose().expect("the first who is back").chosen.name(), "a");
+    let asked = tokio::spawn({
+        let route = route.clone();
+        async move { route.ask(Ask::Now).await }
+    });
+    settled().await;
+    system.resume("root/a").await.expect("it is suspended");
+    assert_eq!(asked.await.expect("no panic").expect("a reply"), "a #1");
+    let supervisor = system.supervisor("root").expect("it is there");
+    supervisor.terminate_child("a").await.expect("it is there");
+    assert_eq!(route.choose().expect("the first who is back").chosen.name(), "b");
+    supervisor.terminate_child("b").await.expect("it is there");
+    supervisor.terminate_child("c").await.expect("it is there");
+    let error = route.ask(Ask::Now).await.expect_err("nobody is there");
+    assert!(matches!(&error, RequestError::NoProvider { capability, .. } if capability == NAME.name()), "{error}");
+    assert_eq!(decisions.next().await.expect("a decision").path.as_str(), "root/a");
+    system.shutdown().await.expect("an orderly end");
+}

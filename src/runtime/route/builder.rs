@@ -56,7 +56,8 @@ impl fmt::Display for AtDeath {
 /// | [`selection`](Self::selection) | the least loaded |
 /// | [`within`](Self::within) | [`DEFAULT_ASK`] |
 /// | [`keep_for_answer`](Self::keep_for_answer) | nothing |
-/// | [`fail_fast`](Self::fail_fast) | a request waits for a provider between two lives |
+/// | [`fallback`](Self::fallback) | none |
+/// | [`fail_fast`](Self::fail_fast) | a request waits for a provider between two lives, or at the end of one with another to follow |
 /// | [`breaker`](Self::breaker) | none |
 /// | [`idempotent`](Self::idempotent) | a request whose handler crashed is not sent again |
 /// | [`at_death`](Self::at_death) | [`AtDeath::Stay`] |
@@ -66,6 +67,7 @@ pub struct RouteBuilder<Request, Reply> {
     capability: Capability<Request, Reply>,
     requirement: Option<Result<Requirement, SyntaxError>>,
     settings: Settings<Request>,
+    fallback: Option<Route<Request, Reply>>,
 }
 
 impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
@@ -82,7 +84,7 @@ impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
             at_death: AtDeath::default(),
         };
         let limits = system.limits().route.clone();
-        Self { system, capability, requirement: None, settings }.limits(&limits)
+        Self { system, capability, requirement: None, settings, fallback: None }.limits(&limits)
     }
 
     /// Which offers of the capability will do, and which are preferred: the text of a [`Requirement`], such as
@@ -105,6 +107,30 @@ impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
     /// Whom to choose: a [`Selection`], or a [`Select`] of your own.
     pub fn selection(mut self, by: impl Select + 'static) -> Self {
         self.settings.by = By::of(by);
+        self
+    }
+
+    /// Where nobody of this route is ready, a message goes to whom another route chooses, and so on along the chain; where
+    /// nobody is ready in any, to the first who will be with the next life. Of the other route its choice and its breakers
+    /// count; all else is as this route says. Its capability may be another one with the same types.
+    ///
+    /// ```
+    /// use steadfast::{Capability, ChildSpec, Strategy, SupervisorSpec, System};
+    ///
+    /// const FAST: Capability<String, String> = Capability::new("text.summarize", "1.0.0");
+    /// const PLAIN: Capability<String, String> = Capability::new("text.shorten", "1.0.0");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let shorten = ChildSpec::serve("shorten", PLAIN, |_, text: String| async move { Ok(text[..4].to_owned()) });
+    /// let system = System::start(SupervisorSpec::new("root", Strategy::OneForOne).child(shorten)).await?;
+    /// let route = system.route(&FAST).fallback(&system.route(&PLAIN).build()?).build()?;
+    /// assert_eq!(route.ask("long text".to_owned()).await?, "long");
+    /// # Ok(system.shutdown().await?)
+    /// # }
+    /// ```
+    pub fn fallback(mut self, route: &Route<Request, Reply>) -> Self {
+        self.fallback = Some(route.clone());
         self
     }
 
@@ -191,7 +217,7 @@ impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
         if again.is_some() && *attempts == 0 {
             return Err(RouteError::NoAttempts);
         }
-        Ok(Route::new(self.system, self.capability, requirement, self.settings))
+        Ok(Route::new(self.system, self.capability, requirement, self.settings, self.fallback))
     }
 
     fn checked_requirement(&self) -> Result<Requirement, RouteError> {

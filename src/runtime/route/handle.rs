@@ -71,6 +71,8 @@ pub(super) struct Inner<Request, Reply> {
     pub(super) capability: Capability<Request, Reply>,
     pub(super) requirement: Requirement,
     pub(super) settings: Settings<Request>,
+    /// Who chooses where nobody of this route is ready.
+    pub(super) fallback: Option<Route<Request, Reply>>,
     pub(super) seed: u64,
     pub(super) turn: AtomicU64,
     pub(super) known: RwLock<Arc<Known>>,
@@ -108,12 +110,13 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         capability: Capability<Request, Reply>,
         requirement: Requirement,
         settings: Settings<Request>,
+        fallback: Option<Self>,
     ) -> Self {
         let label = format!("route {} of {}", system.next_route(), capability.name());
         let seed = system.entropy().stream(&label).next_u64();
         let known = RwLock::new(Arc::new(Known::nobody()));
         let turn = AtomicU64::new(0);
-        Self { inner: Arc::new(Inner { system, capability, requirement, settings, seed, turn, known }) }
+        Self { inner: Arc::new(Inner { system, capability, requirement, settings, fallback, seed, turn, known }) }
     }
 
     /// Asks whoever is chosen, and waits for the reply at most as long as the route says.
@@ -287,7 +290,8 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         self.decide(Some(key.as_ref()))
     }
 
-    /// Those who fit and run, or are about to; the most suitable first.
+    /// Those who fit and run, or are about to; the most suitable first. Not those of a
+    /// [`fallback`](crate::RouteBuilder::fallback).
     #[must_use]
     pub fn providers(&self) -> Vec<Provider<Request, Reply>> {
         let known = self.known();

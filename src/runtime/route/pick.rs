@@ -157,7 +157,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     ///
     /// [`RequestError::NoProvider`] and its kin, as a message would get them.
     pub fn pick(&self) -> Result<Picked<Request, Reply>, RequestError> {
-        self.picked(None)
+        self.pick_along(None)
     }
 
     /// As [`pick`](Self::pick), for a message about something.
@@ -184,13 +184,32 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     ///
     /// As [`pick`](Self::pick).
     pub fn pick_about(&self, key: impl AsRef<[u8]>) -> Result<Picked<Request, Reply>, RequestError> {
-        self.picked(Some(key.as_ref()))
+        self.pick_along(Some(key.as_ref()))
+    }
+
+    fn pick_along(&self, key: Option<&[u8]>) -> Result<Picked<Request, Reply>, RequestError> {
+        self.along(self.picked(key), |picked| picked.eligible, |next| next.pick_along(key))
+    }
+
+    /// What comes of a choice of this route, or of one behind it in the chain: the first of somebody who is ready, or else
+    /// the first at all.
+    fn along<T>(
+        &self,
+        here: Result<T, RequestError>,
+        eligible: impl Fn(&T) -> Eligible,
+        then: impl FnOnce(&Self) -> Result<T, RequestError>,
+    ) -> Result<T, RequestError> {
+        let is_ready = |found: &Result<T, _>| found.as_ref().is_ok_and(|found| eligible(found) == Eligible::Now);
+        let Some(next) = self.inner.fallback.as_ref().filter(|_| !is_ready(&here)) else { return here };
+        let there = then(next);
+        if is_ready(&there) || (here.is_err() && there.is_ok()) { there } else { here }
     }
 
     pub(super) fn decide(&self, key: Option<&[u8]>) -> Result<Decision, RequestError> {
         let (known, now) = (self.known(), Now::of(&self.inner.system));
-        let found = self.find(&known, key, self.inner.turn.load(Ordering::Relaxed), &now)?;
-        Ok(known.members.decision(&found, &now))
+        let found = self.find(&known, key, self.inner.turn.load(Ordering::Relaxed), &now);
+        let here = found.map(|found| known.members.decision(&found, &now));
+        self.along(here, |decision| decision.eligible, |next| next.decide(key))
     }
 
     fn picked(&self, key: Option<&[u8]>) -> Result<Picked<Request, Reply>, RequestError> {
@@ -212,21 +231,17 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         Ok(lend(&known.members, &found))
     }
 
-    /// Who would be chosen now, for somebody who sends nothing: no turn is used up, and nobody hears of it.
-    pub(super) fn glance(&self, key: Option<&[u8]>) -> Result<Path, RequestError> {
-        let (known, now) = (self.known(), Now::of(&self.inner.system));
-        let found = self.find(&known, key, self.inner.turn.load(Ordering::Relaxed), &now)?;
-        let (part, place) = known.members.at(&found);
-        Ok(part.members()[place].path.clone())
-    }
-
     /// `None` for the code of a life that was given up: what it chooses leaves no trace, and takes nobody's turn.
     fn take_turn(&self) -> Option<u64> {
         current::fenced().is_none().then(|| self.inner.turn.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Chooses for one message, and takes the right to make the call from the breaker.
+    /// Chooses for one message, along the chain, and takes the right to make the call from the breaker.
     pub(super) fn chosen(&self, key: Option<&[u8]>) -> Result<Chosen<Request, Reply>, RequestError> {
+        self.along(self.chosen_here(key), |chosen| chosen.eligible, |next| next.chosen(key))
+    }
+
+    fn chosen_here(&self, key: Option<&[u8]>) -> Result<Chosen<Request, Reply>, RequestError> {
         let Inner { system, settings, .. } = &*self.inner;
         let turn = settings.breaker.is_some().then(|| self.take_turn()).flatten();
         let Some(turn) = turn else {

@@ -16,7 +16,7 @@ use crate::flow::{Budget, Hop, Moment};
 use crate::id::Path;
 use crate::message::Envelope;
 use crate::registry::capability::Wire;
-use crate::registry::selection::Eligible;
+use crate::registry::selection::{Decision, Eligible};
 use crate::runtime::current;
 use crate::runtime::guard::drop_caught;
 use crate::runtime::posting::Asking;
@@ -104,8 +104,9 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
 
     /// A request for which no time is left. It is not sent, so nobody needs to wonder whether it was handled.
     fn expired(&self, before: Before, key: Option<&[u8]>, envelope: Envelope<Request>) -> RequestError {
-        let (error, path) = match self.glance(key) {
-            Ok(path) => (RequestError::Expired { path: path.clone() }, Some(path)),
+        // Who would be chosen: no turn is used up.
+        let (error, path) = match self.decide(key) {
+            Ok(Decision { chosen: path, .. }) => (RequestError::Expired { path: path.clone() }, Some(path)),
             Err(error) => (error, None),
         };
         let unsent = self.unsent(key, envelope, before.returned.unwrap_or(error), path.as_ref());
