@@ -45,6 +45,27 @@ async fn the_urgent_goes_first_and_the_order_within_a_priority_stays_over_a_cras
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_sends_an_envelope_can_wait_for_room_and_has_it_again_where_none_comes() {
+    let log = Log::default();
+    let (system, agent) = with(Probe::spec("a", &log).order(By::Priority).mailbox(1)).await;
+    system.suspend("root/a").await.expect("it is active");
+    agent.tell(Order::Echo(1)).expect("there is room");
+    let refused = agent.send_wait(echo(2, Priority::HIGH), SECOND).await.expect_err("there is no room");
+    let envelope = refused.into_message();
+    assert_eq!(envelope.priority(), Priority::HIGH);
+    let waits = tokio::spawn({
+        let agent = agent.clone();
+        async move { agent.send_wait(envelope, SECOND).await }
+    });
+    settled().await;
+    system.resume("root/a").await.expect("it is suspended");
+    waits.await.expect("no panic").expect("there is room");
+    settled().await;
+    assert_eq!(got(&log), ["#1 echo 1", "#1 echo 2"]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_lanes_a_priority_changes_nothing() {
     let log = Log::default();
     let (system, agent) = with(Probe::spec("a", &log)).await;

@@ -395,3 +395,71 @@ async fn json_that_nobody_takes_is_a_dead_letter_with_the_reason() {
     assert_eq!(system.take_dead_letter::<serde_json::Value>(letter).map(|letter| letter.message), Some(json!("one")));
     system.shutdown().await.expect("an orderly end");
 }
+
+const OUTER: Capability<u64, String> = Capability::new("test.outer", "1.0.0");
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_serves_knows_what_is_said_of_its_request_and_asks_on_in_its_time() {
+    let log = Log::default();
+    let outer = ChildSpec::serve("outer", OUTER, |ctx, number: u64| async move {
+        let said =
+            format!("{} {} {} {:?}", ctx.kind(), ctx.priority(), ctx.header("tenant").unwrap_or("-"), ctx.remaining());
+        Ok(format!("{said}; {}", ctx.ask(&WORK, number, SECOND).await?))
+    });
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(worker("a", &log)).child(outer);
+    let system = System::start(spec).await.expect("the tree starts");
+    let route = system.route(&OUTER).build().expect("a route");
+    let now = system.clock().now();
+    let mut urgent = Envelope::new(0, 1).with_priority(Priority::HIGH).with_deadline(now + 4 * SECOND);
+    urgent.set_header("tenant", "blue").expect("a header");
+    let reply = route.request(urgent).await.expect("a reply");
+    assert_eq!(reply, "PLAIN high blue Some(4s); a #1 1 PLAIN high - from outer 3000ms");
+    let reply = system.ask(&OUTER, 2).await.expect("a reply");
+    assert_eq!(reply, "PLAIN medium - Some(5s); a #1 2 PLAIN medium - from outer 4000ms");
+    system.shutdown().await.expect("an orderly end");
+}
+
+const TRACE: Capability<u64, (String, String)> = Capability::new("test.trace", "1.0.0");
+
+/// Says in which trace it was asked, and of which conversation it is; asks on as often as it is told.
+struct Tracer;
+
+impl Agent for Tracer {
+    type Args = ();
+    type Message = u64;
+    type Reply = (String, String);
+
+    async fn start((): (), _: &mut Context<Self>) -> Result<Self, BoxError> {
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, hops: u64, ctx: &mut Context<Self>) -> Result<(String, String), BoxError> {
+        if hops > 0 {
+            let next: AgentRef<Self> = ctx.system().agent(format!("root/t{hops}"))?;
+            return Ok(ctx.ask(&next, hops - 1, Duration::ZERO).await?);
+        }
+        let trace = ctx.trace().map(|trace| trace.to_string()).unwrap_or_default();
+        Ok((trace, ctx.origin().map(|origin| origin.correlation.to_string()).unwrap_or_default()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_and_a_conversation_go_on_over_every_hop() {
+    let tracers = (0..4).map(|number| ChildSpec::agent::<Tracer>(format!("t{number}"), ()).offers(&TRACE));
+    let root = SupervisorSpec::new("root", Strategy::OneForOne);
+    let system = System::start(tracers.fold(root, SupervisorSpec::child)).await.expect("the tree starts");
+    let first: AgentRef<Tracer> = system.agent("root/t0").expect("it is there");
+    let trace: steadfast::message::TraceContext =
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("a trace");
+    let mut letter = Envelope::new(0, 3);
+    letter.trace_or(|| trace);
+    let id = letter.id_or(|| steadfast::MessageId::new(uuid::Uuid::from_u128(7)));
+    let expected = (trace.to_string(), id.to_string());
+    assert_eq!(first.request(letter.clone()).await.expect("a reply"), expected);
+    let route = system.route(&TRACE).selection(Selection::InOrder).build().expect("a route");
+    assert_eq!(route.request(letter).await.expect("a reply"), expected);
+    // Without one it begins where somebody asks, and each conversation has its own.
+    let (one, other) = (first.ask(0).await.expect("a reply"), first.ask(0).await.expect("a reply"));
+    assert!(one.0.starts_with("00-") && one.0 != other.0 && one.1 != other.1, "{one:?} {other:?}");
+    system.shutdown().await.expect("an orderly end");
+}

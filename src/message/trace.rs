@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::str::FromStr;
 
+use crate::id::MessageId;
 use crate::id::place::{Place, Shown};
 
 /// Where a message stands in a trace: what `traceparent` of W3C Trace Context says.
@@ -36,6 +37,28 @@ pub struct TraceContext {
 impl TraceContext {
     /// The flag of a trace that is recorded.
     pub const SAMPLED: u8 = 1;
+
+    /// The trace that begins with a message which came without one: it follows from the message's id, so that all who ask
+    /// for it begin the same. Not recorded.
+    ///
+    /// ```
+    /// use steadfast::MessageId;
+    /// use steadfast::message::TraceContext;
+    ///
+    /// let id: MessageId = MessageId::new(uuid::Uuid::from_u128(0x7b34_da6a_3ce9_29d0));
+    /// assert_eq!(TraceContext::of(id).to_string(), "00-00000000000000007b34da6a3ce929d0-7b34da6a3ce929d0-00");
+    /// ```
+    #[must_use]
+    pub fn of(first: MessageId) -> Self {
+        let id = first.uuid().as_u128();
+        let (_, low) = first.uuid().as_u64_pair();
+        // No id that anybody gives out is nothing; the standard allows no trace that is.
+        Self {
+            trace: NonZeroU128::new(id).unwrap_or(NonZeroU128::MIN),
+            span: NonZeroU64::new(low).unwrap_or(NonZeroU64::MIN),
+            flags: 0,
+        }
+    }
 
     /// Whether the trace is recorded.
     #[must_use]

@@ -92,7 +92,7 @@ pub struct Boundary<'a, C> {
 }
 
 impl<C: Codec> Boundary<'_, C> {
-    /// Makes a frame of an envelope, whose payload has this version. The envelope gets an id and a time of day where it
+    /// Makes a frame of an envelope, whose payload has this version. The envelope gets an id, a time of day and a trace where it
     /// has none.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl<C: Codec> Boundary<'_, C> {
             id: id.uuid().into_bytes(),
             sequence: envelope.sequence(),
             sent_nanos: nanos(sent),
-            trace: envelope.trace().map(Trace::from),
+            trace: Some(Trace::from(envelope.trace_or(|| TraceContext::of(id)))),
             kind: envelope.kind().into(),
             priority: envelope.priority().get(),
             sender: envelope.sender().map(|id| Agent::from(&**id)),

@@ -120,6 +120,25 @@ impl<A: Agent> AgentRef<A> {
             .map_err(|refused| refused_tell(&self.slot, refused).map(Letter::into_message))
     }
 
+    /// As [`send`](Self::send), but waits as [`tell_wait`](Self::tell_wait) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`tell_wait`](Self::tell_wait); all give the envelope back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, the message was not sent.
+    pub async fn send_wait(
+        &self,
+        envelope: Envelope<A::Message>,
+        limit: Duration,
+    ) -> Result<(), TellError<Envelope<A::Message>>> {
+        let by = after(limit);
+        let sent = push_wait(&self.slot, Letter::enveloped(envelope), Patience::ThisLife, Some(by)).await;
+        sent.map_err(|refused| refused_tell(&self.slot, refused).map(Letter::into_envelope))
+    }
+
     /// Tells, and makes a dead letter of what is refused. Returns whether it was taken.
     pub(crate) fn tell_or_bury(&self, message: A::Message) -> bool {
         self.slot.push(Letter::told(message)).map_err(|refused| bury_refused(&self.slot, refused)).is_ok()

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::error::RequestError;
 use crate::id::{AgentId, MessageId};
-use crate::message::{Envelope, Kind, Origin, Priority};
+use crate::message::{Envelope, Kind, Origin, Priority, TraceContext};
 use crate::runtime::addressee::Addressee;
 use crate::runtime::agent::{Agent, Context};
+use crate::runtime::serve::Said;
 use crate::runtime::slot::Ticket;
 
 /// The message that is being handled. In the start and in the stop hook there is none, and these say so.
@@ -59,19 +60,31 @@ impl<A: Agent> Context<A> {
         self.about.as_ref()?.ticket.as_ref()?.envelope.as_ref()
     }
 
+    /// All of it.
+    pub(crate) fn said(&self) -> Said {
+        let ticket = self.about.as_ref().and_then(|about| about.ticket.as_ref());
+        let said =
+            |ticket: &Box<Ticket<A::Reply>>| Said { deadline: ticket.deadline, envelope: ticket.envelope.clone() };
+        ticket.map(said).unwrap_or_default()
+    }
+
     /// What is needed to send another message because of this one. Gives it an id where it has none yet; its receiver is
     /// this agent.
     pub fn origin(&mut self) -> Option<Origin> {
         let entropy = Arc::clone(self.system.entropy());
         let myself = self.system().id(self.path()).ok();
-        let about = self.about.as_mut()?;
-        let ticket = about.ticket.get_or_insert_with(|| Box::new(Ticket::blank()));
+        let ticket = self.about.as_mut()?.ticket.get_or_insert_with(|| Box::new(Ticket::blank()));
+        let deadline = ticket.deadline;
         let envelope = ticket.envelope.get_or_insert_with(|| Envelope::new(0, ()));
-        let mut origin = envelope.origin(|| MessageId::new(entropy.id()));
-        origin.deadline = ticket.deadline;
-        // Also where somebody sent on what was said to be for another.
-        origin.receiver = myself;
-        Some(origin)
+        Some(origin_of(envelope, deadline, myself, || MessageId::new(entropy.id())))
+    }
+
+    /// Its trace: as its sender said, or where it said none, a new one that begins here and that whatever is sent
+    /// [because](Self::because) of it goes on with. `None` outside of a handler.
+    pub fn trace(&mut self) -> Option<TraceContext> {
+        let id = self.origin()?.id;
+        let envelope = self.about.as_mut()?.ticket.as_mut()?.envelope.as_mut()?;
+        Some(envelope.trace_or(|| TraceContext::of(id)))
     }
 
     /// A message that is sent because of the one that is being handled: of its conversation, its trace, its priority, and
@@ -92,14 +105,8 @@ impl<A: Agent> Context<A> {
     /// # }
     /// ```
     pub fn because<N>(&mut self, payload: N) -> Envelope<N> {
-        if let Some(origin) = self.origin() {
-            return Envelope::caused_by(&origin, 0, payload);
-        }
-        let first = Envelope::new(0, payload);
-        match self.system().id(self.path()) {
-            Ok(myself) => first.with_sender(myself),
-            Err(_) => first,
-        }
+        let origin = self.origin();
+        because(origin, self.system().id(self.path()).ok(), payload)
     }
 
     /// Asks because of the message that is being handled, within the time that is left for it less what is `kept` for the
@@ -151,5 +158,30 @@ impl<A: Agent> Context<A> {
         let now = self.system().clock().now();
         let question = self.because(message).hop(now, kept);
         whom.asked(self.system(), question).await
+    }
+}
+
+/// What is needed to answer a message, or to send another because of it. Whoever handles it is its receiver, also where
+/// somebody sent on what was said to be for another.
+pub(crate) fn origin_of(
+    envelope: &mut Envelope<()>,
+    deadline: Option<Instant>,
+    myself: Option<Arc<AgentId>>,
+    fresh: impl FnOnce() -> MessageId,
+) -> Origin {
+    let mut origin = envelope.origin(fresh);
+    (origin.deadline, origin.receiver) = (deadline, myself);
+    origin
+}
+
+/// A message because of another, or the first of a conversation.
+pub(crate) fn because<N>(cause: Option<Origin>, myself: Option<Arc<AgentId>>, payload: N) -> Envelope<N> {
+    if let Some(cause) = cause {
+        return Envelope::caused_by(&cause, 0, payload);
+    }
+    let first = Envelope::new(0, payload);
+    match myself {
+        Some(myself) => first.with_sender(myself),
+        None => first,
     }
 }

@@ -1,12 +1,17 @@
 //! The two small kinds of agent: a function that serves a capability, and a future that is run.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
+use crate::error::RequestError;
 use crate::exit::{BoxError, ExitReason};
-use crate::id::{Incarnation, Path};
+use crate::id::{AgentId, Incarnation, MessageId, Path};
+use crate::message::{Envelope, Kind, Priority};
 use crate::registry::capability::Wire;
+use crate::runtime::addressee::Addressee;
 use crate::runtime::agent::{Agent, Context};
+use crate::runtime::handling::{because, origin_of};
 use crate::runtime::life::Life;
 use crate::runtime::system::System;
 use crate::seam::BoxFuture;
@@ -17,6 +22,17 @@ pub struct ServeContext {
     system: System,
     path: Path,
     life: Arc<Life>,
+    /// What is said of the request; nothing where there is none.
+    said: Said,
+    /// Its id, once somebody asked, where it came without one.
+    id: OnceLock<MessageId>,
+}
+
+/// What is said of a message.
+#[derive(Clone, Default)]
+pub(crate) struct Said {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) envelope: Option<Envelope<()>>,
 }
 
 /// What the future of a task is handed.
@@ -24,7 +40,13 @@ pub type TaskContext = ServeContext;
 
 impl ServeContext {
     pub(crate) fn of<A: Agent>(ctx: &Context<A>) -> Self {
-        Self { system: ctx.system.clone(), path: ctx.path().clone(), life: Arc::clone(&ctx.life) }
+        let (said, id) = (Said::default(), OnceLock::new());
+        Self { system: ctx.system.clone(), path: ctx.path().clone(), life: Arc::clone(&ctx.life), said, id }
+    }
+
+    /// The same, for a request of which this is said.
+    fn about(&self, said: Said) -> Self {
+        Self { said, ..self.clone() }
     }
 
     /// The system.
@@ -48,6 +70,102 @@ impl ServeContext {
     /// Says that the running call is alive: its handler deadline begins anew.
     pub fn progress(&self) {
         self.life.note_progress(self.system.clock().now());
+    }
+}
+
+/// The request that is being served. In a hook and in a task there is none, and these say so.
+impl ServeContext {
+    /// Until when its sender waits.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.said.deadline
+    }
+
+    /// How much time is left until its sender waits no longer: the budget for whatever is done for it. `None` where nobody
+    /// waits.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline().map(|deadline| deadline.saturating_duration_since(self.system.clock().now()))
+    }
+
+    /// Its kind; plain where its sender said nothing.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.said.envelope.as_ref().map_or(Kind::Plain, Envelope::kind)
+    }
+
+    /// How much it matters; medium where its sender said nothing.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.said.envelope.as_ref().map_or(Priority::MEDIUM, Envelope::priority)
+    }
+
+    /// The value of one of its headers.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.said.envelope.as_ref()?.header(name)
+    }
+
+    /// Who sent it, where its sender said so.
+    #[must_use]
+    pub fn sender(&self) -> Option<&Arc<AgentId>> {
+        self.said.envelope.as_ref()?.sender()
+    }
+
+    /// A message that is sent because of the request: of its conversation, its trace, its priority, and with no more time
+    /// than it has. Outside of a request, a message that begins a conversation. Its sender is this agent.
+    pub fn because<N>(&self, payload: N) -> Envelope<N> {
+        let (system, myself) = (&self.system, self.system.id(&self.path).ok());
+        let cause = match &self.said {
+            Said { deadline: None, envelope: None } => None,
+            Said { deadline, envelope } => {
+                let mut envelope = envelope.clone().unwrap_or_else(|| Envelope::new(0, ()));
+                let fresh = || *self.id.get_or_init(|| MessageId::new(system.entropy().id()));
+                Some(origin_of(&mut envelope, *deadline, myself.clone(), fresh))
+            }
+        };
+        because(cause, myself, payload)
+    }
+
+    /// Asks because of the request, within the time that is left for it less what is `kept` for the way back; where nobody
+    /// waits, for as long as whoever is asked says: a route, or what the system's limits say. As
+    /// [`Context::ask`](crate::Context::ask).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::{Capability, ChildSpec, Strategy, SupervisorSpec, System};
+    ///
+    /// const ADD: Capability<(i64, i64), i64> = Capability::new("math.add", "1.0.0");
+    /// const TWICE: Capability<i64, i64> = Capability::new("math.twice", "1.0.0");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let add = ChildSpec::serve("add", ADD, |_, (a, b): (i64, i64)| async move { Ok(a + b) });
+    /// let twice = ChildSpec::serve("twice", TWICE, |ctx, number| async move {
+    ///     // In the time of whoever asked for twice the number.
+    ///     Ok(ctx.ask(&ADD, (number, number), Duration::from_millis(1)).await?)
+    /// });
+    /// let system = System::start(SupervisorSpec::new("root", Strategy::OneForOne).child(add).child(twice)).await?;
+    /// assert_eq!(system.ask(&TWICE, 21).await?, 42);
+    /// # Ok(system.shutdown().await?)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`RequestError`]; [`RequestError::Expired`] where no time is left, and nothing is sent.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, the message may or may not be handled.
+    pub async fn ask<W: Addressee>(
+        &self,
+        whom: &W,
+        message: W::Request,
+        kept: Duration,
+    ) -> Result<W::Reply, RequestError> {
+        let question = self.because(message).hop(self.system.clock().now(), kept);
+        whom.asked(&self.system, question).await
     }
 }
 
@@ -87,8 +205,8 @@ impl<Q: Wire, R: Wire> Agent for Served<Q, R> {
         Ok(Self { function: args.0, ctx: ServeContext::of(ctx) })
     }
 
-    async fn handle(&mut self, request: Q, _: &mut Context<Self>) -> Result<R, BoxError> {
-        (self.function)(self.ctx.clone(), request).await
+    async fn handle(&mut self, request: Q, ctx: &mut Context<Self>) -> Result<R, BoxError> {
+        (self.function)(self.ctx.about(ctx.said()), request).await
     }
 }
 

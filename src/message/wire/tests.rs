@@ -58,9 +58,14 @@ fn the_bytes_of_an_envelope_are_these_for_ever() {
     let mut expected = vec![1, 1]; // Codec, version.
     expected.extend(sixteen(0xfe)); // Id.
     expected.extend([1, 252, 0, 202, 154, 59]); // Number; a second in nanoseconds.
-    expected.extend([0, 0, 5, 0, 0, 0, 0, 0, 0, 0]); // No trace, plain, medium, and nothing else.
+    let untraced = [&expected[..], &[0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 3, 1, 3, 7]].concat();
+    expected.extend([&[1][..], &sixteen(0xfe), &0xfe_u64.to_be_bytes(), &[0]].concat()); // The trace that begins here.
+    expected.extend([0, 5, 0, 0, 0, 0, 0, 0, 0]); // Plain, medium, and nothing else.
     expected.extend([3, 1, 3, 7]); // The payload's frame.
     assert_eq!(write(&at, &mut plain), expected);
+    // A frame without a trace, as they were written once, is read.
+    let read = at.read(&untraced).expect("a frame");
+    assert_eq!((read.trace(), read.id()), (None, Some(message_id(0xfe))));
 
     let agent = |name: u8| [&[1, 1, b'd', 1, name][..], &sixteen(1), &[5], b"1.0.0"].concat();
     let expected = [
