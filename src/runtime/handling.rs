@@ -62,10 +62,9 @@ impl<A: Agent> Context<A> {
 
     /// All of it.
     pub(crate) fn said(&self) -> Said {
-        let ticket = self.about.as_ref().and_then(|about| about.ticket.as_ref());
-        let said =
-            |ticket: &Box<Ticket<A::Reply>>| Said { deadline: ticket.deadline, envelope: ticket.envelope.clone() };
-        ticket.map(said).unwrap_or_default()
+        let ticket = self.about.as_ref().and_then(|about| about.ticket.as_deref());
+        ticket
+            .map_or_else(Said::default, |ticket| Said { deadline: ticket.deadline, envelope: ticket.envelope.clone() })
     }
 
     /// What is needed to send another message because of this one. Gives it an id where it has none yet; its receiver is

@@ -29,10 +29,12 @@ impl Agent for Adviser {
     }
 
     async fn handle(&mut self, room: String, ctx: &mut Context<Self>) -> Result<String, BoxError> {
-        // By type: the compiler checks what is asked and what comes back.
-        let warmth = self.by_type.ask(WhichRoom { room: room.clone() }).await?;
+        // By type: the compiler checks what is asked and what comes back. All in the time of whoever wants advice.
+        let (route, kept) = (self.by_type.clone(), SECOND / 100);
+        let warmth = ctx.ask(&route, WhichRoom { room: room.clone() }, kept).await?;
         // By name: neither type is needed, and both are checked when it is asked.
-        let json = ctx.system().ask_json(&self.by_name, json!({ "room": room }), SECOND).await?;
+        let left = ctx.remaining().map_or(SECOND, |left| left.saturating_sub(kept));
+        let json = ctx.system().ask_json(&self.by_name, json!({ "room": room }), left).await?;
         Ok(match warmth.celsius {
             Some(degrees) if degrees < 18 => format!("{room}: put on a coat ({json})"),
             Some(_) => format!("{room}: come in ({json})"),
