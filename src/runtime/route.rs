@@ -24,4 +24,4 @@ pub use self::provider::Provider;
 #[cfg(feature = "json")]
 pub(crate) use self::provider::ask_json;
 pub(crate) use self::provider::{ask, providers};
-pub(crate) use self::reach::{AnyRoutable, AnyRoute, Reached, Routable, any_routable, candidates, routable, view};
+pub(crate) use self::reach::{Offered, Reached, candidates, offered, view};

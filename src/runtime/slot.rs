@@ -45,13 +45,12 @@ use crate::error::ControlError;
 use crate::event::EventKind;
 use crate::flow::AgentLimits;
 use crate::id::Incarnation;
-use crate::registry::record::OfferRecord;
 use crate::runtime::current;
 use crate::runtime::domain::Token;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
 use crate::runtime::office::Office;
-use crate::runtime::route::{AnyRoute, Routable};
+use crate::runtime::route::Offered;
 use crate::runtime::shell::ShellMessage;
 
 /// A slot, whatever its child's types of message and reply.
@@ -71,8 +70,6 @@ pub(crate) trait AnySlot: Send + Sync {
     fn queued(&self) -> usize;
     /// Tells the agent to change its state. `None` where there is no agent of ours.
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>>;
-    /// The routes to this slot, one for each offer of its core, in that order.
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>>;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -114,10 +111,6 @@ impl AnySlot for BareSlot {
         None
     }
 
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {
-        Vec::new()
-    }
-
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
@@ -140,7 +133,6 @@ pub(crate) struct Slot<M, R> {
 
 struct Desk<M, R> {
     inbox: Inbox<M, R>,
-    routables: Arc<[Routable<M, R>]>,
     port: Option<ActorRef<ShellMessage>>,
     lingers: Lingers,
     /// Who is told of the first message, while the agent dozes.
@@ -172,15 +164,9 @@ impl<M, R> Desk<M, R> {
 }
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
-    pub(crate) fn new<A: 'static>(
-        core: SlotCore,
-        office: Arc<Office>,
-        routables: Arc<[Routable<M, R>]>,
-        limits: &AgentLimits,
-    ) -> Self {
+    pub(crate) fn new<A: 'static>(core: SlotCore, office: Arc<Office>, limits: &AgentLimits) -> Self {
         let desk = Desk {
             inbox: Inbox::new(limits, office.epoch),
-            routables,
             port: None,
             lingers: Lingers::default(),
             rouse: None,
@@ -208,12 +194,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     /// What an update says of the agent, for its next life. What waits in the mailbox stays, also over a smaller bound.
-    pub(crate) fn renew(&self, offers: Arc<[OfferRecord]>, routables: Arc<[Routable<M, R>]>, limits: &AgentLimits) {
-        {
-            let mut desk = lock(&self.desk);
-            desk.inbox.renew(limits, self.office.epoch);
-            desk.routables = routables;
-        }
+    pub(crate) fn renew(&self, offers: Arc<[Offered]>, limits: &AgentLimits) {
+        lock(&self.desk).inbox.renew(limits, self.office.epoch);
         self.core.set_offers(offers);
         self.room.notify_waiters();
     }
@@ -413,11 +395,6 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>> {
         Some(Self::control(self, command, None))
-    }
-
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {
-        let routables = Arc::clone(&lock(&self.desk).routables);
-        routables.iter().map(|routable| routable(Arc::clone(&self))).collect()
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -41,6 +41,7 @@ use crate::supervision::policy::{
 };
 
 pub use agent::AgentSpec;
+use agent::Settings;
 use dynamic::Template;
 
 /// What a supervisor runs before it starts its children.
@@ -130,9 +131,8 @@ impl SupervisorSpec {
     #[must_use]
     pub fn child(mut self, child: impl Into<ChildSpec>) -> Self {
         let mut child = child.into();
-        // Siblings mostly have the same rules: many of them share one copy.
-        if let Some(last) = self.children.last().filter(|last| last.rules == child.rules) {
-            child.rules = Arc::clone(&last.rules);
+        if let Some(last) = self.children.last() {
+            child.share(last);
         }
         self.children.push(child);
         self
@@ -357,6 +357,18 @@ impl ChildSpec {
 
     child_rules_methods!();
 
+    /// Keeps what another one says too together with it: siblings are mostly alike but for their names.
+    fn share(&mut self, other: &Self) {
+        if self.rules == other.rules {
+            self.rules = Arc::clone(&other.rules);
+        }
+        if let (Kind::Worker(worker), Kind::Worker(other)) = (&mut self.kind, &other.kind)
+            && let Some(worker) = Arc::get_mut(worker)
+        {
+            worker.share(&**other);
+        }
+    }
+
     pub(crate) fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         match &self.kind {
             Kind::Worker(worker) => worker.slot(system, path),
@@ -413,6 +425,14 @@ pub(crate) trait Worker: Send + Sync {
     /// Whether it is started by its first message.
     fn is_lazy(&self) -> bool {
         false
+    }
+    /// What it says, where it is an agent.
+    fn settings(&self) -> Option<&Arc<Settings>> {
+        None
+    }
+    /// Keeps what another one says too together with it.
+    fn share(&mut self, other: &dyn Worker) {
+        let _ = other;
     }
     /// The same on this runtime, where it names none itself and may be on one.
     fn on_runtime(&self, runtime: &Handle) -> Option<Arc<dyn Worker>> {

@@ -242,7 +242,9 @@ impl SupervisorState {
         }));
         let side_by_side = spec.children.iter().any(|child| child.rules.after.is_some());
         let starts_here = !side_by_side && life.incarnation == Incarnation::FIRST;
-        let by_actor = NumberMap::with_capacity_and_hasher(spec.children.len(), BuildHasherDefault::default());
+        // Those that are lazy may never have an actor.
+        let with_actor = spec.children.iter().filter(|child| !child.is_lazy()).count();
+        let by_actor = NumberMap::with_capacity_and_hasher(with_actor, BuildHasherDefault::default());
         let machine = Arc::new(Mutex::new(machine));
         published.seat(Arc::clone(&machine), began, Arc::clone(&spec));
         Self {

@@ -260,7 +260,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     fn tell_for(&self, key: Option<&[u8]>, request: Request) -> Result<(), RequestError> {
         let Chosen { provider, call } = self.chosen(key)?;
         let router = self.router(key, &request);
-        let outcome = provider.way.tell(request, router);
+        let outcome = provider.way.tell(&provider.slot, request, router);
         if let Some(call) = call
             && outcome.is_err()
         {
@@ -316,7 +316,7 @@ pub(super) async fn send_by<Request: Wire, Reply: Wire>(
     at_death: AtDeath,
 ) -> Result<Reply, RequestError> {
     let began = system.moment();
-    let outcome = provider.way.ask(request, limit, at_death == AtDeath::Stay).await;
+    let outcome = provider.way.ask(&provider.slot, request, limit, at_death == AtDeath::Stay).await;
     if outcome.is_ok() {
         let now = system.moment();
         provider.slot.core().gauge().answered(now, now.saturating_sub(began));

@@ -47,7 +47,7 @@ impl<Request: Wire, Reply: Wire> Provider<Request, Reply> {
     ///
     /// Dropped before it returns, the request may or may not be handled.
     pub async fn ask(&self, request: Request, limit: Duration) -> Result<Reply, RequestError> {
-        self.way.ask(request, limit, true).await
+        self.way.ask(&self.slot, request, limit, true).await
     }
 }
 
@@ -77,7 +77,7 @@ impl<Request, Reply> Provider<Request, Reply> {
 
 /// The candidate with these types, if it has them.
 pub(super) fn typed<Request: Wire, Reply: Wire>(candidate: &Candidate<Reached>) -> Option<Provider<Request, Reply>> {
-    let way = Arc::clone(&candidate.provider.route).into_any().downcast().ok()?;
+    let way = Arc::clone(&candidate.provider.way).into_any().downcast().ok()?;
     Some(Provider { slot: Arc::clone(&candidate.provider.slot), way })
 }
 
@@ -202,7 +202,8 @@ pub(crate) async fn ask_json(
     })?;
     system.announce(|| members.decision(&found, &now));
     let (part, place) = members.at(&found);
-    let reply = part.members()[place].provider.route.ask_json(request, limit);
+    let Reached { slot, way } = &part.members()[place].provider;
+    let reply = way.ask_json(slot, request, limit);
     drop(members);
     reply.await
 }

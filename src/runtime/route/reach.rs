@@ -1,6 +1,7 @@
 //! How a candidate of the index is reached: from its slot, with or without the types of request and reply.
 
 use std::any::Any;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::error::{RequestError, TellError};
 use crate::id::Path;
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::index::Candidate;
-use crate::registry::record::{OfferRecord, WireTypes};
+use crate::registry::record::{InvalidOffer, OfferRecord};
 use crate::registry::selection::View;
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::{AgentRef, ask_slot, ask_slot_once, tell_routed};
@@ -18,31 +19,35 @@ use crate::seam::BoxFuture;
 /// How a candidate of the index is reached.
 pub(crate) struct Reached {
     pub(crate) slot: Arc<dyn AnySlot>,
-    pub(crate) route: Arc<dyn AnyRoute>,
+    /// Leads to the slot.
+    pub(crate) way: Arc<dyn Way>,
 }
 
-/// The way to one offer, whatever its types.
-pub(crate) trait AnyRoute: Send + Sync {
+/// An offer, and the way to it.
+#[derive(Clone)]
+pub(crate) struct Offered {
+    pub(crate) record: Arc<OfferRecord>,
+    pub(crate) way: Arc<dyn Way>,
+}
+
+/// The way to one offer of one type of agent, whatever the offer's types. It is no slot's own: all agents of the type may
+/// share it.
+pub(crate) trait Way: Send + Sync {
     /// For whoever knows the types: a [`Typed`].
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 
-    /// Which those are.
-    fn types(&self) -> WireTypes;
+    /// Whether it leads to this slot: it is of an agent of that type.
+    fn leads_to(&self, slot: &Arc<dyn AnySlot>) -> bool;
 
     /// Asks with JSON, and gives the reply as JSON.
     #[cfg(feature = "json")]
     fn ask_json(
         &self,
+        slot: &Arc<dyn AnySlot>,
         request: serde_json::Value,
         limit: Duration,
     ) -> BoxFuture<'static, Result<serde_json::Value, RequestError>>;
 }
-
-/// Makes the way to one offer from the agent's slot.
-pub(crate) type Routable<M, R> = Arc<dyn Fn(Arc<Slot<M, R>>) -> Arc<dyn AnyRoute> + Send + Sync>;
-
-/// The same, from a slot whose type it knows by itself. `None` from any other slot.
-pub(crate) type AnyRoutable = Arc<dyn Fn(Arc<dyn AnySlot>) -> Option<Arc<dyn AnyRoute>> + Send + Sync>;
 
 /// The way to one offer, with its types.
 pub(super) struct Typed<Request, Reply> {
@@ -51,52 +56,66 @@ pub(super) struct Typed<Request, Reply> {
 
 /// What the slot of an agent does for one of its offers.
 trait Reach<Request, Reply>: Send + Sync {
-    fn ask(&self, request: Request, limit: Duration, stays: bool) -> BoxFuture<'static, Result<Reply, RequestError>>;
-    fn tell(&self, request: Request, router: Option<Router>) -> Result<(), RequestError>;
+    fn leads_to(&self, slot: &Arc<dyn AnySlot>) -> bool;
+    fn ask(
+        &self,
+        slot: &Arc<dyn AnySlot>,
+        request: Request,
+        limit: Duration,
+        stays: bool,
+    ) -> BoxFuture<'static, Result<Reply, RequestError>>;
+    fn tell(&self, slot: &Arc<dyn AnySlot>, request: Request, router: Option<Router>) -> Result<(), RequestError>;
     #[cfg(feature = "json")]
-    fn malformed(&self, problem: &serde_json::Error) -> RequestError;
+    fn malformed(&self, slot: &dyn AnySlot, problem: &serde_json::Error) -> RequestError;
 }
 
 impl<Request, Reply> Typed<Request, Reply> {
     /// Asks. `stays`: the request waits for the next life when its receiver dies before its turn.
     pub(super) fn ask(
         &self,
+        slot: &Arc<dyn AnySlot>,
         request: Request,
         limit: Duration,
         stays: bool,
     ) -> BoxFuture<'static, Result<Reply, RequestError>> {
-        self.reach.ask(request, limit, stays)
+        self.reach.ask(slot, request, limit, stays)
     }
 
     /// Tells. With a router the request does not wait for the next life.
-    pub(super) fn tell(&self, request: Request, router: Option<Router>) -> Result<(), RequestError> {
-        self.reach.tell(request, router)
+    pub(super) fn tell(
+        &self,
+        slot: &Arc<dyn AnySlot>,
+        request: Request,
+        router: Option<Router>,
+    ) -> Result<(), RequestError> {
+        self.reach.tell(slot, request, router)
     }
 }
 
-impl<Request: Wire, Reply: Wire> AnyRoute for Typed<Request, Reply> {
+impl<Request: Wire, Reply: Wire> Way for Typed<Request, Reply> {
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
 
-    fn types(&self) -> WireTypes {
-        WireTypes::of::<Request, Reply>()
+    fn leads_to(&self, slot: &Arc<dyn AnySlot>) -> bool {
+        self.reach.leads_to(slot)
     }
 
     #[cfg(feature = "json")]
     fn ask_json(
         &self,
+        slot: &Arc<dyn AnySlot>,
         request: serde_json::Value,
         limit: Duration,
     ) -> BoxFuture<'static, Result<serde_json::Value, RequestError>> {
-        let path_and_name = |problem| self.reach.malformed(problem);
+        let path_and_name = |problem| self.reach.malformed(&**slot, problem);
         match serde_json::from_value(request) {
             Err(problem) => {
                 let error = path_and_name(&problem);
                 Box::pin(async move { Err(error) })
             }
             Ok(request) => {
-                let reply = self.reach.ask(request, limit, true);
+                let reply = self.reach.ask(slot, request, limit, true);
                 Box::pin(async move {
                     let reply = reply.await?;
                     serde_json::to_value(reply)
@@ -107,9 +126,22 @@ impl<Request: Wire, Reply: Wire> AnyRoute for Typed<Request, Reply> {
     }
 }
 
-struct OfAgent<A: Agent> {
-    slot: Arc<Slot<A::Message, A::Reply>>,
+struct OfAgent<A> {
     name: Arc<str>,
+    agent: PhantomData<fn() -> A>,
+}
+
+impl<A: Agent> OfAgent<A> {
+    /// The slot with its types.
+    fn of(slot: &Arc<dyn AnySlot>) -> Option<Arc<Slot<A::Message, A::Reply>>> {
+        let slot = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>().ok()?;
+        slot.is_of::<A>().then_some(slot)
+    }
+
+    /// The slot is another agent's. The candidates of the index have none that is.
+    fn stranger(&self, slot: &dyn AnySlot) -> RequestError {
+        RequestError::WrongType { capability: self.name.to_string(), path: slot.core().path.clone() }
+    }
 }
 
 impl<A, Request, Reply> Reach<Request, Reply> for OfAgent<A>
@@ -119,8 +151,22 @@ where
     Reply: Wire,
     A::Reply: TryInto<Reply>,
 {
-    fn ask(&self, request: Request, limit: Duration, stays: bool) -> BoxFuture<'static, Result<Reply, RequestError>> {
-        let (slot, name) = (Arc::clone(&self.slot), Arc::clone(&self.name));
+    fn leads_to(&self, slot: &Arc<dyn AnySlot>) -> bool {
+        Self::of(slot).is_some()
+    }
+
+    fn ask(
+        &self,
+        slot: &Arc<dyn AnySlot>,
+        request: Request,
+        limit: Duration,
+        stays: bool,
+    ) -> BoxFuture<'static, Result<Reply, RequestError>> {
+        let Some(slot) = Self::of(slot) else {
+            let error = self.stranger(&**slot);
+            return Box::pin(async move { Err(error) });
+        };
+        let name = Arc::clone(&self.name);
         Box::pin(async move {
             let reply = if stays {
                 ask_slot(&slot, request.into(), limit).await?
@@ -132,10 +178,11 @@ where
         })
     }
 
-    fn tell(&self, request: Request, router: Option<Router>) -> Result<(), RequestError> {
+    fn tell(&self, slot: &Arc<dyn AnySlot>, request: Request, router: Option<Router>) -> Result<(), RequestError> {
+        let slot = Self::of(slot).ok_or_else(|| self.stranger(&**slot))?;
         let told = match router {
-            None => AgentRef::<A>::new(Arc::clone(&self.slot)).tell(request.into()),
-            Some(router) => tell_routed(&self.slot, request.into(), router),
+            None => AgentRef::<A>::new(slot).tell(request.into()),
+            Some(router) => tell_routed(&slot, request.into(), router),
         };
         told.map_err(|refused| match refused {
             TellError::Full { path, bound, .. } => RequestError::Full { path, bound, limit: Duration::ZERO },
@@ -149,63 +196,46 @@ where
     }
 
     #[cfg(feature = "json")]
-    fn malformed(&self, problem: &serde_json::Error) -> RequestError {
-        let path = self.slot.core().path.clone();
+    fn malformed(&self, slot: &dyn AnySlot, problem: &serde_json::Error) -> RequestError {
+        let path = slot.core().path.clone();
         RequestError::Malformed { capability: self.name.to_string(), path, problem: problem.to_string() }
     }
 }
 
-/// The routable of an agent that offers a capability.
-pub(crate) fn routable<A, Request, Reply>(capability: &Capability<Request, Reply>) -> Routable<A::Message, A::Reply>
+/// What an agent of a type offers, and the way to it.
+pub(crate) fn offered<A, Request, Reply>(capability: &Capability<Request, Reply>) -> Result<Offered, InvalidOffer>
 where
     A: Agent,
     Request: Wire + Into<A::Message>,
     Reply: Wire,
     A::Reply: TryInto<Reply>,
 {
-    let name: Arc<str> = capability.name().into();
-    Arc::new(move |slot| {
-        let reach: Box<dyn Reach<Request, Reply>> = Box::new(OfAgent::<A> { slot, name: Arc::clone(&name) });
-        Arc::new(Typed { reach })
-    })
-}
-
-/// The same, for a slot that is kept without its types.
-pub(crate) fn any_routable<A, Request, Reply>(capability: &Capability<Request, Reply>) -> AnyRoutable
-where
-    A: Agent,
-    Request: Wire + Into<A::Message>,
-    Reply: Wire,
-    A::Reply: TryInto<Reply>,
-{
-    let routable = routable::<A, Request, Reply>(capability);
-    Arc::new(move |slot| {
-        let slot = slot.as_any().downcast::<Slot<A::Message, A::Reply>>().ok()?;
-        slot.is_of::<A>().then(|| routable(slot))
-    })
+    let record = Arc::new(OfferRecord::of(capability)?);
+    let reach: Box<dyn Reach<Request, Reply>> =
+        Box::new(OfAgent::<A> { name: capability.name().into(), agent: PhantomData });
+    Ok(Offered { record, way: Arc::new(Typed { reach }) })
 }
 
 /// The candidates that a slot puts into the index: what its spec offers and was not withdrawn, and what was added.
 pub(crate) fn candidates(slot: &Arc<dyn AnySlot>) -> Vec<Candidate<Reached>> {
     let path: &Path = &slot.core().path;
-    let candidate =
-        |offer, route| Candidate { path: path.clone(), offer, provider: Reached { slot: Arc::clone(slot), route } };
     let (offers, changes) = slot.core().offers_and_changes();
-    let routes = Arc::clone(slot).routes();
     // A later offer of the same name and version takes the place of the former.
     let is_last = |number: usize, offer: &OfferRecord| {
         let same = |later: &OfferRecord| later.capability == offer.capability && later.version == offer.version;
-        !offers[number + 1..].iter().any(same)
+        !offers[number + 1..].iter().any(|later| same(&later.record))
     };
-    let of_spec = offers.iter().zip(routes).enumerate();
-    let of_spec = of_spec.filter(|(number, (offer, _))| is_last(*number, offer) && !changes.withdraws(offer));
-    let mut all: Vec<_> = of_spec.map(|(_, (offer, route))| candidate(offer.clone(), route)).collect();
-    for (offer, routable) in changes.added() {
-        all.extend(routable(Arc::clone(slot)).map(|route| candidate(offer.clone(), route)));
-    }
-    // An update of the spec may have come between the offers and the ways to them; the next life registers both.
-    all.retain(|candidate| candidate.offer.types == candidate.provider.route.types());
-    all
+    let counts = |number, offer| is_last(number, offer) && !changes.withdraws(offer);
+    let of_spec = offers.iter().enumerate().filter(|(number, offer)| counts(*number, &offer.record));
+    let all = of_spec.map(|(_, offer)| offer).chain(changes.added());
+    // What was added may have been meant for an agent of another type, which was at this path before.
+    let all = all.filter(|offer| offer.way.leads_to(slot));
+    all.map(|Offered { record, way }| Candidate {
+        path: path.clone(),
+        offer: Arc::clone(record),
+        provider: Reached { slot: Arc::clone(slot), way: Arc::clone(way) },
+    })
+    .collect()
 }
 
 /// How a slot stands now, without its latency: read without a lock.

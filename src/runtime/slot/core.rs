@@ -12,13 +12,12 @@ use crate::exit::ExitReason;
 use crate::id::{AgentId, Incarnation, Path};
 use crate::lifecycle::{AgentState, Life as Lifecycle, state};
 use crate::registry::name::CapabilityName;
-use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
 use crate::runtime::domain::Gate;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
 use crate::runtime::patterns::Ties;
-use crate::runtime::route::AnyRoutable;
+use crate::runtime::route::Offered;
 use crate::runtime::slot::offered::OfferChanges;
 use crate::runtime::slot::seats::Seat;
 use crate::runtime::system::System;
@@ -63,7 +62,7 @@ struct Record {
     life: Option<Arc<Life>>,
     registered: bool,
     /// What the spec offers.
-    offers: Arc<[OfferRecord]>,
+    offers: Arc<[Offered]>,
     /// What was changed of that at run time; for most nothing ever is.
     changes: Option<Box<OfferChanges>>,
     /// Whether the offers are other ones since they were registered last.
@@ -71,7 +70,7 @@ struct Record {
 }
 
 impl SlotCore {
-    pub(crate) fn new(path: Path, offers: Arc<[OfferRecord]>, bus: Bus) -> Self {
+    pub(crate) fn new(path: Path, offers: Arc<[Offered]>, bus: Bus) -> Self {
         Self {
             path,
             bus,
@@ -230,7 +229,7 @@ impl SlotCore {
             (other.registered, Arc::clone(&other.offers))
         };
         let mut record = lock(&self.record);
-        record.offers_changed = registered && record.offers != offers;
+        record.offers_changed = registered && !are_same(&record.offers, &offers);
     }
 
     /// Whether the registrar has something to do when a life registers, or when the slot closes.
@@ -256,14 +255,14 @@ impl SlotCore {
     }
 
     /// What the spec offers, and what was changed of that at run time.
-    pub(crate) fn offers_and_changes(&self) -> (Arc<[OfferRecord]>, OfferChanges) {
+    pub(crate) fn offers_and_changes(&self) -> (Arc<[Offered]>, OfferChanges) {
         let record = lock(&self.record);
         (Arc::clone(&record.offers), record.changes.as_deref().cloned().unwrap_or_default())
     }
 
     /// The agent offers this too, in this life and those to come.
-    pub(crate) fn offer(&self, offer: OfferRecord, routable: AnyRoutable) {
-        lock(&self.record).changes.get_or_insert_default().offer(offer, routable);
+    pub(crate) fn offer(&self, offer: Offered) {
+        lock(&self.record).changes.get_or_insert_default().offer(offer);
     }
 
     /// The agent does not offer this any more. Returns whether it did.
@@ -279,9 +278,9 @@ impl SlotCore {
     }
 
     /// What lives offer from the next one on.
-    pub(super) fn set_offers(&self, offers: Arc<[OfferRecord]>) {
+    pub(super) fn set_offers(&self, offers: Arc<[Offered]>) {
         let mut record = lock(&self.record);
-        record.offers_changed |= record.registered && record.offers != offers;
+        record.offers_changed |= record.registered && !are_same(&record.offers, &offers);
         record.offers = offers;
     }
 
@@ -338,6 +337,11 @@ impl SlotCore {
         self.live.store(0, Ordering::Release);
         true
     }
+}
+
+/// Whether two specs offer the same.
+fn are_same(one: &[Offered], other: &[Offered]) -> bool {
+    one.iter().map(|offer| &offer.record).eq(other.iter().map(|offer| &offer.record))
 }
 
 #[cfg(test)]
