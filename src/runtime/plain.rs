@@ -43,7 +43,7 @@ where
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
+        Arc::new(BareSlot(SlotCore::new(path, Arc::default(), Arc::clone(system.office()))))
     }
 
     fn renew(&self, _: &System, _: &Arc<dyn AnySlot>) {}

@@ -23,19 +23,17 @@ mod offered;
 mod seats;
 
 use std::any::{Any, TypeId};
-use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ractor::ActorRef;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 pub(crate) use self::control::{Command, Control};
 pub(crate) use self::core::{Presence, SlotCore};
 pub(crate) use self::doze::Rouse;
 pub(crate) use self::gauge::Gauge;
+use self::hand::Hand;
 pub(crate) use self::hand::{About, Batch, Taken};
-use self::hand::{Glance, Hand};
 use self::inbox::Inbox;
 pub(crate) use self::kept::Kept;
 pub(crate) use self::letter::{Answer, Letter, Refused, ReplyTo, Router, Ticket};
@@ -44,7 +42,7 @@ pub(crate) use self::seats::Seat;
 use crate::error::ControlError;
 use crate::event::EventKind;
 use crate::flow::AgentLimits;
-use crate::id::Incarnation;
+use crate::id::{Incarnation, Path};
 use crate::runtime::current;
 use crate::runtime::domain::Token;
 use crate::runtime::guard::lock;
@@ -93,13 +91,13 @@ impl AnySlot for BareSlot {
 
     fn rest(&self) {
         if self.0.set_presence(Presence::Resting) {
-            self.0.bus.publish(&self.0.path, EventKind::Resting);
+            self.0.bus().publish(&self.0.path, EventKind::Resting);
         }
     }
 
     fn close(&self) {
         if self.0.set_presence(Presence::Closed) {
-            self.0.bus.publish_closed(&self.0.path, self.0.concerns_the_registrar());
+            self.0.bus().publish_closed(&self.0.path, self.0.concerns_the_registrar());
         }
     }
 
@@ -119,29 +117,43 @@ impl AnySlot for BareSlot {
 /// The slot of an agent, with its mailbox.
 pub(crate) struct Slot<M, R> {
     core: SlotCore,
-    office: Arc<Office>,
-    agent: TypeId,
+    /// Says the type of the agent.
+    agent: fn() -> TypeId,
     desk: Mutex<Desk<M, R>>,
-    /// What the shell has taken and not finished. Locked before the desk where both are.
-    hand: Mutex<Hand<M, R>>,
-    glance: Glance,
-    /// Whether there is something among the desk's controls.
-    called: AtomicBool,
-    room: Notify,
-    kept: Kept,
+    /// What the shell has taken and not finished; of a life that is open. Locked before the desk where both are.
+    hand: Mutex<Option<Box<Hand<M, R>>>>,
 }
 
+/// What is on it without a life is small: there may be a million agents at rest.
 struct Desk<M, R> {
     inbox: Inbox<M, R>,
-    port: Option<ActorRef<ShellMessage>>,
-    lingers: Lingers,
+    /// The shell of the life that is open.
+    shell: Option<Box<AtDesk>>,
     /// Who is told of the first message, while the agent dozes.
     rouse: Option<Box<Rouse>>,
-    controls: Vec<Control>,
     woken: bool,
     door: Door,
     /// Something may wait here that does not wait for the next life.
     roving: bool,
+}
+
+/// The shell of a life, and what it is told.
+struct AtDesk {
+    port: ActorRef<ShellMessage>,
+    lingers: Lingers,
+    controls: Vec<Control>,
+}
+
+impl AtDesk {
+    /// Its life has nothing to do here any more.
+    fn leave(mut self, path: &Path) {
+        if let Some(shell) = self.lingers.dismiss() {
+            shell.wake();
+        }
+        for control in self.controls {
+            let _ = control.done.send(Err(ControlError::NotRunning { path: path.clone() }));
+        }
+    }
 }
 
 /// Which way messages go.
@@ -159,55 +171,46 @@ enum Door {
 
 impl<M, R> Desk<M, R> {
     fn has_work(&self) -> bool {
-        !self.controls.is_empty() || (self.door == Door::Open && !self.inbox.is_empty())
+        self.shell.as_ref().is_some_and(|shell| !shell.controls.is_empty())
+            || (self.door == Door::Open && !self.inbox.is_empty())
     }
 }
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
-    pub(crate) fn new<A: 'static>(core: SlotCore, office: Arc<Office>, limits: &AgentLimits) -> Self {
+    pub(crate) fn new<A: 'static>(core: SlotCore, limits: &AgentLimits) -> Self {
         let desk = Desk {
-            inbox: Inbox::new(limits, office.epoch),
-            port: None,
-            lingers: Lingers::default(),
+            inbox: Inbox::new(limits, core.office().epoch),
+            shell: None,
             rouse: None,
-            controls: Vec::new(),
             woken: false,
             door: Door::Open,
             roving: false,
         };
-        Self {
-            core,
-            office,
-            agent: TypeId::of::<A>(),
-            desk: Mutex::new(desk),
-            hand: Mutex::default(),
-            glance: Glance::default(),
-            called: AtomicBool::new(false),
-            room: Notify::new(),
-            kept: Kept::default(),
-        }
+        Self { core, agent: TypeId::of::<A>, desk: Mutex::new(desk), hand: Mutex::default() }
     }
 
     /// Whether lives may hand their state over to the next.
     pub(crate) fn hand_over(&self, enabled: bool) {
-        self.kept.enable(enabled);
+        if enabled || self.core.seldom_seen().is_some() {
+            self.core.seldom().kept.enable(enabled);
+        }
     }
 
     /// What an update says of the agent, for its next life. What waits in the mailbox stays, also over a smaller bound.
     pub(crate) fn renew(&self, offers: Arc<[Offered]>, limits: &AgentLimits) {
-        lock(&self.desk).inbox.renew(limits, self.office.epoch);
+        lock(&self.desk).inbox.renew(limits, self.core.office().epoch);
         self.core.set_offers(offers);
-        self.room.notify_waiters();
+        self.core.tell_of_room();
     }
 
     /// The state that lives hand over.
     pub(crate) fn kept(&self) -> &Kept {
-        &self.kept
+        &self.core.seldom().kept
     }
 
     /// Whether this is the slot of an agent of that type.
     pub(crate) fn is_of<A: 'static>(&self) -> bool {
-        self.agent == TypeId::of::<A>()
+        (self.agent)() == TypeId::of::<A>()
     }
 
     /// Puts a message into the mailbox and wakes the shell.
@@ -236,7 +239,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             return Err(Refused::RateLimited(letter, wait));
         }
         desk.roving |= letter.roves();
-        let lost = desk.inbox.push(letter, || self.office.clock.now()).map_err(|(letter, bound)| {
+        let lost = desk.inbox.push(letter, || self.office().clock.now()).map_err(|(letter, bound)| {
             if let Some(gate) = gate {
                 gate.put_back();
             }
@@ -251,12 +254,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     pub(crate) fn office(&self) -> &Office {
-        &self.office
+        self.core.office()
     }
 
     /// Resolves when there may be room again, or when the slot closed. Enable it before the push that it follows.
     pub(crate) fn room(&self) -> tokio::sync::futures::Notified<'_> {
-        self.room.notified()
+        self.core.seldom().room.notified()
     }
 
     /// The shell of a new life is ready for messages.
@@ -264,21 +267,22 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if !self.core.open(life, port.get_cell()) {
             return;
         }
-        self.kept.proven(life.incarnation);
+        if let Some(seldom) = self.core.seldom_seen() {
+            seldom.kept.proven(life.incarnation);
+        }
         {
             let mut hand = lock(&self.hand);
             // It may have been given up since, and the slot have been taken from it.
             if self.core.incarnation() != Some(life.incarnation) {
                 return;
             }
-            hand.hold_for(life);
+            Hand::hold_for(&mut hand, life);
         }
         let mut desk = lock(&self.desk);
         if self.core.incarnation() != Some(life.incarnation) {
             return;
         }
-        desk.port = Some(port);
-        desk.lingers = Lingers::default();
+        desk.shell = Some(Box::new(AtDesk { port, lingers: Lingers::default(), controls: Vec::new() }));
         desk.woken = false;
         desk.door = Door::Open;
         wake(desk);
@@ -288,19 +292,18 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if !self.core.set_presence(presence) {
             return false;
         }
-        let (waiting, lingers) = {
+        let (waiting, shell) = {
             let mut desk = lock(&self.desk);
             desk.door = Door::Refusing;
             desk.rouse = None;
-            desk.port = None;
             // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
             self.core.gauge().set_waiting(0);
-            (desk.inbox.empty(), desk.lingers.dismiss())
+            (desk.inbox.empty(), desk.shell.take())
         };
-        if let Some(shell) = lingers {
-            shell.wake();
+        if let Some(shell) = shell {
+            shell.leave(&self.core.path);
         }
-        self.room.notify_waiters();
+        self.core.tell_of_room();
         self.refuse_all(waiting);
         true
     }
@@ -312,13 +315,7 @@ fn wake<M, R>(mut desk: MutexGuard<'_, Desk<M, R>>) {
     if desk.woken || !desk.has_work() {
         return;
     }
-    if let Some(waker) = desk.lingers.rouse() {
-        desk.woken = true;
-        drop(desk);
-        waker.wake();
-        return;
-    }
-    let Some(port) = desk.port.clone() else {
+    let Some(shell) = desk.shell.as_deref_mut() else {
         let rouse = desk.rouse.take();
         drop(desk);
         if let Some(rouse) = rouse {
@@ -326,6 +323,13 @@ fn wake<M, R>(mut desk: MutexGuard<'_, Desk<M, R>>) {
         }
         return;
     };
+    if let Some(waker) = shell.lingers.rouse() {
+        desk.woken = true;
+        drop(desk);
+        waker.wake();
+        return;
+    }
+    let port = shell.port.clone();
     desk.woken = true;
     drop(desk);
     // A port that is closed belongs to a life whose end is on its way; the next life wakes itself.
@@ -340,21 +344,17 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     fn ended(&self, incarnation: Incarnation) {
         self.release(incarnation);
         if self.core.end(incarnation) {
-            let (lingers, controls) = {
+            let shell = {
                 let mut desk = lock(&self.desk);
-                desk.port = None;
                 desk.woken = false;
                 if desk.door != Door::Refusing {
                     desk.door = Door::Open;
                 }
-                self.called.store(false, Ordering::Release);
-                (desk.lingers.dismiss(), mem::take(&mut desk.controls))
+                self.core.gauge().set_called(false);
+                desk.shell.take()
             };
-            if let Some(shell) = lingers {
-                shell.wake();
-            }
-            for control in controls {
-                let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
+            if let Some(shell) = shell {
+                shell.leave(&self.core.path);
             }
             // One that is put to rest comes back for what waits.
             if !self.core.life().is_some_and(|life| life.incarnation == incarnation && life.is_put_to_rest()) {
@@ -377,15 +377,17 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn rest(&self) {
         if self.refuse(Presence::Resting) {
-            self.core.bus.publish(&self.core.path, EventKind::Resting);
+            self.core.bus().publish(&self.core.path, EventKind::Resting);
         }
     }
 
     fn close(&self) {
         if self.refuse(Presence::Closed) {
-            self.kept.forget();
-            self.core.ties.cut(&self.core);
-            self.core.bus.publish_closed(&self.core.path, self.core.concerns_the_registrar());
+            if let Some(seldom) = self.core.seldom_seen() {
+                seldom.kept.forget();
+                seldom.ties.cut(&self.core);
+            }
+            self.core.bus().publish_closed(&self.core.path, self.core.concerns_the_registrar());
         }
     }
 

@@ -483,5 +483,5 @@ pub(crate) fn spawn_supervisor(
 
 /// The slot of a supervisor.
 pub(crate) fn supervisor_slot(system: &System, path: Path) -> Arc<dyn AnySlot> {
-    Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
+    Arc::new(BareSlot(SlotCore::new(path, Arc::default(), Arc::clone(system.office()))))
 }

@@ -163,11 +163,13 @@ impl System {
         let services = Arc::new(services);
         let bus = Bus::new(Arc::clone(&world.clock));
         let watchdog = Watchdog::start(world.watch, root_path.clone(), bus.clone());
+        let (clock, ask_within) = (Arc::clone(&world.clock), world.limits.route.ask_within);
+        let office = Office::new(bus.clone(), clock, world.dead_letters, ask_within);
         let inner = Inner {
             watchdog,
             root: root_path,
             domains: Domains::default(),
-            office: Arc::new(Office::new(Arc::clone(&world.clock), world.dead_letters, world.limits.route.ask_within)),
+            office: Arc::new(office),
             world,
             bus,
             slots: DashMap::new(),

@@ -3,7 +3,6 @@
 //! The shell does it between two messages: what is being handled is not disturbed.
 
 use std::mem;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -44,20 +43,21 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let (done, outcome) = oneshot::channel();
         let control = Control { command, done };
         let mut desk = lock(&self.desk);
-        if desk.port.is_none() || of.is_some_and(|of| !self.is_open_for(of)) {
+        let is_meant = of.is_none_or(|of| self.is_open_for(of));
+        let Some(shell) = desk.shell.as_deref_mut().filter(|_| is_meant) else {
             drop(desk);
             let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
             return outcome;
-        }
-        desk.controls.push(control);
-        self.called.store(true, Ordering::Release);
+        };
+        shell.controls.push(control);
+        self.core.gauge().set_called(true);
         wake(desk);
         outcome
     }
 
     /// Whether the shell is to look at what it is told.
     pub(crate) fn is_called(&self) -> bool {
-        self.called.load(Ordering::Acquire)
+        self.core.gauge().is_called()
     }
 
     /// Looked at under the desk's lock, under which the end of a life is noted last: what a life that was given up does
@@ -72,8 +72,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if !self.is_open_for(of) {
             return Vec::new();
         }
-        self.called.store(false, Ordering::Release);
-        mem::take(&mut desk.controls)
+        self.core.gauge().set_called(false);
+        desk.shell.as_mut().map(|shell| mem::take(&mut shell.controls)).unwrap_or_default()
     }
 
     /// Keeps what waits, or hands it out again.
@@ -96,7 +96,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             desk.door = Door::Draining;
         }
         // Whoever waits for room is told.
-        self.room.notify_waiters();
+        self.core.tell_of_room();
         self.send_home(of);
     }
 }

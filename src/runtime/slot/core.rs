@@ -6,18 +6,21 @@ use std::time::Instant;
 
 use ractor::ActorCell;
 use semver::Version;
+use tokio::sync::Notify;
 
 use crate::event::EventKind;
 use crate::exit::ExitReason;
 use crate::id::{AgentId, Incarnation, Path};
-use crate::lifecycle::{AgentState, Life as Lifecycle, state};
+use crate::lifecycle::{AgentState, Life as Lifecycle, StateName, state};
 use crate::registry::name::CapabilityName;
 use crate::runtime::bus::Bus;
 use crate::runtime::domain::Gate;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
+use crate::runtime::office::Office;
 use crate::runtime::patterns::Ties;
 use crate::runtime::route::Offered;
+use crate::runtime::slot::kept::Kept;
 use crate::runtime::slot::offered::OfferChanges;
 use crate::runtime::slot::seats::Seat;
 use crate::runtime::system::System;
@@ -41,23 +44,33 @@ pub(crate) enum Presence {
 /// What every slot has, whatever kind of child it is for.
 pub(crate) struct SlotCore {
     pub(crate) path: Path,
-    pub(crate) bus: Bus,
-    /// What ends when the slot closes.
-    pub(crate) ties: Ties,
+    office: Arc<Office>,
     live: AtomicU64,
     last: AtomicU64,
-    handled: AtomicU64,
-    gauge: Arc<Seat>,
-    /// Drawn when it is first asked for.
-    id: OnceLock<Arc<AgentId>>,
+    gauge: Seat,
     record: Mutex<Record>,
     /// What messages pass on their way here; only in a domain.
     gate: OnceLock<Arc<Gate>>,
+    /// Made when some of it is first needed.
+    seldom: OnceLock<Box<Seldom>>,
+}
+
+/// What few slots ever need: there may be a million that are at rest.
+#[derive(Default)]
+pub(crate) struct Seldom {
+    /// What ends when the slot closes.
+    pub(crate) ties: Ties,
+    /// Drawn when it is first asked for.
+    id: OnceLock<Arc<AgentId>>,
+    /// Where those are told who wait for room in the mailbox.
+    pub(super) room: Notify,
+    pub(super) kept: Kept,
 }
 
 struct Record {
     presence: Presence,
-    state: AgentState,
+    /// `None` before the first life, and as good as `Unregistered`.
+    state: Option<Box<AgentState>>,
     cell: Option<ActorCell>,
     life: Option<Arc<Life>>,
     registered: bool,
@@ -70,20 +83,18 @@ struct Record {
 }
 
 impl SlotCore {
-    pub(crate) fn new(path: Path, offers: Arc<[Offered]>, bus: Bus) -> Self {
+    pub(crate) fn new(path: Path, offers: Arc<[Offered]>, office: Arc<Office>) -> Self {
         Self {
             path,
-            bus,
-            ties: Ties::default(),
+            office,
             live: AtomicU64::new(0),
             last: AtomicU64::new(0),
-            handled: AtomicU64::new(0),
-            gauge: Arc::default(),
-            id: OnceLock::new(),
+            gauge: Seat::default(),
             gate: OnceLock::new(),
+            seldom: OnceLock::new(),
             record: Mutex::new(Record {
                 presence: Presence::Awaited,
-                state: AgentState::Unregistered,
+                state: None,
                 cell: None,
                 life: None,
                 registered: false,
@@ -91,6 +102,30 @@ impl SlotCore {
                 changes: None,
                 offers_changed: false,
             }),
+        }
+    }
+
+    pub(crate) fn office(&self) -> &Arc<Office> {
+        &self.office
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.office.bus
+    }
+
+    pub(crate) fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
+    }
+
+    /// The same, where some of it was needed already.
+    pub(super) fn seldom_seen(&self) -> Option<&Seldom> {
+        self.seldom.get().map(|seldom| &**seldom)
+    }
+
+    /// There may be room in the mailbox again, or never.
+    pub(super) fn tell_of_room(&self) {
+        if let Some(seldom) = self.seldom_seen() {
+            seldom.room.notify_waiters();
         }
     }
 
@@ -122,7 +157,9 @@ impl SlotCore {
         let before = record.life.replace(Arc::clone(&life));
         record.cell = None;
         // The lifecycle belongs to one incarnation: the next one begins it anew.
-        record.state = AgentState::Unregistered;
+        if let Some(state) = &mut record.state {
+            **state = AgentState::Unregistered;
+        }
         drop(record);
         // It may hold values of a user: what a start handed out, errors in its reasons.
         drop_caught(before);
@@ -134,17 +171,27 @@ impl SlotCore {
         lock(&self.record).life.clone()
     }
 
+    /// Nobody is to be found here who ended, not to mention an actor: the child is at rest.
+    pub(super) fn let_go(&self) {
+        let ended = {
+            let mut record = lock(&self.record);
+            record.cell = None;
+            record.life.take()
+        };
+        drop_caught(ended);
+    }
+
     pub(crate) fn presence(&self) -> Presence {
         self.gauge.presence()
     }
 
     /// Who the child is; given by this where it has no id yet.
     pub(crate) fn id_or(&self, give: impl FnOnce() -> AgentId) -> Arc<AgentId> {
-        Arc::clone(self.id.get_or_init(|| Arc::new(give())))
+        Arc::clone(self.seldom().id.get_or_init(|| Arc::new(give())))
     }
 
     pub(crate) fn known_id(&self) -> Option<&Arc<AgentId>> {
-        self.id.get()
+        self.seldom_seen()?.id.get()
     }
 
     /// What is read of the slot without a lock.
@@ -165,9 +212,9 @@ impl SlotCore {
     }
 
     pub(crate) fn state(&self) -> AgentState {
-        let mut state = lock(&self.record).state.clone();
+        let mut state = lock(&self.record).state.as_deref().cloned().unwrap_or(AgentState::Unregistered);
         if let AgentState::Active { message_count, .. } = &mut state {
-            *message_count = self.handled.load(Ordering::Relaxed);
+            *message_count = self.gauge.handled();
         }
         state
     }
@@ -182,7 +229,7 @@ impl SlotCore {
         if life.is_fenced() && !matches!(to, AgentState::Terminated { .. }) {
             return;
         }
-        let from = record.state.name();
+        let from = record.state.as_ref().map_or(StateName::Unregistered, |state| state.name());
         let name = to.name();
         if from == name {
             return;
@@ -193,18 +240,21 @@ impl SlotCore {
             return;
         }
         if matches!(to, AgentState::Active { .. }) {
-            self.handled.store(0, Ordering::Relaxed);
+            self.gauge.none_handled();
         }
-        record.state = to;
+        match &mut record.state {
+            Some(state) => **state = to,
+            none => *none = Some(Box::new(to)),
+        }
         self.gauge.set_state(name);
         drop(record);
         let kind = EventKind::Lifecycle { incarnation: life.incarnation, from, to: name };
-        self.bus.publish(&self.path, kind);
+        self.bus().publish(&self.path, kind);
     }
 
     /// The state of a life that ended, where it could not say so itself.
     pub(crate) fn set_terminated(&self, life: &Life, reason: &ExitReason) {
-        let is_said = matches!(lock(&self.record).state, AgentState::Terminated { .. });
+        let is_said = matches!(lock(&self.record).state.as_deref(), Some(AgentState::Terminated { .. }));
         // The reason is put into words only where they are wanted.
         if !is_said {
             self.set_state(life, AgentState::Terminated { reason: reason.to_string() });
@@ -290,8 +340,7 @@ impl SlotCore {
 
     pub(crate) fn count_handled(&self, life: &Life) {
         if !life.is_fenced() {
-            // Only the shell of the one life that is not fenced counts, so no locked addition is needed.
-            self.handled.store(self.handled.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.gauge.count_handled();
         }
     }
 
@@ -350,7 +399,6 @@ mod tests {
 
     use super::*;
     use crate::id::ChildId;
-    use crate::lifecycle::StateName;
     use crate::runtime::world::TokioClock;
     use crate::seam::Clock;
 
@@ -366,10 +414,15 @@ mod tests {
         }
     }
 
+    fn core() -> SlotCore {
+        let path = Path::root(&ChildId::new("a").expect("a name"));
+        let clock: Arc<dyn Clock> = Arc::new(TokioClock);
+        SlotCore::new(path, Arc::default(), Arc::new(Office::new(Bus::new(Arc::clone(&clock)), clock, 0, None)))
+    }
+
     #[tokio::test]
     async fn a_life_that_is_fenced_or_of_the_past_neither_opens_the_slot_nor_says_more_than_that_it_ended() {
-        let path = Path::root(&ChildId::new("a").expect("a name"));
-        let core = SlotCore::new(path, Arc::default(), Bus::new(Arc::new(TokioClock)));
+        let core = core();
         let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
         let now = TokioClock.now();
         let registering = || AgentState::Registering { started_at: now };
@@ -398,8 +451,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_life_that_was_found_to_hang_is_not_to_be_chosen_until_it_is_over() {
-        let path = Path::root(&ChildId::new("a").expect("a name"));
-        let core = SlotCore::new(path, Arc::default(), Bus::new(Arc::new(TokioClock)));
+        let core = core();
         let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
         let (past, life) = (core.begin(TokioClock.now(), None), core.begin(TokioClock.now(), None));
         let (past, life) = (past.expect("nobody above"), life.expect("nobody above"));

@@ -52,7 +52,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// A message is a dead letter from now on.
     pub(crate) fn bury(&self, message: M, why: DropReason) {
-        self.office.bury(&self.core.bus, &self.core.path, Box::new(Undelivered::<M, R>::new(self, message)), why);
+        self.office().bury(self.core.bus(), &self.core.path, Box::new(Undelivered::<M, R>::new(self, message)), why);
     }
 
     pub(super) fn lose(&self, (letter, why): Lost<M, R>) {
@@ -81,7 +81,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             home
         };
         if !home.is_empty() {
-            self.room.notify_waiters();
+            self.core.tell_of_room();
         }
         for letter in home {
             let error = RequestError::Returned { path: self.core.path.clone(), incarnation: of };

@@ -6,10 +6,11 @@
 //! * Two numbers that are read one after the other need not be of the same moment: who is chosen is somebody who was
 //!   eligible when looked at.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::Presence;
+use crate::id::Incarnation;
 use crate::lifecycle::StateName;
 use crate::registry::ewma::PeakEwma;
 use crate::registry::selection::{Standing, View};
@@ -23,6 +24,10 @@ pub(crate) struct Gauge {
     state: AtomicU8,
     /// The open life was found to hang, and has not been replaced yet.
     hung: AtomicBool,
+    /// Whether the shell is to look at what it is told.
+    called: AtomicBool,
+    /// How many seats there are on it.
+    pub(super) holders: AtomicU32,
     /// Messages in the mailbox.
     waiting: AtomicUsize,
     /// Messages that were taken out of it and not finished, the one that is being handled included.
@@ -30,6 +35,11 @@ pub(crate) struct Gauge {
     /// Tasks that run. The last one of a life may end after it.
     tasks: AtomicUsize,
     latency: Latency,
+    /// How many messages the life has handled.
+    handled: AtomicU64,
+    /// The number of the life that is handling a message, or 0. Not with what it has in hand, so that a message that was
+    /// told is finished without that lock.
+    begun: AtomicU64,
 }
 
 impl Default for Gauge {
@@ -38,10 +48,14 @@ impl Default for Gauge {
             presence: AtomicU8::new(Presence::Awaited as u8),
             state: AtomicU8::new(StateName::Unregistered.as_u8()),
             hung: AtomicBool::new(false),
+            called: AtomicBool::new(false),
+            holders: AtomicU32::new(0),
             waiting: AtomicUsize::new(0),
             in_hand: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
             latency: Latency::default(),
+            handled: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
         }
     }
 }
@@ -52,10 +66,54 @@ impl Gauge {
         self.set_presence(Presence::Awaited);
         self.set_state(StateName::Unregistered);
         self.set_hung(false);
+        self.set_called(false);
         self.set_waiting(0);
         self.set_in_hand(0);
         self.tasks.store(0, Ordering::Relaxed);
         self.latency.average.store(0, Ordering::Release);
+        self.handled.store(0, Ordering::Relaxed);
+        self.begun.store(0, Ordering::Release);
+    }
+
+    pub(super) fn set_called(&self, called: bool) {
+        self.called.store(called, Ordering::Release);
+    }
+
+    pub(super) fn is_called(&self) -> bool {
+        self.called.load(Ordering::Acquire)
+    }
+
+    /// A new count begins.
+    pub(super) fn none_handled(&self) {
+        self.handled.store(0, Ordering::Relaxed);
+    }
+
+    /// Said by the shell of the one life that is not fenced, so no locked addition is needed.
+    pub(super) fn count_handled(&self) {
+        self.handled.store(self.handled() + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn handled(&self) -> u64 {
+        self.handled.load(Ordering::Relaxed)
+    }
+
+    /// This life begins to handle a message.
+    pub(super) fn begin(&self, life: Incarnation) {
+        self.begun.store(life.get(), Ordering::Release);
+    }
+
+    /// Whether this life is handling a message; not any more after this.
+    pub(super) fn finish(&self, life: Incarnation) -> bool {
+        let is_it = self.begun.load(Ordering::Acquire) == life.get();
+        if is_it {
+            self.begun.store(0, Ordering::Release);
+        }
+        is_it
+    }
+
+    /// Whether some life was handling a message; none is after this.
+    pub(super) fn break_off(&self) -> bool {
+        self.begun.swap(0, Ordering::AcqRel) != 0
     }
 
     pub(super) fn set_presence(&self, presence: Presence) {

@@ -381,10 +381,9 @@ impl<A: Agent> Worker for AgentWorker<A> {
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        let core = SlotCore::new(path, self.settings.offers(), system.bus().clone());
-        let office = Arc::clone(system.office());
+        let core = SlotCore::new(path, self.settings.offers(), Arc::clone(system.office()));
         let limits = self.settings.limits.over(&system.limits().agent);
-        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, office, &limits);
+        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, &limits);
         slot.hand_over(self.settings.hands_over);
         Arc::new(slot)
     }
