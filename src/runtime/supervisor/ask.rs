@@ -75,7 +75,7 @@ impl SupervisorState {
     fn updated(&mut self, spec: Arc<SupervisorSpec>) {
         let listed: BTreeSet<&str> = spec.children.iter().map(|child| child.name.as_str()).collect();
         for child in self.children.values_mut() {
-            child.added = !listed.contains(child.spec.name.as_str());
+            child.added = !listed.contains(child.slot.core().path.name());
         }
         self.published.update(&spec);
         self.spec = spec;

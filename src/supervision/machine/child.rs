@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::mem;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::exit::ExitReason;
@@ -33,7 +34,7 @@ impl fmt::Debug for ChildKey {
 /// The number of a start command of one machine. Tags the events of the life that it begins; those of an earlier life
 /// are dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Start(u64);
+pub struct Start(NonZeroU64);
 
 impl fmt::Debug for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -405,8 +406,9 @@ impl Children {
 
     /// The number of the next start.
     pub(super) fn next_start(&mut self) -> Start {
+        let start = Start(NonZeroU64::MIN.saturating_add(self.starts));
         self.starts += 1;
-        Start(self.starts)
+        start
     }
 
     /// The first child at `from` or after it, but before `end`.
