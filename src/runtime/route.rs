@@ -24,4 +24,4 @@ pub use self::provider::Provider;
 #[cfg(feature = "json")]
 pub(crate) use self::provider::ask_json;
 pub(crate) use self::provider::{ask, providers};
-pub(crate) use self::reach::{Offered, Reached, candidates, offered, view};
+pub(crate) use self::reach::{Offered, Offers, Reached, candidates, offered, view};

@@ -48,7 +48,7 @@ use crate::runtime::domain::Token;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
 use crate::runtime::office::Office;
-use crate::runtime::route::Offered;
+use crate::runtime::route::Offers;
 use crate::runtime::shell::ShellMessage;
 
 /// A slot, whatever its child's types of message and reply.
@@ -130,7 +130,7 @@ struct Desk<M, R> {
     /// The shell of the life that is open.
     shell: Option<Box<AtDesk>>,
     /// Who is told of the first message, while the agent dozes.
-    rouse: Option<Box<Rouse>>,
+    rouse: Option<Rouse>,
     woken: bool,
     door: Door,
     /// Something may wait here that does not wait for the next life.
@@ -197,7 +197,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     /// What an update says of the agent, for its next life. What waits in the mailbox stays, also over a smaller bound.
-    pub(crate) fn renew(&self, offers: Arc<[Offered]>, limits: &AgentLimits) {
+    pub(crate) fn renew(&self, offers: Offers, limits: &AgentLimits) {
         lock(&self.desk).inbox.renew(limits, self.core.office().epoch);
         self.core.set_offers(offers);
         self.core.tell_of_room();
@@ -264,7 +264,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// The shell of a new life is ready for messages.
     pub(crate) fn open(&self, life: &Arc<Life>, port: ActorRef<ShellMessage>) {
-        if !self.core.open(life, port.get_cell()) {
+        if !self.core.open(life) {
             return;
         }
         if let Some(seldom) = self.core.seldom_seen() {
@@ -401,5 +401,16 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_million_agents_at_rest_have_is_small() {
+        assert!(size_of::<Slot<u64, u64>>() <= 216, "{}", size_of::<Slot<u64, u64>>());
+        assert!(size_of::<Desk<[u64; 9], ()>>() <= size_of::<Desk<(), ()>>(), "not more for large messages");
     }
 }

@@ -28,6 +28,7 @@ use crate::runtime::guard::at_once;
 use crate::runtime::life::{Above, Life};
 use crate::runtime::plain;
 use crate::runtime::pool::{PoolPlan, PoolSpec};
+use crate::runtime::route::Offers;
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorContext, SupervisorShell};
@@ -483,5 +484,5 @@ pub(crate) fn spawn_supervisor(
 
 /// The slot of a supervisor.
 pub(crate) fn supervisor_slot(system: &System, path: Path) -> Arc<dyn AnySlot> {
-    Arc::new(BareSlot(SlotCore::new(path, Arc::default(), Arc::clone(system.office()))))
+    Arc::new(BareSlot(SlotCore::new(path, Offers::default(), Arc::clone(system.office()))))
 }

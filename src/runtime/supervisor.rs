@@ -196,7 +196,7 @@ impl Actor for SupervisorShell {
         myself: ActorRef<SupervisorMessage>,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        state.slot.core().open(&state.life, myself.get_cell());
+        state.slot.core().open(&state.life);
         if state.spec.init.is_some() {
             state.run_init();
         } else {

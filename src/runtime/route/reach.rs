@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,31 @@ pub(crate) struct Reached {
 pub(crate) struct Offered {
     pub(crate) record: Arc<OfferRecord>,
     pub(crate) way: Arc<dyn Way>,
+}
+
+/// What a spec offers. One word, and nothing where it offers nothing: there may be a million slots that have it.
+#[derive(Clone, Default)]
+pub(crate) struct Offers(Option<Arc<Vec<Offered>>>);
+
+impl From<Vec<Offered>> for Offers {
+    fn from(offers: Vec<Offered>) -> Self {
+        Self((!offers.is_empty()).then(|| Arc::new(offers)))
+    }
+}
+
+impl Deref for Offers {
+    type Target = [Offered];
+
+    fn deref(&self) -> &[Offered] {
+        self.0.as_ref().map_or(&[], |offers| offers.as_slice())
+    }
+}
+
+/// Whether the others are the same, by what they say. Of the same type of agent they are reached in the same way then.
+impl PartialEq for Offers {
+    fn eq(&self, others: &Self) -> bool {
+        self.iter().map(|offer| &offer.record).eq(others.iter().map(|offer| &offer.record))
+    }
 }
 
 /// The way to one offer of one type of agent, whatever the offer's types. It is no slot's own: all agents of the type may

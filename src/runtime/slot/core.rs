@@ -19,7 +19,7 @@ use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
 use crate::runtime::office::Office;
 use crate::runtime::patterns::Ties;
-use crate::runtime::route::Offered;
+use crate::runtime::route::{Offered, Offers};
 use crate::runtime::slot::kept::Kept;
 use crate::runtime::slot::offered::OfferChanges;
 use crate::runtime::slot::seats::Seat;
@@ -45,8 +45,8 @@ pub(crate) enum Presence {
 pub(crate) struct SlotCore {
     pub(crate) path: Path,
     office: Arc<Office>,
-    live: AtomicU64,
-    last: AtomicU64,
+    /// The number of the last life, doubled, and one more while it is open. Written under the record's lock.
+    lives: AtomicU64,
     gauge: Seat,
     record: Mutex<Record>,
     /// What messages pass on their way here; only in a domain.
@@ -71,11 +71,12 @@ struct Record {
     presence: Presence,
     /// `None` before the first life, and as good as `Unregistered`.
     state: Option<Box<AgentState>>,
-    cell: Option<ActorCell>,
     life: Option<Arc<Life>>,
+    /// Whether the life has opened the slot and not ended; its actor can be reached.
+    has_actor: bool,
     registered: bool,
     /// What the spec offers.
-    offers: Arc<[Offered]>,
+    offers: Offers,
     /// What was changed of that at run time; for most nothing ever is.
     changes: Option<Box<OfferChanges>>,
     /// Whether the offers are other ones since they were registered last.
@@ -83,20 +84,19 @@ struct Record {
 }
 
 impl SlotCore {
-    pub(crate) fn new(path: Path, offers: Arc<[Offered]>, office: Arc<Office>) -> Self {
+    pub(crate) fn new(path: Path, offers: Offers, office: Arc<Office>) -> Self {
         Self {
             path,
             office,
-            live: AtomicU64::new(0),
-            last: AtomicU64::new(0),
+            lives: AtomicU64::new(0),
             gauge: Seat::default(),
             gate: OnceLock::new(),
             seldom: OnceLock::new(),
             record: Mutex::new(Record {
                 presence: Presence::Awaited,
                 state: None,
-                cell: None,
                 life: None,
+                has_actor: false,
                 registered: false,
                 offers,
                 changes: None,
@@ -140,7 +140,18 @@ impl SlotCore {
 
     /// The life that is open, if one is.
     pub(crate) fn incarnation(&self) -> Option<Incarnation> {
-        Incarnation::new(self.live.load(Ordering::Acquire))
+        let lives = self.lives.load(Ordering::Acquire);
+        Incarnation::new(if lives % 2 == 1 { lives / 2 } else { 0 })
+    }
+
+    /// The number of the last life, or 0.
+    fn last(&self) -> u64 {
+        self.lives.load(Ordering::Acquire) / 2
+    }
+
+    /// No life is open.
+    fn shut(&self) {
+        self.lives.store(2 * self.last(), Ordering::Release);
     }
 
     /// Begins a new life; numbers are never used twice. `None` where the supervisor that begins it was given up.
@@ -150,12 +161,13 @@ impl SlotCore {
         if supervisor.is_some_and(Life::is_fenced) {
             return None;
         }
-        let number = self.last.fetch_add(1, Ordering::AcqRel) + 1;
+        let number = self.last() + 1;
+        self.lives.store(2 * number, Ordering::Release);
         let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
         let tasks = Tasks::counted_in(&self.gauge);
         let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch, tasks));
         let before = record.life.replace(Arc::clone(&life));
-        record.cell = None;
+        record.has_actor = false;
         // The lifecycle belongs to one incarnation: the next one begins it anew.
         if let Some(state) = &mut record.state {
             **state = AgentState::Unregistered;
@@ -175,7 +187,7 @@ impl SlotCore {
     pub(super) fn let_go(&self) {
         let ended = {
             let mut record = lock(&self.record);
-            record.cell = None;
+            record.has_actor = false;
             record.life.take()
         };
         drop_caught(ended);
@@ -202,13 +214,14 @@ impl SlotCore {
     /// The watchdog found this life to hang. It counts until the life is replaced.
     pub(crate) fn set_hung(&self, life: Incarnation) {
         let record = lock(&self.record);
-        if record.life.as_ref().is_some_and(|current| current.incarnation == life) && record.cell.is_some() {
+        if record.life.as_ref().is_some_and(|current| current.incarnation == life) && record.has_actor {
             self.gauge.set_hung(true);
         }
     }
 
     pub(crate) fn cell(&self) -> Option<ActorCell> {
-        lock(&self.record).cell.clone()
+        let record = lock(&self.record);
+        record.life.as_ref().filter(|_| record.has_actor)?.cell().cloned()
     }
 
     pub(crate) fn state(&self) -> AgentState {
@@ -273,13 +286,13 @@ impl SlotCore {
 
     /// Takes the place of another slot: numbers the lives from where those ended, and knows what was registered.
     pub(crate) fn go_on_after(&self, other: &Self) {
-        self.last.store(other.last.load(Ordering::Acquire), Ordering::Release);
+        self.lives.store(2 * other.last(), Ordering::Release);
         let (registered, offers) = {
             let other = lock(&other.record);
-            (other.registered, Arc::clone(&other.offers))
+            (other.registered, other.offers.clone())
         };
         let mut record = lock(&self.record);
-        record.offers_changed = registered && !are_same(&record.offers, &offers);
+        record.offers_changed = registered && record.offers != offers;
     }
 
     /// Whether the registrar has something to do when a life registers, or when the slot closes.
@@ -305,9 +318,9 @@ impl SlotCore {
     }
 
     /// What the spec offers, and what was changed of that at run time.
-    pub(crate) fn offers_and_changes(&self) -> (Arc<[Offered]>, OfferChanges) {
+    pub(crate) fn offers_and_changes(&self) -> (Offers, OfferChanges) {
         let record = lock(&self.record);
-        (Arc::clone(&record.offers), record.changes.as_deref().cloned().unwrap_or_default())
+        (record.offers.clone(), record.changes.as_deref().cloned().unwrap_or_default())
     }
 
     /// The agent offers this too, in this life and those to come.
@@ -318,7 +331,7 @@ impl SlotCore {
     /// The agent does not offer this any more. Returns whether it did.
     pub(crate) fn withdraw(&self, name: &CapabilityName, version: &Version) -> bool {
         let mut record = lock(&self.record);
-        let spec = Arc::clone(&record.offers);
+        let spec = record.offers.clone();
         let changes = record.changes.get_or_insert_default();
         let was_offered = changes.withdraw(&spec, name, version);
         if !was_offered && changes.is_empty() {
@@ -328,9 +341,9 @@ impl SlotCore {
     }
 
     /// What lives offer from the next one on.
-    pub(super) fn set_offers(&self, offers: Arc<[Offered]>) {
+    pub(super) fn set_offers(&self, offers: Offers) {
         let mut record = lock(&self.record);
-        record.offers_changed |= record.registered && !are_same(&record.offers, &offers);
+        record.offers_changed |= record.registered && record.offers != offers;
         record.offers = offers;
     }
 
@@ -346,15 +359,15 @@ impl SlotCore {
 
     /// Opens the slot for a life that has started. Returns whether it did: one that was given up while it started
     /// comes too late.
-    pub(crate) fn open(&self, life: &Life, cell: ActorCell) -> bool {
+    pub(crate) fn open(&self, life: &Life) -> bool {
         let mut record = lock(&self.record);
         if life.is_fenced() || record.life.as_ref().is_none_or(|current| current.incarnation != life.incarnation) {
             return false;
         }
         record.presence = Presence::Live;
         self.gauge.set_presence(Presence::Live);
-        record.cell = Some(cell);
-        self.live.store(life.incarnation.get(), Ordering::Release);
+        record.has_actor = true;
+        self.lives.store(2 * life.incarnation.get() + 1, Ordering::Release);
         true
     }
 
@@ -367,9 +380,9 @@ impl SlotCore {
             record.presence = Presence::Awaited;
             self.gauge.set_presence(Presence::Awaited);
         }
-        record.cell = None;
+        record.has_actor = false;
         self.gauge.set_hung(false);
-        self.live.store(0, Ordering::Release);
+        self.shut();
         true
     }
 
@@ -383,47 +396,27 @@ impl SlotCore {
         if presence == Presence::Closed {
             record.registered = false;
         }
-        self.live.store(0, Ordering::Release);
+        self.shut();
         true
     }
 }
 
-/// Whether two specs offer the same.
-fn are_same(one: &[Offered], other: &[Offered]) -> bool {
-    one.iter().map(|offer| &offer.record).eq(other.iter().map(|offer| &offer.record))
-}
-
 #[cfg(test)]
 mod tests {
-    use ractor::{Actor, ActorProcessingErr, ActorRef};
-
     use super::*;
     use crate::id::ChildId;
     use crate::runtime::world::TokioClock;
     use crate::seam::Clock;
 
-    struct Nobody;
-
-    impl Actor for Nobody {
-        type Msg = ();
-        type State = ();
-        type Arguments = ();
-
-        async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
-            Ok(())
-        }
-    }
-
     fn core() -> SlotCore {
         let path = Path::root(&ChildId::new("a").expect("a name"));
         let clock: Arc<dyn Clock> = Arc::new(TokioClock);
-        SlotCore::new(path, Arc::default(), Arc::new(Office::new(Bus::new(Arc::clone(&clock)), clock, 0, None)))
+        SlotCore::new(path, Offers::default(), Arc::new(Office::new(Bus::new(Arc::clone(&clock)), clock, 0, None)))
     }
 
-    #[tokio::test]
-    async fn a_life_that_is_fenced_or_of_the_past_neither_opens_the_slot_nor_says_more_than_that_it_ended() {
+    #[test]
+    fn a_life_that_is_fenced_or_of_the_past_neither_opens_the_slot_nor_says_more_than_that_it_ended() {
         let core = core();
-        let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
         let now = TokioClock.now();
         let registering = || AgentState::Registering { started_at: now };
 
@@ -434,7 +427,7 @@ mod tests {
         for life in [&past, &fenced] {
             core.set_state(life, registering());
             assert_eq!(core.state().name(), StateName::Unregistered);
-            assert!(!core.open(life, actor.get_cell()));
+            assert!(!core.open(life));
             core.count_handled(&fenced);
         }
         assert_eq!((core.incarnation(), core.presence()), (None, Presence::Awaited));
@@ -444,18 +437,16 @@ mod tests {
         assert!(begin(Some(&fenced)).is_none(), "its supervisor was given up");
         let life = begin(None).expect("nobody above");
         core.set_state(&life, registering());
-        assert!(core.open(&life, actor.get_cell()));
+        assert!(core.open(&life));
         assert_eq!((core.incarnation(), core.state().name()), (Some(life.incarnation), StateName::Registering));
-        actor.stop(None);
     }
 
-    #[tokio::test]
-    async fn a_life_that_was_found_to_hang_is_not_to_be_chosen_until_it_is_over() {
+    #[test]
+    fn a_life_that_was_found_to_hang_is_not_to_be_chosen_until_it_is_over() {
         let core = core();
-        let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
         let (past, life) = (core.begin(TokioClock.now(), None), core.begin(TokioClock.now(), None));
         let (past, life) = (past.expect("nobody above"), life.expect("nobody above"));
-        assert!(core.open(&life, actor.get_cell()));
+        assert!(core.open(&life));
         core.set_hung(past.incarnation);
         assert!(!core.gauge().seen().hung, "that one is over");
         core.set_hung(life.incarnation);
@@ -463,6 +454,5 @@ mod tests {
         assert!(core.end(life.incarnation));
         core.set_hung(life.incarnation);
         assert!(!core.gauge().seen().hung);
-        actor.stop(None);
     }
 }

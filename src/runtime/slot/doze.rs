@@ -37,7 +37,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         self.core.let_go();
         let mut desk = lock(&self.desk);
         desk.inbox.rest();
-        desk.rouse = Some(Box::new(rouse));
+        desk.rouse = Some(rouse);
         wake(desk);
     }
 }

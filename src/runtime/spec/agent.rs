@@ -23,7 +23,7 @@ use crate::runtime::agent::Agent;
 use crate::runtime::hooks::Action;
 use crate::runtime::life::Overseer;
 use crate::runtime::permits::Permits;
-use crate::runtime::route::{Offered, offered};
+use crate::runtime::route::{Offered, Offers, offered};
 use crate::runtime::serve::{Once, ServeContext};
 use crate::runtime::shell::{Birth, Shell};
 use crate::runtime::slot::{AnySlot, Slot, SlotCore};
@@ -271,7 +271,7 @@ impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
     fn from(spec: AgentSpec<A>) -> Self {
         let settings = Settings {
             agent: TypeId::of::<A>(),
-            offers: spec.offers.into_iter().collect::<Result<Vec<_>, _>>().map(shared).map_err(Box::new),
+            offers: spec.offers.into_iter().collect::<Result<Vec<_>, _>>().map(Offers::from).map_err(Box::new),
             limits: spec.limits,
             hooks: spec.hooks.map(Arc::new),
             handler_deadline: spec.handler_deadline,
@@ -292,17 +292,12 @@ where
     Arc::new(move |ctx, change| Box::pin(hook(ctx, change)))
 }
 
-/// A list that several may hold. One of nothing costs nothing.
-fn shared<T>(list: Vec<T>) -> Arc<[T]> {
-    if list.is_empty() { Arc::default() } else { list.into() }
-}
-
 /// What a spec says of an agent besides its name, its rules and its arguments. Siblings are mostly told the same: those
 /// that are share it.
 #[derive(Clone)]
 pub(crate) struct Settings {
     agent: TypeId,
-    offers: Result<Arc<[Offered]>, Box<SpecErrorParts>>,
+    offers: Result<Offers, Box<SpecErrorParts>>,
     limits: OwnLimits,
     hooks: Option<Arc<Hooks<Action>>>,
     handler_deadline: Option<Duration>,
@@ -312,8 +307,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn offers(&self) -> Arc<[Offered]> {
-        self.offers.as_ref().map(Arc::clone).unwrap_or_default()
+    fn offers(&self) -> Offers {
+        self.offers.as_ref().cloned().unwrap_or_default()
     }
 
     /// Whether the other says the same. Said of none that has hooks or a runtime: those cannot be compared. Equal offers of
@@ -322,9 +317,7 @@ impl Settings {
         let (Ok(offers), Ok(others)) = (&self.offers, &other.offers) else { return false };
         let special = |one: &Self| one.hooks.is_some() || one.runtime.is_some();
         let plain = |one: &Self| (one.agent, one.limits, one.handler_deadline, one.hands_over, one.lazy);
-        plain(self) == plain(other)
-            && !(special(self) || special(other))
-            && offers.iter().map(|offer| &offer.record).eq(others.iter().map(|offer| &offer.record))
+        plain(self) == plain(other) && !(special(self) || special(other)) && offers == others
     }
 }
 
@@ -440,5 +433,44 @@ impl<A: Agent> Worker for AgentWorker<A> {
         let _entered = settings.runtime.as_ref().map(Handle::enter);
         let (actor, _) = spawn_at_once(Shell::<A>::new(), birth, start.supervisor, start.right_here)?;
         Ok(actor.get_cell())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::spec::SupervisorSpec;
+    use crate::supervision::policy::Strategy;
+
+    const ECHO: Capability<u8, u8> = Capability::new("test.echo", "1.0.0");
+    const OTHER: Capability<u8, u8> = Capability::new("test.echo", "1.1.0");
+
+    type Echo = AgentSpec<crate::runtime::serve::Served<u8, u8>>;
+
+    /// Whether two siblings keep one copy of what they are told.
+    fn share(one: impl FnOnce(Echo) -> Echo, other: impl FnOnce(Echo) -> Echo) -> bool {
+        let echo = |name: &str, offer: &Capability<u8, u8>| ChildSpec::serve(name, offer, |_, n| async move { Ok(n) });
+        let spec = SupervisorSpec::new("root", Strategy::OneForOne);
+        let spec = spec.child(one(echo("a", &ECHO))).child(other(echo("b", &ECHO)));
+        let settings = |place: usize| match &spec.children[place].kind {
+            Kind::Worker(worker) => Arc::clone(worker.settings().expect("an agent")),
+            _ => panic!("an agent"),
+        };
+        Arc::ptr_eq(&settings(0), &settings(1))
+    }
+
+    #[test]
+    fn siblings_that_are_told_the_same_share_it_and_those_that_are_not_do_not() {
+        let idle = Duration::from_secs(1);
+        assert!(share(|echo| echo, |echo| echo));
+        assert!(share(|echo| echo.lazy(idle).mailbox(7), |echo| echo.lazy(idle).mailbox(7)));
+        assert!(!share(|echo| echo, |echo| echo.lazy(idle)));
+        assert!(!share(|echo| echo.mailbox(7), |echo| echo.mailbox(8)));
+        assert!(!share(|echo| echo, Echo::hand_over));
+        assert!(!share(|echo| echo, |echo| echo.handler_deadline(idle)));
+        assert!(!share(|echo| echo, |echo| echo.offers(&OTHER)));
+        // What a hook does cannot be compared.
+        let hook = |echo: Echo| echo.hook_after("h", On::Entering(crate::StateName::Active), |_, _| async { Ok(()) });
+        assert!(!share(hook, hook));
     }
 }
