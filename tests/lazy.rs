@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use steadfast::testing::{Log, Order, Probe, Recorder, Script, VirtualClock, settled};
 use steadfast::{
-    AgentSpec, AgentState, Capability, ChildSpec, ControlError, Intensity, RequestError, Restart, StateName, Strategy,
-    SupervisorSpec, System,
+    AgentSpec, AgentState, Capability, ChildError, ChildSpec, ControlError, Intensity, RequestError, Restart,
+    StateName, Strategy, SupervisorSpec, System,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -296,4 +296,27 @@ async fn a_lazy_task_is_refused_before_anything_starts() {
     let task = ChildSpec::task("once", |_| async { Ok(()) }).lazy(IDLE);
     let error = System::start(root().child(task)).await.expect_err("nobody could start it");
     assert!(error.to_string().contains("`root/once` is a task and lazy"), "{error}");
+}
+
+/// What is told of a child that offers something, and is started where nobody can register it.
+async fn story_without_a_registrar(is_lazy: bool) -> Vec<String> {
+    const COUNT: Capability<u64, u64> = Capability::new("test.count", "1.0.0");
+    let system = System::start(root().child(ChildSpec::system())).await.expect("the tree starts");
+    let supervisor = system.supervisor("root").expect("it is there");
+    supervisor.terminate_child("system").await.expect("it ends");
+    let mut events = Recorder::of(&system);
+    let child = ChildSpec::serve("a", COUNT, |_, n| async move { Ok(n + 1) });
+    let error = supervisor.start_child(if is_lazy { child.lazy(IDLE) } else { child }).await;
+    let error = error.expect_err("nobody registers it");
+    assert!(matches!(error, ChildError::FailedToStart { .. }), "{error}");
+    let story = events.story().into_iter().filter(|line| line.contains("root/a")).collect();
+    system.shutdown().await.expect("an orderly end");
+    story
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_cannot_be_registered_is_told_of_as_any_child_whose_start_fails() {
+    let story = story_without_a_registrar(true).await;
+    assert_eq!(story, story_without_a_registrar(false).await);
+    assert_eq!(story[..2], ["starting root/a #1", "exited root/a #1 start_failed"]);
 }

@@ -12,7 +12,7 @@ use crate::peers::tokio_actors::TokioActors;
 use crate::peers::{actix, kameo, ours, plain, tokio_actors};
 use crate::pick::{self, FEW};
 use crate::trees::{fail, memory, panic, start, stop, storm};
-use crate::{registering, routed};
+use crate::{lazy, registering, routed};
 
 const OURS: &str = "steadfast";
 const KAMEO: &str = "kameo";
@@ -340,6 +340,35 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new("steadfast offering", memory::<Registered>),
             Contender::new(BY_HAND, memory::<ByHand<InOrder>>),
             Contender::new(KAMEO, memory::<Kameo>),
+        ],
+    },
+    Bench {
+        name: "lazy",
+        about: "bytes allocated and kept for each lazy agent at rest, all children of one supervisor; the aim is 500",
+        unit: Unit::Bytes,
+        sizes: &[100_000, 1_000_000],
+        quick: &[1_000],
+        rounds: 1,
+        flavors: &[Flavor::CurrentThread],
+        contenders: &[
+            Contender::new("ractor, an actor that runs", lazy::plain),
+            Contender::new("steadfast", lazy::fresh),
+            Contender::new("steadfast, with an offer", lazy::offering),
+            Contender::new("steadfast, after a message", lazy::put_to_rest).up_to(100_000),
+        ],
+    },
+    Bench {
+        name: "wake",
+        about: "a message until it was handled, by an actor spawned for it, a lazy agent at rest, one that runs; each",
+        unit: Unit::Microseconds,
+        sizes: &[10_000],
+        quick: &[1_000],
+        rounds: 9,
+        flavors: Flavor::ALL,
+        contenders: &[
+            Contender::new("ractor, spawned for it", lazy::spawned_for_it),
+            Contender::new("steadfast, at rest", lazy::woken),
+            Contender::new("steadfast, running", lazy::running),
         ],
     },
 ];

@@ -7,6 +7,7 @@ mod benches;
 mod fanout;
 mod harness;
 mod isolation;
+mod lazy;
 mod messages;
 mod peers;
 mod pick;
@@ -44,10 +45,19 @@ struct Options {
     /// Only say what can be measured.
     #[arg(long)]
     list: bool,
+    /// What is to be measured in a process of its own, which a bench starts.
+    #[arg(long, hide = true, requires = "of")]
+    alone: Option<String>,
+    /// Of how many.
+    #[arg(long, hide = true)]
+    of: Option<usize>,
 }
 
 fn main() {
     let options = Options::parse();
+    if let (Some(what), Some(n)) = (&options.alone, options.of) {
+        return println!("{}", lazy::alone(what, n));
+    }
     // Children panic by the thousand, and a peer's message in every line would be what is measured.
     std::panic::set_hook(Box::new(|_| {}));
     let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);

@@ -26,8 +26,8 @@ use crate::registry::suitability::Suitability;
 pub struct Candidate<P> {
     /// Where it stands in the tree.
     pub path: Path,
-    /// What it offers.
-    pub offer: OfferRecord,
+    /// What it offers. Many candidates may share it.
+    pub offer: Arc<OfferRecord>,
     /// How it is reached.
     pub provider: P,
 }
@@ -68,7 +68,7 @@ pub struct Judged<P> {
 /// for (path, version) in [("root/old", "1.2.0"), ("root/new", "1.4.0"), ("root/next", "2.0.0")] {
 ///     let offered: Capability<String, String> = Capability::new("text.summarize", version);
 ///     let offer = OfferRecord::of(&offered).expect("an offer");
-///     index.insert(Candidate { path: path.parse().expect("a path"), offer, provider: () });
+///     index.insert(Candidate { path: path.parse().expect("a path"), offer: offer.into(), provider: () });
 /// }
 /// let found = index.discover(&"text.*@^1.2".parse().expect("a requirement"));
 /// let paths: Vec<_> = found.iter().map(|judged| judged.candidate.path.as_str()).collect();
@@ -77,11 +77,15 @@ pub struct Judged<P> {
 #[derive(Debug)]
 pub struct Index<P> {
     by_name: DashMap<CapabilityName, Offers<P>>,
-    /// The names that a path offers, sorted.
-    by_path: DashMap<Path, Vec<CapabilityName>>,
-    /// A registrar that was given up may still run beside the next one.
-    writer: Mutex<()>,
+    by_path: DashMap<Path, Names>,
+    /// The names of the path that was written last. Locked by who writes: a registrar that was given up may still run
+    /// beside the next one.
+    writer: Mutex<Names>,
 }
+
+/// The names that a path offers, sorted. Paths that are written one after the other mostly offer the same: they share a
+/// list.
+type Names = Arc<Vec<CapabilityName>>;
 
 /// Who offers one name.
 #[derive(Debug)]
@@ -95,7 +99,7 @@ struct Offers<P> {
 
 impl<P> Default for Index<P> {
     fn default() -> Self {
-        Self { by_name: DashMap::new(), by_path: DashMap::new(), writer: Mutex::new(()) }
+        Self { by_name: DashMap::new(), by_path: DashMap::new(), writer: Mutex::default() }
     }
 }
 
@@ -129,7 +133,7 @@ impl Mark {
 }
 
 impl<P> Index<P> {
-    fn write(&self) -> MutexGuard<'_, ()> {
+    fn write(&self) -> MutexGuard<'_, Names> {
         // What it guards is consistent after every step, whoever panicked in between.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,7 +143,7 @@ impl<P> Index<P> {
         let name = candidate.offer.capability.clone();
         let path = candidate.path.clone();
         let candidate = Arc::new(candidate);
-        let writer = self.write();
+        let mut latest = self.write();
         let old = {
             let mut offers = self.by_name.entry(name.clone()).or_default();
             let list = offers.change();
@@ -151,13 +155,17 @@ impl<P> Index<P> {
                 }
             }
         };
-        {
-            let mut names = self.by_path.entry(path).or_default();
-            if let Err(place) = names.binary_search(&name) {
-                names.insert(place, name);
+        let known = self.by_path.get(&path).map(|names| Arc::clone(&names)).unwrap_or_default();
+        if let Err(place) = known.binary_search(&name) {
+            let mut names = Vec::with_capacity(known.len() + 1);
+            names.extend_from_slice(&known);
+            names.insert(place, name);
+            if **latest != names {
+                *latest = Arc::new(names);
             }
+            self.by_path.insert(path, Arc::clone(&latest));
         }
-        drop(writer);
+        drop(latest);
         // The last one who holds it drops the provider, which is a caller's code: without a lock.
         old
     }
@@ -210,7 +218,7 @@ impl<P> Index<P> {
         }
         if is_last {
             if let Some(mut names) = self.by_path.get_mut(&candidate.path) {
-                names.retain(|other| other != name);
+                Arc::make_mut(&mut names).retain(|other| other != name);
             }
             self.by_path.remove_if(&candidate.path, |_, names| names.is_empty());
         }
@@ -240,7 +248,7 @@ impl<P> Index<P> {
     /// What a path offers, by name and version.
     #[must_use]
     pub fn resolve(&self, path: &Path) -> Vec<Arc<Candidate<P>>> {
-        let names = self.by_path.get(path).map(|names| names.clone()).unwrap_or_default();
+        let names = self.by_path.get(path).map(|names| Arc::clone(&names)).unwrap_or_default();
         let lists: Vec<_> = names.iter().map(|name| self.candidates(name.as_str())).collect();
         lists.iter().flat_map(|list| of_path(list, path).cloned()).collect()
     }

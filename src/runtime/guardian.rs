@@ -139,7 +139,7 @@ impl GuardianState {
         };
         let name = ChildId::new(&spec.name).expect("`System::start` checked all names of the tree");
         let path = Path::root(&name);
-        let slot = self.system.slot_or_make(&path, || supervisor_slot(&self.system, path.clone()));
+        let slot = self.system.slot_or(supervisor_slot(&self.system, path.clone()));
         let life = slot.core().begin(self.system.epoch(), None).expect("nobody above can be given up");
         let ready = {
             let myself = myself.clone();

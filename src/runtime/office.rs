@@ -40,6 +40,7 @@ pub(crate) trait AnyLetter: Any + Send {
 const APART: Duration = Duration::from_millis(10);
 
 pub(crate) struct Office {
+    pub(crate) bus: Bus,
     pub(crate) clock: Arc<dyn Clock>,
     /// The moment that times are counted from.
     pub(crate) epoch: Instant,
@@ -53,13 +54,14 @@ pub(crate) struct Office {
 }
 
 impl Office {
-    pub(crate) fn new(clock: Arc<dyn Clock>, dead_letters: usize, default_ask: Option<Duration>) -> Self {
+    pub(crate) fn new(bus: Bus, clock: Arc<dyn Clock>, dead_letters: usize, default_ask: Option<Duration>) -> Self {
         let epoch = clock.now();
         let timers = after(Duration::ZERO).into_std();
         let ahead = epoch.checked_duration_since(timers).filter(|ahead| *ahead > APART);
         let behind = timers.checked_duration_since(epoch).filter(|behind| *behind > APART);
         let ahead = behind.map_or(Ok(ahead.unwrap_or_default()), Err);
         Self {
+            bus,
             clock,
             epoch,
             ahead,

@@ -48,7 +48,7 @@ impl Patterns {
     /// there for it.
     fn tie(self: &Arc<Self>, slot: &dyn AnySlot) -> bool {
         let core = slot.core();
-        core.ties.tie(self);
+        core.seldom().ties.tie(self);
         // Looked at last: what closed before the tie did not end anything here.
         let open = core.presence() != Presence::Closed;
         if !open {

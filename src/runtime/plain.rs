@@ -12,6 +12,7 @@ use crate::exit::{ExitReason, Failure};
 use crate::id::Path;
 use crate::runtime::current::Home;
 use crate::runtime::life::Life;
+use crate::runtime::route::Offers;
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::spec::{StartOf, Worker, spawn_at_once};
 use crate::runtime::supervisor::{left, start_failure};
@@ -43,7 +44,7 @@ where
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
+        Arc::new(BareSlot(SlotCore::new(path, Offers::default(), Arc::clone(system.office()))))
     }
 
     fn renew(&self, _: &System, _: &Arc<dyn AnySlot>) {}
@@ -150,7 +151,7 @@ where
             return Err(state.crash(reason));
         }
         state.life.mark_started();
-        state.slot.core().open(&state.life, myself.get_cell());
+        state.slot.core().open(&state.life);
         state.slot.core().activate(&state.life, &state.system);
         Ok(())
     }

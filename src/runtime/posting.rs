@@ -22,7 +22,7 @@ fn report<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: &Ref
         Refused::RateLimited(..) => RefuseReason::RateLimited,
         Refused::Fenced(..) => RefuseReason::Fenced,
     };
-    slot.core().bus.publish(&slot.core().path, EventKind::Refused { why });
+    slot.core().bus().publish(&slot.core().path, EventKind::Refused { why });
 }
 
 pub(crate) fn refused_tell<M: Send + 'static, R: Send + 'static>(
@@ -72,9 +72,8 @@ async fn push_when_there_is_room<M: Send + 'static, R: Send + 'static>(
     by: Option<Instant>,
 ) -> Result<(), Refused<M, R>> {
     let mut token = None;
+    let mut room = None;
     loop {
-        // Made before the push, so that room that comes between the two is not missed.
-        let room = slot.room();
         let (returned, bound) = match slot.push_by(letter, patience, token.as_ref()) {
             Ok(()) => {
                 if let Some(token) = token {
@@ -94,6 +93,11 @@ async fn push_when_there_is_room<M: Send + 'static, R: Send + 'static>(
             Err(other) => return Err(other),
         };
         letter = returned;
+        // Waited for from before the next push on, so that room that comes between the two is not missed. Few ever wait.
+        let Some(room) = room.take() else {
+            room = Some(slot.room());
+            continue;
+        };
         match by {
             None => room.await,
             Some(by) => {
@@ -156,7 +160,7 @@ pub(crate) async fn ask_by<M: Send + 'static, R: Send + 'static>(
         Some(gate) => match Box::pin(gate.enter(by)).await {
             Ok(permit) => permit,
             Err(Saturated { waited, occupancy }) => {
-                slot.core().bus.publish(&slot.core().path, EventKind::Refused { why: RefuseReason::Saturated });
+                slot.core().bus().publish(&slot.core().path, EventKind::Refused { why: RefuseReason::Saturated });
                 let error = RequestError::Saturated { path: path(), domain: gate.domain.clone(), waited, occupancy };
                 return Err(unsent(slot, letter, error, asking));
             }

@@ -130,14 +130,14 @@ fn reconcile(system: &System, slot: &Arc<dyn AnySlot>) {
     if core.is_registered() {
         for candidate in &offered {
             if !known.iter().any(|old| is_right(old, candidate)) {
-                let (path, offer) = (candidate.path.clone(), candidate.offer.clone());
-                let provider = Reached { slot: Arc::clone(slot), route: Arc::clone(&candidate.provider.route) };
+                let (path, offer) = (candidate.path.clone(), Arc::clone(&candidate.offer));
+                let provider = Reached { slot: Arc::clone(slot), way: Arc::clone(&candidate.provider.way) };
                 index.insert(Candidate { path, offer, provider });
                 system.feed().tell(&candidate.path, &candidate.offer);
             }
         }
     }
-    for old in index.retain(&core.path, |offer| offered.iter().any(|candidate| candidate.offer == *offer)) {
+    for old in index.retain(&core.path, |offer| offered.iter().any(|candidate| *candidate.offer == *offer)) {
         system.feed().tell(&old.path, &old.offer);
     }
 }
@@ -200,11 +200,8 @@ mod tests {
         // What is wrong is put right: a path that nobody has, and an offer that is missing.
         let stranger = Candidate {
             path: "root/stranger".parse().expect("a path"),
-            offer: before[0].offer.clone(),
-            provider: Reached {
-                slot: Arc::clone(&before[0].provider.slot),
-                route: Arc::clone(&before[0].provider.route),
-            },
+            offer: Arc::clone(&before[0].offer),
+            provider: Reached { slot: Arc::clone(&before[0].provider.slot), way: Arc::clone(&before[0].provider.way) },
         };
         system.index().insert(stranger);
         system.index().remove(&before[1].path);

@@ -30,4 +30,4 @@ pub(crate) use self::json::ask_json;
 pub use self::pick::Picked;
 pub use self::provider::Provider;
 pub(crate) use self::provider::{ask, providers};
-pub(crate) use self::reach::{AnyRoutable, AnyRoute, Reached, Routable, any_routable, candidates, routable, view};
+pub(crate) use self::reach::{Offered, Offers, Reached, candidates, offered, view};

@@ -23,20 +23,18 @@ mod offered;
 mod seats;
 
 use std::any::{Any, TypeId};
-use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ractor::ActorRef;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub(crate) use self::control::{Command, Control};
 pub(crate) use self::core::{Presence, SlotCore};
 pub(crate) use self::doze::Rouse;
 pub(crate) use self::gauge::Gauge;
+use self::hand::Hand;
 pub(crate) use self::hand::{About, Batch, Taken};
-use self::hand::{Glance, Hand};
 use self::inbox::Inbox;
 pub(crate) use self::kept::Kept;
 pub(crate) use self::letter::{Answer, Letter, Refusal, Refused, ReplyTo, Router, Stray, Ticket};
@@ -45,14 +43,13 @@ pub(crate) use self::seats::Seat;
 use crate::error::ControlError;
 use crate::event::EventKind;
 use crate::flow::AgentLimits;
-use crate::id::Incarnation;
-use crate::registry::record::OfferRecord;
+use crate::id::{Incarnation, Path};
 use crate::runtime::current;
 use crate::runtime::domain::Token;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
 use crate::runtime::office::Office;
-use crate::runtime::route::{AnyRoute, Routable};
+use crate::runtime::route::Offers;
 use crate::runtime::shell::ShellMessage;
 
 /// A slot, whatever its child's types of message and reply.
@@ -74,8 +71,6 @@ pub(crate) trait AnySlot: Send + Sync {
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>>;
     /// Whether a life was told to drain by this moment, and has not come to it yet.
     fn is_to_drain(&self, of: Incarnation, by: Instant) -> bool;
-    /// The routes to this slot, one for each offer of its core, in that order.
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>>;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -99,13 +94,13 @@ impl AnySlot for BareSlot {
 
     fn rest(&self) {
         if self.0.set_presence(Presence::Resting) {
-            self.0.bus.publish(&self.0.path, EventKind::Resting);
+            self.0.bus().publish(&self.0.path, EventKind::Resting);
         }
     }
 
     fn close(&self) {
         if self.0.set_presence(Presence::Closed) {
-            self.0.bus.publish_closed(&self.0.path, self.0.concerns_the_registrar());
+            self.0.bus().publish_closed(&self.0.path, self.0.concerns_the_registrar());
         }
     }
 
@@ -121,10 +116,6 @@ impl AnySlot for BareSlot {
         false
     }
 
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {
-        Vec::new()
-    }
-
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
@@ -133,30 +124,43 @@ impl AnySlot for BareSlot {
 /// The slot of an agent, with its mailbox.
 pub(crate) struct Slot<M, R> {
     core: SlotCore,
-    office: Arc<Office>,
-    agent: TypeId,
+    /// Says the type of the agent.
+    agent: fn() -> TypeId,
     desk: Mutex<Desk<M, R>>,
-    /// What the shell has taken and not finished. Locked before the desk where both are.
-    hand: Mutex<Hand<M, R>>,
-    glance: Glance,
-    /// Whether there is something among the desk's controls.
-    called: AtomicBool,
-    room: Notify,
-    kept: Kept,
+    /// What the shell has taken and not finished; of a life that is open. Locked before the desk where both are.
+    hand: Mutex<Option<Box<Hand<M, R>>>>,
 }
 
+/// What is on it without a life is small: there may be a million agents at rest.
 struct Desk<M, R> {
     inbox: Inbox<M, R>,
-    routables: Arc<[Routable<M, R>]>,
-    port: Option<ActorRef<ShellMessage>>,
-    lingers: Lingers,
+    /// The shell of the life that is open.
+    shell: Option<Box<AtDesk>>,
     /// Who is told of the first message, while the agent dozes.
-    rouse: Option<Box<Rouse>>,
-    controls: Vec<Control>,
+    rouse: Option<Rouse>,
     woken: bool,
     door: Door,
     /// Something may wait here that does not wait for the next life.
     roving: bool,
+}
+
+/// The shell of a life, and what it is told.
+struct AtDesk {
+    port: ActorRef<ShellMessage>,
+    lingers: Lingers,
+    controls: Vec<Control>,
+}
+
+impl AtDesk {
+    /// Its life has nothing to do here any more.
+    fn leave(mut self, path: &Path) {
+        if let Some(shell) = self.lingers.dismiss() {
+            shell.wake();
+        }
+        for control in self.controls {
+            let _ = control.done.send(Err(ControlError::NotRunning { path: path.clone() }));
+        }
+    }
 }
 
 /// Which way messages go.
@@ -183,65 +187,46 @@ pub(crate) enum Patience {
 
 impl<M, R> Desk<M, R> {
     fn has_work(&self) -> bool {
-        !self.controls.is_empty() || (self.door == Door::Open && !self.inbox.is_empty())
+        self.shell.as_ref().is_some_and(|shell| !shell.controls.is_empty())
+            || (self.door == Door::Open && !self.inbox.is_empty())
     }
 }
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
-    pub(crate) fn new<A: 'static>(
-        core: SlotCore,
-        office: Arc<Office>,
-        routables: Arc<[Routable<M, R>]>,
-        limits: &AgentLimits,
-    ) -> Self {
+    pub(crate) fn new<A: 'static>(core: SlotCore, limits: &AgentLimits) -> Self {
         let desk = Desk {
-            inbox: Inbox::new(limits, office.epoch),
-            routables,
-            port: None,
-            lingers: Lingers::default(),
+            inbox: Inbox::new(limits, core.office().epoch),
+            shell: None,
             rouse: None,
-            controls: Vec::new(),
             woken: false,
             door: Door::Open,
             roving: false,
         };
-        Self {
-            core,
-            office,
-            agent: TypeId::of::<A>(),
-            desk: Mutex::new(desk),
-            hand: Mutex::default(),
-            glance: Glance::default(),
-            called: AtomicBool::new(false),
-            room: Notify::new(),
-            kept: Kept::default(),
-        }
+        Self { core, agent: TypeId::of::<A>, desk: Mutex::new(desk), hand: Mutex::default() }
     }
 
     /// Whether lives may hand their state over to the next.
     pub(crate) fn hand_over(&self, enabled: bool) {
-        self.kept.enable(enabled);
+        if enabled || self.core.seldom_seen().is_some() {
+            self.core.seldom().kept.enable(enabled);
+        }
     }
 
     /// What an update says of the agent, for its next life. What waits in the mailbox stays, also over a smaller bound.
-    pub(crate) fn renew(&self, offers: Arc<[OfferRecord]>, routables: Arc<[Routable<M, R>]>, limits: &AgentLimits) {
-        {
-            let mut desk = lock(&self.desk);
-            desk.inbox.renew(limits, self.office.epoch);
-            desk.routables = routables;
-        }
+    pub(crate) fn renew(&self, offers: Offers, limits: &AgentLimits) {
+        lock(&self.desk).inbox.renew(limits, self.core.office().epoch);
         self.core.set_offers(offers);
-        self.room.notify_waiters();
+        self.core.tell_of_room();
     }
 
     /// The state that lives hand over.
     pub(crate) fn kept(&self) -> &Kept {
-        &self.kept
+        &self.core.seldom().kept
     }
 
     /// Whether this is the slot of an agent of that type.
     pub(crate) fn is_of<A: 'static>(&self) -> bool {
-        self.agent == TypeId::of::<A>()
+        (self.agent)() == TypeId::of::<A>()
     }
 
     /// Puts a message into the mailbox and wakes the shell.
@@ -276,7 +261,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             return Err(Refused::RateLimited(letter, wait));
         }
         desk.roving |= letter.roves();
-        let lost = desk.inbox.push(letter, || self.office.clock.now()).map_err(|(letter, bound)| {
+        let lost = desk.inbox.push(letter, || self.office().clock.now()).map_err(|(letter, bound)| {
             if let Some(gate) = gate {
                 gate.put_back();
             }
@@ -291,34 +276,35 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     pub(crate) fn office(&self) -> &Office {
-        &self.office
+        self.core.office()
     }
 
     /// Resolves when there may be room again, or when the slot closed. Enable it before the push that it follows.
     pub(crate) fn room(&self) -> tokio::sync::futures::Notified<'_> {
-        self.room.notified()
+        self.core.seldom().room.notified()
     }
 
     /// The shell of a new life is ready for messages.
     pub(crate) fn open(&self, life: &Arc<Life>, port: ActorRef<ShellMessage>) {
-        if !self.core.open(life, port.get_cell()) {
+        if !self.core.open(life) {
             return;
         }
-        self.kept.proven(life.incarnation);
+        if let Some(seldom) = self.core.seldom_seen() {
+            seldom.kept.proven(life.incarnation);
+        }
         {
             let mut hand = lock(&self.hand);
             // It may have been given up since, and the slot have been taken from it.
             if self.core.incarnation() != Some(life.incarnation) {
                 return;
             }
-            hand.hold_for(life);
+            Hand::hold_for(&mut hand, life);
         }
         let mut desk = lock(&self.desk);
         if self.core.incarnation() != Some(life.incarnation) {
             return;
         }
-        desk.port = Some(port);
-        desk.lingers = Lingers::default();
+        desk.shell = Some(Box::new(AtDesk { port, lingers: Lingers::default(), controls: Vec::new() }));
         desk.woken = false;
         desk.door = Door::Open;
         self.core.gauge().set_closed(None);
@@ -329,19 +315,18 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if !self.core.set_presence(presence) {
             return false;
         }
-        let (waiting, lingers) = {
+        let (waiting, shell) = {
             let mut desk = lock(&self.desk);
             desk.door = Door::Refusing;
             desk.rouse = None;
-            desk.port = None;
             // Emptied and not closed: the child may be started again, with its supervisor, and keeps its bound.
             self.core.gauge().set_waiting(0);
-            (desk.inbox.empty(), desk.lingers.dismiss())
+            (desk.inbox.empty(), desk.shell.take())
         };
-        if let Some(shell) = lingers {
-            shell.wake();
+        if let Some(shell) = shell {
+            shell.leave(&self.core.path);
         }
-        self.room.notify_waiters();
+        self.core.tell_of_room();
         self.refuse_all(waiting);
         true
     }
@@ -353,13 +338,7 @@ fn wake<M, R>(mut desk: MutexGuard<'_, Desk<M, R>>) {
     if desk.woken || !desk.has_work() {
         return;
     }
-    if let Some(waker) = desk.lingers.rouse() {
-        desk.woken = true;
-        drop(desk);
-        waker.wake();
-        return;
-    }
-    let Some(port) = desk.port.clone() else {
+    let Some(shell) = desk.shell.as_deref_mut() else {
         let rouse = desk.rouse.take();
         drop(desk);
         if let Some(rouse) = rouse {
@@ -367,6 +346,13 @@ fn wake<M, R>(mut desk: MutexGuard<'_, Desk<M, R>>) {
         }
         return;
     };
+    if let Some(waker) = shell.lingers.rouse() {
+        desk.woken = true;
+        drop(desk);
+        waker.wake();
+        return;
+    }
+    let port = shell.port.clone();
     desk.woken = true;
     drop(desk);
     // A port that is closed belongs to a life whose end is on its way; the next life wakes itself.
@@ -381,21 +367,17 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
     fn ended(&self, incarnation: Incarnation) {
         self.release(incarnation);
         if let Some(life) = self.core.end(incarnation) {
-            let (lingers, controls) = {
+            let shell = {
                 let mut desk = lock(&self.desk);
-                desk.port = None;
                 desk.woken = false;
                 if desk.door != Door::Refusing {
                     desk.door = Door::Open;
                 }
-                self.called.store(false, Ordering::Release);
-                (desk.lingers.dismiss(), mem::take(&mut desk.controls))
+                self.core.gauge().set_called(false);
+                desk.shell.take()
             };
-            if let Some(shell) = lingers {
-                shell.wake();
-            }
-            for control in controls {
-                let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
+            if let Some(shell) = shell {
+                shell.leave(&self.core.path);
             }
             // Once: what comes after its end came for the next life. One that is put to rest comes back for what waits.
             if life.part() && !life.is_put_to_rest() {
@@ -419,15 +401,17 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn rest(&self) {
         if self.refuse(Presence::Resting) {
-            self.core.bus.publish(&self.core.path, EventKind::Resting);
+            self.core.bus().publish(&self.core.path, EventKind::Resting);
         }
     }
 
     fn close(&self) {
         if self.refuse(Presence::Closed) {
-            self.kept.forget();
-            self.core.ties.cut(&self.core);
-            self.core.bus.publish_closed(&self.core.path, self.core.concerns_the_registrar());
+            if let Some(seldom) = self.core.seldom_seen() {
+                seldom.kept.forget();
+                seldom.ties.cut(&self.core);
+            }
+            self.core.bus().publish_closed(&self.core.path, self.core.concerns_the_registrar());
         }
     }
 
@@ -443,12 +427,18 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
         Self::is_to_drain(self, of, by)
     }
 
-    fn routes(self: Arc<Self>) -> Vec<Arc<dyn AnyRoute>> {
-        let routables = Arc::clone(&lock(&self.desk).routables);
-        routables.iter().map(|routable| routable(Arc::clone(&self))).collect()
-    }
-
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_million_agents_at_rest_have_is_small() {
+        assert!(size_of::<Slot<u64, u64>>() <= 216, "{}", size_of::<Slot<u64, u64>>());
+        assert!(size_of::<Desk<[u64; 9], ()>>() <= size_of::<Desk<(), ()>>(), "not more for large messages");
     }
 }

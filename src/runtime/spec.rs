@@ -28,6 +28,7 @@ use crate::runtime::guard::at_once;
 use crate::runtime::life::{Above, Life};
 use crate::runtime::plain;
 use crate::runtime::pool::{PoolPlan, PoolSpec};
+use crate::runtime::route::Offers;
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
 use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
 use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorContext, SupervisorShell};
@@ -41,6 +42,7 @@ use crate::supervision::policy::{
 };
 
 pub use agent::AgentSpec;
+use agent::Settings;
 use dynamic::Template;
 
 /// What a supervisor runs before it starts its children.
@@ -130,9 +132,8 @@ impl SupervisorSpec {
     #[must_use]
     pub fn child(mut self, child: impl Into<ChildSpec>) -> Self {
         let mut child = child.into();
-        // Siblings mostly have the same rules: many of them share one copy.
-        if let Some(last) = self.children.last().filter(|last| last.rules == child.rules) {
-            child.rules = Arc::clone(&last.rules);
+        if let Some(last) = self.children.last() {
+            child.share(last);
         }
         self.children.push(child);
         self
@@ -357,6 +358,18 @@ impl ChildSpec {
 
     child_rules_methods!();
 
+    /// Keeps what another one says too together with it: siblings are mostly alike but for their names.
+    fn share(&mut self, other: &Self) {
+        if self.rules == other.rules {
+            self.rules = Arc::clone(&other.rules);
+        }
+        if let (Kind::Worker(worker), Kind::Worker(other)) = (&mut self.kind, &other.kind)
+            && let Some(worker) = Arc::get_mut(worker)
+        {
+            worker.share(&**other);
+        }
+    }
+
     pub(crate) fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
         match &self.kind {
             Kind::Worker(worker) => worker.slot(system, path),
@@ -414,6 +427,14 @@ pub(crate) trait Worker: Send + Sync {
     fn is_lazy(&self) -> bool {
         false
     }
+    /// What it says, where it is an agent.
+    fn settings(&self) -> Option<&Arc<Settings>> {
+        None
+    }
+    /// Keeps what another one says too together with it.
+    fn share(&mut self, other: &dyn Worker) {
+        let _ = other;
+    }
     /// The same on this runtime, where it names none itself and may be on one.
     fn on_runtime(&self, runtime: &Handle) -> Option<Arc<dyn Worker>> {
         let _ = runtime;
@@ -463,5 +484,5 @@ pub(crate) fn spawn_supervisor(
 
 /// The slot of a supervisor.
 pub(crate) fn supervisor_slot(system: &System, path: Path) -> Arc<dyn AnySlot> {
-    Arc::new(BareSlot(SlotCore::new(path, Arc::default(), system.bus().clone())))
+    Arc::new(BareSlot(SlotCore::new(path, Offers::default(), Arc::clone(system.office()))))
 }

@@ -29,7 +29,7 @@ use tokio::task::AbortHandle;
 
 use crate::exit::{BoxError, ExitReason, Failure};
 use crate::id::{Incarnation, Path};
-use crate::number::{NumberMap, Numbered};
+use crate::number::{Number, NumberMap, Numbered};
 use crate::runtime::current::TaskOf;
 use crate::runtime::guard::{lock, run_caught};
 use crate::runtime::life::Life;
@@ -68,7 +68,7 @@ pub(crate) enum SupervisorMessage {
     /// A message came for a child that dozes.
     Rouse { child: ChildKey, start: Start },
     /// A lazy child is registered, before it has ever run; or why not.
-    Registered { child: ChildKey, start: Start, outcome: Result<(), ExitReason> },
+    Registered { child: ChildKey, start: Start, cause: Box<StartCause>, outcome: Result<(), ExitReason> },
     /// The timer of this number fired. Only the last one is in force.
     Timer(u64),
     /// Let what happens wait in line until `Resume`.
@@ -105,6 +105,8 @@ pub(crate) struct SupervisorState {
     began: Instant,
     path: Path,
     spec: Arc<SupervisorSpec>,
+    /// As it was when this life began: what an update changes is kept with each child that it is about.
+    first: Arc<SupervisorSpec>,
     system: System,
     slot: Arc<dyn AnySlot>,
     life: Arc<Life>,
@@ -124,13 +126,15 @@ pub(crate) struct SupervisorState {
 }
 
 struct Child {
-    spec: ChildSpec,
+    /// What it is started from, where its supervisor did not begin with that.
+    own: Option<Box<ChildSpec>>,
     slot: Arc<dyn AnySlot>,
     /// What the slot is for, and what lives in it. The spec may say something else since an update.
     kind: ChildKind,
     /// Whether an update brought a spec that the slot has not seen.
     renewed: bool,
-    open: Option<Open>,
+    /// In a box: there may be a million that have none.
+    open: Option<Box<Open>>,
     /// The start that is taken for a running child, while it is lazy and at rest, or about to be.
     dozes: Option<Start>,
     /// Whether it came by a request, so that it does not come back with its supervisor (rule 32).
@@ -138,9 +142,22 @@ struct Child {
 }
 
 impl Child {
-    fn new(spec: ChildSpec, slot: Arc<dyn AnySlot>, added: bool) -> Self {
-        let kind = spec.rules.kind;
-        Self { spec, slot, kind, renewed: false, open: None, dozes: None, added }
+    /// One that its supervisor began with.
+    fn first(spec: &ChildSpec, slot: Arc<dyn AnySlot>) -> Self {
+        Self { own: None, slot, kind: spec.rules.kind, renewed: false, open: None, dozes: None, added: false }
+    }
+
+    /// One that came by a request.
+    fn added(spec: ChildSpec, slot: Arc<dyn AnySlot>) -> Self {
+        let added = Self { added: true, ..Self::first(&spec, slot) };
+        Self { own: Some(Box::new(spec)), ..added }
+    }
+
+    /// What it is started from. `first` is what its supervisor began with: the machine gave those children their keys in
+    /// the order of the list.
+    fn spec<'a>(&'a self, key: ChildKey, first: &'a SupervisorSpec) -> &'a ChildSpec {
+        let listed = || &first.children[usize::try_from(key.number()).unwrap_or(usize::MAX)];
+        self.own.as_deref().unwrap_or_else(listed)
     }
 }
 
@@ -179,7 +196,7 @@ impl Actor for SupervisorShell {
         myself: ActorRef<SupervisorMessage>,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        state.slot.core().open(&state.life, myself.get_cell());
+        state.slot.core().open(&state.life);
         if state.spec.init.is_some() {
             state.run_init();
         } else {
@@ -238,17 +255,20 @@ impl SupervisorState {
         // The machine gives its first keys in the order of the list.
         let children = Numbered::of(spec.children.iter().map(|child| {
             let slot = child_slot(&system, child, &path.child(&child.name));
-            Child::new(child.clone(), slot, false)
+            Child::first(child, slot)
         }));
         let side_by_side = spec.children.iter().any(|child| child.rules.after.is_some());
         let starts_here = !side_by_side && life.incarnation == Incarnation::FIRST;
-        let by_actor = NumberMap::with_capacity_and_hasher(spec.children.len(), BuildHasherDefault::default());
+        // Those that are lazy may never have an actor.
+        let with_actor = spec.children.iter().filter(|child| !child.is_lazy()).count();
+        let by_actor = NumberMap::with_capacity_and_hasher(with_actor, BuildHasherDefault::default());
         let machine = Arc::new(Mutex::new(machine));
         published.seat(Arc::clone(&machine), began, Arc::clone(&spec));
         Self {
             machine,
             began,
             path,
+            first: Arc::clone(&spec),
             spec,
             system,
             slot,
@@ -302,10 +322,12 @@ impl SupervisorState {
                 return self.actor_ended(myself, &cell, reason);
             }
             SupervisorMessage::Rouse { child, start } => return self.rouse(myself, child, start),
-            SupervisorMessage::Registered { child, start, outcome } => match self.registered(child, start, outcome) {
-                Some(event) => event,
-                None => return,
-            },
+            SupervisorMessage::Registered { child, start, cause, outcome } => {
+                match self.registered((child, start), cause, outcome) {
+                    Some(event) => event,
+                    None => return,
+                }
+            }
             SupervisorMessage::Hung { child, start, incarnation, reason } => match self.open(child, start) {
                 Some((_, open)) if open.life.incarnation == incarnation => Event::Hung { child, start, reason },
                 _ => return,

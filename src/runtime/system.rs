@@ -9,6 +9,7 @@ mod look;
 mod patterns;
 mod published;
 mod registry;
+mod slots;
 mod watching;
 
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ use crate::runtime::keeper::JournalHandle;
 use crate::runtime::office::Office;
 use crate::runtime::patterns::Patterns;
 use crate::runtime::route::Reached;
-use crate::runtime::slot::{AnySlot, BareSlot, Slot};
+use crate::runtime::slot::{BareSlot, Slot};
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::supervisor::handle::{DynamicSupervisor, Supervisor};
 use crate::runtime::supervisor::kill_life;
@@ -50,6 +51,7 @@ use crate::supervision::policy::ChildKind;
 use domains::Domains;
 pub(crate) use published::Published;
 pub use registry::Found;
+use slots::Slots;
 pub(crate) use watching::Feed;
 pub use watching::{CHANGE_BOUND, RegistryChange, RegistryWatch};
 
@@ -65,7 +67,7 @@ struct Inner {
     world: World,
     bus: Bus,
     office: Arc<Office>,
-    slots: DashMap<Path, Arc<dyn AnySlot>>,
+    slots: Slots,
     index: Index<Reached>,
     /// Who was given an id, by its instance.
     ids: DashMap<Uuid, Path>,
@@ -163,14 +165,16 @@ impl System {
         let services = Arc::new(services);
         let bus = Bus::new(Arc::clone(&world.clock));
         let watchdog = Watchdog::start(world.watch, root_path.clone(), bus.clone());
+        let (clock, ask_within) = (Arc::clone(&world.clock), world.limits.route.ask_within);
+        let office = Office::new(bus.clone(), clock, world.dead_letters, ask_within);
         let inner = Inner {
             watchdog,
             root: root_path,
             domains: Domains::default(),
-            office: Arc::new(Office::new(Arc::clone(&world.clock), world.dead_letters, world.limits.route.ask_within)),
+            office: Arc::new(office),
             world,
             bus,
-            slots: DashMap::new(),
+            slots: Slots::default(),
             index: Index::default(),
             ids: DashMap::new(),
             feed: Feed::default(),

@@ -29,7 +29,7 @@ struct Shared {
     table: Mutex<Table>,
     emptied: Notify,
     /// The tasks in the table and in those of the slot's other lives, for who reads it without a lock.
-    running: Arc<Seat>,
+    running: Seat,
     /// How many run at once, where there is a limit.
     permits: OnceLock<Arc<Permits>>,
 }
@@ -142,8 +142,9 @@ impl Shared {
 
 impl Tasks {
     /// Tasks that are counted here too.
-    pub(crate) fn counted_in(running: &Arc<Seat>) -> Self {
-        Self { shared: Arc::new(Shared { running: Arc::clone(running), ..Shared::default() }) }
+    pub(crate) fn counted_in(running: &Seat) -> Self {
+        let (table, emptied, permits) = (Mutex::default(), Notify::new(), OnceLock::new());
+        Self { shared: Arc::new(Shared { table, emptied, running: running.clone(), permits }) }
     }
 
     /// Takes a state of a life in.
@@ -292,7 +293,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_starts_after_all_was_aborted() {
-        let running = Arc::<Seat>::default();
+        let running = Seat::default();
         let tasks = Tasks::counted_in(&running);
         tasks.spawn(Box::pin(std::future::pending()));
         assert_eq!(running.tasks(), 1);

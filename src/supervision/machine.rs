@@ -328,11 +328,11 @@ impl Machine {
         match child.life {
             Life::Starting(_) => self.start_failed(key, start, reason),
             Life::Running(_) => {
-                self.children.set_life(key, Life::Ended(start, Box::new(reason)));
+                self.children.set_life(key, Life::Ended(Box::new((start, reason))));
                 self.enqueue(Item::Exit { child: key, start });
             }
             Life::Stopping(_) => self.left(key, start, reason),
-            Life::Stopped | Life::Ended(..) | Life::Restarting | Life::Quarantined => {}
+            Life::Stopped | Life::Ended(_) | Life::Restarting | Life::Quarantined => {}
         }
     }
 

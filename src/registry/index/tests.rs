@@ -12,7 +12,7 @@ fn candidate(path: &str, version: &'static str) -> Candidate<&'static str> {
     let capability: Capability<u8, u8> = Capability::new("math.sum", version);
     Candidate {
         path: path.parse().expect("a path"),
-        offer: OfferRecord::of(&capability).expect("a version"),
+        offer: OfferRecord::of(&capability).expect("a version").into(),
         provider: version,
     }
 }
@@ -149,7 +149,7 @@ proptest! {
             match step {
                 Step::Insert { name, path, version } => {
                     let offered: Capability<u8, u8> = Capability::named(name_of(name), format!("{version}.0.0"));
-                    let offer = OfferRecord::of(&offered).expect("an offer");
+                    let offer = OfferRecord::of(&offered).expect("an offer").into();
                     index.insert(Candidate { path: path_of(path), offer, provider: number });
                     model.insert((name, path, version), number);
                 }

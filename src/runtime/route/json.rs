@@ -14,7 +14,7 @@ use crate::runtime::office::AnyLetter;
 use crate::runtime::posting::Asking;
 use crate::runtime::route::members::{By, Members, Now};
 use crate::runtime::route::part::NoFuses;
-use crate::runtime::route::reach::{AnyRoute, JsonNotTaken, NotTaken};
+use crate::runtime::route::reach::{JsonNotTaken, NotTaken, Way};
 use crate::runtime::route::unsent::Unsent;
 use crate::runtime::slot::{AnySlot, Patience};
 use crate::runtime::system::System;
@@ -22,7 +22,7 @@ use crate::runtime::system::System;
 /// Who was chosen.
 struct Chosen {
     slot: Arc<dyn AnySlot>,
-    route: Arc<dyn AnyRoute>,
+    way: Arc<dyn Way>,
 }
 
 /// Asks the least loaded of those who suit a requirement.
@@ -36,12 +36,12 @@ pub(crate) async fn ask_json(
         let letter = UnsentJson { requirement: requirement.clone(), request };
         Unsent::new(error, Box::new(letter), receiver).bury(system)
     };
-    let Chosen { slot, route } = match choose(system, requirement) {
+    let Chosen { slot, way } = match choose(system, requirement) {
         Ok(chosen) => chosen,
         Err(error) => return Err(unsent(request, error, None)),
     };
     let asking = Asking { patience: Patience::NextLife, ..Asking::within(limit) };
-    match route.ask_json(&request, asking) {
+    match way.ask_json(&slot, &request, asking) {
         Ok(reply) => reply.await,
         Err(error) => Err(unsent(request, error, Some(slot.core().path.clone()))),
     }
@@ -64,8 +64,7 @@ fn choose(system: &System, requirement: &Requirement) -> Result<Chosen, RequestE
     system.announce(|| members.decision(&found, &now));
     let (part, place) = members.at(&found);
     let provider = &part.members()[place].provider;
-    let (slot, route) = (Arc::clone(&provider.slot), Arc::clone(&provider.route));
-    Ok(Chosen { slot, route })
+    Ok(Chosen { slot: Arc::clone(&provider.slot), way: Arc::clone(&provider.way) })
 }
 
 /// JSON that nobody was there for, or that is not what whoever was chosen takes.
@@ -80,11 +79,11 @@ impl AnyLetter for UnsentJson {
     }
 
     fn send_again(self: Box<Self>, system: &System) -> Result<(), (Box<dyn AnyLetter>, String)> {
-        let Chosen { route, .. } = match choose(system, &self.requirement) {
+        let Chosen { slot, way } = match choose(system, &self.requirement) {
             Ok(chosen) => chosen,
             Err(error) => return Err((self, error.to_string())),
         };
-        route.tell_json(&self.request, Patience::NextLife).map_err(|not_taken| match *not_taken {
+        way.tell_json(&slot, &self.request, Patience::NextLife).map_err(|not_taken| match *not_taken {
             JsonNotTaken::Malformed(error) => (self as Box<dyn AnyLetter>, error.to_string()),
             JsonNotTaken::Refused(NotTaken { error, letter, .. }) => (letter, error.to_string()),
         })

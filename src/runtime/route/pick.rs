@@ -287,7 +287,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         {
             return RequestError::WrongType { capability: capability.name().to_owned(), path };
         }
-        let offers = known.list.iter().map(|candidate| &candidate.offer).filter(|offer| offer.types == types);
+        let offers = known.list.iter().map(|candidate| &*candidate.offer).filter(|offer| offer.types == types);
         let written = |offer: &OfferRecord| format!("{} {}", offer.version, offer.attributes).trim_end().to_owned();
         let mut offered: Vec<_> = offers.map(written).collect();
         offered.sort_unstable();

@@ -70,7 +70,7 @@ impl<Request: Wire, Reply: Wire> Provider<Request, Reply> {
 
     async fn asked(&self, envelope: Envelope<Request>, limit: Option<Duration>) -> Result<Reply, RequestError> {
         let asking = Asking { limit, patience: Patience::NextLife, ..Asking::plainly() };
-        self.way.ask(envelope, asking).await.map_err(|refusal| refusal.into_error())
+        self.way.ask(&self.slot, envelope, asking).await.map_err(|refusal| refusal.into_error())
     }
 }
 
@@ -100,7 +100,7 @@ impl<Request, Reply> Provider<Request, Reply> {
 
 /// The candidate with these types, if it has them.
 pub(super) fn typed<Request: Wire, Reply: Wire>(candidate: &Candidate<Reached>) -> Option<Provider<Request, Reply>> {
-    let way = Arc::clone(&candidate.provider.route).into_any().downcast().ok()?;
+    let way = Arc::clone(&candidate.provider.way).into_any().downcast().ok()?;
     Some(Provider { slot: Arc::clone(&candidate.provider.slot), way })
 }
 

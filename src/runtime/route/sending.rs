@@ -159,7 +159,9 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
             Err(error) => return Err(self.unsent(key, envelope, error, None)),
         };
         let router = self.router(key, &envelope);
-        let Err(refused) = provider.way.tell(envelope, router, self.patience(eligible)) else { return Ok(()) };
+        let Err(refused) = provider.way.tell(&provider.slot, envelope, router, self.patience(eligible)) else {
+            return Ok(());
+        };
         let NotTaken { error, letter, router } = *refused;
         if let Some(call) = call {
             call.failed(&error);
@@ -233,7 +235,7 @@ pub(super) async fn send_by<Request: Wire, Reply: Wire>(
     asking: Asking,
 ) -> Answer<Reply> {
     let began = system.moment();
-    let outcome = provider.way.ask(envelope, asking).await;
+    let outcome = provider.way.ask(&provider.slot, envelope, asking).await;
     if outcome.is_ok() && current::fenced().is_none() {
         let now = system.moment();
         provider.slot.core().gauge().answered(now, now.saturating_sub(began));

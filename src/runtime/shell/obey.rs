@@ -132,7 +132,7 @@ impl<A: Agent> Body<A> {
                 why: failure.why.clone(),
                 refused,
             };
-            self.ctx.slot.core().bus.publish(self.ctx.path(), kind);
+            self.ctx.slot.core().bus().publish(self.ctx.path(), kind);
         }
         passed.map(|_| ())
     }

@@ -5,7 +5,6 @@
 
 use std::mem;
 use std::sync::MutexGuard;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -49,14 +48,14 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         // Before the desk, as always.
         let mut hand = matches!(command, Command::Drain { .. }).then(|| lock(&self.hand));
         let mut desk = lock(&self.desk);
-        let open = life.filter(|life| desk.port.is_some() && self.is_open_for(life.incarnation));
-        let Some(life) = open.filter(|life| of.is_none_or(|of| of == life.incarnation)) else {
+        let open = life.filter(|life| self.is_open_for(life.incarnation) && of.is_none_or(|of| of == life.incarnation));
+        let Some((life, shell)) = open.zip(desk.shell.as_deref_mut()) else {
             drop((desk, hand));
             let _ = control.done.send(Err(ControlError::NotRunning { path: self.core.path.clone() }));
             return outcome;
         };
-        desk.controls.push(control);
-        self.called.store(true, Ordering::Release);
+        shell.controls.push(control);
+        self.core.gauge().set_called(true);
         if let Command::Drain { stays, .. } = command {
             self.set_door(&mut desk, Door::Draining { followed: !stays && life.is_followed() });
             if let Some(hand) = &mut hand {
@@ -75,7 +74,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     pub(crate) fn is_to_drain(&self, of: Incarnation, by: Instant) -> bool {
         let desk = lock(&self.desk);
         let is_it = |control: &Control| matches!(control.command, Command::Drain { by: told, .. } if told == by);
-        self.is_open_for(of) && desk.controls.iter().any(is_it)
+        self.is_open_for(of) && desk.shell.as_ref().is_some_and(|shell| shell.controls.iter().any(is_it))
     }
 
     fn set_door(&self, desk: &mut Desk<M, R>, door: Door) {
@@ -88,13 +87,13 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     fn hand_over_what_waits(&self, of: Incarnation) {
         // Whoever waits for room is told.
-        self.room.notify_waiters();
+        self.core.tell_of_room();
         self.send_home(of);
     }
 
     /// Whether the shell is to look at what it is told.
     pub(crate) fn is_called(&self) -> bool {
-        self.called.load(Ordering::Acquire)
+        self.core.gauge().is_called()
     }
 
     /// Looked at under the desk's lock, under which the end of a life is noted last: what a life that was given up does
@@ -109,8 +108,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if !self.is_open_for(of) {
             return Vec::new();
         }
-        self.called.store(false, Ordering::Release);
-        mem::take(&mut desk.controls)
+        self.core.gauge().set_called(false);
+        desk.shell.as_mut().map(|shell| mem::take(&mut shell.controls)).unwrap_or_default()
     }
 
     /// Keeps what waits, or hands it out again. Not where it was told to drain meanwhile.

@@ -6,19 +6,21 @@ use std::time::Instant;
 
 use ractor::ActorCell;
 use semver::Version;
+use tokio::sync::Notify;
 
 use crate::event::EventKind;
 use crate::exit::ExitReason;
 use crate::id::{AgentId, Incarnation, Path};
-use crate::lifecycle::{AgentState, Life as Lifecycle, state};
+use crate::lifecycle::{AgentState, Life as Lifecycle, StateName, state};
 use crate::registry::name::CapabilityName;
-use crate::registry::record::OfferRecord;
 use crate::runtime::bus::Bus;
 use crate::runtime::domain::Gate;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
+use crate::runtime::office::Office;
 use crate::runtime::patterns::Ties;
-use crate::runtime::route::AnyRoutable;
+use crate::runtime::route::{Offered, Offers};
+use crate::runtime::slot::kept::Kept;
 use crate::runtime::slot::offered::OfferChanges;
 use crate::runtime::slot::seats::Seat;
 use crate::runtime::system::System;
@@ -42,28 +44,39 @@ pub(crate) enum Presence {
 /// What every slot has, whatever kind of child it is for.
 pub(crate) struct SlotCore {
     pub(crate) path: Path,
-    pub(crate) bus: Bus,
-    /// What ends when the slot closes.
-    pub(crate) ties: Ties,
-    live: AtomicU64,
-    last: AtomicU64,
-    handled: AtomicU64,
-    gauge: Arc<Seat>,
-    /// Drawn when it is first asked for.
-    id: OnceLock<Arc<AgentId>>,
+    office: Arc<Office>,
+    /// The number of the last life, doubled, and one more while it is open. Written under the record's lock.
+    lives: AtomicU64,
+    gauge: Seat,
     record: Mutex<Record>,
     /// What messages pass on their way here; only in a domain.
     gate: OnceLock<Arc<Gate>>,
+    /// Made when some of it is first needed.
+    seldom: OnceLock<Box<Seldom>>,
+}
+
+/// What few slots ever need: there may be a million that are at rest.
+#[derive(Default)]
+pub(crate) struct Seldom {
+    /// What ends when the slot closes.
+    pub(crate) ties: Ties,
+    /// Drawn when it is first asked for.
+    id: OnceLock<Arc<AgentId>>,
+    /// Where those are told who wait for room in the mailbox.
+    pub(super) room: Notify,
+    pub(super) kept: Kept,
 }
 
 struct Record {
     presence: Presence,
-    state: AgentState,
-    cell: Option<ActorCell>,
+    /// `None` before the first life, and as good as `Unregistered`.
+    state: Option<Box<AgentState>>,
     life: Option<Arc<Life>>,
+    /// Whether the life has opened the slot and not ended; its actor can be reached.
+    has_actor: bool,
     registered: bool,
     /// What the spec offers.
-    offers: Arc<[OfferRecord]>,
+    offers: Offers,
     /// What was changed of that at run time; for most nothing ever is.
     changes: Option<Box<OfferChanges>>,
     /// Whether the offers are other ones since they were registered last.
@@ -71,27 +84,48 @@ struct Record {
 }
 
 impl SlotCore {
-    pub(crate) fn new(path: Path, offers: Arc<[OfferRecord]>, bus: Bus) -> Self {
+    pub(crate) fn new(path: Path, offers: Offers, office: Arc<Office>) -> Self {
         Self {
             path,
-            bus,
-            ties: Ties::default(),
-            live: AtomicU64::new(0),
-            last: AtomicU64::new(0),
-            handled: AtomicU64::new(0),
-            gauge: Arc::default(),
-            id: OnceLock::new(),
+            office,
+            lives: AtomicU64::new(0),
+            gauge: Seat::default(),
             gate: OnceLock::new(),
+            seldom: OnceLock::new(),
             record: Mutex::new(Record {
                 presence: Presence::Awaited,
-                state: AgentState::Unregistered,
-                cell: None,
+                state: None,
                 life: None,
+                has_actor: false,
                 registered: false,
                 offers,
                 changes: None,
                 offers_changed: false,
             }),
+        }
+    }
+
+    pub(crate) fn office(&self) -> &Arc<Office> {
+        &self.office
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.office.bus
+    }
+
+    pub(crate) fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
+    }
+
+    /// The same, where some of it was needed already.
+    pub(super) fn seldom_seen(&self) -> Option<&Seldom> {
+        self.seldom.get().map(|seldom| &**seldom)
+    }
+
+    /// There may be room in the mailbox again, or never.
+    pub(super) fn tell_of_room(&self) {
+        if let Some(seldom) = self.seldom_seen() {
+            seldom.room.notify_waiters();
         }
     }
 
@@ -106,7 +140,18 @@ impl SlotCore {
 
     /// The life that is open, if one is.
     pub(crate) fn incarnation(&self) -> Option<Incarnation> {
-        Incarnation::new(self.live.load(Ordering::Acquire))
+        let lives = self.lives.load(Ordering::Acquire);
+        Incarnation::new(if lives % 2 == 1 { lives / 2 } else { 0 })
+    }
+
+    /// The number of the last life, or 0.
+    fn last(&self) -> u64 {
+        self.lives.load(Ordering::Acquire) / 2
+    }
+
+    /// No life is open.
+    fn shut(&self) {
+        self.lives.store(2 * self.last(), Ordering::Release);
     }
 
     /// Begins a new life; numbers are never used twice. `None` where the supervisor that begins it was given up.
@@ -116,14 +161,17 @@ impl SlotCore {
         if supervisor.is_some_and(Life::is_fenced) {
             return None;
         }
-        let number = self.last.fetch_add(1, Ordering::AcqRel) + 1;
+        let number = self.last() + 1;
+        self.lives.store(2 * number, Ordering::Release);
         let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
         let tasks = Tasks::counted_in(&self.gauge);
         let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch, tasks));
         let before = record.life.replace(Arc::clone(&life));
-        record.cell = None;
+        record.has_actor = false;
         // The lifecycle belongs to one incarnation: the next one begins it anew.
-        record.state = AgentState::Unregistered;
+        if let Some(state) = &mut record.state {
+            **state = AgentState::Unregistered;
+        }
         drop(record);
         // It may hold values of a user: what a start handed out, errors in its reasons.
         drop_caught(before);
@@ -135,17 +183,27 @@ impl SlotCore {
         lock(&self.record).life.clone()
     }
 
+    /// Nobody is to be found here who ended, not to mention an actor: the child is at rest.
+    pub(super) fn let_go(&self) {
+        let ended = {
+            let mut record = lock(&self.record);
+            record.has_actor = false;
+            record.life.take()
+        };
+        drop_caught(ended);
+    }
+
     pub(crate) fn presence(&self) -> Presence {
         self.gauge.presence()
     }
 
     /// Who the child is; given by this where it has no id yet.
     pub(crate) fn id_or(&self, give: impl FnOnce() -> AgentId) -> Arc<AgentId> {
-        Arc::clone(self.id.get_or_init(|| Arc::new(give())))
+        Arc::clone(self.seldom().id.get_or_init(|| Arc::new(give())))
     }
 
     pub(crate) fn known_id(&self) -> Option<&Arc<AgentId>> {
-        self.id.get()
+        self.seldom_seen()?.id.get()
     }
 
     /// What is read of the slot without a lock.
@@ -156,19 +214,20 @@ impl SlotCore {
     /// The watchdog found this life to hang. It counts until the life is replaced.
     pub(crate) fn set_hung(&self, life: Incarnation) {
         let record = lock(&self.record);
-        if record.life.as_ref().is_some_and(|current| current.incarnation == life) && record.cell.is_some() {
+        if record.life.as_ref().is_some_and(|current| current.incarnation == life) && record.has_actor {
             self.gauge.set_hung(true);
         }
     }
 
     pub(crate) fn cell(&self) -> Option<ActorCell> {
-        lock(&self.record).cell.clone()
+        let record = lock(&self.record);
+        record.life.as_ref().filter(|_| record.has_actor)?.cell().cloned()
     }
 
     pub(crate) fn state(&self) -> AgentState {
-        let mut state = lock(&self.record).state.clone();
+        let mut state = lock(&self.record).state.as_deref().cloned().unwrap_or(AgentState::Unregistered);
         if let AgentState::Active { message_count, .. } = &mut state {
-            *message_count = self.handled.load(Ordering::Relaxed);
+            *message_count = self.gauge.handled();
         }
         state
     }
@@ -183,7 +242,7 @@ impl SlotCore {
         if life.is_fenced() && !matches!(to, AgentState::Terminated { .. }) {
             return;
         }
-        let from = record.state.name();
+        let from = record.state.as_ref().map_or(StateName::Unregistered, |state| state.name());
         let name = to.name();
         if from == name {
             return;
@@ -194,18 +253,21 @@ impl SlotCore {
             return;
         }
         if matches!(to, AgentState::Active { .. }) {
-            self.handled.store(0, Ordering::Relaxed);
+            self.gauge.none_handled();
         }
-        record.state = to;
+        match &mut record.state {
+            Some(state) => **state = to,
+            none => *none = Some(Box::new(to)),
+        }
         self.gauge.set_state(name);
         drop(record);
         let kind = EventKind::Lifecycle { incarnation: life.incarnation, from, to: name };
-        self.bus.publish(&self.path, kind);
+        self.bus().publish(&self.path, kind);
     }
 
     /// The state of a life that ended, where it could not say so itself.
     pub(crate) fn set_terminated(&self, life: &Life, reason: &ExitReason) {
-        let is_said = matches!(lock(&self.record).state, AgentState::Terminated { .. });
+        let is_said = matches!(lock(&self.record).state.as_deref(), Some(AgentState::Terminated { .. }));
         // The reason is put into words only where they are wanted.
         if !is_said {
             self.set_state(life, AgentState::Terminated { reason: reason.to_string() });
@@ -224,10 +286,10 @@ impl SlotCore {
 
     /// Takes the place of another slot: numbers the lives from where those ended, and knows what was registered.
     pub(crate) fn go_on_after(&self, other: &Self) {
-        self.last.store(other.last.load(Ordering::Acquire), Ordering::Release);
+        self.lives.store(2 * other.last(), Ordering::Release);
         let (registered, offers) = {
             let other = lock(&other.record);
-            (other.registered, Arc::clone(&other.offers))
+            (other.registered, other.offers.clone())
         };
         let mut record = lock(&self.record);
         record.offers_changed = registered && record.offers != offers;
@@ -256,20 +318,20 @@ impl SlotCore {
     }
 
     /// What the spec offers, and what was changed of that at run time.
-    pub(crate) fn offers_and_changes(&self) -> (Arc<[OfferRecord]>, OfferChanges) {
+    pub(crate) fn offers_and_changes(&self) -> (Offers, OfferChanges) {
         let record = lock(&self.record);
-        (Arc::clone(&record.offers), record.changes.as_deref().cloned().unwrap_or_default())
+        (record.offers.clone(), record.changes.as_deref().cloned().unwrap_or_default())
     }
 
     /// The agent offers this too, in this life and those to come.
-    pub(crate) fn offer(&self, offer: OfferRecord, routable: AnyRoutable) {
-        lock(&self.record).changes.get_or_insert_default().offer(offer, routable);
+    pub(crate) fn offer(&self, offer: Offered) {
+        lock(&self.record).changes.get_or_insert_default().offer(offer);
     }
 
     /// The agent does not offer this any more. Returns whether it did.
     pub(crate) fn withdraw(&self, name: &CapabilityName, version: &Version) -> bool {
         let mut record = lock(&self.record);
-        let spec = Arc::clone(&record.offers);
+        let spec = record.offers.clone();
         let changes = record.changes.get_or_insert_default();
         let was_offered = changes.withdraw(&spec, name, version);
         if !was_offered && changes.is_empty() {
@@ -279,7 +341,7 @@ impl SlotCore {
     }
 
     /// What lives offer from the next one on.
-    pub(super) fn set_offers(&self, offers: Arc<[OfferRecord]>) {
+    pub(super) fn set_offers(&self, offers: Offers) {
         let mut record = lock(&self.record);
         record.offers_changed |= record.registered && record.offers != offers;
         record.offers = offers;
@@ -291,22 +353,21 @@ impl SlotCore {
 
     pub(crate) fn count_handled(&self, life: &Life) {
         if !life.is_fenced() {
-            // Only the shell of the one life that is not fenced counts, so no locked addition is needed.
-            self.handled.store(self.handled.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            self.gauge.count_handled();
         }
     }
 
     /// Opens the slot for a life that has started. Returns whether it did: one that was given up while it started
     /// comes too late.
-    pub(crate) fn open(&self, life: &Life, cell: ActorCell) -> bool {
+    pub(crate) fn open(&self, life: &Life) -> bool {
         let mut record = lock(&self.record);
         if life.is_fenced() || record.life.as_ref().is_none_or(|current| current.incarnation != life.incarnation) {
             return false;
         }
         record.presence = Presence::Live;
         self.gauge.set_presence(Presence::Live);
-        record.cell = Some(cell);
-        self.live.store(life.incarnation.get(), Ordering::Release);
+        record.has_actor = true;
+        self.lives.store(2 * life.incarnation.get() + 1, Ordering::Release);
         true
     }
 
@@ -318,9 +379,9 @@ impl SlotCore {
             record.presence = Presence::Awaited;
             self.gauge.set_presence(Presence::Awaited);
         }
-        record.cell = None;
+        record.has_actor = false;
         self.gauge.set_hung(false);
-        self.live.store(0, Ordering::Release);
+        self.shut();
         Some(life)
     }
 
@@ -334,38 +395,27 @@ impl SlotCore {
         if presence == Presence::Closed {
             record.registered = false;
         }
-        self.live.store(0, Ordering::Release);
+        self.shut();
         true
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ractor::{Actor, ActorProcessingErr, ActorRef};
-
     use super::*;
     use crate::id::ChildId;
-    use crate::lifecycle::StateName;
     use crate::runtime::world::TokioClock;
     use crate::seam::Clock;
 
-    struct Nobody;
-
-    impl Actor for Nobody {
-        type Msg = ();
-        type State = ();
-        type Arguments = ();
-
-        async fn pre_start(&self, _: ActorRef<()>, (): ()) -> Result<(), ActorProcessingErr> {
-            Ok(())
-        }
+    fn core() -> SlotCore {
+        let path = Path::root(&ChildId::new("a").expect("a name"));
+        let clock: Arc<dyn Clock> = Arc::new(TokioClock);
+        SlotCore::new(path, Offers::default(), Arc::new(Office::new(Bus::new(Arc::clone(&clock)), clock, 0, None)))
     }
 
-    #[tokio::test]
-    async fn a_life_that_is_fenced_or_of_the_past_neither_opens_the_slot_nor_says_more_than_that_it_ended() {
-        let path = Path::root(&ChildId::new("a").expect("a name"));
-        let core = SlotCore::new(path, Arc::default(), Bus::new(Arc::new(TokioClock)));
-        let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
+    #[test]
+    fn a_life_that_is_fenced_or_of_the_past_neither_opens_the_slot_nor_says_more_than_that_it_ended() {
+        let core = core();
         let now = TokioClock.now();
         let registering = || AgentState::Registering { started_at: now };
 
@@ -376,7 +426,7 @@ mod tests {
         for life in [&past, &fenced] {
             core.set_state(life, registering());
             assert_eq!(core.state().name(), StateName::Unregistered);
-            assert!(!core.open(life, actor.get_cell()));
+            assert!(!core.open(life));
             core.count_handled(&fenced);
         }
         assert_eq!((core.incarnation(), core.presence()), (None, Presence::Awaited));
@@ -386,19 +436,16 @@ mod tests {
         assert!(begin(Some(&fenced)).is_none(), "its supervisor was given up");
         let life = begin(None).expect("nobody above");
         core.set_state(&life, registering());
-        assert!(core.open(&life, actor.get_cell()));
+        assert!(core.open(&life));
         assert_eq!((core.incarnation(), core.state().name()), (Some(life.incarnation), StateName::Registering));
-        actor.stop(None);
     }
 
-    #[tokio::test]
-    async fn a_life_that_was_found_to_hang_is_not_to_be_chosen_until_it_is_over() {
-        let path = Path::root(&ChildId::new("a").expect("a name"));
-        let core = SlotCore::new(path, Arc::default(), Bus::new(Arc::new(TokioClock)));
-        let (actor, _) = Actor::spawn(None, Nobody, ()).await.expect("an actor");
+    #[test]
+    fn a_life_that_was_found_to_hang_is_not_to_be_chosen_until_it_is_over() {
+        let core = core();
         let (past, life) = (core.begin(TokioClock.now(), None), core.begin(TokioClock.now(), None));
         let (past, life) = (past.expect("nobody above"), life.expect("nobody above"));
-        assert!(core.open(&life, actor.get_cell()));
+        assert!(core.open(&life));
         core.set_hung(past.incarnation);
         assert!(!core.gauge().seen().hung, "that one is over");
         core.set_hung(life.incarnation);
@@ -406,6 +453,5 @@ mod tests {
         assert!(core.end(life.incarnation).is_some());
         core.set_hung(life.incarnation);
         assert!(!core.gauge().seen().hung);
-        actor.stop(None);
     }
 }

@@ -3,6 +3,8 @@
 //! # Invariants
 //!
 //! * A slot that dozes has nothing waiting: what comes first rouses it, once.
+//! * What is needed only by a life, and by messages, is not there meanwhile: neither the last life, which holds its actor,
+//!   nor a hand, nor room for messages.
 
 use std::sync::Arc;
 
@@ -32,8 +34,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// Nobody is here until a message comes. One that is here already rouses at once.
     pub(super) fn doze_until_roused(&self, rouse: Rouse) {
         self.core.set_presence(Presence::Dozing);
+        self.core.let_go();
         let mut desk = lock(&self.desk);
-        desk.rouse = Some(Box::new(rouse));
+        desk.inbox.rest();
+        desk.rouse = Some(rouse);
         wake(desk);
     }
 }

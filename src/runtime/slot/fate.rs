@@ -43,7 +43,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             Some(asker) if was_begun => {
                 asker.send(Err(Refusal::of(error)));
                 drop_caught(message);
-                return self.core.bus.publish(&self.core.path, EventKind::Dropped { why });
+                return self.core.bus().publish(&self.core.path, EventKind::Dropped { why });
             }
             Some(asker) if at_death.is_its_askers(why) => {
                 let stray = self.stray(message, envelope, why);
@@ -65,7 +65,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     fn lay_down(&self, message: M, envelope: Option<Envelope<()>>, why: DropReason) {
-        self.office.bury(&self.core.bus, &self.core.path, self.undelivered(message, envelope), why);
+        self.office().bury(self.core.bus(), &self.core.path, self.undelivered(message, envelope), why);
     }
 
     /// The letter as a dead one, which is not laid down yet.
@@ -83,8 +83,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     fn stray(&self, message: M, envelope: Option<Envelope<()>>, why: DropReason) -> Stray {
         let letter = Some(self.undelivered(message, envelope));
         Stray {
-            office: Arc::clone(&self.office),
-            bus: self.core.bus.clone(),
+            office: Arc::clone(self.core.office()),
+            bus: self.core.bus().clone(),
             path: self.core.path.clone(),
             why,
             letter,
@@ -124,7 +124,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             home
         };
         if !home.is_empty() {
-            self.room.notify_waiters();
+            self.core.tell_of_room();
         }
         for letter in home {
             let error = RequestError::Returned { path: self.core.path.clone(), incarnation: of };

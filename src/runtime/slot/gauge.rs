@@ -6,19 +6,23 @@
 //! * Two numbers that are read one after the other need not be of the same moment: who is chosen is somebody who was
 //!   eligible when looked at.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::Presence;
+use crate::id::Incarnation;
 use crate::lifecycle::StateName;
 use crate::registry::ewma::PeakEwma;
 use crate::registry::selection::{Standing, View};
 
-const TAKES_WORK: u8 = 0;
-/// It drains, and another life follows for certain.
-const FOLLOWED: u8 = 1;
-/// It drains for good.
-const CLOSED: u8 = 2;
+/// The open life was found to hang, and has not been replaced yet.
+const HUNG: u8 = 1;
+/// The shell is to look at what it is told.
+const CALLED: u8 = 2;
+/// It takes no new work any more, and another life follows.
+const FOLLOWED: u8 = 4;
+/// It takes no new work any more, for good.
+const CLOSED: u8 = 8;
 
 /// The numbers of one slot: what is read of it at a choice is in one cache line, which it shares with no other slot, so
 /// that agents on two threads do not take it from each other at every message.
@@ -27,10 +31,10 @@ pub(crate) struct Gauge {
     presence: AtomicU8,
     /// The state of the life, by its number.
     state: AtomicU8,
-    /// The open life was found to hang, and has not been replaced yet.
-    hung: AtomicBool,
-    /// Whether it takes new work; one of the three above.
-    door: AtomicU8,
+    /// Which of the marks above are set.
+    marks: AtomicU8,
+    /// How many seats there are on it.
+    pub(super) holders: AtomicU32,
     /// Messages in the mailbox.
     waiting: AtomicUsize,
     /// Messages that were taken out of it and not finished, the one that is being handled included.
@@ -38,6 +42,11 @@ pub(crate) struct Gauge {
     /// Tasks that run. The last one of a life may end after it.
     tasks: AtomicUsize,
     latency: Latency,
+    /// How many messages the life has handled.
+    handled: AtomicU64,
+    /// The number of the life that is handling a message, or 0. Not with what it has in hand, so that a message that was
+    /// told is finished without that lock.
+    begun: AtomicU64,
 }
 
 impl Default for Gauge {
@@ -45,12 +54,14 @@ impl Default for Gauge {
         Self {
             presence: AtomicU8::new(Presence::Awaited as u8),
             state: AtomicU8::new(StateName::Unregistered.as_u8()),
-            hung: AtomicBool::new(false),
-            door: AtomicU8::new(TAKES_WORK),
+            marks: AtomicU8::new(0),
+            holders: AtomicU32::new(0),
             waiting: AtomicUsize::new(0),
             in_hand: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
             latency: Latency::default(),
+            handled: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
         }
     }
 }
@@ -62,10 +73,59 @@ impl Gauge {
         self.set_state(StateName::Unregistered);
         self.set_hung(false);
         self.set_closed(None);
+        self.set_called(false);
         self.set_waiting(0);
         self.set_in_hand(0);
         self.tasks.store(0, Ordering::Relaxed);
         self.latency.average.store(0, Ordering::Release);
+        self.handled.store(0, Ordering::Relaxed);
+        self.begun.store(0, Ordering::Release);
+    }
+
+    pub(super) fn set_called(&self, called: bool) {
+        self.mark(CALLED, called);
+    }
+
+    pub(super) fn is_called(&self) -> bool {
+        self.is_marked(CALLED)
+    }
+
+    /// A new count begins.
+    pub(super) fn none_handled(&self) {
+        self.handled.store(0, Ordering::Relaxed);
+    }
+
+    /// Said by the shell of the one life that is not fenced, so no locked addition is needed.
+    pub(super) fn count_handled(&self) {
+        self.handled.store(self.handled() + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn handled(&self) -> u64 {
+        self.handled.load(Ordering::Relaxed)
+    }
+
+    /// This life begins to handle a message.
+    pub(super) fn begin(&self, life: Incarnation) {
+        self.begun.store(life.get(), Ordering::Release);
+    }
+
+    /// Whether one of them is being handled.
+    pub(super) fn is_handling(&self) -> bool {
+        self.begun.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether this life is handling a message; not any more after this.
+    pub(super) fn finish(&self, life: Incarnation) -> bool {
+        let is_it = self.begun.load(Ordering::Acquire) == life.get();
+        if is_it {
+            self.begun.store(0, Ordering::Release);
+        }
+        is_it
+    }
+
+    /// Whether some life was handling a message; none is after this.
+    pub(super) fn break_off(&self) -> bool {
+        self.begun.swap(0, Ordering::AcqRel) != 0
     }
 
     pub(super) fn set_presence(&self, presence: Presence) {
@@ -125,18 +185,27 @@ impl Gauge {
     }
 
     pub(crate) fn set_hung(&self, hung: bool) {
-        self.hung.store(hung, Ordering::Release);
+        self.mark(HUNG, hung);
     }
 
     /// It takes no new work any more: whether another life follows, for which what is sent now can wait. `None` where it
     /// takes new work.
     pub(super) fn set_closed(&self, followed: Option<bool>) {
-        let door = match followed {
-            None => TAKES_WORK,
-            Some(true) => FOLLOWED,
-            Some(false) => CLOSED,
-        };
-        self.door.store(door, Ordering::Release);
+        self.mark(FOLLOWED, followed == Some(true));
+        self.mark(CLOSED, followed == Some(false));
+    }
+
+    fn mark(&self, mark: u8, set: bool) {
+        if set {
+            self.marks.fetch_or(mark, Ordering::AcqRel);
+        } else {
+            self.marks.fetch_and(!mark, Ordering::AcqRel);
+        }
+    }
+
+    #[inline]
+    fn is_marked(&self, mark: u8) -> bool {
+        self.marks.load(Ordering::Acquire) & mark != 0
     }
 
     /// Somebody who asked was answered after so long. Moments are given as the time since the system began.
@@ -150,8 +219,8 @@ impl Gauge {
         let queued = self.queued();
         let standing = match self.presence() {
             // It takes no new work, or does none until it is resumed.
-            Presence::Live if self.door.load(Ordering::Acquire) == FOLLOWED => Standing::Awaited(queued),
-            Presence::Live if self.door.load(Ordering::Acquire) == CLOSED => Standing::Away,
+            Presence::Live if self.is_marked(FOLLOWED) => Standing::Awaited(queued),
+            Presence::Live if self.is_marked(CLOSED) => Standing::Away,
             // It ends, and the door is open: what comes waits for the next life, as between two.
             Presence::Live if self.is_in(StateName::Draining) => Standing::Awaited(queued),
             Presence::Live if self.is_in(StateName::Suspended) => Standing::Awaited(queued),
@@ -161,7 +230,7 @@ impl Gauge {
             Presence::Resting | Presence::Closed => Standing::Away,
         };
         let view = View::of(standing);
-        if self.hung.load(Ordering::Acquire) { view.hung() } else { view }
+        if self.is_marked(HUNG) { view.hung() } else { view }
     }
 
     /// How long it took lately to answer; `None` before the first answer. Asks for the moment only where it needs it.

@@ -5,7 +5,6 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::inbox::{Items, Numbered};
 use super::{Desk, Door, Letter, Refusal, ReplyTo, Slot, Ticket, wake};
@@ -21,18 +20,10 @@ const ROOM: usize = 256;
 
 pub(super) struct Hand<M, R> {
     /// The life whose messages these are; nobody else may take or answer.
-    holder: Option<Arc<Life>>,
+    holder: Arc<Life>,
     items: Items<M, R>,
     /// Who asked for what is being handled.
     asker: Option<ReplyTo<R>>,
-}
-
-/// What is known of a hand without its lock.
-#[derive(Default)]
-pub(super) struct Glance {
-    /// The number of the life that is handling one of them, or 0. Apart from the hand, so that a message that was told
-    /// is finished without its lock.
-    begun: AtomicU64,
 }
 
 /// A message, out of the hand.
@@ -59,15 +50,10 @@ pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
     open: bool,
 }
 
-impl<M, R> Default for Hand<M, R> {
-    fn default() -> Self {
-        Self { holder: None, items: Items::default(), asker: None }
-    }
-}
-
 impl<M, R> Hand<M, R> {
-    fn is_of(&self, incarnation: Incarnation) -> bool {
-        self.holder.as_ref().is_some_and(|holder| holder.incarnation == incarnation)
+    /// The hand of this life, if it is its.
+    fn of(place: &mut Option<Box<Self>>, incarnation: Incarnation) -> Option<&mut Self> {
+        place.as_deref_mut().filter(|hand| hand.holder.incarnation == incarnation)
     }
 
     /// An empty hand keeps its room for the next batch, but not the room of a flood.
@@ -75,8 +61,12 @@ impl<M, R> Hand<M, R> {
         self.items.trim(ROOM);
     }
 
-    pub(super) fn hold_for(&mut self, life: &Arc<Life>) {
-        self.holder = Some(Arc::clone(life));
+    pub(super) fn hold_for(place: &mut Option<Box<Self>>, life: &Arc<Life>) {
+        let holder = Arc::clone(life);
+        match place {
+            Some(hand) => hand.holder = holder,
+            none => *none = Some(Box::new(Self { holder, items: Items::default(), asker: None })),
+        }
     }
 }
 
@@ -85,10 +75,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// hold the slot gets none.
     pub(crate) fn take(&self, of: Incarnation, most: usize) -> Batch<'_, M, R> {
         let mut batch = Batch { slot: self, of, left: 0, open: false };
-        let mut hand = lock(&self.hand);
-        if !hand.is_of(of) {
-            return batch;
-        }
+        let mut place = lock(&self.hand);
+        let Some(hand) = Hand::of(&mut place, of) else { return batch };
         // Always in this order: the hand, then the desk.
         let mut desk = lock(&self.desk);
         desk.woken = false;
@@ -99,14 +87,14 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         }
         let was_full = !desk.inbox.has_room();
         let mut late = Vec::new();
-        desk.inbox.take(most, &mut hand.items, || self.office.clock.now(), &mut late);
+        desk.inbox.take(most, &mut hand.items, || self.office().clock.now(), &mut late);
         self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);
         batch.left = hand.items.len();
         self.core.gauge().set_in_hand(batch.left);
-        drop(hand);
+        drop(place);
         if was_full {
-            self.room.notify_waiters();
+            self.core.tell_of_room();
         }
         for lost in late {
             self.lose(lost);
@@ -115,12 +103,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     /// Takes back what a life has in hand and did not begin, which may take it long to come to.
-    pub(super) fn recall(&self, hand: &mut Hand<M, R>, desk: &mut Desk<M, R>, of: Incarnation) {
-        if !hand.is_of(of) || hand.items.is_empty() {
-            return;
-        }
+    pub(super) fn recall(&self, place: &mut Option<Box<Hand<M, R>>>, desk: &mut Desk<M, R>, of: Incarnation) {
+        let Some(hand) = Hand::of(place, of).filter(|hand| !hand.items.is_empty()) else { return };
         let items = mem::take(&mut hand.items);
-        self.core.gauge().set_in_hand(usize::from(self.glance.begun.load(Ordering::Acquire) != 0));
+        self.core.gauge().set_in_hand(usize::from(self.core.gauge().is_handling()));
         desk.roving |= items.any(Letter::roves);
         desk.inbox.give_back(items);
         self.core.gauge().set_waiting(desk.inbox.len());
@@ -128,26 +114,25 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// Ends a life's hold on the slot; see [`put_back`](Self::put_back). It gets no message any more.
     pub(super) fn release(&self, of: Incarnation) {
-        self.put_back(of, |hand| hand.holder = None);
+        self.put_back(of, true);
     }
 
     /// Takes from a life what it has in hand: what it did not begin goes back to the front of the mailbox; what it was
-    /// handling is dropped, and its asker is told.
-    fn put_back(&self, of: Incarnation, last: impl FnOnce(&mut Hand<M, R>)) {
-        let (items, begun, asker, reason) = {
-            let mut hand = lock(&self.hand);
-            if !hand.is_of(of) {
-                return;
-            }
+    /// handling is dropped, and its asker is told. `ends`: its hold on the slot ends too.
+    fn put_back(&self, of: Incarnation, ends: bool) {
+        let (items, begun, asker, reason, empty) = {
+            let mut place = lock(&self.hand);
+            let Some(hand) = Hand::of(&mut place, of) else { return };
             self.core.gauge().set_in_hand(0);
-            let begun = self.glance.begun.swap(0, Ordering::AcqRel) != 0;
+            let begun = self.core.gauge().break_off();
             let asker = hand.asker.take();
-            let reason = asker.as_ref().and(hand.holder.as_ref()).and_then(|life| life.reason().cloned());
-            last(&mut hand);
-            (mem::take(&mut hand.items), begun, asker, reason)
+            let reason = asker.as_ref().and_then(|_| hand.holder.reason().cloned());
+            (mem::take(&mut hand.items), begun, asker, reason, place.take_if(|_| ends))
         };
+        // It may be the last who holds the life, which holds values of a user.
+        drop_caught(empty);
         if begun {
-            self.core.bus.publish(&self.core.path, EventKind::Dropped { why: DropReason::HandlerEnded });
+            self.core.bus().publish(&self.core.path, EventKind::Dropped { why: DropReason::HandlerEnded });
         }
         if let Some(asker) = asker {
             let reason = reason.unwrap_or(ExitReason::Killed);
@@ -174,10 +159,8 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     pub(crate) fn next(&mut self) -> Option<Taken<M, R>> {
         while self.left > 0 {
             let slot = self.slot;
-            let mut hand = lock(&slot.hand);
-            if !hand.is_of(self.of) {
-                return None;
-            }
+            let mut place = lock(&slot.hand);
+            let hand = Hand::of(&mut place, self.of)?;
             slot.core.gauge().set_in_hand(hand.items.len());
             let Numbered { letter, sequence } = hand.items.pop()?;
             self.left = hand.items.len();
@@ -187,13 +170,13 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             // Nobody waits for the answer, or for what comes of it, any more. The clock is read for questions too: where a
             // question's time is over at this very moment, its asker's timer may come a little later.
             let is_abandoned = letter.reply().is_some_and(ReplyTo::is_abandoned);
-            if is_abandoned || letter.has_end() && letter.is_over(slot.office.clock.now()) {
+            if is_abandoned || letter.has_end() && letter.is_over(slot.office().clock.now()) {
                 slot.core.gauge().set_in_hand(self.left);
-                drop(hand);
+                drop(place);
                 slot.expire(letter);
                 continue;
             }
-            slot.glance.begun.store(self.of.get(), Ordering::Release);
+            slot.core.gauge().begin(self.of);
             self.open = true;
             let Letter { message, mut ticket } = letter;
             let (asker, router) = match ticket.as_mut().and_then(|ticket| ticket.reply.take()) {
@@ -202,7 +185,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             };
             let is_asked = asker.is_some();
             hand.asker = asker;
-            drop(hand);
+            drop(place);
             // Whoever routed it has nothing to get back once it is being handled. It may hold values of a user.
             if let Some(router) = router {
                 drop_caught(router);
@@ -216,9 +199,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     /// a message by now.
     pub(crate) fn finish(&mut self) {
         self.open = false;
-        let begun = &self.slot.glance.begun;
-        if begun.load(Ordering::Acquire) == self.of.get() {
-            begun.store(0, Ordering::Release);
+        if self.slot.core.gauge().finish(self.of) {
             self.slot.core.gauge().set_in_hand(self.left);
         }
     }
@@ -228,17 +209,15 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     pub(crate) fn answer(&mut self, answer: R) {
         let slot = self.slot;
         let asker = {
-            let mut hand = lock(&slot.hand);
-            if !hand.is_of(self.of) {
-                return;
-            }
+            let mut place = lock(&slot.hand);
+            let Some(hand) = Hand::of(&mut place, self.of) else { return };
             self.finish();
             hand.asker.take()
         };
         if let Some(asker) = asker
             && !asker.send(Ok(answer))
         {
-            slot.office.reply_was_late(&slot.core.bus, &slot.core.path);
+            slot.office().reply_was_late(slot.core.bus(), &slot.core.path);
         }
     }
 }
@@ -247,7 +226,7 @@ impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
     fn drop(&mut self) {
         // At the usual end of a batch neither is so, and the lock is not needed.
         if self.left > 0 || self.open {
-            self.slot.put_back(self.of, |_| {});
+            self.slot.put_back(self.of, false);
         }
     }
 }

@@ -11,15 +11,26 @@ use crate::message::Priority;
 
 /// What waits in front of an agent.
 pub(super) enum Inbox<M, R> {
-    Plain {
-        mailbox: Mailbox<Letter<M, R>>,
-        /// How many have been taken for good: the number of the first that waits.
+    /// A plain queue without the queue: nothing waits. So it is until the first message comes, and when the agent is at
+    /// rest.
+    Bare {
+        bound: usize,
         taken: u64,
     },
-    Lanes {
-        lanes: Box<Lanes<Letter<M, R>>>,
-        rules: LaneRules,
-    },
+    Plain(Box<Plain<M, R>>),
+    Lanes(Box<InLanes<M, R>>),
+}
+
+/// A plain queue.
+pub(super) struct Plain<M, R> {
+    mailbox: Mailbox<Letter<M, R>>,
+    /// How many have been taken for good: the number of the first that waits.
+    taken: u64,
+}
+
+pub(super) struct InLanes<M, R> {
+    lanes: Lanes<Letter<M, R>>,
+    rules: LaneRules,
 }
 
 /// How lanes are used.
@@ -117,10 +128,26 @@ impl<M, R> Items<M, R> {
 impl<M, R> Inbox<M, R> {
     pub(super) fn new(limits: &AgentLimits, epoch: Instant) -> Self {
         if limits.is_plain() {
-            return Self::Plain { mailbox: Mailbox::new(limits.mailbox), taken: 0 };
+            return Self::Bare { bound: limits.mailbox, taken: 0 };
         }
         let rules = LaneRules { order: limits.order, at_bound: limits.at_bound, epoch };
-        Self::Lanes { lanes: Box::new(Lanes::new(limits.mailbox, limits.at_bound)), rules }
+        Self::Lanes(Box::new(InLanes { lanes: Lanes::new(limits.mailbox, limits.at_bound), rules }))
+    }
+
+    /// Gets a queue, where it has none.
+    fn furnish(&mut self) {
+        if let Self::Bare { bound, taken } = *self {
+            *self = Self::Plain(Box::new(Plain { mailbox: Mailbox::new(bound), taken }));
+        }
+    }
+
+    /// Needs no room for messages until the next one comes.
+    pub(super) fn rest(&mut self) {
+        if let Self::Plain(plain) = self
+            && plain.mailbox.is_empty()
+        {
+            *self = Self::Bare { bound: plain.mailbox.bound(), taken: plain.taken };
+        }
     }
 
     /// Adds a letter. Returns one that had to go for it.
@@ -129,12 +156,15 @@ impl<M, R> Inbox<M, R> {
         letter: Letter<M, R>,
         now: impl FnOnce() -> Instant,
     ) -> Result<Option<Lost<M, R>>, NoRoomFor<M, R>> {
+        self.furnish();
         match self {
-            Self::Plain { mailbox, .. } => match mailbox.push(letter) {
+            Self::Bare { bound, .. } => Err((letter, *bound)),
+            Self::Plain(plain) => match plain.mailbox.push(letter) {
                 Ok(()) => Ok(None),
-                Err(full) => Err((full.0, mailbox.bound())),
+                Err(full) => Err((full.0, plain.mailbox.bound())),
             },
-            Self::Lanes { lanes, rules } => {
+            Self::Lanes(lined) => {
+                let InLanes { lanes, rules } = &mut **lined;
                 // The time says who has expired, which matters only where room is to be made.
                 let now = if lanes.room() == 0 { rules.moment(now()) } else { Moment::ZERO };
                 match lanes.push(now, rules.queued(letter)) {
@@ -154,23 +184,24 @@ impl<M, R> Inbox<M, R> {
         late: &mut Vec<Lost<M, R>>,
     ) {
         match self {
-            Self::Plain { mailbox, taken } => {
+            Self::Bare { .. } => {}
+            Self::Plain(plain) => {
                 if !matches!(items, Items::Plain { .. }) {
                     *items = Items::default();
                 }
                 if let Items::Plain { letters, first } = items {
-                    mailbox.take(most, letters);
-                    *first = *taken;
-                    *taken += letters.len() as u64;
+                    plain.mailbox.take(most, letters);
+                    *first = plain.taken;
+                    plain.taken += letters.len() as u64;
                 }
             }
-            Self::Lanes { lanes, rules } => {
+            Self::Lanes(lined) => {
                 if !matches!(items, Items::Lanes(_)) {
                     *items = Items::Lanes(VecDeque::new());
                 }
                 let mut shed = Vec::new();
                 if let Items::Lanes(letters) = items {
-                    lanes.take(rules.moment(now()), most, letters, &mut shed);
+                    lined.lanes.take(lined.rules.moment(now()), most, letters, &mut shed);
                 }
                 late.extend(shed.into_iter().map(lost));
             }
@@ -179,15 +210,18 @@ impl<M, R> Inbox<M, R> {
 
     /// Puts back what was taken and not handled, first of all.
     pub(super) fn give_back(&mut self, items: Items<M, R>) {
+        self.furnish();
         match (self, items) {
-            (Self::Plain { mailbox, taken }, Items::Plain { mut letters, .. }) => {
-                *taken -= letters.len() as u64;
-                mailbox.give_back(&mut letters);
+            (Self::Bare { .. }, _) => {}
+            (Self::Plain(plain), Items::Plain { mut letters, .. }) => {
+                plain.taken -= letters.len() as u64;
+                plain.mailbox.give_back(&mut letters);
             }
-            (Self::Lanes { lanes, .. }, Items::Lanes(mut letters)) => lanes.give_back(&mut letters),
+            (Self::Lanes(lined), Items::Lanes(mut letters)) => lined.lanes.give_back(&mut letters),
             // An update has changed the kind of inbox meanwhile.
-            (Self::Plain { mailbox, .. }, items) => mailbox.give_back(&mut items.into_letters()),
-            (Self::Lanes { lanes, rules }, items) => {
+            (Self::Plain(plain), items) => plain.mailbox.give_back(&mut items.into_letters()),
+            (Self::Lanes(lined), items) => {
+                let InLanes { lanes, rules } = &mut **lined;
                 let mut letters = items.into_letters().into_iter().map(|letter| rules.queued(letter)).collect();
                 lanes.give_back(&mut letters);
             }
@@ -197,49 +231,57 @@ impl<M, R> Inbox<M, R> {
     /// From now on it is as these limits say. What waits stays, also over a smaller bound.
     pub(super) fn renew(&mut self, limits: &AgentLimits, epoch: Instant) {
         match self {
-            Self::Plain { mailbox, .. } if limits.is_plain() => return mailbox.set_bound(limits.mailbox),
-            Self::Lanes { lanes, rules } if rules.order == limits.order && rules.at_bound == limits.at_bound => {
-                return lanes.set_bound(limits.mailbox);
+            Self::Bare { bound, .. } if limits.is_plain() => {
+                *bound = limits.mailbox;
+                return;
+            }
+            Self::Plain(plain) if limits.is_plain() => return plain.mailbox.set_bound(limits.mailbox),
+            Self::Lanes(lined) if lined.rules.order == limits.order && lined.rules.at_bound == limits.at_bound => {
+                return lined.lanes.set_bound(limits.mailbox);
             }
             _ => {}
         }
         let waiting = self.empty();
         *self = Self::new(limits, epoch);
-        if let Self::Plain { taken, .. } = self {
+        if let Self::Bare { taken, .. } = self {
             *taken = waiting.len() as u64;
         }
-        self.give_back(Items::Plain { letters: waiting, first: 0 });
+        if !waiting.is_empty() {
+            self.give_back(Items::Plain { letters: waiting, first: 0 });
+        }
     }
 
     /// Takes everything out. It is open for more.
     pub(super) fn empty(&mut self) -> VecDeque<Letter<M, R>> {
         match self {
-            Self::Plain { mailbox, taken } => {
+            Self::Bare { .. } => VecDeque::new(),
+            Self::Plain(plain) => {
                 let mut all = VecDeque::new();
-                mailbox.take(usize::MAX, &mut all);
-                *taken += all.len() as u64;
+                plain.mailbox.take(usize::MAX, &mut all);
+                plain.taken += all.len() as u64;
                 all
             }
-            Self::Lanes { lanes, .. } => Items::Lanes(lanes.empty()).into_letters(),
+            Self::Lanes(lined) => Items::Lanes(lined.lanes.empty()).into_letters(),
         }
     }
 
     /// Takes out those that are meant; the others stay in their order.
     pub(super) fn take_out(&mut self, is_meant: impl Fn(&Letter<M, R>) -> bool) -> Vec<Letter<M, R>> {
         match self {
-            Self::Plain { mailbox, taken } => {
+            Self::Bare { .. } => Vec::new(),
+            Self::Plain(plain) => {
                 let mut all = VecDeque::new();
-                mailbox.take(usize::MAX, &mut all);
+                plain.mailbox.take(usize::MAX, &mut all);
                 let (out, mut stay): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(is_meant);
                 // What is gone was numbered before those that stay, or nobody will miss its number.
-                *taken += out.len() as u64;
-                mailbox.give_back(&mut stay);
+                plain.taken += out.len() as u64;
+                plain.mailbox.give_back(&mut stay);
                 out.into()
             }
-            Self::Lanes { lanes, .. } => {
+            Self::Lanes(lined) => {
                 let (out, mut stay): (VecDeque<_>, VecDeque<_>) =
-                    lanes.empty().into_iter().partition(|queued| is_meant(&queued.message));
-                lanes.give_back(&mut stay);
+                    lined.lanes.empty().into_iter().partition(|queued| is_meant(&queued.message));
+                lined.lanes.give_back(&mut stay);
                 out.into_iter().map(|queued| queued.message).collect()
             }
         }
@@ -247,8 +289,9 @@ impl<M, R> Inbox<M, R> {
 
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Plain { mailbox, .. } => mailbox.len(),
-            Self::Lanes { lanes, .. } => lanes.len(),
+            Self::Bare { .. } => 0,
+            Self::Plain(plain) => plain.mailbox.len(),
+            Self::Lanes(lined) => lined.lanes.len(),
         }
     }
 
@@ -258,14 +301,15 @@ impl<M, R> Inbox<M, R> {
 
     pub(super) fn has_room(&self) -> bool {
         match self {
-            Self::Plain { mailbox, .. } => mailbox.room() > 0,
-            Self::Lanes { lanes, .. } => lanes.room() > 0,
+            Self::Bare { bound, .. } => *bound > 0,
+            Self::Plain(plain) => plain.mailbox.room() > 0,
+            Self::Lanes(lined) => lined.lanes.room() > 0,
         }
     }
 
     /// Whether a push may succeed: lanes that are full may drop another message for it.
     pub(super) fn may_take(&self) -> bool {
-        self.has_room() || matches!(self, Self::Lanes { .. })
+        self.has_room() || matches!(self, Self::Lanes(_))
     }
 }
 

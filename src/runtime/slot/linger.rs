@@ -10,7 +10,7 @@
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
-use super::{Slot, wake};
+use super::{Desk, Slot, wake};
 use crate::id::Incarnation;
 use crate::runtime::guard::lock;
 use crate::runtime::life::Life;
@@ -56,6 +56,14 @@ impl Lingers {
     }
 }
 
+impl<M, R> Desk<M, R> {
+    /// Where it is said whether the shell of this life is here, if it is.
+    fn lingers_of(&mut self, life: Incarnation) -> Option<&mut Lingers> {
+        let shell = self.shell.as_mut()?;
+        (shell.lingers.life() == Some(life)).then_some(&mut shell.lingers)
+    }
+}
+
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// Waits until there is a message for the shell of this life. Returns whether there is; where not, ractor's ports
     /// are to be looked at.
@@ -69,11 +77,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
                 return Poll::Ready(());
             }
             let mut desk = lock(&self.desk);
-            if desk.has_work() || desk.woken || desk.port.is_none() {
+            if desk.has_work() || desk.woken {
                 return Poll::Ready(());
             }
+            let Some(shell) = &mut desk.shell else { return Poll::Ready(()) };
             stay.waits = true;
-            desk.lingers = Lingers::Waits(life.incarnation, cx.waker().clone());
+            shell.lingers = Lingers::Waits(life.incarnation, cx.waker().clone());
             Poll::Pending
         })
         .await;
@@ -95,10 +104,9 @@ impl<M: Send + 'static, R: Send + 'static> Stay<'_, M, R> {
             return false;
         }
         let mut desk = lock(&self.slot.desk);
-        if desk.lingers.life() != Some(self.of) || !desk.has_work() {
-            return false;
-        }
-        desk.lingers = Lingers::Nobody;
+        let has_work = desk.has_work();
+        let Some(lingers) = desk.lingers_of(self.of).filter(|_| has_work) else { return false };
+        *lingers = Lingers::Nobody;
         self.waits = false;
         true
     }
@@ -111,10 +119,8 @@ impl<M: Send + 'static, R: Send + 'static> Drop for Stay<'_, M, R> {
         }
         let mut desk = lock(&self.slot.desk);
         // By then the slot may have a new life, whose own stay this is not.
-        if desk.lingers.life() != Some(self.of) {
-            return;
-        }
-        desk.lingers = Lingers::Nobody;
+        let Some(lingers) = desk.lingers_of(self.of) else { return };
+        *lingers = Lingers::Nobody;
         desk.woken = false;
         wake(desk);
     }

@@ -6,18 +6,18 @@ use semver::Version;
 
 use crate::registry::name::CapabilityName;
 use crate::registry::record::OfferRecord;
-use crate::runtime::route::AnyRoutable;
+use crate::runtime::route::Offered;
 
 /// The difference between what a spec offers and what is offered.
 #[derive(Clone, Default)]
 pub(crate) struct OfferChanges {
-    added: Vec<(OfferRecord, AnyRoutable)>,
+    added: Vec<Offered>,
     withdrawn: Vec<(CapabilityName, Version)>,
 }
 
 impl OfferChanges {
     /// What is offered besides the spec, or in place of the same name and version there.
-    pub(crate) fn added(&self) -> &[(OfferRecord, AnyRoutable)] {
+    pub(crate) fn added(&self) -> &[Offered] {
         &self.added
     }
 
@@ -25,7 +25,7 @@ impl OfferChanges {
     pub(crate) fn withdraws(&self, offer: &OfferRecord) -> bool {
         let is_it = |name: &CapabilityName, version: &Version| *name == offer.capability && *version == offer.version;
         self.withdrawn.iter().any(|(name, version)| is_it(name, version))
-            || self.added.iter().any(|(added, _)| is_it(&added.capability, &added.version))
+            || self.added.iter().any(|added| is_it(&added.record.capability, &added.record.version))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -33,19 +33,21 @@ impl OfferChanges {
     }
 
     /// It is offered from now on, in place of the same name and version.
-    pub(super) fn offer(&mut self, record: OfferRecord, routable: AnyRoutable) {
-        self.added.retain(|(added, _)| added.capability != record.capability || added.version != record.version);
-        self.added.push((record, routable));
+    pub(super) fn offer(&mut self, offer: Offered) {
+        let is_other =
+            |one: &OfferRecord, two: &OfferRecord| one.capability != two.capability || one.version != two.version;
+        self.added.retain(|added| is_other(&added.record, &offer.record));
+        self.added.push(offer);
     }
 
     /// It is not offered from now on. Returns whether it was, where the spec offers these.
-    pub(super) fn withdraw(&mut self, spec: &[OfferRecord], name: &CapabilityName, version: &Version) -> bool {
+    pub(super) fn withdraw(&mut self, spec: &[Offered], name: &CapabilityName, version: &Version) -> bool {
         let is_it = |offer: &OfferRecord| offer.capability == *name && offer.version == *version;
         let before = self.added.len();
-        self.added.retain(|(added, _)| !is_it(added));
+        self.added.retain(|added| !is_it(&added.record));
         let was_added = self.added.len() < before;
         let is_withdrawn = self.withdrawn.iter().any(|(other, of)| other == name && of == version);
-        let of_spec = spec.iter().any(is_it) && !is_withdrawn;
+        let of_spec = spec.iter().any(|offer| is_it(&offer.record)) && !is_withdrawn;
         if of_spec {
             self.withdrawn.push((name.clone(), version.clone()));
         }
@@ -55,26 +57,27 @@ impl OfferChanges {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::registry::capability::Capability;
+    use crate::runtime::route::offered;
+    use crate::runtime::serve::Served;
 
-    fn record(version: &'static str) -> OfferRecord {
-        OfferRecord::of(&Capability::<u8, u8>::new("a.b", version)).expect("an offer")
+    fn offer(version: &'static str) -> Offered {
+        offered::<Served<u8, u8>, u8, u8>(&Capability::new("a.b", version)).expect("an offer")
     }
 
     #[test]
     fn what_is_withdrawn_is_withdrawn_once_and_offered_again_it_counts_in_place_of_the_spec() {
-        let spec = [record("1.0.0")];
-        let (name, one) = (spec[0].capability.clone(), spec[0].version.clone());
+        let spec = [offer("1.0.0")];
+        let record = &*spec[0].record;
+        let (name, one) = (record.capability.clone(), record.version.clone());
         let mut changes = OfferChanges::default();
-        assert!(changes.is_empty() && !changes.withdraws(&spec[0]));
+        assert!(changes.is_empty() && !changes.withdraws(record));
         assert!(changes.withdraw(&spec, &name, &one) && !changes.withdraw(&spec, &name, &one));
-        assert!(changes.withdraws(&spec[0]));
+        assert!(changes.withdraws(record));
         for _ in 0..2 {
-            changes.offer(record("1.0.0"), Arc::new(|_| None));
-            assert_eq!((changes.added().len(), changes.withdraws(&spec[0])), (1, true));
+            changes.offer(offer("1.0.0"));
+            assert_eq!((changes.added().len(), changes.withdraws(record)), (1, true));
         }
         assert!(changes.withdraw(&spec, &name, &one) && changes.added().is_empty());
         assert!(!changes.withdraw(&spec, &name, &Version::new(2, 0, 0)));

@@ -10,6 +10,7 @@
 
 use std::ops::Deref;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::gauge::Gauge;
 use crate::runtime::guard::lock;
@@ -20,7 +21,8 @@ const BLOCK: usize = 64;
 /// Those that are of no slot.
 static FREE: Mutex<Vec<&'static Gauge>> = Mutex::new(Vec::new());
 
-/// The gauge of one slot. Dropped, it is free for another.
+/// The gauge of one slot. Once the last copy is dropped, it is free for another. The count is in the gauge, so that a slot
+/// has no allocation for it.
 pub(crate) struct Seat(&'static Gauge);
 
 impl Seat {
@@ -41,13 +43,23 @@ impl Default for Seat {
             first
         });
         gauge.reset();
+        gauge.holders.store(1, Ordering::Relaxed);
         Self(gauge)
+    }
+}
+
+impl Clone for Seat {
+    fn clone(&self) -> Self {
+        self.0.holders.fetch_add(1, Ordering::Relaxed);
+        Self(self.0)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        lock(&FREE).push(self.0);
+        if self.0.holders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            lock(&FREE).push(self.0);
+        }
     }
 }
 
@@ -80,6 +92,18 @@ mod tests {
         assert_eq!(all.len(), kept.len() + others.len());
         assert!(others.iter().all(|seat| seat.queued() == 0 && !seat.seen().hung));
         assert!(kept.iter().all(|seat| seat.queued() == 3 && seat.seen().hung));
+    }
+
+    #[test]
+    fn a_gauge_is_free_for_another_slot_once_the_last_copy_of_its_seat_is_gone() {
+        let (first, place) = (Seat::default(), |seat: &Seat| std::ptr::from_ref(seat.gauge()));
+        let copy = first.clone();
+        let at = place(&first);
+        drop(first);
+        let others: Vec<Seat> = (0..1000).map(|_| Seat::default()).collect();
+        assert!(others.iter().all(|seat| place(seat) != at));
+        copy.set_waiting(3);
+        assert_eq!((place(&copy), copy.queued()), (at, 3));
     }
 
     #[test]

@@ -18,12 +18,12 @@ use crate::flow::{AgentLimits, AtBound, Bulkhead, Limits, Order};
 use crate::id::{ChildId, Path};
 use crate::lifecycle::hook::{Change, Hooks, On};
 use crate::registry::capability::{Capability, Wire};
-use crate::registry::record::{InvalidOffer, OfferRecord};
+use crate::registry::record::InvalidOffer;
 use crate::runtime::agent::Agent;
 use crate::runtime::hooks::Action;
 use crate::runtime::life::Overseer;
 use crate::runtime::permits::Permits;
-use crate::runtime::route::{Routable, routable};
+use crate::runtime::route::{Offered, Offers, offered};
 use crate::runtime::serve::{Once, ServeContext};
 use crate::runtime::shell::{Birth, Shell};
 use crate::runtime::slot::{AnySlot, Slot, SlotCore};
@@ -37,7 +37,7 @@ pub struct AgentSpec<A: Agent> {
     name: ChildId,
     rules: Arc<ChildRules>,
     args: A::Args,
-    offers: Vec<Offered<A>>,
+    offers: Vec<Result<Offered, SpecErrorParts>>,
     limits: OwnLimits,
     hooks: Option<Hooks<Action>>,
     handler_deadline: Option<Duration>,
@@ -47,7 +47,7 @@ pub struct AgentSpec<A: Agent> {
 }
 
 /// The limits that a spec says itself.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct OwnLimits {
     mailbox: Option<usize>,
     at_bound: Option<AtBound>,
@@ -67,9 +67,7 @@ impl OwnLimits {
     }
 }
 
-/// An offer, and how it is reached; or what is wrong with it.
-type Offered<A> = (Result<OfferRecord, SpecErrorParts>, Routable<<A as Agent>::Message, <A as Agent>::Reply>);
-
+/// What is wrong with an offer.
 #[derive(Clone)]
 struct SpecErrorParts {
     capability: String,
@@ -101,12 +99,11 @@ impl<A: Agent> AgentSpec<A> {
         R: Wire,
         A::Reply: TryInto<R>,
     {
-        let record = OfferRecord::of(capability).map_err(|problem| SpecErrorParts {
+        self.offers.push(offered::<A, Q, R>(capability).map_err(|problem| SpecErrorParts {
             capability: capability.name().to_owned(),
             version: capability.version().to_owned(),
             problem: Arc::new(problem),
-        });
-        self.offers.push((record, routable::<A, Q, R>(capability)));
+        }));
         self
     }
 
@@ -272,19 +269,17 @@ impl<A: Agent> fmt::Debug for AgentSpec<A> {
 
 impl<A: Agent> From<AgentSpec<A>> for ChildSpec {
     fn from(spec: AgentSpec<A>) -> Self {
-        let (records, routables): (Vec<_>, Vec<_>) = spec.offers.into_iter().unzip();
-        let worker = AgentWorker::<A> {
-            args: spec.args,
-            records: records.into_iter().collect::<Result<Vec<_>, _>>().map(shared).map_err(Box::new),
-            routables: shared(routables),
+        let settings = Settings {
+            agent: TypeId::of::<A>(),
+            offers: spec.offers.into_iter().collect::<Result<Vec<_>, _>>().map(Offers::from).map_err(Box::new),
             limits: spec.limits,
             hooks: spec.hooks.map(Arc::new),
             handler_deadline: spec.handler_deadline,
             runtime: spec.runtime,
             hands_over: spec.hands_over,
             lazy: spec.lazy,
-            agent: PhantomData,
         };
+        let worker = AgentWorker::<A> { args: spec.args, settings: Arc::new(settings), agent: PhantomData };
         Self { name: spec.name, rules: spec.rules, kind: Kind::Worker(Arc::new(worker)) }
     }
 }
@@ -297,51 +292,63 @@ where
     Arc::new(move |ctx, change| Box::pin(hook(ctx, change)))
 }
 
-/// A list that several may hold. One of nothing costs nothing.
-fn shared<T>(list: Vec<T>) -> Arc<[T]> {
-    if list.is_empty() { Arc::default() } else { list.into() }
-}
-
-struct AgentWorker<A: Agent> {
-    args: A::Args,
-    records: Result<Arc<[OfferRecord]>, Box<SpecErrorParts>>,
-    routables: Arc<[Routable<A::Message, A::Reply>]>,
+/// What a spec says of an agent besides its name, its rules and its arguments. Siblings are mostly told the same: those
+/// that are share it.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    agent: TypeId,
+    offers: Result<Offers, Box<SpecErrorParts>>,
     limits: OwnLimits,
     hooks: Option<Arc<Hooks<Action>>>,
     handler_deadline: Option<Duration>,
     runtime: Option<Handle>,
     hands_over: bool,
     lazy: Option<Duration>,
-    agent: PhantomData<fn() -> A>,
 }
 
-impl<A: Agent> AgentWorker<A> {
-    fn offers(&self) -> Arc<[OfferRecord]> {
-        self.records.as_ref().map(Arc::clone).unwrap_or_default()
+impl Settings {
+    fn offers(&self) -> Offers {
+        self.offers.as_ref().cloned().unwrap_or_default()
     }
+
+    /// Whether the other says the same. Said of none that has hooks or a runtime: those cannot be compared. Equal offers of
+    /// the same type of agent are reached in the same way.
+    fn is_like(&self, other: &Self) -> bool {
+        let (Ok(offers), Ok(others)) = (&self.offers, &other.offers) else { return false };
+        let special = |one: &Self| one.hooks.is_some() || one.runtime.is_some();
+        let plain = |one: &Self| (one.agent, one.limits, one.handler_deadline, one.hands_over, one.lazy);
+        plain(self) == plain(other) && !(special(self) || special(other)) && offers == others
+    }
+}
+
+struct AgentWorker<A: Agent> {
+    args: A::Args,
+    settings: Arc<Settings>,
+    agent: PhantomData<fn() -> A>,
 }
 
 impl<A: Agent> Worker for AgentWorker<A> {
     fn check(&self, path: &dyn Fn() -> Path) -> Result<(), SpecError> {
+        let settings = &*self.settings;
         let zero = |limit| SpecError::ZeroLimit { child: path().to_string(), limit };
-        if self.limits.mailbox == Some(0) {
+        if settings.limits.mailbox == Some(0) {
             return Err(zero("mailbox"));
         }
-        if self.limits.tasks == Some(0) {
+        if settings.limits.tasks == Some(0) {
             return Err(zero("number of concurrent tasks"));
         }
-        let limits = Limits { agent: self.limits.over(&AgentLimits::default()), ..Limits::default() };
+        let limits = Limits { agent: settings.limits.over(&AgentLimits::default()), ..Limits::default() };
         limits.check().map_err(|problem| SpecError::AgentLimit { child: path().to_string(), problem })?;
-        if self.lazy.is_some() && TypeId::of::<A>() == TypeId::of::<Once>() {
+        if settings.lazy.is_some() && TypeId::of::<A>() == TypeId::of::<Once>() {
             return Err(SpecError::LazyTask { child: path().to_string() });
         }
-        if self.lazy.is_some_and(|idle| idle.is_zero()) {
+        if settings.lazy.is_some_and(|idle| idle.is_zero()) {
             return Err(zero("time to idle"));
         }
-        if self.handler_deadline.is_some_and(|limit| limit.is_zero()) {
+        if settings.handler_deadline.is_some_and(|limit| limit.is_zero()) {
             return Err(zero("handler deadline"));
         }
-        self.records.as_ref().map(|_| ()).map_err(|wrong| {
+        settings.offers.as_ref().map(|_| ()).map_err(|wrong| {
             let SpecErrorParts { capability, version, problem } = (**wrong).clone();
             let child = path().to_string();
             match *problem {
@@ -351,59 +358,61 @@ impl<A: Agent> Worker for AgentWorker<A> {
         })
     }
 
+    fn settings(&self) -> Option<&Arc<Settings>> {
+        Some(&self.settings)
+    }
+
+    fn share(&mut self, other: &dyn Worker) {
+        if let Some(other) = other.settings().filter(|other| other.is_like(&self.settings)) {
+            self.settings = Arc::clone(other);
+        }
+    }
+
     fn fits(&self, slot: &Arc<dyn AnySlot>) -> bool {
         let slot = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>();
         slot.is_ok_and(|slot| slot.is_of::<A>())
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        let core = SlotCore::new(path, self.offers(), system.bus().clone());
-        let office = Arc::clone(system.office());
-        let limits = self.limits.over(&system.limits().agent);
-        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, office, Arc::clone(&self.routables), &limits);
-        slot.hand_over(self.hands_over);
+        let core = SlotCore::new(path, self.settings.offers(), Arc::clone(system.office()));
+        let limits = self.settings.limits.over(&system.limits().agent);
+        let slot = Slot::<A::Message, A::Reply>::new::<A>(core, &limits);
+        slot.hand_over(self.settings.hands_over);
         Arc::new(slot)
     }
 
     fn renew(&self, system: &System, slot: &Arc<dyn AnySlot>) {
         if let Ok(slot) = Arc::clone(slot).as_any().downcast::<Slot<A::Message, A::Reply>>() {
-            let limits = self.limits.over(&system.limits().agent);
-            slot.renew(self.offers(), Arc::clone(&self.routables), &limits);
-            slot.hand_over(self.hands_over);
+            let limits = self.settings.limits.over(&system.limits().agent);
+            slot.renew(self.settings.offers(), &limits);
+            slot.hand_over(self.settings.hands_over);
         }
     }
 
     fn may_start_in_place(&self) -> bool {
         // Code that may block its thread, as far as anybody looks, blocks one of its own and not its supervisor's.
-        self.handler_deadline.is_none() && self.runtime.is_none()
+        self.settings.handler_deadline.is_none() && self.settings.runtime.is_none()
     }
 
     fn is_lazy(&self) -> bool {
-        self.lazy.is_some()
+        self.settings.lazy.is_some()
     }
 
     fn on_runtime(&self, runtime: &Handle) -> Option<Arc<dyn Worker>> {
-        if self.runtime.is_some() {
+        if self.settings.runtime.is_some() {
             return None;
         }
-        Some(Arc::new(Self {
-            args: self.args.clone(),
-            records: self.records.clone(),
-            routables: Arc::clone(&self.routables),
-            hooks: self.hooks.clone(),
-            runtime: Some(runtime.clone()),
-            agent: PhantomData,
-            ..*self
-        }))
+        let settings = Settings { runtime: Some(runtime.clone()), ..(*self.settings).clone() };
+        Some(Arc::new(Self { args: self.args.clone(), settings: Arc::new(settings), agent: PhantomData }))
     }
 
     fn spawn(&self, start: StartOf) -> Result<ActorCell, SpawnErr> {
-        let watch = start.system.watch();
+        let (settings, watch) = (&*self.settings, start.system.watch());
         if let Some(above) = start.above {
-            let limit = self.handler_deadline.map(|limit| Box::new((limit, Arc::default())));
+            let limit = settings.handler_deadline.map(|limit| Box::new((limit, Arc::default())));
             start.life.oversee(Overseer { above, limit, slot: Arc::downgrade(&start.slot) });
         }
-        if let Some(most) = self.limits.over(&start.system.limits().agent).concurrent_tasks {
+        if let Some(most) = settings.limits.over(&start.system.limits().agent).concurrent_tasks {
             let bulkhead = Bulkhead::new(most as usize, usize::MAX);
             start.life.tasks.limit(Permits::new(Arc::clone(start.system.clock()), bulkhead));
         }
@@ -413,16 +422,55 @@ impl<A: Agent> Worker for AgentWorker<A> {
             slot,
             life: start.life,
             args: self.args.clone(),
-            handler_deadline: self.handler_deadline,
-            runtime: self.runtime.as_ref().map(|handle| watch.on(handle)),
-            hooks: self.hooks.clone(),
-            lazy: self.lazy,
+            handler_deadline: settings.handler_deadline,
+            runtime: settings.runtime.as_ref().map(|handle| watch.on(handle)),
+            hooks: settings.hooks.clone(),
+            lazy: settings.lazy,
             right_here: start.right_here,
             system: start.system,
         };
         // What is spawned now, ractor's task of the actor above all, runs there.
-        let _entered = self.runtime.as_ref().map(Handle::enter);
+        let _entered = settings.runtime.as_ref().map(Handle::enter);
         let (actor, _) = spawn_at_once(Shell::<A>::new(), birth, start.supervisor, start.right_here)?;
         Ok(actor.get_cell())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::spec::SupervisorSpec;
+    use crate::supervision::policy::Strategy;
+
+    const ECHO: Capability<u8, u8> = Capability::new("test.echo", "1.0.0");
+    const OTHER: Capability<u8, u8> = Capability::new("test.echo", "1.1.0");
+
+    type Echo = AgentSpec<crate::runtime::serve::Served<u8, u8>>;
+
+    /// Whether two siblings keep one copy of what they are told.
+    fn share(one: impl FnOnce(Echo) -> Echo, other: impl FnOnce(Echo) -> Echo) -> bool {
+        let echo = |name: &str, offer: &Capability<u8, u8>| ChildSpec::serve(name, offer, |_, n| async move { Ok(n) });
+        let spec = SupervisorSpec::new("root", Strategy::OneForOne);
+        let spec = spec.child(one(echo("a", &ECHO))).child(other(echo("b", &ECHO)));
+        let settings = |place: usize| match &spec.children[place].kind {
+            Kind::Worker(worker) => Arc::clone(worker.settings().expect("an agent")),
+            _ => panic!("an agent"),
+        };
+        Arc::ptr_eq(&settings(0), &settings(1))
+    }
+
+    #[test]
+    fn siblings_that_are_told_the_same_share_it_and_those_that_are_not_do_not() {
+        let idle = Duration::from_secs(1);
+        assert!(share(|echo| echo, |echo| echo));
+        assert!(share(|echo| echo.lazy(idle).mailbox(7), |echo| echo.lazy(idle).mailbox(7)));
+        assert!(!share(|echo| echo, |echo| echo.lazy(idle)));
+        assert!(!share(|echo| echo.mailbox(7), |echo| echo.mailbox(8)));
+        assert!(!share(|echo| echo, Echo::hand_over));
+        assert!(!share(|echo| echo, |echo| echo.handler_deadline(idle)));
+        assert!(!share(|echo| echo, |echo| echo.offers(&OTHER)));
+        // What a hook does cannot be compared.
+        let hook = |echo: Echo| echo.hook_after("h", On::Entering(crate::StateName::Active), |_, _| async { Ok(()) });
+        assert!(!share(hook, hook));
     }
 }

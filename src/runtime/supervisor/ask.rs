@@ -76,7 +76,7 @@ impl SupervisorState {
         let listed: BTreeMap<&str, Restart> =
             spec.children.iter().map(|child| (child.name.as_str(), child.rules.restart)).collect();
         for child in self.children.values_mut() {
-            let restart = listed.get(child.spec.name.as_str());
+            let restart = listed.get(child.slot.core().path.name());
             child.added = restart.is_none();
             // Of the life that runs: whether another one follows is a matter of the rules that hold when it ends.
             if let (Some(restart), Some(open)) = (restart, &child.open) {

@@ -67,8 +67,8 @@ impl SupervisorState {
         if cause.is_restart() {
             self.published.count_restart();
         }
-        if child.spec.is_lazy() && child.slot.queued() == 0 {
-            return self.start_dozing(key, start);
+        if child.spec(key, &self.first).is_lazy() && child.slot.queued() == 0 {
+            return self.start_dozing(key, start, cause);
         }
         self.start_now(myself, (key, start), cause, false)
     }
@@ -83,14 +83,15 @@ impl SupervisorState {
     ) -> Option<Event> {
         let system = &self.system;
         let child = self.children.get_mut(&key)?;
+        let spec = child.spec(key, &self.first);
         let life = child.slot.core().begin(system.epoch(), Some(&self.life))?;
-        life.set_followed(child.spec.rules.restart == Restart::Permanent);
+        life.set_followed(spec.rules.restart == Restart::Permanent);
         if system.bus().is_heard(Level::DEBUG) {
             let path = &child.slot.core().path;
             system.bus().publish(path, EventKind::Starting { incarnation: life.incarnation, cause: cause.clone() });
         }
         let right_here =
-            !is_known && matches!(cause, StartCause::Init) && self.starts_here && child.spec.may_start_in_place();
+            !is_known && matches!(cause, StartCause::Init) && self.starts_here && spec.may_start_in_place();
         // Now and then the supervisor must hear what else there is, and so must tokio.
         let right_here = right_here && self.started_here < STARTS_IN_A_ROW && has_budget_remaining();
         let start_of = StartOf {
@@ -101,7 +102,7 @@ impl SupervisorState {
             above: Some(Above { supervisor: Arc::clone(&self.life), child: key, start, incarnation: life.incarnation }),
             right_here,
         };
-        let spawned = match &child.spec.kind {
+        let spawned = match &spec.kind {
             // A user's code makes the arguments and, of a plain actor, the actor: its panic is the child's.
             Kind::Worker(worker) => call_caught(|| worker.spawn(start_of)),
             Kind::Supervisor(spec) => Ok(spawn_supervisor(Arc::clone(spec), start_of, ready(&self.life, key, start))),
@@ -123,7 +124,8 @@ impl SupervisorState {
             // There was never anybody: neither to be given up, nor to say anything.
             life.fence();
         }
-        child.open = Some(Open { start, cell, life, at, cause, announced: false, is_known, is_ending: false });
+        child.open =
+            Some(Box::new(Open { start, cell, life, at, cause, announced: false, is_known, is_ending: false }));
         if let Some(reason) = failed {
             child.slot.ended(incarnation);
             return Some(Event::Exited { child: key, start, reason });
@@ -139,7 +141,7 @@ impl SupervisorState {
 
     pub(super) fn open(&self, key: ChildKey, start: Start) -> Option<(&Child, &Open)> {
         let child = self.children.get(&key)?;
-        Some((child, child.open.as_ref().filter(|open| open.start == start)?))
+        Some((child, child.open.as_deref().filter(|open| open.start == start)?))
     }
 
     /// Whatever it ends with from here on, it is its supervisor's doing.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ractor::ActorRef;
 
-use super::{SupervisorMessage, SupervisorState};
+use super::{Open, SupervisorMessage, SupervisorState};
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
 use crate::id::Incarnation;
@@ -27,7 +27,7 @@ impl SupervisorState {
     }
 
     /// A lazy child is to start, and nothing waits for it: it starts at rest.
-    pub(super) fn start_dozing(&mut self, key: ChildKey, start: Start) -> Option<Event> {
+    pub(super) fn start_dozing(&mut self, key: ChildKey, start: Start, cause: StartCause) -> Option<Event> {
         let child = self.children.get_mut(&key)?;
         child.dozes = Some(start);
         let core = child.slot.core();
@@ -37,17 +37,22 @@ impl SupervisorState {
         }
         // It has started once it can be found. Its supervisor must not wait for that.
         let (system, slot) = (self.system.clone(), Arc::clone(&child.slot));
-        let mine = Arc::clone(&self.life);
+        let (mine, cause) = (Arc::clone(&self.life), Box::new(cause));
         tokio::spawn(async move {
             let registered = registrar::register(&system, &*slot, Incarnation::FIRST).await;
             let outcome = registered.map(|_| ()).map_err(|error| ExitReason::StartFailed(Failure::new(error)));
-            mine.tell_supervisor(SupervisorMessage::Registered { child: key, start, outcome });
+            mine.tell_supervisor(SupervisorMessage::Registered { child: key, start, cause, outcome });
         });
         None
     }
 
     /// A lazy child can be found, or not.
-    pub(super) fn registered(&mut self, key: ChildKey, start: Start, outcome: Result<(), ExitReason>) -> Option<Event> {
+    pub(super) fn registered(
+        &mut self,
+        (key, start): (ChildKey, Start),
+        cause: Box<StartCause>,
+        outcome: Result<(), ExitReason>,
+    ) -> Option<Event> {
         if !self.dozes(key, start) {
             return None;
         }
@@ -56,8 +61,25 @@ impl SupervisorState {
                 self.doze(key, start);
                 Some(Event::Started { child: key, start })
             }
-            Err(reason) => Some(self.ended_dozing(key, start, reason)),
+            Err(reason) => {
+                self.note_failed_start(key, start, cause);
+                Some(self.ended_dozing(key, start, reason))
+            }
         }
+    }
+
+    /// The start of a lazy child failed before it had a life. It is told of, and remembered, as that of any child: as of a
+    /// life that nobody saw.
+    fn note_failed_start(&mut self, key: ChildKey, start: Start, cause: Box<StartCause>) {
+        let Some(child) = self.children.get_mut(&key) else { return };
+        let core = child.slot.core();
+        let Some(life) = core.begin(self.system.epoch(), Some(&self.life)) else { return };
+        life.fence();
+        let (incarnation, at) = (life.incarnation, self.system.clock().now());
+        self.system.bus().publish(&core.path, EventKind::Starting { incarnation, cause: (*cause).clone() });
+        let cause = (*cause != StartCause::Init).then_some(cause);
+        let open = Open { start, cell: None, life, at, cause, announced: false, is_known: false, is_ending: false };
+        child.open = Some(Box::new(open));
     }
 
     fn doze(&mut self, key: ChildKey, start: Start) {
@@ -101,7 +123,9 @@ impl SupervisorState {
         }
         // The machine looks at the deadline of a start that it commanded. This one it did not.
         let Some(child) = self.children.get(&key) else { return };
-        let (Some(limit), Some(open)) = (child.spec.rules.start_deadline, &child.open) else { return };
+        let (Some(limit), Some(open)) = (child.spec(key, &self.first).rules.start_deadline, &child.open) else {
+            return;
+        };
         let (mine, life) = (Arc::clone(&self.life), Arc::clone(&open.life));
         tokio::spawn(async move {
             tokio::time::sleep(limit).await;
@@ -124,7 +148,9 @@ impl SupervisorState {
     ) -> bool {
         let Some(child) = self.children.get_mut(&key) else { return false };
         let Some(open) = child.open.as_ref().filter(|open| open.start == start) else { return false };
-        let (dozes, drained) = (life.dozes(), life.has_drained() && child.spec.rules.restart == Restart::Permanent);
+        let spec = child.spec(key, &self.first);
+        let (is_lazy, is_permanent) = (spec.is_lazy(), spec.rules.restart == Restart::Permanent);
+        let (dozes, drained) = (life.dozes(), life.has_drained() && is_permanent);
         if !(dozes || drained) || open.is_ending || self.system.is_ending() {
             return false;
         }
@@ -132,7 +158,7 @@ impl SupervisorState {
         let incarnation = life.incarnation;
         let kind = if dozes { EventKind::Dozing { incarnation } } else { EventKind::Drained { incarnation } };
         self.system.bus().publish(&child.slot.core().path, kind);
-        if dozes && child.spec.is_lazy() {
+        if dozes && is_lazy {
             self.doze(key, start);
         } else {
             // It is started again; also where an update says meanwhile that it is not lazy any more.

@@ -126,6 +126,7 @@ impl SupervisorState {
     fn note_exit(&mut self, exit: ChildExit) {
         let Some(child) = self.children.get_mut(&exit.child) else { return };
         let Some(open) = child.open.take_if(|open| open.start == exit.start) else { return };
+        let open = *open;
         let now = self.system.clock().now();
         let incarnation = open.life.incarnation;
         let level = if is_a_warning(&exit.reason, exit.verdict) { Level::WARN } else { Level::DEBUG };

@@ -21,7 +21,7 @@ pub(super) fn child_slot(system: &System, spec: &ChildSpec, path: &Path) -> Arc<
             slot
         }
         Some(other) => system.replace_slot(&*other, spec.slot(system, path.clone())),
-        None => system.slot_or_make(path, || spec.slot(system, path.clone())),
+        None => system.slot_or(spec.slot(system, path.clone())),
     };
     slot.awaited();
     slot
@@ -62,11 +62,11 @@ impl SupervisorState {
             self.system.forget_update(&path);
         }
         if let Some(child) = self.children.get_mut(&key) {
-            child.spec = spec;
+            child.own = Some(Box::new(spec));
             child.renewed = true;
         } else {
             let slot = child_slot(&self.system, &spec, &path);
-            self.children.insert(key, Child::new(spec, slot, true));
+            self.children.insert(key, Child::added(spec, slot));
         }
     }
 
@@ -77,8 +77,9 @@ impl SupervisorState {
             return;
         }
         let path = child.slot.core().path.clone();
-        child.slot = child_slot(&self.system, &child.spec, &path);
-        child.kind = child.spec.rules.kind;
+        let spec = child.spec(key, &self.first);
+        let (slot, kind) = (child_slot(&self.system, spec, &path), spec.rules.kind);
+        (child.slot, child.kind) = (slot, kind);
     }
 
     /// Messages to this child, and to all below it, are refused from now on.

@@ -146,7 +146,7 @@ impl System {
     }
 
     pub(crate) fn slot(&self, path: impl AsRef<str>) -> Option<Arc<dyn AnySlot>> {
-        self.inner.slots.get(written(path.as_ref())).map(|slot| Arc::clone(&slot))
+        self.inner.slots.get(written(path.as_ref()))
     }
 
     pub(super) fn known(&self, path: &str) -> Result<Arc<dyn AnySlot>, UnknownPath> {
@@ -155,13 +155,14 @@ impl System {
 
     /// All slots, by path.
     pub(crate) fn slots(&self) -> Vec<Arc<dyn AnySlot>> {
-        let mut slots: Vec<_> = self.inner.slots.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let mut slots = self.inner.slots.all();
         slots.sort_unstable_by(|a, b| a.core().path.cmp(&b.core().path));
         slots
     }
 
-    pub(crate) fn slot_or_make(&self, path: &Path, make: impl FnOnce() -> Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
-        Arc::clone(&self.inner.slots.entry(path.clone()).or_insert_with(|| self.gated(make())))
+    /// The slot at the path of this one: this, where there is none yet.
+    pub(crate) fn slot_or(&self, slot: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
+        self.inner.slots.get_or_put(self.gated(slot))
     }
 
     pub(crate) fn close_all(&self) {
@@ -213,7 +214,7 @@ impl System {
         new.core().go_on_after(old.core());
         // In one step: nobody is to find no slot there.
         let mut within = self.paths_within(path, |_| true).into_iter();
-        self.inner.slots.insert(path.clone(), Arc::clone(&new));
+        self.inner.slots.put(Arc::clone(&new));
         old.close();
         self.forget_id(old);
         within.next().map(|path| self.inner.supervisors.remove(&path));
@@ -228,7 +229,7 @@ impl System {
 
     fn drop_each(&self, paths: impl Iterator<Item = Path>) {
         for path in paths {
-            if let Some((_, slot)) = self.inner.slots.remove(&path) {
+            if let Some(slot) = self.inner.slots.remove(path.as_str()) {
                 slot.close();
                 self.forget_id(&*slot);
             }

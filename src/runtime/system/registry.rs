@@ -21,7 +21,7 @@ use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Events;
 use crate::runtime::current;
 use crate::runtime::registrar;
-use crate::runtime::route::{self, Provider, Reached, RouteBuilder, any_routable, view};
+use crate::runtime::route::{self, Provider, Reached, RouteBuilder, offered, view};
 use crate::runtime::slot::{AnySlot, Presence};
 
 /// Somebody whose offer was found, as it was at that moment.
@@ -48,7 +48,7 @@ impl Found {
     fn judged(system: &System, judged: Judged<Reached>) -> Self {
         let Judged { candidate, suitability } = judged;
         let view = system.view_of(&*candidate.provider.slot);
-        Self { path: candidate.path.clone(), offer: candidate.offer.clone(), suitability, view }
+        Self { path: candidate.path.clone(), offer: OfferRecord::clone(&candidate.offer), suitability, view }
     }
 }
 
@@ -244,7 +244,7 @@ impl System {
             let (offers, _) = core.offers_and_changes();
             let instance = self.entropy().id();
             self.inner.ids.insert(instance, core.path.clone());
-            AgentId::by_default(&core.path, offers.iter().map(|offer| &offer.version), instance)
+            AgentId::by_default(&core.path, offers.iter().map(|offer| &offer.record.version), instance)
         }))
     }
 
@@ -280,9 +280,9 @@ impl System {
         R: Wire,
         A::Reply: TryInto<R>,
     {
-        let offer = OfferRecord::of(capability)?;
+        let offer = offered::<A, Q, R>(capability)?;
         let slot = self.running(agent.path())?;
-        slot.core().offer(offer, any_routable::<A, Q, R>(capability));
+        slot.core().offer(offer);
         self.make_known(&*slot).await
     }
 

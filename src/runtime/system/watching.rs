@@ -132,7 +132,7 @@ impl RegistryWatch {
     fn learn(&mut self, word: &Word) -> Option<RegistryChange> {
         let (_, path, _) = word;
         let offered = self.system.index().resolve(path);
-        let offer = offered.iter().map(|candidate| &candidate.offer).find(|offer| key(path, offer) == *word);
+        let offer = offered.iter().map(|candidate| &*candidate.offer).find(|offer| key(path, offer) == *word);
         let Some(offer) = offer.filter(|offer| self.requirement.fits(offer)) else {
             let offer = self.known.remove(word)?;
             return Some(RegistryChange::Left { path: path.clone(), offer });

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::mem;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::exit::ExitReason;
@@ -33,7 +34,7 @@ impl fmt::Debug for ChildKey {
 /// The number of a start command of one machine. Tags the events of the life that it begins; those of an earlier life
 /// are dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Start(u64);
+pub struct Start(NonZeroU64);
 
 impl fmt::Debug for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,7 +102,7 @@ pub(super) enum Life {
     Starting(Start),
     Running(Start),
     /// Boxed: few children are in this state, and never for long.
-    Ended(Start, Box<ExitReason>),
+    Ended(Box<(Start, ExitReason)>),
     Stopping(Start),
     Restarting,
     Quarantined,
@@ -111,9 +112,8 @@ impl Life {
     /// The start of the life, if there is one.
     pub(super) fn start(&self) -> Option<Start> {
         match self {
-            Self::Starting(start) | Self::Running(start) | Self::Ended(start, _) | Self::Stopping(start) => {
-                Some(*start)
-            }
+            Self::Starting(start) | Self::Running(start) | Self::Stopping(start) => Some(*start),
+            Self::Ended(end) => Some(end.0),
             Self::Stopped | Self::Restarting | Self::Quarantined => None,
         }
     }
@@ -128,7 +128,7 @@ impl Life {
             Self::Stopped => ChildState::Stopped,
             Self::Starting(_) => ChildState::Starting,
             Self::Running(_) => ChildState::Running,
-            Self::Ended(..) => ChildState::Ended,
+            Self::Ended(_) => ChildState::Ended,
             Self::Stopping(_) => ChildState::Stopping,
             Self::Restarting => ChildState::Restarting,
             Self::Quarantined => ChildState::Quarantined,
@@ -170,8 +170,8 @@ pub(super) struct Child {
     pub(super) life: Life,
     /// What its life is, or was. Its rules may say something else since: an update is for the next one.
     pub(super) kind: ChildKind,
-    /// When its last start succeeded.
-    pub(super) up_since: Moment,
+    /// When its last start succeeded, in nanoseconds: half of a [`Moment`], and enough for centuries.
+    up_at: u64,
     /// How many of its starts failed since the last one that succeeded.
     pub(super) failed_starts: u32,
     extra: Option<Box<Extra>>,
@@ -179,8 +179,18 @@ pub(super) struct Child {
 
 impl Child {
     fn new(id: ChildId, rules: Arc<ChildRules>, position: Position) -> Self {
-        let (life, kind, up_since) = (Life::Stopped, rules.kind, Moment::ZERO);
-        Self { id, rules, position, life, kind, up_since, failed_starts: 0, extra: None }
+        let (life, kind) = (Life::Stopped, rules.kind);
+        Self { id, rules, position, life, kind, up_at: 0, failed_starts: 0, extra: None }
+    }
+
+    /// Its start has succeeded.
+    pub(super) fn set_up(&mut self, now: Moment) {
+        self.up_at = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    /// When its last start succeeded.
+    pub(super) fn up_since(&self) -> Moment {
+        Moment::from_nanos(self.up_at)
     }
 
     pub(super) fn is_temporary(&self) -> bool {
@@ -405,8 +415,9 @@ impl Children {
 
     /// The number of the next start.
     pub(super) fn next_start(&mut self) -> Start {
+        let start = Start(NonZeroU64::MIN.saturating_add(self.starts));
         self.starts += 1;
-        Start(self.starts)
+        start
     }
 
     /// The first child at `from` or after it, but before `end`.

@@ -25,26 +25,27 @@ impl Machine {
     /// Decides about a child whose exit has come up in the line.
     pub(super) fn judge(&mut self, key: ChildKey, start: Start) {
         // A stop may have consumed this exit, and a new life may have begun.
-        let is_it = |child: &&Child| matches!(child.life, Life::Ended(ended, _) if ended == start);
+        let is_it = |child: &&Child| matches!(&child.life, Life::Ended(end) if end.0 == start);
         let Some(child) = self.children.get(key).filter(is_it) else { return };
-        let up_since = child.up_since;
-        let Some(Life::Ended(_, reason)) = self.children.set_life(key, Life::Stopped) else { return };
+        let up_since = child.up_since();
+        let Some(Life::Ended(end)) = self.children.set_life(key, Life::Stopped) else { return };
+        let reason = end.1;
         match self.decide(key, &reason) {
             Decision::Keep => {
-                self.note(key, start, ((*reason).clone(), Verdict::Kept));
+                self.note(key, start, (reason.clone(), Verdict::Kept));
                 self.out.push(Command::Rest { child: key });
-                self.significant_ended(key, *reason);
+                self.significant_ended(key, reason);
             }
             Decision::Forget => {
-                self.note(key, start, ((*reason).clone(), Verdict::Forgotten));
+                self.note(key, start, (reason.clone(), Verdict::Forgotten));
                 let shuts_down = self.shuts_down_with(key);
                 let id = self.children.get(key).map(|child| child.id.clone());
                 self.forget(key);
                 if let (true, Some(child)) = (shuts_down, id) {
-                    self.shut_down(ShutdownCause::AutoShutdown { child, reason });
+                    self.shut_down(ShutdownCause::AutoShutdown { child, reason: Box::new(reason) });
                 }
             }
-            Decision::Restart => self.restart_or_not(key, (start, up_since), *reason),
+            Decision::Restart => self.restart_or_not(key, (start, up_since), reason),
         }
     }
 

@@ -119,7 +119,7 @@ impl Machine {
         if !matches!(child.life, Life::Starting(current) if current == start) {
             return;
         }
-        child.up_since = now;
+        child.set_up(now);
         child.failed_starts = 0;
         let doomed = child.seen().is_some_and(|extra| extra.doom.is_some());
         self.children.set_life(key, Life::Running(start));

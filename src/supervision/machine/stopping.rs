@@ -83,9 +83,10 @@ impl Machine {
                 true
             }
             // Its exit waits in line: this stop consumes it, and no restart follows (rule 14).
-            Life::Ended(start, _) => {
-                if let Some(Life::Ended(_, reason)) = self.children.set_life(key, Life::Stopped) {
-                    self.stopped(key, start, *reason);
+            Life::Ended(_) => {
+                if let Some(Life::Ended(end)) = self.children.set_life(key, Life::Stopped) {
+                    let (start, reason) = *end;
+                    self.stopped(key, start, reason);
                 }
                 if wrong!(self, QueuedCrashCounts) {
                     self.restarts.add(self.now, self.rules.intensity);
