@@ -108,7 +108,7 @@ async fn a_provider_whose_answers_are_slow_is_spared_and_used_again_once_it_is_q
 async fn a_breaker_of_a_configuration_opens_and_heals_before_a_provider_as_it_says_there() {
     let text = r#"{
         "breaker": {
-            "minimum_calls": 3, "failure_percent": 100, "slow_after_ms": 500, "slow_percent": 100,
+            "calls": 3, "minimum_calls": 3, "failure_percent": 100, "slow_after_ms": 500, "slow_percent": 100,
             "open_for_ms": 4000, "open_at_most_ms": 6000, "probes": 2
         }
     }"#;
@@ -117,11 +117,12 @@ async fn a_breaker_of_a_configuration_opens_and_heals_before_a_provider_as_it_sa
         let mood = Mood::default();
         let (system, mut events) = begun(&mood).await;
         let guarded = route(&system, |route| route.limits(&limits));
+        assert_eq!(answers(&guarded, 1).await, "a", "it is well at first");
         mood.set(mood_of_a);
         assert_eq!(
             answers(&guarded, 4).await,
             format!("{answer}{answer}{answer}b"),
-            "{mood_of_a}: it opens at the third"
+            "{mood_of_a}: of the last three all"
         );
         assert_eq!(changes(&mut events), 1);
 
