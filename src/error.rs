@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::exit::{ExitReason, GaveUp};
-use crate::flow::limits::LimitProblem;
+use crate::flow::limits::{LimitProblem, SpawnLimit};
 use crate::flow::pool::PoolProblem;
 use crate::id::{Incarnation, InvalidName, Path};
 use crate::registry::record::InvalidOffer;
@@ -169,6 +169,9 @@ pub enum ChildError {
         /// How many.
         max: usize,
     },
+    /// A domain around it has as many agents as it may.
+    #[error(transparent)]
+    Full(#[from] SpawnLimit),
     /// The spec makes no sense.
     #[error(transparent)]
     Spec(#[from] SpecError),

@@ -198,6 +198,8 @@ pub enum DropReason {
     NoReceiver,
     /// Its bytes, or its JSON, are not a message of the type that its receiver takes.
     DecodeError,
+    /// The copy of what was published or broadcast, or its conversion to a message of its receiver, panicked.
+    Unconverted,
     /// It is a reply, and whoever asked does not wait for it any more.
     LateReply,
 }

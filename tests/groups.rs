@@ -1,12 +1,16 @@
 //! Guarantee: of a queue group exactly one member gets each message, in turn and never one that cannot take it while
 //! another can; what is broadcast to a group reaches all its members.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use steadfast::message::{Pattern, Subject};
-use steadfast::testing::{Log, Order, Probe, Script};
+use steadfast::flow::Order as By;
+use steadfast::message::{DeadReason, Envelope, Filter, Pattern, Priority, Subject};
+use steadfast::testing::{Log, Order, Probe, Recorder, Script, settled};
 use steadfast::{
-    Agent, AgentRef, BoxError, ChildSpec, Context, Intensity, Strategy, SubscribeError, SupervisorSpec, System,
+    Agent, AgentRef, BoxError, ChildSpec, Context, DropReason, EventKind, Intensity, Strategy, SubscribeError,
+    SupervisorSpec, System,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -303,5 +307,134 @@ async fn a_full_member_refuses_a_broadcast_for_itself_alone_and_what_one_sender_
     b.ask(Order::Which).await.expect("a reply");
     let of_b: Vec<_> = log.take().into_iter().filter(|line| line.contains("root/b") && line.contains("echo")).collect();
     assert_eq!(of_b, ["got root/b #1 echo 1", "got root/b #1 echo 2", "got root/b #1 echo 3"]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_envelope_says_goes_with_a_broadcast_to_each_member_and_to_the_one_of_a_queue_group() {
+    let log = Log::default();
+    let by_priority = |name| Probe::spec(name, &log).order(By::Priority);
+    let system = start(root().child(by_priority("a")).child(by_priority("b"))).await;
+    let (all, group) = (["root/a", "root/b"], system.group::<u64>("all").expect("a group"));
+    for path in all {
+        group.join_with(&Probe::at(&system, path), Order::Echo).expect("it is there");
+        join(&system, path, "work", "workers");
+    }
+    let now = system.clock().now();
+    let urgent = |n: u64| Envelope::new(0, n).with_priority(Priority::HIGH);
+    // Nobody has a turn on this thread meanwhile.
+    assert_eq!(group.broadcast(1).delivered, 2);
+    assert_eq!(group.broadcast_envelope(urgent(2)).delivered, 2);
+    for n in [3, 4] {
+        assert_eq!(system.publish_envelope(&subject("work"), urgent(n)).delivered, 1);
+    }
+    assert_eq!(group.broadcast_envelope(urgent(5).with_time_to_live(now, SECOND)).delivered, 2);
+    tokio::time::advance(2 * SECOND).await;
+    settled().await;
+    let lines = log.take();
+    let of = |name: &str| {
+        let echoes = lines.iter().filter_map(|line| line.strip_prefix(&format!("got root/{name} #1 echo ")));
+        echoes.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!((of("a").as_str(), of("b").as_str()), ("2 3 1", "2 4 1"));
+    let dead = system.dead_letters(&Filter::all());
+    let each = dead.iter().map(|letter| (letter.receiver.as_ref().map_or("", |path| path.as_str()), letter.why));
+    assert_eq!(each.collect::<Vec<_>>(), all.map(|path| (path, DeadReason::Expired)));
+    system.shutdown().await.expect("an orderly end");
+}
+
+/// A conversion that panics as long as this says so.
+fn fragile(broken: &Arc<AtomicBool>) -> impl Fn(u64) -> Order + Send + Sync + 'static {
+    let broken = Arc::clone(broken);
+    move |n| if broken.load(Ordering::Relaxed) { panic!("not this one") } else { Order::Echo(n) }
+}
+
+/// For whom there are dead letters, and why.
+fn dead(system: &System) -> Vec<(String, DeadReason)> {
+    let letters = system.dead_letters(&Filter::all()).into_iter();
+    letters.map(|letter| (letter.receiver.map_or_else(String::new, |path| path.to_string()), letter.why)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_turned_into_a_message_is_an_event_and_one_dead_letter_of_its_receiver() {
+    let log = Log::default();
+    let system = probes(&["a", "b"], &log).await;
+    let (broken, group) = (Arc::new(AtomicBool::new(true)), system.group::<u64>("all").expect("a group"));
+    let (a, b) = (Probe::at(&system, "root/a"), Probe::at(&system, "root/b"));
+    for convert in [&broken, &Arc::default()].map(fragile) {
+        let agent = if group.is_empty() { &a } else { &b };
+        let convert = Arc::new(convert);
+        let same = Arc::clone(&convert);
+        group.join_with(agent, move |n| convert(n)).expect("it is there");
+        system.subscribe(agent, &pattern("work"), move |n| same(n)).expect("it is there");
+    }
+    let mut events = Recorder::of(&system);
+    for published in [system.publish(&subject("work"), 1_u64), group.broadcast(2)] {
+        assert_eq!((published.delivered, published.failed), (1, 1));
+    }
+    assert_eq!(dead(&system), vec![("root/a".to_owned(), DeadReason::Unconverted); 2]);
+    let dropped = |kind: &EventKind| matches!(kind, EventKind::Dropped { why: DropReason::Unconverted });
+    assert_eq!(events.seen().iter().filter(|event| event.path == *a.path() && dropped(&event.kind)).count(), 2);
+    assert_eq!(events.story(), ["dropped root/a"; 2]);
+
+    // Sent again it is for whom it was, as soon as that makes something of it.
+    for letter in system.dead_letters(&Filter::all()) {
+        let refused = system.send_again(letter.id).expect_err("it panics as before").to_string();
+        assert!(refused.contains("`root/a` cannot make a message of it"), "{refused}");
+    }
+    broken.store(false, Ordering::Relaxed);
+    // What stands in the place of the old one by now, as after a restart.
+    system.subscribe(&a, &pattern("work"), |n: u64| Order::Echo(n * 100)).expect("it is there");
+    group.join_with(&a, |n: u64| Order::Echo(n * 100)).expect("it is there");
+    for letter in system.dead_letters(&Filter::all()) {
+        system.send_again(letter.id).expect("it is converted now");
+    }
+    assert_eq!(got(&system, &["root/a", "root/b"], &log).await, "b1 b2 a100 a200");
+    let counts = system.dead_letter_counts();
+    assert_eq!((counts.because(DeadReason::Unconverted), counts.because(DeadReason::Refused)), (2, 2));
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_that_was_not_converted_can_be_taken_and_is_for_nobody_once_its_subscription_has_ended() {
+    let system = probes(&["a"], &Log::default()).await;
+    let broken = Arc::new(AtomicBool::new(true));
+    let a = Probe::at(&system, "root/a");
+    let subscription = system.subscribe(&a, &pattern("work"), fragile(&broken)).expect("it is there");
+    system.publish(&subject("work"), 7_u64);
+    assert!(subscription.unsubscribe());
+    let letter = system.dead_letters(&Filter::all()).remove(0);
+    let refused = system.send_again(letter.id).expect_err("it listens no more").to_string();
+    assert!(refused.contains("does not listen any more"), "{refused}");
+    let letter = system.dead_letters(&Filter::all()).remove(0);
+    assert!(system.take_dead_letter::<u64>(letter.id).is_none(), "it was shared");
+    assert_eq!(*system.take_dead_letter::<Arc<u64>>(letter.id).expect("it is kept").message, 7);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_queue_group_where_each_member_refuses_or_fails_there_is_one_dead_letter() {
+    let log = Log::default();
+    let system = start(root().child(Probe::spec("a", &log).mailbox(1)).child(Probe::spec("b", &log))).await;
+    let broken = Arc::new(AtomicBool::new(true));
+    let (a, b) = (Probe::at(&system, "root/a"), Probe::at(&system, "root/b"));
+    // It is asked a second time at the end, and panics then.
+    let asked = AtomicBool::new(false);
+    let once = move |n: u64| if asked.swap(true, Ordering::Relaxed) { panic!("not again") } else { Order::Echo(n) };
+    system.subscribe_in_group(&a, &pattern("work"), "workers", once).expect("it is there");
+    a.tell(Order::Which).expect("there is room");
+    let published = system.publish(&subject("work"), 1_u64);
+    assert_eq!((published.failed, published.untaken), (0, 1));
+    assert_eq!(dead(&system), [("root/a".to_owned(), DeadReason::Unconverted)]);
+
+    join(&system, "root/a", "work", "workers");
+    system.subscribe_in_group(&b, &pattern("work"), "workers", fragile(&broken)).expect("it is there");
+    // Whose turn is first: each of the two once.
+    for n in [2_u64, 3] {
+        let published = system.publish(&subject("work"), n);
+        assert_eq!((published.failed, published.untaken), (1, 0), "{n}");
+    }
+    let letters = dead(&system);
+    assert_eq!(letters[1..], vec![("root/b".to_owned(), DeadReason::Unconverted); 2]);
     system.shutdown().await.expect("an orderly end");
 }

@@ -51,6 +51,8 @@ reasons! {
     DecodeError "decode error";
     /// It made room for others.
     Shed "shed";
+    /// It was published or broadcast, and making a message to its receiver of it panicked.
+    Unconverted "unconverted";
 }
 
 impl fmt::Display for DeadReason {

@@ -425,6 +425,12 @@ impl<M> Envelope<M> {
         self.payload
     }
 
+    /// What it says, and what is said about that.
+    pub(crate) fn split(self) -> (M, Envelope<()>) {
+        let Self { sequence, deadline, details, kind, priority, payload } = self;
+        (payload, Envelope { sequence, deadline, details, kind, priority, payload: () })
+    }
+
     /// Another message of which all the same is said.
     pub(crate) fn with_payload<N>(&self, payload: N) -> Envelope<N> {
         let Self { sequence, deadline, details, kind, priority, .. } = self;

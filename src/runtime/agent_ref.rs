@@ -9,6 +9,7 @@ use crate::id::{Incarnation, Path};
 use crate::message::Envelope;
 use crate::runtime::agent::Agent;
 use crate::runtime::guard::after;
+use crate::runtime::office::Office;
 use crate::runtime::posting::{Asking, ask_by, bury_refused, push_wait, refused_tell};
 use crate::runtime::slot::{AnySlot, Letter, Patience, Slot};
 
@@ -139,9 +140,18 @@ impl<A: Agent> AgentRef<A> {
         sent.map_err(|refused| refused_tell(&self.slot, refused).map(Letter::into_envelope))
     }
 
-    /// Tells, and makes a dead letter of what is refused. Returns whether it was taken.
-    pub(crate) fn tell_or_bury(&self, message: A::Message) -> bool {
-        self.slot.push(Letter::told(message)).map_err(|refused| bury_refused(&self.slot, refused)).is_ok()
+    /// Sends, and makes a dead letter of what is refused. Returns whether it was taken.
+    pub(crate) fn post_or_bury(&self, letter: Letter<A::Message, A::Reply>) -> bool {
+        self.slot.push(letter).map_err(|refused| bury_refused(&self.slot, refused)).is_ok()
+    }
+
+    /// Sends, and gives back what is refused.
+    pub(crate) fn post(&self, letter: Letter<A::Message, A::Reply>) -> Result<(), Letter<A::Message, A::Reply>> {
+        self.slot.push(letter).map_err(|refused| refused_tell(&self.slot, refused).into_message())
+    }
+
+    pub(crate) fn office(&self) -> Arc<Office> {
+        Arc::clone(self.slot.office())
     }
 
     /// Tells without a limit of time; for an agent's own timers, which end with it.

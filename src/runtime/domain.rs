@@ -4,24 +4,23 @@
 //!
 //! * What was provisioned comes back with its domain: every change is written into the spec from which the supervisor
 //!   starts again, and that of the supervisor above it.
-//! * The number of agents is checked and raised in one step, so that two who ask at once do not pass together, and a
-//!   start that takes long holds up nobody else's. A restart is not a new agent.
+//! * The number of agents is checked and raised in one step, whoever starts them, so that two who ask at once do not
+//!   pass together, and a start that takes long holds up nobody else's. A restart is not a new agent.
 
 mod change;
+mod coming;
 mod conditions;
 mod gate;
 mod health;
 mod spec;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
 
 use crate::error::DomainError;
-use crate::event::EventKind;
-use crate::flow::{DomainLimits, Occupancy, SpawnLimit};
+use crate::flow::{DomainLimits, Occupancy};
 use crate::id::{ChildId, Path};
 use crate::runtime::guard::lock;
 use crate::runtime::spec::ChildSpec;
@@ -31,6 +30,7 @@ use conditions::Condition;
 use spec::Template;
 
 pub(crate) use change::{carry_out, end_child, rewrite};
+pub(crate) use coming::{Comer, Coming, Reserved};
 pub(crate) use gate::{Gate, Saturated, Token};
 pub use health::Health;
 pub(crate) use health::check_all;
@@ -42,7 +42,7 @@ pub use spec::DomainSpec;
 ///
 /// | limit ([`DomainLimits`]) | where it holds | at the bound |
 /// |---|---|---|
-/// | `agents` | whoever comes through the domain: [`provision`](Self::provision), [`scale`](Self::scale), conditions, pools in it; not restarts | [`SpawnLimit`](crate::flow::SpawnLimit) with the numbers; nothing is started |
+/// | `agents` | whoever is started in it, at any depth: through the domain, by a condition or a pool, or by a supervisor that is asked for it; not restarts, [`Supervisor::restart_child`] included | [`SpawnLimit`](crate::flow::SpawnLimit) with the numbers; nothing is started |
 /// | `start_within` | agents that come through the domain and say nothing themselves | a failed start |
 /// | `messages` | every message to an agent of the domain | `tell` gives it back with the time after which to try again; `tell_wait` and asks wait in line |
 /// | `bulkhead` | every request from outside the domain | waits in line, up to its deadline |
@@ -91,25 +91,8 @@ pub(crate) struct DomainCore {
     runtime: Option<Handle>,
     template: Option<Template>,
     conditions: Mutex<Vec<Condition>>,
-    /// What is being started, by its path, and how many agents it brings: counted although it may not be there yet.
-    coming: Mutex<BTreeMap<Path, usize>>,
     /// One change after the other.
     changes: tokio::sync::Mutex<()>,
-}
-
-/// Room for agents that are being started.
-pub(crate) struct Reserved {
-    core: Arc<DomainCore>,
-    paths: Vec<Path>,
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        let mut coming = lock(&self.core.coming);
-        for path in &self.paths {
-            coming.remove(path);
-        }
-    }
 }
 
 impl fmt::Debug for Domain {
@@ -131,7 +114,6 @@ impl DomainCore {
             runtime: spec.runtime.clone(),
             template: spec.template.clone(),
             conditions: Mutex::default(),
-            coming: Mutex::default(),
             changes: tokio::sync::Mutex::default(),
         })
     }
@@ -142,31 +124,6 @@ impl DomainCore {
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.gate
-    }
-
-    /// Whether these may come: how many agents what is started at each path brings. They count from now on, and what is
-    /// returned is held until they have started, or not.
-    pub(crate) fn reserve(
-        self: &Arc<Self>,
-        system: &System,
-        comers: impl IntoIterator<Item = (Path, usize)>,
-    ) -> Result<Reserved, SpawnLimit> {
-        let comers: Vec<_> = comers.into_iter().collect();
-        let more = comers.iter().map(|(_, agents)| agents).sum();
-        // Under this lock from the count to the note, so that two who ask at once do not pass together.
-        let mut coming = lock(&self.coming);
-        let agents = system.agents_below(&self.path);
-        let is_coming = |agent: &&Path| coming.keys().any(|path| agent.is_within(path));
-        let present = agents.iter().filter(|agent| !is_coming(agent)).count() + coming.values().sum::<usize>();
-        let admitted = lock(&self.limits).admit_all(self.name.as_str(), counted(present), counted(more));
-        if let Err(limit) = admitted {
-            drop(coming);
-            system.bus().publish(&self.path, EventKind::SpawnRefused(limit.clone()));
-            return Err(limit);
-        }
-        let paths = comers.iter().map(|(path, _)| path.clone()).collect();
-        coming.extend(comers);
-        Ok(Reserved { core: Arc::clone(self), paths })
     }
 
     /// A child with what the domain says where it says nothing itself.
@@ -180,10 +137,6 @@ impl DomainCore {
         }
         child
     }
-}
-
-fn counted(agents: usize) -> u32 {
-    u32::try_from(agents).unwrap_or(u32::MAX)
 }
 
 impl Domain {
@@ -203,7 +156,8 @@ impl Domain {
         &self.core.path
     }
 
-    /// Its supervisor. What is started there directly is not counted before, and not part of the domain's spec.
+    /// Its supervisor. What is started there directly counts as any other agent of the domain, and is not part of the
+    /// domain's spec.
     #[must_use]
     pub fn supervisor(&self) -> Supervisor {
         Supervisor::new(self.system.clone(), self.core.path.clone())

@@ -195,6 +195,7 @@ const fn dead_reason(why: DropReason) -> Option<DeadReason> {
         DropReason::Refused => Some(DeadReason::Refused),
         DropReason::NoReceiver => Some(DeadReason::NoReceiver),
         DropReason::DecodeError => Some(DeadReason::DecodeError),
+        DropReason::Unconverted => Some(DeadReason::Unconverted),
         DropReason::HandlerEnded | DropReason::LateReply => None,
     }
 }

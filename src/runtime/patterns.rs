@@ -1,6 +1,6 @@
 //! The patterns of messaging beyond tell and ask: publish and subscribe, queue groups, groups of agents.
 //!
-//! All of them end in [`AgentRef::tell`](crate::AgentRef::tell): a mailbox that is full, an agent that is gone and a sender
+//! All of them end as [`AgentRef::tell`](crate::AgentRef::tell) and [`send`](crate::AgentRef::send) do: a mailbox that is full, an agent that is gone and a sender
 //! that is fenced are refused as everywhere, and in order.
 //!
 //! # Invariants
@@ -13,6 +13,7 @@
 mod context;
 mod group;
 mod listener;
+mod parcel;
 mod published;
 mod queue;
 mod subscription;
@@ -26,6 +27,7 @@ use self::group::Groups;
 pub use self::group::{Group, GroupError};
 pub(crate) use self::listener::Listener;
 use self::listener::SlotKey;
+pub(crate) use self::parcel::{Parcel, Unheard};
 pub use self::published::Published;
 pub use self::subscription::{MOST_SUBSCRIPTIONS, SubscribeError, Subscription};
 pub(crate) use self::topics::Topics;

@@ -275,7 +275,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         Ok(())
     }
 
-    pub(crate) fn office(&self) -> &Office {
+    pub(crate) fn office(&self) -> &Arc<Office> {
         self.core.office()
     }
 

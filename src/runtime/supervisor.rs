@@ -37,7 +37,7 @@ use crate::runtime::plain::reason_from_ractor;
 use crate::runtime::slot::AnySlot;
 use crate::runtime::spec::{ChildSpec, SupervisorSpec};
 use crate::runtime::system::{Published, System};
-use crate::supervision::machine::{ChildKey, Event, Machine, RequestId, Start, StartCause};
+use crate::supervision::machine::{ChildKey, Command, Event, Machine, RequestId, Start, StartCause};
 use crate::supervision::policy::ChildKind;
 
 pub(crate) use abandon::{hung, left};
@@ -347,6 +347,26 @@ impl SupervisorState {
         self.feed(myself, event);
     }
 
+    /// Lets the machine decide.
+    fn step(&mut self, now: Duration, event: Event) -> Vec<Command> {
+        let is_unnamed = |ask: &Ask| ask.coming.as_ref().is_some_and(|coming| !coming.is_named());
+        if !self.asked.values().any(is_unnamed) {
+            return lock(&self.machine).step(now, event);
+        }
+        // Who counts the agents of a domain meanwhile is to see an instance either as coming, or under its name.
+        let system = self.system.clone();
+        let mut held = system.coming().hold();
+        let commands = lock(&self.machine).step(now, event);
+        for command in &commands {
+            if let Command::Adopt { id, request, .. } = command
+                && let Some(coming) = self.asked.get_mut(request).and_then(|ask| ask.coming.as_mut())
+            {
+                held.name(coming, &self.path.child(id));
+            }
+        }
+        commands
+    }
+
     /// Feeds the machine and carries out its commands, and what follows from them.
     fn feed(&mut self, myself: &ActorRef<SupervisorMessage>, event: Event) {
         self.started_here = 0;
@@ -358,7 +378,7 @@ impl SupervisorState {
                 return;
             }
             let now = self.now();
-            let commands = lock(&self.machine).step(now, event);
+            let commands = self.step(now, event);
             more.extend(commands.into_iter().filter_map(|command| self.carry_out(myself, command)));
             next = more.pop_front();
         }

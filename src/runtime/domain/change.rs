@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::spec::Template;
-use super::{Domain, Reserved};
+use super::{Comer, Domain, Reserved};
 use crate::error::{ChildError, DomainError};
 use crate::flow::SpawnLimit;
 use crate::id::{ChildId, Path};
@@ -42,7 +42,7 @@ impl Domain {
         self.carry_out(async move {
             let _change = domain.core.changes.lock().await;
             let _coming = domain.reserve([&child])?;
-            let started = domain.supervisor().start_child(child.clone()).await?;
+            let started = domain.supervisor().start_reserved(child.clone(), None).await?;
             domain.keep(vec![child]).await?;
             Ok(started)
         })
@@ -121,7 +121,7 @@ impl Domain {
         let mut started = Vec::with_capacity(missing.len());
         let mut outcome = Ok(before);
         for child in missing {
-            if let Err(error) = self.supervisor().start_child(child.clone()).await {
+            if let Err(error) = self.supervisor().start_reserved(child.clone(), None).await {
                 outcome = Err(error.into());
                 break;
             }
@@ -131,9 +131,14 @@ impl Domain {
         outcome
     }
 
-    fn reserve<'a>(&self, children: impl IntoIterator<Item = &'a ChildSpec>) -> Result<Reserved, SpawnLimit> {
-        let comers = children.into_iter().map(|child| (self.core.path.child(&child.name), child.agents()));
-        self.core.reserve(&self.system, comers)
+    fn reserve<'a>(&self, children: impl IntoIterator<Item = &'a ChildSpec>) -> Result<Option<Reserved>, SpawnLimit> {
+        let supervisor = &self.core.path;
+        let comers = children.into_iter().map(|child| Comer {
+            place: Some(supervisor.child(&child.name)),
+            supervisor: supervisor.clone(),
+            agents: child.agents(),
+        });
+        self.system.reserve(comers.collect())
     }
 
     /// The child of a number. The template is code of a user.

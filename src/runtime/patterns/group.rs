@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use super::Patterns;
 use super::listener::{Listener, Otherwise, SlotKey};
-use super::published::Published;
+use super::parcel::{Parcel, Place, bury_unconverted};
+use super::published::{Delivery, Published};
 use super::subscription::{SubscribeError, not_fenced};
 use crate::id::Path;
+use crate::message::Envelope;
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::current;
@@ -87,6 +89,14 @@ struct GroupCore {
     roll: Mutex<Roll>,
 }
 
+impl GroupCore {
+    /// Where a member is found later, as long as the group is there.
+    fn place(self: &Arc<Self>, place: u64) -> Place {
+        let core = Arc::downgrade(self);
+        Box::new(move |_| lock(&core.upgrade()?.roll).members.get(&place).map(Arc::clone))
+    }
+}
+
 /// The members, by when they joined.
 #[derive(Default)]
 struct Roll {
@@ -97,7 +107,8 @@ struct Roll {
     list: Option<Members>,
 }
 
-type Members = Arc<[Arc<Listener>]>;
+/// With the place of each, which is its own as long as it is a member.
+type Members = Arc<[(u64, Arc<Listener>)]>;
 
 impl Roll {
     /// Adds a member, or puts it in its own place. Returns who is out of use.
@@ -119,7 +130,8 @@ impl Roll {
 
     fn list(&mut self) -> Members {
         let members = &self.members;
-        Arc::clone(self.list.get_or_insert_with(|| members.values().map(Arc::clone).collect()))
+        let all = || members.iter().map(|(place, member)| (*place, Arc::clone(member))).collect();
+        Arc::clone(self.list.get_or_insert_with(all))
     }
 }
 
@@ -228,11 +240,51 @@ impl<M: Clone + Send + Sync + 'static> Group<M> {
     /// What one sender broadcasts and tells reaches each member in that order. Who joins or leaves meanwhile may be told
     /// or not.
     pub fn broadcast(&self, message: M) -> Published {
+        self.deliver(&Parcel::plain(message))
+    }
+
+    /// As [`broadcast`](Self::broadcast), with what an envelope says: each member gets a message of which all of it is
+    /// said. See [`System::publish_envelope`](crate::System::publish_envelope).
+    ///
+    /// ```
+    /// # use steadfast::{Agent, BoxError, ChildSpec, Context, Strategy, SupervisorSpec, System};
+    /// # struct Worker;
+    /// # impl Agent for Worker {
+    /// #     type Args = ();
+    /// #     type Message = u32;
+    /// #     type Reply = ();
+    /// #     async fn start((): (), _: &mut Context<Self>) -> Result<Self, BoxError> { Ok(Self) }
+    /// #     async fn handle(&mut self, _: u32, _: &mut Context<Self>) -> Result<(), BoxError> { Ok(()) }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let root = SupervisorSpec::new("root", Strategy::OneForOne).child(ChildSpec::agent::<Worker>("a", ()));
+    /// # let system = System::start(root).await?;
+    /// # let group = system.group::<u32>("workers")?;
+    /// # group.join(&system.agent::<Worker>("root/a")?)?;
+    /// use std::time::Duration;
+    /// use steadfast::message::Envelope;
+    ///
+    /// // Nobody handles it later than that.
+    /// let hint = Envelope::new(0, 7).with_time_to_live(system.clock().now(), Duration::from_secs(1));
+    /// assert_eq!(group.broadcast_envelope(hint).delivered, 1);
+    /// # system.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn broadcast_envelope(&self, envelope: Envelope<M>) -> Published {
+        self.deliver(&Parcel::enveloped(envelope))
+    }
+
+    fn deliver(&self, parcel: &Parcel<M>) -> Published {
         let list = lock(&self.core.roll).list();
-        let message = Arc::new(message);
         let mut published = Published::default();
-        for member in &*list {
-            published.count(member.give(&message, Otherwise::Dead));
+        for (place, member) in &*list {
+            let delivery = member.give(parcel, Otherwise::Dead);
+            published.count(delivery);
+            if delivery == Delivery::Failed {
+                bury_unconverted(member, parcel, self.core.place(*place));
+            }
         }
         published
     }

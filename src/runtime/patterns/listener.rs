@@ -3,11 +3,14 @@
 use std::any::{Any, TypeId, type_name};
 use std::sync::Arc;
 
+use super::parcel::Parcel;
 use super::published::Delivery;
+use crate::event::DropReason;
 use crate::id::Path;
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::guard::{call_caught, drop_caught};
+use crate::runtime::office::{AnyLetter, Office};
 use crate::runtime::slot::{AnySlot, Presence, SlotCore};
 
 /// Names a slot for as long as somebody holds it: who listens holds its slot, so no two listeners of different slots
@@ -24,9 +27,10 @@ impl SlotKey {
 /// An agent that takes payloads of one type.
 pub(crate) struct Listener {
     slot: Arc<dyn AnySlot>,
+    office: Arc<Office>,
     payload: TypeId,
     payload_name: &'static str,
-    /// Takes an `Arc` of that type. There until it is dropped.
+    /// Takes a [`Parcel`] of that type. There until it is dropped.
     give: Option<Box<Give>>,
 }
 
@@ -58,13 +62,16 @@ impl Listener {
         A: Agent,
         T: Send + Sync + 'static,
     {
-        let (slot, agent) = (agent.slot(), agent.clone());
-        let give = move |payload: &(dyn Any + Send + Sync), otherwise: Otherwise| {
-            let Some(payload) = payload.downcast_ref::<Arc<T>>() else { return Delivery::Stranger };
-            // The copy, the conversion, and the drop of a message that was refused are code of users.
-            let tell = || match otherwise {
-                Otherwise::Dead => agent.tell_or_bury(convert(payload)),
-                Otherwise::Next => agent.tell(convert(payload)).is_ok(),
+        let (slot, office, agent) = (agent.slot(), agent.office(), agent.clone());
+        let give = move |parcel: &(dyn Any + Send + Sync), otherwise: Otherwise| {
+            let Some(parcel) = parcel.downcast_ref::<Parcel<T>>() else { return Delivery::Stranger };
+            // The copy and the conversion are code of users.
+            let tell = || {
+                let letter = parcel.letter(convert(&parcel.payload));
+                match otherwise {
+                    Otherwise::Dead => agent.post_or_bury(letter),
+                    Otherwise::Next => agent.post(letter).map_err(drop_caught).is_ok(),
+                }
             };
             match call_caught(tell) {
                 Ok(true) => Delivery::Taken,
@@ -75,12 +82,18 @@ impl Listener {
                 }
             }
         };
-        Self { slot, payload: TypeId::of::<T>(), payload_name: type_name::<T>(), give: Some(Box::new(give)) }
+        Self { slot, office, payload: TypeId::of::<T>(), payload_name: type_name::<T>(), give: Some(Box::new(give)) }
     }
 
     /// Gives it a payload as a message.
-    pub(crate) fn give<T: Send + Sync + 'static>(&self, payload: &Arc<T>, otherwise: Otherwise) -> Delivery {
-        self.give.as_ref().map_or(Delivery::Failed, |give| give(payload, otherwise))
+    pub(crate) fn give<T: Send + Sync + 'static>(&self, parcel: &Parcel<T>, otherwise: Otherwise) -> Delivery {
+        self.give.as_ref().map_or(Delivery::Failed, |give| give(parcel, otherwise))
+    }
+
+    /// A letter to it is a dead one from now on.
+    pub(super) fn bury(&self, letter: Box<dyn AnyLetter>, why: DropReason) {
+        let core = self.slot.core();
+        self.office.bury(core.bus(), &core.path, letter, why);
     }
 
     pub(crate) fn takes<T: 'static>(&self) -> bool {

@@ -22,13 +22,14 @@ pub(crate) enum Delivery {
 pub struct Published {
     /// In whose mailbox it is.
     pub delivered: usize,
-    /// Who refused it: a mailbox that is full, or an agent that is at rest or gone. Each is an event too.
+    /// Who refused it: a mailbox that is full, or an agent that is at rest or gone. Each is an event, and a dead letter.
     pub refused: usize,
     /// Who listens to the subject, but for payloads of another type.
     pub strangers: usize,
-    /// For whom the copy of the payload, or its conversion to a message, panicked. The panic went no further.
+    /// For whom the copy of the payload, or its conversion to a message, panicked. The panic went no further; each is an
+    /// event, and a dead letter.
     pub failed: usize,
-    /// Queue groups of which no member took it: all are away, or full.
+    /// Queue groups of which no member took it: all are away, or full. Each is one dead letter.
     pub untaken: usize,
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::listener::{Listener, Otherwise};
+use super::parcel::Parcel;
 use super::published::Delivery;
 use crate::message::subject_map::{SubscriptionId, turns};
 use crate::runtime::current;
@@ -35,36 +36,47 @@ impl Queue {
 
     /// Gives a payload to one member: to those that live, in turn, before those that are between two lives. Who is full
     /// is passed over.
-    pub(super) fn give<T: Send + Sync + 'static>(&self, payload: &Arc<T>) -> Delivery {
+    ///
+    /// Also says who could not make a message of it: it is the dead letter of nobody yet.
+    pub(super) fn give<T: Send + Sync + 'static>(
+        &self,
+        parcel: &Parcel<T>,
+    ) -> (Delivery, Option<(SubscriptionId, &Listener)>) {
         if !self.members.iter().any(|member| member.takes::<T>()) {
-            return Delivery::Stranger;
+            return (Delivery::Stranger, None);
         }
         // A life that was given up takes nobody's turn.
         if current::fenced().is_some() {
-            return Delivery::Untaken;
+            return (Delivery::Untaken, None);
         }
         let (last, mine) = self.claim::<T>();
         for wanted in READY {
             for at in self.candidates::<T>(last, wanted) {
-                match self.members[at].give(payload, Otherwise::Next) {
+                match self.members[at].give(parcel, Otherwise::Next) {
                     Delivery::Taken => {
                         if mine != Some(at) {
                             *lock(&self.turn.0) = Some(self.ids[at]);
                         }
-                        return Delivery::Taken;
+                        return (Delivery::Taken, None);
                     }
                     // The others would make the same message of it: nobody else is to panic on it.
-                    Delivery::Failed => return Delivery::Failed,
+                    Delivery::Failed => return (Delivery::Failed, Some(self.member(at))),
                     Delivery::Refused | Delivery::Stranger | Delivery::Untaken => {}
                 }
             }
         }
         // A dead letter, at whose turn it was; or at anybody, where none of them runs.
         let at = mine.or_else(|| (0..self.members.len()).find(|at| self.members[*at].takes::<T>()));
-        match at.map(|at| self.members[at].give(payload, Otherwise::Dead)) {
-            Some(Delivery::Taken) => Delivery::Taken,
-            _ => Delivery::Untaken,
+        let Some(at) = at else { return (Delivery::Untaken, None) };
+        match self.members[at].give(parcel, Otherwise::Dead) {
+            Delivery::Taken => (Delivery::Taken, None),
+            Delivery::Failed => (Delivery::Untaken, Some(self.member(at))),
+            Delivery::Refused | Delivery::Stranger | Delivery::Untaken => (Delivery::Untaken, None),
         }
+    }
+
+    fn member(&self, at: usize) -> (SubscriptionId, &Listener) {
+        (self.ids[at], &self.members[at])
     }
 
     fn candidates<T: 'static>(&self, last: Option<SubscriptionId>, wanted: Presence) -> impl Iterator<Item = usize> {

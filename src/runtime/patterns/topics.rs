@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::listener::{Listener, Otherwise, SlotKey};
-use super::published::Published;
+use super::parcel::{Parcel, Place, bury_unconverted};
+use super::published::{Delivery, Published};
 use super::queue::{Queue, Turn};
 use super::subscription::MOST_SUBSCRIPTIONS;
 use crate::id::Path;
@@ -123,7 +124,7 @@ impl Table {
         for (id, entry) in self.map.matching(subject) {
             let listener = Arc::clone(&entry.listener);
             match &entry.group {
-                None => each.push(listener),
+                None => each.push((id, listener)),
                 Some(name) => {
                     let turn = || self.groups.get(name).map(|(turn, _)| Arc::clone(turn)).unwrap_or_default();
                     queues.entry(name).or_insert_with(|| Queue::new(turn())).add(id, listener);
@@ -136,8 +137,14 @@ impl Table {
 
 /// Who listens to a subject. Never changes once it is made.
 struct List {
-    each: Vec<Arc<Listener>>,
+    each: Vec<(SubscriptionId, Arc<Listener>)>,
     queues: Vec<Queue>,
+}
+
+/// Where whoever listens to a subject by a subscription is found later.
+fn place(subject: &Subject, id: SubscriptionId) -> Place {
+    let subject = subject.clone();
+    Box::new(move |system| system.patterns().topics.listener(&subject, id))
 }
 
 #[derive(Default)]
@@ -199,22 +206,37 @@ impl Topics {
     }
 
     /// Gives a payload to all who listen to a subject.
-    pub(crate) fn publish<T: Send + Sync + 'static>(&self, subject: &Subject, payload: &Arc<T>) -> Published {
+    pub(crate) fn publish<T: Send + Sync + 'static>(&self, subject: &Subject, parcel: &Parcel<T>) -> Published {
         let list = self.list(subject);
         let mut published = Published::default();
-        for listener in &list.each {
-            let before = published.strangers;
-            published.count(listener.give(payload, Otherwise::Dead));
-            if published.strangers > before {
-                let (path, takes) = (listener.path(), listener.payload_name());
-                let published = std::any::type_name::<T>();
-                tracing::debug!(%subject, %path, takes, published, "a listener takes payloads of another type");
+        for (id, listener) in &list.each {
+            let delivery = listener.give(parcel, Otherwise::Dead);
+            published.count(delivery);
+            match delivery {
+                Delivery::Failed => bury_unconverted(listener, parcel, place(subject, *id)),
+                Delivery::Stranger => {
+                    let (path, takes) = (listener.path(), listener.payload_name());
+                    let published = std::any::type_name::<T>();
+                    tracing::debug!(%subject, %path, takes, published, "a listener takes payloads of another type");
+                }
+                Delivery::Taken | Delivery::Refused | Delivery::Untaken => {}
             }
         }
         for queue in &list.queues {
-            published.count(queue.give(payload));
+            let (delivery, failed) = queue.give(parcel);
+            published.count(delivery);
+            if let Some((id, member)) = failed {
+                bury_unconverted(member, parcel, place(subject, id));
+            }
         }
         published
+    }
+
+    /// Who listens to a subject by a subscription, if it is still there.
+    fn listener(&self, subject: &Subject, id: SubscriptionId) -> Option<Arc<Listener>> {
+        let table = lock(&self.table);
+        let found = table.map.matching(subject).into_iter().find(|(found, _)| *found == id);
+        found.map(|(_, entry)| Arc::clone(&entry.listener))
     }
 
     fn list(&self, subject: &Subject) -> Arc<List> {

@@ -7,7 +7,7 @@ use super::{PoolDesk, PoolPlan};
 use crate::exit::BoxError;
 use crate::flow::{Scale, Scaler};
 use crate::id::{ChildId, Path};
-use crate::runtime::domain::end_child;
+use crate::runtime::domain::{Comer, end_child};
 use crate::runtime::serve::TaskContext;
 use crate::runtime::supervisor::handle::Supervisor;
 use crate::runtime::system::System;
@@ -58,18 +58,13 @@ async fn grow(system: &System, supervisor: &Supervisor, plan: &PoolPlan, desk: &
     let domain = system.domain_of(path);
     let child = plan.member(desk.next_number());
     // Counted until it has started, or not.
-    let _coming = match &domain {
-        None => None,
-        Some(domain) => match domain.reserve(system, [(path.child(&child.name), 1)]) {
-            Ok(reserved) => Some(reserved),
-            Err(_) => return false,
-        },
-    };
+    let comer = Comer { place: Some(path.child(&child.name)), supervisor: path.clone(), agents: 1 };
+    let Ok(coming) = system.reserve(vec![comer]) else { return false };
     let child = match &domain {
         None => child,
         Some(domain) => domain.fitted(child),
     };
-    let started = supervisor.start_child(child).await;
+    let started = supervisor.start_reserved(child, coming).await;
     // Whoever waits gets it.
     desk.refresh(system);
     if let Err(error) = &started {

@@ -55,9 +55,7 @@ impl<M, R> Letter<M, R> {
     /// Of a message in its envelope.
     pub(crate) fn enveloped(envelope: Envelope<M>) -> Self {
         let deadline = envelope.deadline();
-        let mut message = None;
-        let envelope = envelope.map(|payload| message = Some(payload));
-        let message = message.expect("the change was made");
+        let (message, envelope) = envelope.split();
         let envelope = (!envelope.is_bare()).then_some(envelope);
         if deadline.is_none() && envelope.is_none() {
             return Self::told(message);

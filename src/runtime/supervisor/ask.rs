@@ -9,6 +9,7 @@ use super::SupervisorState;
 use super::handle::{ChildInfo, StartedChild};
 use crate::error::{ChildError, SpecError};
 use crate::id::ChildId;
+use crate::runtime::domain::Reserved;
 use crate::runtime::spec::{ChildSpec, SupervisorSpec};
 use crate::supervision::machine::{ChildKey, ChildRow, Counts, Event, Refusal, Reply, Request, RequestId, Start};
 use crate::supervision::policy::{ChildRules, Restart};
@@ -22,6 +23,8 @@ pub(crate) struct Ask {
     pub(crate) specs: Vec<ChildSpec>,
     /// What an update makes of the supervisor itself.
     pub(crate) update: Option<Arc<SupervisorSpec>>,
+    /// Its room in the domains around, until it is answered.
+    pub(super) coming: Option<Reserved>,
     pub(crate) reply: Option<oneshot::Sender<Result<Answer, ChildError>>>,
 }
 
@@ -36,7 +39,13 @@ impl Ask {
             | Request::ChildSpec(id) => Some(id.clone()),
             Request::WhichChildren | Request::CountChildren | Request::Update { .. } => None,
         };
-        Self { what: Some(what), subject, specs, update: None, reply: None }
+        Self { what: Some(what), subject, specs, update: None, coming: None, reply: None }
+    }
+
+    /// With room for what it starts.
+    pub(crate) fn with_room(mut self, coming: Option<Reserved>) -> Self {
+        self.coming = coming;
+        self
     }
 }
 
@@ -66,6 +75,8 @@ impl SupervisorState {
             self.updated(update);
         }
         let answer = self.answer(reply, &ask);
+        // Before whoever asked goes on: what did not start takes no room from what is asked for next.
+        ask.coming = None;
         if let Some(sender) = ask.reply.take() {
             let _ = sender.send(answer);
         }

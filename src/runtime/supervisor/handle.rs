@@ -11,6 +11,7 @@ use super::{Answer, Ask, SupervisorMessage};
 use crate::error::{ChildError, SpecError};
 use crate::id::{ChildId, Incarnation, Path};
 use crate::runtime::current::{self, FencedLife};
+use crate::runtime::domain::{Comer, Reserved};
 use crate::runtime::life::StartInfo;
 use crate::runtime::spec::{ChildSpec, SupervisorSpec};
 use crate::runtime::system::System;
@@ -116,6 +117,7 @@ impl Supervisor {
     ///
     /// [`ChildError::AlreadyStarted`] and [`ChildError::AlreadyPresent`] when the name is taken,
     /// [`ChildError::FailedToStart`] when it did not start, [`ChildError::Spec`] when the spec makes no sense,
+    /// [`ChildError::Full`] when a [domain](crate::Domain) around it has as many agents as it may,
     /// [`ChildError::Dynamic`] for a dynamic supervisor, [`ChildError::Gone`].
     pub async fn start_child(&self, child: impl Into<ChildSpec>) -> Result<StartedChild, ChildError> {
         if self.is_dynamic() {
@@ -123,8 +125,27 @@ impl Supervisor {
         }
         let child = child.into();
         child.check(&self.path)?;
+        let coming = self.reserve(Some(&child.name), &child)?;
+        self.start_reserved(child, coming).await
+    }
+
+    /// Starts a child that counts already in the domains around it, as long as what is handed in is held, or as the
+    /// caller sees to.
+    pub(crate) async fn start_reserved(
+        &self,
+        child: ChildSpec,
+        coming: Option<Reserved>,
+    ) -> Result<StartedChild, ChildError> {
         let what = Request::StartChild { id: Some(child.name.clone()), rules: (*child.rules).clone() };
-        self.started(Ask::new(what, vec![child])).await
+        self.started(Ask::new(what, vec![child]).with_room(coming)).await
+    }
+
+    /// Room for a child in the domains around it.
+    fn reserve(&self, name: Option<&ChildId>, child: &ChildSpec) -> Result<Option<Reserved>, ChildError> {
+        self.unfenced()?;
+        let place = name.map(|name| self.path.child(name));
+        let comer = Comer { place, supervisor: self.path.clone(), agents: child.agents() };
+        Ok(self.system.reserve(vec![comer])?)
     }
 
     /// Stops a child by its shutdown rule. Its spec is kept, so that it can be started again; a temporary one is
@@ -137,7 +158,8 @@ impl Supervisor {
         self.done(Request::TerminateChild(self.name(name)?)).await
     }
 
-    /// Starts a child that is stopped, or quarantined (rule 45).
+    /// Starts a child that is stopped, or quarantined (rule 45). It is not a new agent, and no maximum of a domain
+    /// refuses it.
     ///
     /// # Errors
     ///
@@ -263,10 +285,18 @@ impl Supervisor {
         receiver.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
-    pub(crate) fn tell(&self, message: SupervisorMessage) -> Result<(), ChildError> {
-        if let Some(FencedLife { path: sender, incarnation }) = current::fenced() {
-            return Err(ChildError::Fenced { supervisor: self.path.clone(), sender, incarnation });
+    /// The code of a life that was given up asks for nothing.
+    fn unfenced(&self) -> Result<(), ChildError> {
+        match current::fenced() {
+            None => Ok(()),
+            Some(FencedLife { path: sender, incarnation }) => {
+                Err(ChildError::Fenced { supervisor: self.path.clone(), sender, incarnation })
+            }
         }
+    }
+
+    pub(crate) fn tell(&self, message: SupervisorMessage) -> Result<(), ChildError> {
+        self.unfenced()?;
         let life = self.system.slot(&self.path).and_then(|slot| slot.core().life());
         let taken = life.is_some_and(|life| !life.is_ending() && life.tell_supervisor(message));
         if taken { Ok(()) } else { Err(self.gone()) }
@@ -306,7 +336,8 @@ impl<Args: Send + 'static> DynamicSupervisor<Args> {
     ///
     /// # Errors
     ///
-    /// [`ChildError::TooMany`] at the maximum, [`ChildError::FailedToStart`] (then nothing is kept of it),
+    /// [`ChildError::TooMany`] at the maximum, [`ChildError::Full`] when a [domain](crate::Domain) around it has as many
+    /// agents as it may, [`ChildError::FailedToStart`] (then nothing is kept of it),
     /// [`ChildError::Spec`] when what the template's function describes makes no sense, [`ChildError::Gone`].
     pub async fn start_child(&self, args: Args) -> Result<StartedChild, ChildError> {
         self.start(None, args).await
@@ -334,7 +365,8 @@ impl<Args: Send + 'static> DynamicSupervisor<Args> {
         child.rules = Arc::clone(&template.rules);
         child.check(&self.supervisor.path)?;
         let rules = (*child.rules).clone();
-        self.supervisor.started(Ask::new(Request::StartChild { id, rules }, vec![child])).await
+        let coming = self.supervisor.reserve(id.as_ref(), &child)?;
+        self.supervisor.started(Ask::new(Request::StartChild { id, rules }, vec![child]).with_room(coming)).await
     }
 
     /// Stops an instance, given by name or path, by the template's shutdown rule, and forgets it. Well done also when it

@@ -17,6 +17,7 @@ impl System {
     /// | it waited, and its agent came to rest or was forgotten; or an asker was refused for that | gone |
     /// | it made room for another | shed |
     /// | nobody listens to its subject, or offers what it asks for | no receiver |
+    /// | it was published or broadcast, and a receiver's conversion of it panicked | unconverted |
     /// | it is JSON that its receiver does not take | decode error |
     ///
     /// A message that is refused and given back, as by [`AgentRef::tell`](crate::AgentRef::tell), is its sender's; one

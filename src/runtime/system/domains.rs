@@ -8,7 +8,9 @@ use super::System;
 use crate::error::DomainError;
 use crate::flow::Limits;
 use crate::id::{ChildId, Path};
-use crate::runtime::domain::{Domain, DomainCore, DomainSpec, Gate, Health, carry_out, check_all, end_child, rewrite};
+use crate::runtime::domain::{
+    Comer, Coming, Domain, DomainCore, DomainSpec, Gate, Health, carry_out, check_all, end_child, rewrite,
+};
 use crate::runtime::guard::lock;
 use crate::runtime::slot::AnySlot;
 use crate::runtime::spec::ChildSpec;
@@ -18,6 +20,8 @@ use crate::runtime::supervisor::handle::{StartedChild, Supervisor};
 #[derive(Default)]
 pub(super) struct Domains {
     by_name: Mutex<BTreeMap<ChildId, Arc<DomainCore>>>,
+    /// What is being started in any of them.
+    coming: Arc<Coming>,
     /// One is added or removed after the other: each changes the list of a supervisor above.
     changes: tokio::sync::Mutex<()>,
 }
@@ -32,7 +36,7 @@ impl System {
     /// # Errors
     ///
     /// [`DomainError::AlreadyThere`] when the name is taken, [`DomainError::NoPlace`], [`DomainError::Limit`] when a limit
-    /// makes no sense, [`DomainError::Full`] when its first agents are more than it may have, [`DomainError::Child`] when
+    /// makes no sense, [`DomainError::Full`] when its first agents are more than it, or a domain around it, may have, [`DomainError::Child`] when
     /// one did not start. In all cases nothing is left of it.
     ///
     /// # Cancel safety
@@ -54,12 +58,16 @@ impl System {
             return Err(DomainError::AlreadyThere { domain: name.to_string(), path: other.path().clone() });
         }
         let core = DomainCore::new(self, name.clone(), above.child(&name), &spec);
-        let _coming = core.reserve(self, [(core.path().clone(), spec.first_agents())])?;
+        let mut domains = self.domains_around(&above);
+        domains.push(Arc::clone(&core));
+        let (place, supervisor) = (Some(core.path().clone()), above.clone());
+        let comer = Comer { place, supervisor, agents: spec.first_agents() };
+        let _coming = self.reserve_in(&domains, vec![comer])?;
         // Before any slot is made, so that each has its gate.
         lock(&self.inner.domains.by_name).insert(name.clone(), Arc::clone(&core));
         let child = ChildSpec::supervisor(spec.supervisor(|child| core.fitted(child)));
         let supervisor = Supervisor::new(self.clone(), above);
-        let mut outcome = supervisor.start_child(child.clone()).await.map(|_| ());
+        let mut outcome = supervisor.start_reserved(child.clone(), None).await.map(|_| ());
         if outcome.is_ok() {
             outcome = rewrite(self, &supervisor, |children| children.push(child)).await;
         }
@@ -200,6 +208,17 @@ impl System {
         let domains = lock(&self.inner.domains.by_name);
         let around = domains.values().filter(|core| path.is_within(core.path()));
         around.max_by_key(|core| core.path().as_str().len()).cloned()
+    }
+
+    /// All domains in which something stands.
+    pub(crate) fn domains_around(&self, path: &Path) -> Vec<Arc<DomainCore>> {
+        let domains = lock(&self.inner.domains.by_name);
+        domains.values().filter(|core| path.is_within(core.path())).cloned().collect()
+    }
+
+    /// What is being started in the domains.
+    pub(crate) fn coming(&self) -> &Arc<Coming> {
+        &self.inner.domains.coming
     }
 
     /// Puts the gate of its domain before a slot that is new.

@@ -1,17 +1,18 @@
 //! What a system offers to those who tell several, or whoever has the next turn.
 
-use std::any::{Any, TypeId, type_name};
 use std::sync::Arc;
 
 use super::System;
 use crate::event::DropReason;
 use crate::id::Path;
+use crate::message::Envelope;
 use crate::message::subject::{Pattern, Subject};
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::current;
-use crate::runtime::office::AnyLetter;
-use crate::runtime::patterns::{Group, GroupError, Listener, Patterns, Published, SubscribeError, Subscription};
+use crate::runtime::patterns::{
+    Group, GroupError, Listener, Parcel, Patterns, Published, SubscribeError, Subscription, Unheard,
+};
 
 impl System {
     pub(crate) fn patterns(&self) -> &Arc<Patterns> {
@@ -114,6 +115,7 @@ impl System {
     ///
     /// * A mailbox that is full refuses for itself alone; that is an event, and what it refused is a dead letter.
     /// * What nobody listens to is a dead letter, as an `Arc<T>` ([`System::take_dead_letter`]).
+    /// * So is, for each receiver, what `convert` or the payload's copy panics on.
     /// * Who listens to the subject for another type of payload does not get it, and is counted.
     /// * What one sender publishes and tells reaches each receiver in that order. (Between the members of a queue group
     ///   there is no order.)
@@ -122,10 +124,66 @@ impl System {
     /// The list of who listens to a subject is kept until somebody comes or leaves, so that publishing costs about what
     /// telling each of them does.
     pub fn publish<T: Send + Sync + 'static>(&self, subject: &Subject, payload: T) -> Published {
-        let payload = Arc::new(payload);
-        let published = self.patterns().topics.publish(subject, &payload);
+        self.publish_parcel(subject, Parcel::plain(payload))
+    }
+
+    /// As [`publish`](Self::publish), with what an envelope says: kind, priority, deadline, time to live, headers and the
+    /// rest. Each receiver gets a message of which all of it is said.
+    ///
+    /// * Where a receiver's mailbox has [lanes](crate::AgentSpec::order), the message goes by its priority.
+    /// * Whose turn comes after the deadline or the time to live does not handle it: it is a dead letter of that receiver.
+    /// * An id that the envelope has is that of every receiver's message; where it has none, each is given one of its own
+    ///   when it is first asked for.
+    /// * A dead letter keeps the envelope. Sent again, it has neither deadline nor time to live.
+    ///
+    /// ```
+    /// # use steadfast::{Agent, BoxError, ChildSpec, Context, Strategy, SupervisorSpec, System};
+    /// #[derive(Clone)]
+    /// struct Uploaded(String);
+    ///
+    /// #[derive(Clone)]
+    /// struct Resized(String);
+    ///
+    /// struct Resizer;
+    ///
+    /// impl Agent for Resizer {
+    ///     type Args = ();
+    ///     type Message = String;
+    ///     type Reply = ();
+    ///
+    ///     async fn start((): (), ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+    ///         ctx.subscribe(&"images.uploaded".parse()?, |Uploaded(name)| name)?;
+    ///         Ok(Self)
+    ///     }
+    ///
+    ///     async fn handle(&mut self, name: String, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+    ///         // Of the same conversation, and with no more time than what caused it.
+    ///         let resized = ctx.because(Resized(name));
+    ///         ctx.system().publish_envelope(&"images.resized".parse()?, resized);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use steadfast::message::{Envelope, Priority};
+    ///
+    /// let root = SupervisorSpec::new("root", Strategy::OneForOne).child(ChildSpec::agent::<Resizer>("resizer", ()));
+    /// let system = System::start(root).await?;
+    /// let urgent = Envelope::new(0, Uploaded("cat.png".to_owned())).with_priority(Priority::HIGH);
+    /// assert_eq!(system.publish_envelope(&"images.uploaded".parse()?, urgent).delivered, 1);
+    /// # system.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish_envelope<T: Send + Sync + 'static>(&self, subject: &Subject, envelope: Envelope<T>) -> Published {
+        self.publish_parcel(subject, Parcel::enveloped(envelope))
+    }
+
+    fn publish_parcel<T: Send + Sync + 'static>(&self, subject: &Subject, parcel: Parcel<T>) -> Published {
+        let published = self.patterns().topics.publish(subject, &parcel);
         if published.had_no_receiver() {
-            self.nobody_listens(subject, payload);
+            self.nobody_listens(subject, parcel);
         }
         published
     }
@@ -145,39 +203,11 @@ impl System {
         Group::named(self.patterns(), name)
     }
 
-    fn nobody_listens<T: Send + Sync + 'static>(&self, subject: &Subject, payload: Arc<T>) {
+    fn nobody_listens<T: Send + Sync + 'static>(&self, subject: &Subject, parcel: Parcel<T>) {
         // The code of a life that was given up leaves nothing behind.
         if current::fenced().is_none() {
-            let letter = Unheard { subject: subject.clone(), payload };
+            let letter = Unheard { subject: subject.clone(), parcel };
             self.office().bury_for_nobody(self.bus(), self.root(), Box::new(letter), DropReason::NoReceiver);
         }
-    }
-}
-
-/// A payload that was published and nobody listened to.
-struct Unheard<T> {
-    subject: Subject,
-    payload: Arc<T>,
-}
-
-impl<T: Send + Sync + 'static> AnyLetter for Unheard<T> {
-    fn payload_type(&self) -> &'static str {
-        type_name::<T>()
-    }
-
-    fn send_again(self: Box<Self>, system: &System) -> Result<(), (Box<dyn AnyLetter>, String)> {
-        if system.patterns().topics.publish(&self.subject, &self.payload).had_no_receiver() {
-            let problem = format!("nobody listens to `{}`", self.subject);
-            return Err((self, problem));
-        }
-        Ok(())
-    }
-
-    fn into_payload(self: Box<Self>) -> Box<dyn Any + Send> {
-        Box::new(self.payload)
-    }
-
-    fn is_of(&self, payload: TypeId) -> bool {
-        payload == TypeId::of::<Arc<T>>()
     }
 }
