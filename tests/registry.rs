@@ -8,8 +8,8 @@ use serde_json::json;
 use steadfast::registry::requirement::Requirement;
 use steadfast::testing::{Log, Order, Probe, Recorder, Script, settled};
 use steadfast::{
-    AgentRef, AgentSpec, CHANGE_BOUND, Capability, ChildSpec, Found, Intensity, RegisterError, RegistryChange,
-    RegistryWatch, RequestError, Restart, Strategy, SupervisorSpec, System,
+    AgentRef, AgentSpec, CHANGE_BOUND, Capability, ChildSpec, DomainSpec, Found, Intensity, RegisterError,
+    RegistryChange, RegistryWatch, RequestError, Restart, Strategy, SupervisorSpec, System,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -300,5 +300,34 @@ async fn a_capability_is_asked_by_name_with_json_and_what_is_wrong_is_told() {
     assert!(error.to_string().starts_with(text), "{error}");
     let error = ask("math.sum@^2", json!([])).await.expect_err("nobody does");
     assert_eq!(error.to_string(), "nobody offers `math.sum` in a version compatible with ^2");
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_id_of_an_agent_names_its_domain_wherever_that_stands_and_the_version_that_it_has_by_now() {
+    let log = Log::default();
+    let spec =
+        SupervisorSpec::new("root", Strategy::OneForOne).child(SupervisorSpec::new("domains", Strategy::OneForOne));
+    let system = System::start(spec).await.expect("the tree starts");
+    for name in ["left", "right"] {
+        let of = |version: &'static str| {
+            DomainSpec::new(name)
+                .agent(Probe::spec("x", &log).offers(&Capability::<Number, u64>::new("test.number", version)))
+        };
+        system.add_domain(of("1.0.0")).await.expect("it starts");
+        let path = format!("root/domains/{name}/x");
+        let id = system.id(&path).expect("it is there");
+        assert_eq!((id.domain.as_str(), id.name.as_str(), id.version.to_string().as_str()), (name, "x", "1.0.0"));
+
+        let supervisor = system.supervisor(format!("root/domains/{name}")).expect("it runs");
+        let next = Probe::spec("x", &log).offers(&Capability::<Number, u64>::new("test.number", "1.1.0"));
+        let update = SupervisorSpec::new(name, Strategy::OneForOne).child(next);
+        supervisor.update(update).await.expect("it is right");
+        system.kill(&path).expect("it is there");
+        settled().await;
+        let by_now = system.id(&path).expect("it is there");
+        assert_eq!((by_now.version.to_string().as_str(), by_now.instance), ("1.1.0", id.instance));
+        assert_eq!(system.resolve(&id).expect("it is there still").as_str(), path);
+    }
     system.shutdown().await.expect("an orderly end");
 }

@@ -60,8 +60,8 @@ pub struct Pattern(Arc<str>);
 impl Subject {
     /// The subject of what an agent does: `agents.{domain}.{name}.{action}`.
     ///
-    /// A name may hold a dot, which would end the token: it is written as `%2E`. So that no two agents share a subject,
-    /// an action is a token of its own.
+    /// A name may hold a dot, which would end the token: it is written as `%2E`. An action is a token of its own. So no two
+    /// names of a domain share a subject; agents of one domain that have the same name, under different supervisors, do.
     ///
     /// ```
     /// use steadfast::message::Subject;

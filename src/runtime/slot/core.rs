@@ -61,7 +61,7 @@ pub(crate) struct Seldom {
     /// What ends when the slot closes.
     pub(crate) ties: Ties,
     /// Drawn when it is first asked for.
-    id: OnceLock<Arc<AgentId>>,
+    id: Mutex<Option<Arc<AgentId>>>,
     /// Where those are told who wait for room in the mailbox.
     pub(super) room: Notify,
     pub(super) kept: Kept,
@@ -197,13 +197,19 @@ impl SlotCore {
         self.gauge.presence()
     }
 
-    /// Who the child is; given by this where it has no id yet.
-    pub(crate) fn id_or(&self, give: impl FnOnce() -> AgentId) -> Arc<AgentId> {
-        Arc::clone(self.seldom().id.get_or_init(|| Arc::new(give())))
+    /// Who the child is, in this version; given by this where it has no id yet.
+    pub(crate) fn id_or(&self, version: &Version, give: impl FnOnce() -> AgentId) -> Arc<AgentId> {
+        let mut id = lock(&self.seldom().id);
+        let current = match id.take() {
+            Some(known) if known.version == *version => known,
+            Some(known) => Arc::new(AgentId { version: version.clone(), ..AgentId::clone(&known) }),
+            None => Arc::new(give()),
+        };
+        Arc::clone(id.insert(current))
     }
 
-    pub(crate) fn known_id(&self) -> Option<&Arc<AgentId>> {
-        self.seldom_seen()?.id.get()
+    pub(crate) fn known_id(&self) -> Option<Arc<AgentId>> {
+        lock(&self.seldom_seen()?.id).clone()
     }
 
     /// What is read of the slot without a lock.

@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use semver::Version;
+
 use super::watching::RegistryWatch;
 use super::{System, written};
 use crate::error::{RegisterError, RequestError, UnknownPath};
-use crate::id::{AgentId, Path};
+use crate::id::{AgentId, ChildId, Path};
 use crate::message::Envelope;
 use crate::registry::capability::{Capability, Wire};
 use crate::registry::index::Judged;
@@ -232,7 +234,8 @@ impl System {
 
     /// Who the agent at a path is: the same over its restarts, those of its supervisor, and where a child of the same
     /// kind was added again after it was deleted. Another kind of child in its place has another. Drawn when it is first
-    /// asked for; see [`AgentId::by_default`].
+    /// asked for; see [`AgentId::by_default`]. An agent of a domain that was added at run time has that domain's name in it,
+    /// wherever that stands. The version is that which the agent has by now: an update changes it, and nothing else.
     ///
     /// # Errors
     ///
@@ -240,21 +243,26 @@ impl System {
     pub fn id(&self, path: impl AsRef<str>) -> Result<Arc<AgentId>, UnknownPath> {
         let slot = self.known(path.as_ref())?;
         let core = slot.core();
-        Ok(core.id_or(|| {
-            let (offers, _) = core.offers_and_changes();
+        let (offers, _) = core.offers_and_changes();
+        let version = offers.first().map_or_else(|| Version::new(0, 0, 0), |offer| offer.record.version.clone());
+        Ok(core.id_or(&version, || {
             let instance = self.entropy().id();
             self.inner.ids.insert(instance, core.path.clone());
-            AgentId::by_default(&core.path, offers.iter().map(|offer| &offer.record.version), instance)
+            let id = AgentId::by_default(&core.path, [&version], instance);
+            match core.gate() {
+                Some(gate) => AgentId { domain: ChildId::unchecked(gate.domain.name()), ..id },
+                None => id,
+            }
         }))
     }
 
-    /// Where the agent of an id stands in the tree, if it is still a child.
+    /// Where the agent of an id stands in the tree, if it is still a child, whatever version it has by now.
     #[must_use]
     pub fn resolve(&self, id: &AgentId) -> Option<Path> {
         let path = self.inner.ids.get(&id.instance).map(|path| path.clone())?;
         let slot = self.slot(&path)?;
         let core = slot.core();
-        let is_it = core.known_id().is_some_and(|known| **known == *id);
+        let is_it = core.known_id().is_some_and(|known| known.instance == id.instance);
         (is_it && core.presence() != Presence::Closed).then_some(path)
     }
 
