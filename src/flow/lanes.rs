@@ -15,12 +15,11 @@
 //!   arrives meanwhile: at most `AGE_STEP` for each level above it, and one for each other lane that is as old.
 //! * A message that has expired is never taken for handling. It comes out once, as expired.
 //! * A push never makes it longer than its bound. Only what is given back can.
-//! * No operation but [`sweep`](Lanes::sweep), [`close`](Lanes::close) and a batch depends on how many wait; nothing is
-//!   allocated before the first message.
+//! * No operation but [`sweep`](Lanes::sweep), [`take_out`](Lanes::take_out), [`close`](Lanes::close) and a batch depends on
+//!   how many wait; nothing is allocated before the first message.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::mem;
 
 use super::Moment;
 use super::queued::{Expiry, Queued};
@@ -249,16 +248,42 @@ impl<T> Lanes<T> {
     /// Moves all messages that have expired to `late`, the less urgent first. Looks at each message that waits: for
     /// mailboxes from which nothing is taken, as that of an agent that is suspended.
     pub fn sweep(&mut self, now: Moment, late: &mut Vec<Shed<T>>) {
-        for lane in ones(self.waiting) {
-            for queued in mem::take(&mut self.queues[lane]) {
-                match queued.expired(now) {
-                    Some(expiry) => late.push(Shed { queued, why: ShedReason::Expired(expiry) }),
-                    None => self.queues[lane].push_back(queued),
+        for lane in 0..LANES {
+            self.sift(lane, |queued| match queued.expired(now) {
+                Some(expiry) => {
+                    late.push(Shed { queued, why: ShedReason::Expired(expiry) });
+                    None
                 }
+                None => Some(queued),
+            });
+        }
+    }
+
+    /// Takes out the messages that are meant, the most urgent first. The others stay in their order, and their lanes as old
+    /// as they are.
+    pub fn take_out(&mut self, is_meant: impl Fn(&T) -> bool) -> Vec<Queued<T>> {
+        let mut out = Vec::new();
+        for lane in (0..LANES).rev() {
+            self.sift(lane, |queued| {
+                if is_meant(&queued.message) {
+                    out.push(queued);
+                    return None;
+                }
+                Some(queued)
+            });
+        }
+        out
+    }
+
+    /// Shows each message of a lane to `keep`, which returns those that stay.
+    fn sift(&mut self, lane: usize, mut keep: impl FnMut(Queued<T>) -> Option<Queued<T>>) {
+        for _ in 0..self.queues[lane].len() {
+            let Some(queued) = self.queues[lane].pop_front() else { return };
+            match keep(queued) {
+                Some(queued) => self.queues[lane].push_back(queued),
+                None => self.left(lane),
             }
         }
-        self.len = self.queues.iter().map(VecDeque::len).sum();
-        self.waiting = (0..LANES).filter(|lane| !self.queues[*lane].is_empty()).fold(0, |all, lane| all | 1 << lane);
     }
 
     /// Takes no message from now on, and returns those that waited, the most urgent first.
@@ -279,6 +304,21 @@ impl<T> Lanes<T> {
     /// Holds at most this many messages from now on. More that wait stay, and there is no room until they are fewer.
     pub fn set_bound(&mut self, bound: usize) {
         self.bound = bound;
+    }
+
+    /// Makes room in this way from now on.
+    pub fn set_at_bound(&mut self, at_bound: AtBound) {
+        self.at_bound = at_bound;
+    }
+
+    /// The number of the next message that arrives.
+    pub(crate) const fn arrivals(&self) -> u64 {
+        self.arrivals
+    }
+
+    /// Gives what arrives numbers from this one on.
+    pub(crate) const fn number_from(&mut self, arrivals: u64) {
+        self.arrivals = arrivals;
     }
 
     fn pop_expired(&mut self, lane: usize, now: Moment) -> Option<Shed<T>> {

@@ -60,6 +60,18 @@ impl<T> Queued<T> {
         self.arrival
     }
 
+    /// The same message as one that arrived before, with its number then and the age that it is owed.
+    #[must_use]
+    pub(crate) const fn again(mut self, arrival: u64, age: u64) -> Self {
+        self.arrival = arrival;
+        self.age = age;
+        self
+    }
+
+    pub(crate) const fn age(&self) -> u64 {
+        self.age
+    }
+
     /// How urgent it is.
     #[must_use]
     pub const fn priority(&self) -> Priority {

@@ -194,6 +194,7 @@ enum Step {
     Take(usize),
     GiveBackAllBut(usize),
     Sweep,
+    TakeOutOdd,
     Pass(u8),
 }
 
@@ -205,6 +206,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..5_usize).prop_map(Step::Take),
         2 => (0..5_usize).prop_map(Step::GiveBackAllBut),
         1 => Just(Step::Sweep),
+        1 => Just(Step::TakeOutOdd),
         2 => (0..10_u8).prop_map(Step::Pass),
     ];
     vec(step, 0..120)
@@ -262,6 +264,12 @@ proptest! {
                     lanes.give_back(&mut batch);
                 }
                 Step::Sweep => lanes.sweep(now, &mut late),
+                Step::TakeOutOdd => {
+                    let out = lanes.take_out(|message| message.1 % 2 == 1);
+                    prop_assert!(out.iter().all(|queued| queued.message.1 % 2 == 1));
+                    prop_assert!(out.is_sorted_by_key(|queued| std::cmp::Reverse(queued.priority())));
+                    ledger.shed.extend(out.iter().map(|queued| queued.message));
+                }
                 Step::Pass(ms) => now += MS * u32::from(ms),
             }
             let counted: usize = (1..=10).map(|number| lanes.len_of(priority(number))).sum();

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::letter::Letter;
-use crate::flow::{AgentLimits, AtBound, Lanes, Mailbox, Moment, Order, Queued, Shed, ShedReason};
+use crate::flow::{AgentLimits, Lanes, Mailbox, Moment, Order, Queued, Shed, ShedReason};
 use crate::message::Priority;
 
 /// What waits in front of an agent.
@@ -26,7 +26,6 @@ pub(super) enum Inbox<M, R> {
 #[derive(Clone, Copy)]
 pub(super) struct LaneRules {
     order: Order,
-    at_bound: AtBound,
     /// The moment that times are counted from.
     epoch: Instant,
 }
@@ -111,7 +110,7 @@ impl<M, R> Inbox<M, R> {
         if limits.is_plain() {
             return Self::Plain { mailbox: Mailbox::new(limits.mailbox), taken: 0 };
         }
-        let rules = LaneRules { order: limits.order, at_bound: limits.at_bound, epoch };
+        let rules = LaneRules { order: limits.order, epoch };
         Self::Lanes { lanes: Box::new(Lanes::new(limits.mailbox, limits.at_bound)), rules }
     }
 
@@ -172,35 +171,60 @@ impl<M, R> Inbox<M, R> {
     /// Puts back what was taken and not handled, first of all.
     pub(super) fn give_back(&mut self, items: Items<M, R>) {
         match (self, items) {
+            // Also after updates that made something else of the inbox meanwhile: no number from the first of these on was
+            // given to another.
             (Self::Plain { mailbox, taken }, Items::Plain { mut letters, .. }) => {
                 *taken -= letters.len() as u64;
                 mailbox.give_back(&mut letters);
             }
-            (Self::Lanes { lanes, .. }, Items::Lanes(mut letters)) => lanes.give_back(&mut letters),
-            // An update has changed the kind of inbox meanwhile.
+            // An update has made a plain queue of the lanes. What was taken out of those was not next to each other, and is
+            // numbered anew.
             (Self::Plain { mailbox, .. }, items) => mailbox.give_back(&mut items.into_letters()),
-            (Self::Lanes { lanes, rules }, items) => {
-                let mut letters = items.into_letters().into_iter().map(|letter| rules.queued(letter)).collect();
-                lanes.give_back(&mut letters);
+            (Self::Lanes { lanes, rules }, items) => lanes.give_back(&mut rules.lined_up(items)),
+        }
+    }
+
+    /// From now on it is as these limits say. What waits stays, also over a smaller bound. Numbers go on: none is given
+    /// twice.
+    pub(super) fn renew(&mut self, limits: &AgentLimits, epoch: Instant) {
+        match self {
+            Self::Plain { mailbox, .. } if limits.is_plain() => return mailbox.set_bound(limits.mailbox),
+            Self::Lanes { lanes, rules } if rules.order == limits.order && !limits.is_plain() => {
+                lanes.set_bound(limits.mailbox);
+                return lanes.set_at_bound(limits.at_bound);
+            }
+            _ => {}
+        }
+        let (waiting, next) = self.in_order_of_arrival();
+        *self = Self::new(limits, epoch);
+        match self {
+            // Numbered anew, since what waited in lanes need not have been next to each other.
+            Self::Plain { mailbox, taken } => {
+                *taken = next;
+                mailbox.give_back(&mut waiting.into_letters());
+            }
+            Self::Lanes { lanes, rules } => {
+                lanes.number_from(next);
+                lanes.give_back(&mut rules.lined_up(waiting));
             }
         }
     }
 
-    /// From now on it is as these limits say. What waits stays, also over a smaller bound.
-    pub(super) fn renew(&mut self, limits: &AgentLimits, epoch: Instant) {
+    /// Takes everything out in the order in which it came, with the number of the next.
+    fn in_order_of_arrival(&mut self) -> (Items<M, R>, u64) {
         match self {
-            Self::Plain { mailbox, .. } if limits.is_plain() => return mailbox.set_bound(limits.mailbox),
-            Self::Lanes { lanes, rules } if rules.order == limits.order && rules.at_bound == limits.at_bound => {
-                return lanes.set_bound(limits.mailbox);
+            Self::Plain { taken, .. } => {
+                let first = *taken;
+                let letters = self.empty();
+                let next = first + letters.len() as u64;
+                (Items::Plain { letters, first }, next)
             }
-            _ => {}
+            Self::Lanes { lanes, .. } => {
+                let mut waiting = lanes.empty();
+                waiting.make_contiguous().sort_by_key(Queued::arrival);
+                (Items::Lanes(waiting), lanes.arrivals())
+            }
         }
-        let waiting = self.empty();
-        *self = Self::new(limits, epoch);
-        if let Self::Plain { taken, .. } = self {
-            *taken = waiting.len() as u64;
-        }
-        self.give_back(Items::Plain { letters: waiting, first: 0 });
     }
 
     /// Takes everything out. It is open for more.
@@ -228,12 +252,7 @@ impl<M, R> Inbox<M, R> {
                 mailbox.give_back(&mut stay);
                 out.into()
             }
-            Self::Lanes { lanes, .. } => {
-                let (out, mut stay): (VecDeque<_>, VecDeque<_>) =
-                    lanes.empty().into_iter().partition(|queued| is_meant(&queued.message));
-                lanes.give_back(&mut stay);
-                out.into_iter().map(|queued| queued.message).collect()
-            }
+            Self::Lanes { lanes, .. } => lanes.take_out(is_meant).into_iter().map(|queued| queued.message).collect(),
         }
     }
 
@@ -266,6 +285,22 @@ impl LaneRules {
         at.saturating_duration_since(self.epoch)
     }
 
+    /// What came before, as it is put into these lanes: it may have been in others, or in none.
+    fn lined_up<M, R>(&self, items: Items<M, R>) -> VecDeque<Queued<Letter<M, R>>> {
+        match items {
+            Items::Plain { letters, first } => {
+                (first..).zip(letters).map(|(number, letter)| self.queued(letter).again(number, 0)).collect()
+            }
+            Items::Lanes(letters) => {
+                let again = |queued: Queued<Letter<M, R>>| {
+                    let (arrival, age) = (queued.arrival(), queued.age());
+                    self.queued(queued.message).again(arrival, age)
+                };
+                letters.into_iter().map(again).collect()
+            }
+        }
+    }
+
     fn queued<M, R>(&self, letter: Letter<M, R>) -> Queued<Letter<M, R>> {
         let priority = match self.order {
             Order::Priority => letter.priority(),
@@ -287,3 +322,6 @@ impl LaneRules {
 fn lost<M, R>(shed: Shed<Letter<M, R>>) -> Lost<M, R> {
     (shed.queued.message, shed.why)
 }
+
+#[cfg(test)]
+mod tests;
