@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::Moment;
-use super::queued::{Expiry, Queued};
+use super::queued::{Expiry, Nanos, Queued};
 use crate::message::Priority;
 
 /// After how many messages of other lanes a lane that waits stands one level higher.
@@ -182,6 +182,7 @@ impl<T> Lanes<T> {
         if self.bound == 0 {
             return None;
         }
+        let now = Nanos::of(now);
         if let Some(shed) = ones(self.waiting).find_map(|lane| self.pop_expired(lane, now)) {
             return Some(shed);
         }
@@ -204,6 +205,7 @@ impl<T> Lanes<T> {
     /// to have expired goes to `late` instead and is not counted.
     pub fn take(&mut self, now: Moment, most: usize, batch: &mut VecDeque<Queued<T>>, late: &mut Vec<Shed<T>>) {
         let mut wanted = most;
+        let now = Nanos::of(now);
         while wanted > 0
             && let Some(lane) = self.next_lane()
         {
@@ -211,7 +213,7 @@ impl<T> Lanes<T> {
                 late.push(shed);
                 continue;
             }
-            let age = self.age(lane);
+            let age = u32::try_from(self.age(lane)).unwrap_or(u32::MAX);
             let Some(mut queued) = self.pop(lane) else { return };
             queued.age = age;
             self.taken += 1;
@@ -239,7 +241,7 @@ impl<T> Lanes<T> {
     pub fn give_back(&mut self, batch: &mut VecDeque<Queued<T>>) {
         while let Some(queued) = batch.pop_back() {
             let lane = lane_of(queued.priority());
-            self.young[lane] = self.taken.saturating_sub(queued.age);
+            self.young[lane] = self.taken.saturating_sub(queued.age.into());
             self.queues[lane].push_front(queued);
             self.entered(lane);
         }
@@ -321,8 +323,8 @@ impl<T> Lanes<T> {
         self.arrivals = arrivals;
     }
 
-    fn pop_expired(&mut self, lane: usize, now: Moment) -> Option<Shed<T>> {
-        let expiry = self.queues[lane].front()?.expired(now)?;
+    fn pop_expired(&mut self, lane: usize, now: Nanos) -> Option<Shed<T>> {
+        let expiry = self.queues[lane].front().filter(|queued| queued.end().is_over(now))?.expiry()?;
         Some(Shed { queued: self.pop(lane)?, why: ShedReason::Expired(expiry) })
     }
 

@@ -416,6 +416,12 @@ impl<M> Envelope<M> {
         self.payload
     }
 
+    /// What it says, and what is said about it.
+    pub(crate) fn into_parts(self) -> (M, Envelope<()>) {
+        let Self { sequence, deadline, details, kind, priority, payload } = self;
+        (payload, Envelope { sequence, deadline, details, kind, priority, payload: () })
+    }
+
     /// The same message with another payload.
     #[must_use]
     pub fn map<N>(self, change: impl FnOnce(M) -> N) -> Envelope<N> {

@@ -104,8 +104,11 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// As [`tell`](Self::tell); all give the envelope back.
     pub fn send(&self, envelope: Envelope<A::Message>) -> Result<(), TellError<Envelope<A::Message>>> {
-        let refused = |refused| refused_tell(&self.slot, refused).map(Letter::into_envelope);
-        self.slot.push(Letter::enveloped(envelope)).map_err(refused)
+        let sequence = envelope.sequence();
+        let returned = |letter: Letter<_, _>| letter.into_envelope().with_sequence(sequence);
+        self.slot
+            .push_stamped(Letter::enveloped(envelope))
+            .map_err(|refused| refused_tell(&self.slot, refused).map(returned))
     }
 
     /// As [`tell`](Self::tell), but waits for room, and for the rate of its domain, at most for `limit`.
@@ -188,7 +191,8 @@ impl<A: Agent> AgentRef<A> {
     pub async fn request(&self, envelope: Envelope<A::Message>) -> Result<A::Reply, RequestError> {
         let now = self.slot.office().clock.now();
         let limit = envelope.remaining(now).unwrap_or_else(|| self.slot.office().default_ask);
-        ask_letter(&self.slot, Letter::enveloped(envelope), limit).await.map_err(|error| *error)
+        let (message, envelope) = envelope.into_parts();
+        ask_letter(&self.slot, message, Ticket::of(envelope), limit).await.map_err(|error| *error)
     }
 }
 
@@ -287,7 +291,7 @@ pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
     message: M,
     limit: Duration,
 ) -> Result<R, RequestError> {
-    ask_letter(slot, Letter::told(message), limit).await.map_err(|error| *error)
+    ask_letter(slot, message, Ticket::blank(), limit).await.map_err(|error| *error)
 }
 
 /// As [`ask_slot`], but the question does not wait for the next life when its receiver dies:
@@ -297,9 +301,8 @@ pub(crate) async fn ask_slot_once<M: Send + 'static, R: Send + 'static>(
     message: M,
     limit: Duration,
 ) -> Result<R, RequestError> {
-    ask_letter(slot, Letter::with(message, Ticket { returns: true, ..Ticket::blank() }), limit)
-        .await
-        .map_err(|error| *error)
+    let ticket = Ticket { returns: true, ..Ticket::blank() };
+    ask_letter(slot, message, ticket, limit).await.map_err(|error| *error)
 }
 
 /// Tells through a slot. When its receiver dies before the message's turn the router may send it elsewhere; where it does
@@ -316,14 +319,15 @@ pub(crate) fn tell_routed<M: Send + 'static, R: Send + 'static>(
 
 async fn ask_letter<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
-    mut letter: Letter<M, R>,
+    message: M,
+    mut ticket: Ticket<R>,
     limit: Duration,
 ) -> Answer<R> {
     let by = after(limit);
     let (sender, mut receiver) = oneshot::channel();
-    let ticket = letter.ticket_mut();
     ticket.reply = Some(ReplyTo::Asker(sender));
-    ticket.deadline = ticket.deadline.or_else(|| slot.office().moment_of(by));
+    ticket.stamp.deadline = ticket.stamp.deadline.or_else(|| slot.office().moment_of(by));
+    let letter = Letter::with(message, ticket);
     let path = || slot.core().path.clone();
     // Held until the request is over, however that comes.
     let _permit = match slot.core().gate() {

@@ -8,7 +8,7 @@ use crate::id::{AgentId, MessageId};
 use crate::message::{Envelope, Kind, Origin, Priority};
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::agent_ref::AgentRef;
-use crate::runtime::slot::Ticket;
+use crate::runtime::slot::{Stamp, Ticket};
 
 /// The message that is being handled. In the start and in the stop hook there is none, and these say so.
 impl<A: Agent> Context<A> {
@@ -21,7 +21,7 @@ impl<A: Agent> Context<A> {
     /// Until when its sender waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.about.as_ref()?.ticket.as_ref()?.deadline
+        self.stamp()?.deadline
     }
 
     /// How much time is left until its sender waits no longer: the budget for whatever is done for it. `None` where nobody
@@ -34,13 +34,13 @@ impl<A: Agent> Context<A> {
     /// Its kind; plain where its sender said nothing.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.envelope().map_or(Kind::Plain, Envelope::kind)
+        self.stamp().map_or(Kind::Plain, |stamp| stamp.kind)
     }
 
     /// How much it matters; medium where its sender said nothing.
     #[must_use]
     pub fn priority(&self) -> Priority {
-        self.envelope().map_or(Priority::MEDIUM, Envelope::priority)
+        self.stamp().map_or(Priority::MEDIUM, |stamp| stamp.priority)
     }
 
     /// The value of one of its headers.
@@ -55,6 +55,11 @@ impl<A: Agent> Context<A> {
         self.envelope()?.sender()
     }
 
+    fn stamp(&self) -> Option<Stamp> {
+        self.about.as_ref().map(|about| about.stamp(self.slot.office().epoch))
+    }
+
+    /// Where more is said than a stamp says.
     fn envelope(&self) -> Option<&Envelope<()>> {
         self.about.as_ref()?.ticket.as_ref()?.envelope.as_ref()
     }
@@ -62,11 +67,12 @@ impl<A: Agent> Context<A> {
     /// What is needed to send another message because of this one. Gives it an id where it has none yet.
     pub fn origin(&mut self) -> Option<Origin> {
         let entropy = Arc::clone(self.system.entropy());
+        let stamp = self.stamp()?;
         let about = self.about.as_mut()?;
-        let ticket = about.ticket.get_or_insert_with(|| Box::new(Ticket::blank()));
-        let envelope = ticket.envelope.get_or_insert_with(|| Envelope::new(0, ()));
+        let ticket = about.ticket.get_or_insert_with(|| Box::new(Ticket::stamped(stamp)));
+        let envelope = ticket.envelope.get_or_insert_with(|| stamp.envelope());
         let mut origin = envelope.origin(|| MessageId::new(entropy.id()));
-        origin.deadline = ticket.deadline;
+        origin.deadline = stamp.deadline;
         Some(origin)
     }
 

@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::letter::Letter;
+use super::stamp::{Mark, Stamp, moment};
 use crate::flow::{AgentLimits, Lanes, Mailbox, Moment, Order, Queued, Shed, ShedReason};
-use crate::message::Priority;
+use crate::message::{Kind, Priority};
 
 /// What waits in front of an agent.
 pub(super) enum Inbox<M, R> {
@@ -17,7 +18,7 @@ pub(super) enum Inbox<M, R> {
         taken: u64,
     },
     Lanes {
-        lanes: Box<Lanes<Letter<M, R>>>,
+        lanes: Box<Lanes<Parcel<M, R>>>,
         rules: LaneRules,
     },
 }
@@ -37,12 +38,29 @@ pub(super) enum Items<M, R> {
         /// The number of the first.
         first: u64,
     },
-    Lanes(VecDeque<Queued<Letter<M, R>>>),
+    Lanes(Box<LaneItems<M, R>>),
+}
+
+pub(super) struct LaneItems<M, R> {
+    letters: VecDeque<Queued<Parcel<M, R>>>,
+    /// Before this none of them is over. So that they are not held against the clock one by one, in its nanoseconds.
+    calm: Option<Instant>,
+    epoch: Instant,
+}
+
+/// A letter in a lane, with what its mark says, but for its end, which the lane is told. The priority is there once more for
+/// lanes that go by arrival.
+pub(super) struct Parcel<M, R> {
+    letter: Letter<M, R>,
+    kind: Kind,
+    priority: Priority,
 }
 
 /// A letter, out of the hand.
 pub(super) struct Numbered<M, R> {
     pub(super) letter: Letter<M, R>,
+    /// What is said of it, where it has no ticket.
+    pub(super) mark: Mark,
     /// Its number among those of this slot, in the order in which they came.
     pub(super) sequence: u64,
 }
@@ -63,7 +81,7 @@ impl<M, R> Items<M, R> {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Plain { letters, .. } => letters.len(),
-            Self::Lanes(letters) => letters.len(),
+            Self::Lanes(items) => items.letters.len(),
         }
     }
 
@@ -76,21 +94,27 @@ impl<M, R> Items<M, R> {
             Self::Plain { letters, first } => {
                 let letter = letters.pop_front()?;
                 *first += 1;
-                Some(Numbered { letter, sequence: *first })
+                Some(Numbered { letter, mark: Mark::BLANK, sequence: *first })
             }
-            Self::Lanes(letters) => {
-                let queued = letters.pop_front()?;
+            Self::Lanes(items) => {
+                let queued = items.letters.pop_front()?;
                 let sequence = queued.arrival() + 1;
-                Some(Numbered { letter: queued.message, sequence })
+                let (letter, mark) = unpacked(queued);
+                Some(Numbered { letter, mark, sequence })
             }
         }
+    }
+
+    /// Whether it is known, without a look at each, that none of them is over at this moment.
+    pub(super) fn is_calm(&self, now: Instant) -> bool {
+        matches!(self, Self::Lanes(items) if items.calm.is_some_and(|calm| now < calm))
     }
 
     /// Empty, it keeps its room for the next batch, but not the room of a flood.
     pub(super) fn trim(&mut self, room: usize) {
         let flood = match self {
             Self::Plain { letters, .. } => letters.capacity() > room,
-            Self::Lanes(letters) => letters.capacity() > room,
+            Self::Lanes(items) => items.letters.capacity() > room,
         };
         if flood {
             *self = Self::default();
@@ -100,7 +124,11 @@ impl<M, R> Items<M, R> {
     pub(super) fn into_letters(self) -> VecDeque<Letter<M, R>> {
         match self {
             Self::Plain { letters, .. } => letters,
-            Self::Lanes(letters) => letters.into_iter().map(|queued| queued.message).collect(),
+            Self::Lanes(items) => {
+                let LaneItems { letters, epoch, .. } = *items;
+                let stamped = |(letter, mark): (Letter<M, R>, Mark)| letter.stamped(mark.stamp(epoch));
+                letters.into_iter().map(unpacked).map(stamped).collect()
+            }
         }
     }
 }
@@ -114,23 +142,24 @@ impl<M, R> Inbox<M, R> {
         Self::Lanes { lanes: Box::new(Lanes::new(limits.mailbox, limits.at_bound)), rules }
     }
 
-    /// Adds a letter. Returns one that had to go for it.
+    /// Adds a letter with its stamp; one with a ticket has that there. Returns one that had to go for it.
     pub(super) fn push(
         &mut self,
         letter: Letter<M, R>,
+        stamp: Stamp,
         now: impl FnOnce() -> Instant,
     ) -> Result<Option<Lost<M, R>>, NoRoomFor<M, R>> {
         match self {
-            Self::Plain { mailbox, .. } => match mailbox.push(letter) {
+            Self::Plain { mailbox, .. } => match mailbox.push(letter.stamped(stamp)) {
                 Ok(()) => Ok(None),
                 Err(full) => Err((full.0, mailbox.bound())),
             },
             Self::Lanes { lanes, rules } => {
                 // The time says who has expired, which matters only where room is to be made.
-                let now = if lanes.room() == 0 { rules.moment(now()) } else { Moment::ZERO };
-                match lanes.push(now, rules.queued(letter)) {
+                let now = if lanes.room() == 0 { moment(now(), rules.epoch) } else { Moment::ZERO };
+                match lanes.push(now, rules.queued(letter, stamp)) {
                     Ok(shed) => Ok(shed.map(lost)),
-                    Err(refused) => Err((refused.queued.message, refused.bound)),
+                    Err(refused) => Err((refused.queued.message.letter, refused.bound)),
                 }
             }
         }
@@ -157,11 +186,13 @@ impl<M, R> Inbox<M, R> {
             }
             Self::Lanes { lanes, rules } => {
                 if !matches!(items, Items::Lanes(_)) {
-                    *items = Items::Lanes(VecDeque::new());
+                    *items = rules.items(VecDeque::new());
                 }
                 let mut shed = Vec::new();
-                if let Items::Lanes(letters) = items {
-                    lanes.take(rules.moment(now()), most, letters, &mut shed);
+                if let Items::Lanes(items) = items {
+                    let LaneItems { letters, calm, .. } = &mut **items;
+                    lanes.take(moment(now(), rules.epoch), most, letters, &mut shed);
+                    *calm = letters.iter().map(Queued::end).min().and_then(|end| Some(rules.epoch + end.at()?));
                 }
                 late.extend(shed.into_iter().map(lost));
             }
@@ -219,15 +250,15 @@ impl<M, R> Inbox<M, R> {
                 let next = first + letters.len() as u64;
                 (Items::Plain { letters, first }, next)
             }
-            Self::Lanes { lanes, .. } => {
+            Self::Lanes { lanes, rules } => {
                 let mut waiting = lanes.empty();
                 waiting.make_contiguous().sort_by_key(Queued::arrival);
-                (Items::Lanes(waiting), lanes.arrivals())
+                (rules.items(waiting), lanes.arrivals())
             }
         }
     }
 
-    /// Takes everything out. It is open for more.
+    /// Takes everything out, of lanes without the stamps: for who will not handle it. It is open for more.
     pub(super) fn empty(&mut self) -> VecDeque<Letter<M, R>> {
         match self {
             Self::Plain { mailbox, taken } => {
@@ -236,7 +267,7 @@ impl<M, R> Inbox<M, R> {
                 *taken += all.len() as u64;
                 all
             }
-            Self::Lanes { lanes, .. } => Items::Lanes(lanes.empty()).into_letters(),
+            Self::Lanes { lanes, .. } => lanes.empty().into_iter().map(|queued| queued.message.letter).collect(),
         }
     }
 
@@ -252,7 +283,10 @@ impl<M, R> Inbox<M, R> {
                 mailbox.give_back(&mut stay);
                 out.into()
             }
-            Self::Lanes { lanes, .. } => lanes.take_out(is_meant).into_iter().map(|queued| queued.message).collect(),
+            Self::Lanes { lanes, .. } => {
+                let out = lanes.take_out(|parcel| is_meant(&parcel.letter));
+                out.into_iter().map(|queued| queued.message.letter).collect()
+            }
         }
     }
 
@@ -281,46 +315,59 @@ impl<M, R> Inbox<M, R> {
 }
 
 impl LaneRules {
-    fn moment(&self, at: Instant) -> Moment {
-        at.saturating_duration_since(self.epoch)
-    }
-
     /// What came before, as it is put into these lanes: it may have been in others, or in none.
-    fn lined_up<M, R>(&self, items: Items<M, R>) -> VecDeque<Queued<Letter<M, R>>> {
+    fn lined_up<M, R>(&self, items: Items<M, R>) -> VecDeque<Queued<Parcel<M, R>>> {
         match items {
-            Items::Plain { letters, first } => {
-                (first..).zip(letters).map(|(number, letter)| self.queued(letter).again(number, 0)).collect()
-            }
-            Items::Lanes(letters) => {
-                let again = |queued: Queued<Letter<M, R>>| {
+            Items::Plain { letters, first } => (first..)
+                .zip(letters)
+                .map(|(number, letter)| self.queued(letter, Stamp::BLANK).again(number, 0))
+                .collect(),
+            Items::Lanes(items) => {
+                let again = |queued: Queued<Parcel<M, R>>| {
                     let (arrival, age) = (queued.arrival(), queued.age());
-                    self.queued(queued.message).again(arrival, age)
+                    let (letter, mark) = unpacked(queued);
+                    self.marked(letter, mark).again(arrival, age)
                 };
-                letters.into_iter().map(again).collect()
+                items.letters.into_iter().map(again).collect()
             }
         }
     }
 
-    fn queued<M, R>(&self, letter: Letter<M, R>) -> Queued<Letter<M, R>> {
-        let priority = match self.order {
-            Order::Priority => letter.priority(),
+    fn items<M, R>(&self, letters: VecDeque<Queued<Parcel<M, R>>>) -> Items<M, R> {
+        Items::Lanes(Box::new(LaneItems { letters, calm: None, epoch: self.epoch }))
+    }
+
+    fn queued<M, R>(&self, letter: Letter<M, R>, stamp: Stamp) -> Queued<Parcel<M, R>> {
+        self.marked(letter, Mark::of(stamp, self.epoch))
+    }
+
+    /// A ticket says all that there is to say; without one the mark does.
+    fn marked<M, R>(&self, letter: Letter<M, R>, mark: Mark) -> Queued<Parcel<M, R>> {
+        let Mark { end, kind, priority } =
+            letter.ticket.as_ref().map_or(mark, |ticket| Mark::of(ticket.stamp, self.epoch));
+        let expires = letter.expires();
+        let lane = match self.order {
+            Order::Priority => priority,
             // Every letter in the same lane.
             _ => Priority::MEDIUM,
         };
-        let (deadline, expires) = (letter.deadline(), letter.expires());
-        let mut queued = Queued::new(letter, priority);
-        if let Some(deadline) = deadline {
-            queued = queued.deadline(self.moment(deadline));
+        let queued = Queued::new(Parcel { letter, kind, priority }, lane).ends(end);
+        match expires {
+            Some(at) => queued.time_to_live(Moment::ZERO, moment(at, self.epoch)),
+            None => queued,
         }
-        if let Some(expires) = expires {
-            queued = queued.time_to_live(Moment::ZERO, self.moment(expires));
-        }
-        queued
     }
 }
 
-fn lost<M, R>(shed: Shed<Letter<M, R>>) -> Lost<M, R> {
-    (shed.queued.message, shed.why)
+fn unpacked<M, R>(queued: Queued<Parcel<M, R>>) -> (Letter<M, R>, Mark) {
+    let end = queued.end();
+    let Parcel { letter, kind, priority } = queued.message;
+    let mark = if letter.ticket.is_some() { Mark::BLANK } else { Mark { end, kind, priority } };
+    (letter, mark)
+}
+
+fn lost<M, R>(shed: Shed<Parcel<M, R>>) -> Lost<M, R> {
+    (shed.queued.message.letter, shed.why)
 }
 
 #[cfg(test)]

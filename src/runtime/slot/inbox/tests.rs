@@ -1,11 +1,13 @@
 //! The inbox over deaths and updates: what stays keeps its place, its age and a number of its own.
 
+use std::time::Duration;
+
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 use super::*;
 use crate::flow::{AGE_STEP, AtBound};
-use crate::message::Envelope;
+use crate::message::{Envelope, Role};
 use crate::runtime::world::TokioClock;
 use crate::seam::Clock;
 
@@ -37,8 +39,12 @@ impl Fixture {
     }
 
     fn push(&mut self, message: u64, priority: Priority) {
-        let letter = Letter::enveloped(Envelope::new(0, message).with_priority(priority));
-        let pushed = self.inbox.push(letter, || self.epoch).unwrap_or_else(|_| panic!("there is room"));
+        self.send(Envelope::new(0, message).with_priority(priority));
+    }
+
+    fn send(&mut self, envelope: Envelope<u64>) {
+        let (letter, stamp) = Letter::enveloped(envelope);
+        let pushed = self.inbox.push(letter, stamp, || self.epoch).unwrap_or_else(|_| panic!("there is room"));
         assert!(pushed.is_none(), "nothing has to go");
     }
 
@@ -126,6 +132,49 @@ fn what_came_first_goes_first_when_an_update_takes_the_priorities_away() {
         let messages: Vec<_> = std::iter::from_fn(|| handled(&mut items)).map(|(message, _)| message).collect();
         assert_eq!(messages, [1, 2, 3, 4]);
     }
+}
+
+#[test]
+fn what_is_said_of_a_message_is_said_of_it_in_every_kind_of_inbox_and_over_updates_too() {
+    let kind = Kind::user(7, Role::Request);
+    for before in all_kinds() {
+        for after in all_kinds() {
+            let mut fixture = Fixture::new(&before);
+            let deadline = fixture.epoch + Duration::from_nanos(1_000_000_007);
+            let said = |message| Envelope::new(0, message).with_kind(kind).with_priority(Priority::HIGH);
+            fixture.send(said(1).with_deadline(deadline));
+            // What says more has a ticket.
+            fixture.send(said(2).with_deadline(deadline).with_time_to_live(fixture.epoch, Duration::from_hours(1)));
+            fixture.send(said(3).with_deadline(deadline));
+            let mut in_hand = fixture.take(2);
+            let first = in_hand.pop().expect("it was taken");
+            fixture.renew(&after);
+            fixture.inbox.give_back(in_hand);
+            let mut rest = fixture.take(usize::MAX);
+            for numbered in [Some(first), rest.pop(), rest.pop()].into_iter().flatten() {
+                let Numbered { letter, mark, .. } = numbered;
+                let stamp = letter.ticket.as_ref().map_or_else(|| mark.stamp(fixture.epoch), |ticket| ticket.stamp);
+                let said = Stamp { deadline: Some(deadline), kind, priority: Priority::HIGH };
+                assert_eq!(stamp, said, "{before:?}, {after:?}");
+                assert_eq!(letter.expires().is_some(), letter.message == 2);
+            }
+            assert!(fixture.inbox.is_empty() && rest.is_empty());
+        }
+    }
+}
+
+#[test]
+fn in_lanes_a_deadline_from_before_the_system_began_is_over_and_one_too_far_off_to_count_never_is() {
+    let mut fixture = Fixture::new(&by_priority());
+    fixture.epoch += Duration::from_secs(1);
+    fixture.inbox = Inbox::new(&by_priority(), fixture.epoch);
+    fixture.send(Envelope::new(0, 1).with_deadline(fixture.epoch + Duration::from_hours(300 * 366 * 24)));
+    let far = fixture.take(1).pop().expect("it never ends");
+    assert_eq!(far.mark.stamp(fixture.epoch), Stamp::BLANK);
+    fixture.send(Envelope::new(0, 2).with_deadline(fixture.epoch.checked_sub(Duration::from_secs(1)).expect("a time")));
+    let (mut items, mut late) = (Items::default(), Vec::new());
+    fixture.inbox.take(1, &mut items, || fixture.epoch, &mut late);
+    assert_eq!((items.len(), late.len()), (0, 1));
 }
 
 #[derive(Clone, Debug)]
