@@ -18,9 +18,13 @@
 //! * No operation but [`sweep`](Lanes::sweep), [`take_out`](Lanes::take_out), [`close`](Lanes::close) and a batch depends on
 //!   how many wait; nothing is allocated before the first message.
 
+mod line;
+
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 
+use self::line::Line;
 use super::Moment;
 use super::queued::{Expiry, Nanos, Queued};
 use crate::message::Priority;
@@ -124,7 +128,7 @@ impl<T> fmt::Debug for NoRoom<T> {
 /// ```
 #[derive(Debug)]
 pub struct Lanes<T> {
-    queues: [VecDeque<Queued<T>>; LANES],
+    queues: [Line<Queued<T>>; LANES],
     /// The lanes in which something waits, one bit each.
     waiting: u16,
     /// How many messages had been taken when a lane was last young.
@@ -141,7 +145,7 @@ impl<T> Lanes<T> {
     #[must_use]
     pub const fn new(bound: usize, at_bound: AtBound) -> Self {
         Self {
-            queues: [const { VecDeque::new() }; LANES],
+            queues: [const { Line::new() }; LANES],
             waiting: 0,
             young: [0; LANES],
             taken: 0,
@@ -189,7 +193,7 @@ impl<T> Lanes<T> {
         match self.at_bound {
             AtBound::Reject => None,
             AtBound::ShedOldest => {
-                let oldest = ones(self.waiting).min_by_key(|lane| self.queues[*lane][0].arrival)?;
+                let oldest = ones(self.waiting).min_by_key(|lane| self.queues[*lane].front().map(Queued::arrival))?;
                 Some(Shed { queued: self.pop(oldest)?, why: ShedReason::Oldest })
             }
             AtBound::ShedLowest => {
@@ -213,14 +217,29 @@ impl<T> Lanes<T> {
                 late.push(shed);
                 continue;
             }
-            let age = u32::try_from(self.age(lane)).unwrap_or(u32::MAX);
-            let Some(mut queued) = self.pop(lane) else { return };
-            queued.age = age;
-            self.taken += 1;
-            self.young[lane] = self.taken;
-            batch.push_back(queued);
-            wanted -= 1;
+            wanted -= self.take_run(lane, now, wanted, batch);
         }
+    }
+
+    /// Moves messages of the lane whose turn it is, up to `most`, until one has expired or another lane has its turn. Returns
+    /// how many.
+    fn take_run(&mut self, lane: usize, now: Nanos, most: usize, batch: &mut VecDeque<Queued<T>>) -> usize {
+        let most = usize::try_from(self.run(lane)).map_or(most, |run| run.min(most));
+        // What it is owed is owed to the first; those behind it are young.
+        let mut age = u32::try_from(self.age(lane)).unwrap_or(u32::MAX);
+        let moved = self.queues[lane].take_while(
+            most,
+            |queued| !queued.end().is_over(now),
+            |mut queued| {
+                queued.age = mem::take(&mut age);
+                batch.push_back(queued);
+            },
+        );
+        self.taken += moved as u64;
+        self.young[lane] = self.taken;
+        self.len -= moved;
+        self.note_if_empty(lane);
+        moved
     }
 
     /// The lane whose turn it is: the one that stands highest with its age; among equals the one that waited longer.
@@ -228,7 +247,19 @@ impl<T> Lanes<T> {
         if self.waiting.is_power_of_two() {
             return ones(self.waiting).next();
         }
-        ones(self.waiting).max_by_key(|lane| (*lane as u64 * AGE_STEP + self.age(*lane), LANES - lane))
+        ones(self.waiting).max_by_key(|lane| (self.height(*lane), LANES - lane))
+    }
+
+    /// For how many messages it is the turn of this lane, whose turn it is, if nothing arrives: with the first that is taken
+    /// it stands at its own level, and each of the others comes nearer by one with each.
+    fn run(&self, lane: usize) -> u64 {
+        let level = lane as u64 * AGE_STEP;
+        let until = |other: usize| (level + u64::from(other > lane)).saturating_sub(self.height(other)).max(1);
+        ones(self.waiting & !(1 << lane)).map(until).min().unwrap_or(u64::MAX)
+    }
+
+    fn height(&self, lane: usize) -> u64 {
+        lane as u64 * AGE_STEP + self.age(lane)
     }
 
     /// How many messages of other lanes were taken since a message of this lane was, or since it had none.
@@ -299,7 +330,7 @@ impl<T> Lanes<T> {
         self.waiting = 0;
         self.len = 0;
         let mut all = VecDeque::new();
-        self.queues.iter_mut().rev().for_each(|lane| all.append(lane));
+        self.queues.iter_mut().rev().for_each(|lane| all.extend(lane.drain()));
         all
     }
 
@@ -341,6 +372,10 @@ impl<T> Lanes<T> {
 
     fn left(&mut self, lane: usize) {
         self.len -= 1;
+        self.note_if_empty(lane);
+    }
+
+    fn note_if_empty(&mut self, lane: usize) {
         if self.queues[lane].is_empty() {
             self.waiting &= !(1 << lane);
         }
