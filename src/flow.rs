@@ -39,6 +39,7 @@ pub use limits::{
 };
 pub use mailbox::{DEFAULT_BOUND, Full, Mailbox};
 pub use pool::{AcquireError, DEFAULT_ACQUIRE, PoolProblem, PoolRules, PoolView, Scale, Scaler};
+pub(crate) use queued::{End, Nanos};
 pub use queued::{Expiry, Queued};
 pub use rate::{Rate, RateProblem, TokenBucket, Wait};
 

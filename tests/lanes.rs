@@ -122,9 +122,12 @@ async fn at_the_bound_the_oldest_or_the_lowest_goes_and_whoever_asked_is_told() 
     system.suspend("root/a").await.expect("it is active");
     agent.send(echo(1, Priority::LOW)).and(agent.send(echo(2, Priority::HIGH))).expect("there is room");
     agent.send(echo(3, Priority::HIGH)).expect("something less urgent goes");
-    let refused = agent.send(echo(4, Priority::HIGH)).expect_err("nothing less urgent waits");
+    let deadline = system.clock().now() + SECOND;
+    let urgent = echo(4, Priority::HIGH).with_kind(Kind::Heartbeat).with_sequence(7).with_deadline(deadline);
+    let refused = agent.send(urgent).expect_err("nothing less urgent waits");
     let TellError::Full { message, bound: 2, .. } = refused else { panic!("{refused}") };
-    assert_eq!(message.priority(), Priority::HIGH, "the envelope comes back");
+    assert_eq!((message.priority(), message.kind()), (Priority::HIGH, Kind::Heartbeat), "the envelope comes back");
+    assert_eq!((message.sequence(), message.deadline()), (7, Some(deadline)));
     system.resume("root/a").await.expect("it is suspended");
     settled().await;
     assert_eq!(got(&log), ["#1 echo 2", "#1 echo 3"]);
@@ -164,6 +167,40 @@ async fn a_handler_sees_what_its_message_says_and_what_it_sends_because_of_it_ha
     request.set_header("tenant", "acme").expect("a header");
     assert_eq!(agent.request(request).await.expect("a reply"), 1);
     system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_envelope_says_is_known_to_the_handler_whatever_kind_of_mailbox_it_waited_in() {
+    let log = Log::default();
+    let plain = Probe::spec("a", &log);
+    let (sheds, lanes) =
+        (Probe::spec("a", &log).at_bound(AtBound::ShedOldest), Probe::spec("a", &log).order(By::Priority));
+    for spec in [plain, sheds, lanes] {
+        let (system, agent) = with(spec).await;
+        let deadline = system.clock().now() + 3 * SECOND;
+        let (done, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let order = Order::run(move |ctx| {
+            Box::pin(async move {
+                let said = (ctx.kind(), ctx.priority(), ctx.deadline());
+                let origin = ctx.origin().expect("a message is being handled");
+                let because = ctx.because(());
+                assert_eq!((origin.kind, origin.priority, origin.deadline), said);
+                assert_eq!(
+                    (because.priority(), because.deadline(), because.causation()),
+                    (said.1, said.2, Some(origin.id))
+                );
+                done.send(said).expect("the test listens");
+                Ok(1)
+            })
+        });
+        // It waits over a crash.
+        agent.tell(Order::Panic("boom")).expect("there is room");
+        let envelope = Envelope::new(0, order).with_kind(Kind::Heartbeat).with_priority(Priority::LOW);
+        agent.send(envelope.with_deadline(deadline)).expect("there is room");
+        settled().await;
+        assert_eq!(seen.try_recv(), Ok((Kind::Heartbeat, Priority::LOW, Some(deadline))));
+        system.shutdown().await.expect("an orderly end");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use steadfast::flow::Order as By;
 use steadfast::testing::{Log, Order, Probe, Recorder, Script};
 use steadfast::{
     Backoff, BoxError, Capability, ChildSpec, DynamicSupervisorSpec, EventKind, Incarnation, Intensity, SeededEntropy,
@@ -145,6 +146,25 @@ async fn the_mailbox_bound_of_an_update_holds_from_the_next_start_on() {
     let (started, bound) = tokio::join!(starting, filling);
     started.expect("it starts");
     assert_eq!(bound, 2);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_has_a_number_of_its_own_and_a_higher_one_than_before_also_when_updates_change_the_order() {
+    let log = Log::default();
+    let (system, supervisor, _) = begun(Probe::spec("a", &log)).await;
+    let agent = Probe::at(&system, "root/a");
+    let number = || agent.ask(Order::run(|ctx| Box::pin(async move { Ok(ctx.sequence().expect("it is handled")) })));
+    let mut numbers = Vec::new();
+    for order in [By::Priority, By::Arrival, By::Priority, By::Arrival] {
+        numbers.push(number().await.expect("a reply"));
+        supervisor.update(root(Probe::spec("a", &log).order(order))).await.expect("it makes sense");
+        // Two wait when its life ends, and are handled in the next, of which the update speaks.
+        agent.tell(Order::Panic("boom")).expect("there is room");
+        let (one, two) = tokio::join!(number(), number());
+        numbers.extend([one.expect("a reply"), two.expect("a reply")]);
+    }
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
     system.shutdown().await.expect("an orderly end");
 }
 

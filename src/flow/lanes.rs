@@ -15,15 +15,18 @@
 //!   arrives meanwhile: at most `AGE_STEP` for each level above it, and one for each other lane that is as old.
 //! * A message that has expired is never taken for handling. It comes out once, as expired.
 //! * A push never makes it longer than its bound. Only what is given back can.
-//! * No operation but [`sweep`](Lanes::sweep), [`close`](Lanes::close) and a batch depends on how many wait; nothing is
-//!   allocated before the first message.
+//! * No operation but [`sweep`](Lanes::sweep), [`take_out`](Lanes::take_out), [`close`](Lanes::close) and a batch depends on
+//!   how many wait; nothing is allocated before the first message.
+
+mod line;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 
+use self::line::Line;
 use super::Moment;
-use super::queued::{Expiry, Queued};
+use super::queued::{Expiry, Nanos, Queued};
 use crate::message::Priority;
 
 /// After how many messages of other lanes a lane that waits stands one level higher.
@@ -125,7 +128,7 @@ impl<T> fmt::Debug for NoRoom<T> {
 /// ```
 #[derive(Debug)]
 pub struct Lanes<T> {
-    queues: [VecDeque<Queued<T>>; LANES],
+    queues: [Line<Queued<T>>; LANES],
     /// The lanes in which something waits, one bit each.
     waiting: u16,
     /// How many messages had been taken when a lane was last young.
@@ -142,7 +145,7 @@ impl<T> Lanes<T> {
     #[must_use]
     pub const fn new(bound: usize, at_bound: AtBound) -> Self {
         Self {
-            queues: [const { VecDeque::new() }; LANES],
+            queues: [const { Line::new() }; LANES],
             waiting: 0,
             young: [0; LANES],
             taken: 0,
@@ -183,13 +186,14 @@ impl<T> Lanes<T> {
         if self.bound == 0 {
             return None;
         }
+        let now = Nanos::of(now);
         if let Some(shed) = ones(self.waiting).find_map(|lane| self.pop_expired(lane, now)) {
             return Some(shed);
         }
         match self.at_bound {
             AtBound::Reject => None,
             AtBound::ShedOldest => {
-                let oldest = ones(self.waiting).min_by_key(|lane| self.queues[*lane][0].arrival)?;
+                let oldest = ones(self.waiting).min_by_key(|lane| self.queues[*lane].front().map(Queued::arrival))?;
                 Some(Shed { queued: self.pop(oldest)?, why: ShedReason::Oldest })
             }
             AtBound::ShedLowest => {
@@ -205,6 +209,7 @@ impl<T> Lanes<T> {
     /// to have expired goes to `late` instead and is not counted.
     pub fn take(&mut self, now: Moment, most: usize, batch: &mut VecDeque<Queued<T>>, late: &mut Vec<Shed<T>>) {
         let mut wanted = most;
+        let now = Nanos::of(now);
         while wanted > 0
             && let Some(lane) = self.next_lane()
         {
@@ -212,14 +217,29 @@ impl<T> Lanes<T> {
                 late.push(shed);
                 continue;
             }
-            let age = self.age(lane);
-            let Some(mut queued) = self.pop(lane) else { return };
-            queued.age = age;
-            self.taken += 1;
-            self.young[lane] = self.taken;
-            batch.push_back(queued);
-            wanted -= 1;
+            wanted -= self.take_run(lane, now, wanted, batch);
         }
+    }
+
+    /// Moves messages of the lane whose turn it is, up to `most`, until one has expired or another lane has its turn. Returns
+    /// how many.
+    fn take_run(&mut self, lane: usize, now: Nanos, most: usize, batch: &mut VecDeque<Queued<T>>) -> usize {
+        let most = usize::try_from(self.run(lane)).map_or(most, |run| run.min(most));
+        // What it is owed is owed to the first; those behind it are young.
+        let mut age = u32::try_from(self.age(lane)).unwrap_or(u32::MAX);
+        let moved = self.queues[lane].take_while(
+            most,
+            |queued| !queued.end().is_over(now),
+            |mut queued| {
+                queued.age = mem::take(&mut age);
+                batch.push_back(queued);
+            },
+        );
+        self.taken += moved as u64;
+        self.young[lane] = self.taken;
+        self.len -= moved;
+        self.note_if_empty(lane);
+        moved
     }
 
     /// The lane whose turn it is: the one that stands highest with its age; among equals the one that waited longer.
@@ -227,7 +247,19 @@ impl<T> Lanes<T> {
         if self.waiting.is_power_of_two() {
             return ones(self.waiting).next();
         }
-        ones(self.waiting).max_by_key(|lane| (*lane as u64 * AGE_STEP + self.age(*lane), LANES - lane))
+        ones(self.waiting).max_by_key(|lane| (self.height(*lane), LANES - lane))
+    }
+
+    /// For how many messages it is the turn of this lane, whose turn it is, if nothing arrives: with the first that is taken
+    /// it stands at its own level, and each of the others comes nearer by one with each.
+    fn run(&self, lane: usize) -> u64 {
+        let level = lane as u64 * AGE_STEP;
+        let until = |other: usize| (level + u64::from(other > lane)).saturating_sub(self.height(other)).max(1);
+        ones(self.waiting & !(1 << lane)).map(until).min().unwrap_or(u64::MAX)
+    }
+
+    fn height(&self, lane: usize) -> u64 {
+        lane as u64 * AGE_STEP + self.age(lane)
     }
 
     /// How many messages of other lanes were taken since a message of this lane was, or since it had none.
@@ -240,7 +272,7 @@ impl<T> Lanes<T> {
     pub fn give_back(&mut self, batch: &mut VecDeque<Queued<T>>) {
         while let Some(queued) = batch.pop_back() {
             let lane = lane_of(queued.priority());
-            self.young[lane] = self.taken.saturating_sub(queued.age);
+            self.young[lane] = self.taken.saturating_sub(queued.age.into());
             self.queues[lane].push_front(queued);
             self.entered(lane);
         }
@@ -249,16 +281,42 @@ impl<T> Lanes<T> {
     /// Moves all messages that have expired to `late`, the less urgent first. Looks at each message that waits: for
     /// mailboxes from which nothing is taken, as that of an agent that is suspended.
     pub fn sweep(&mut self, now: Moment, late: &mut Vec<Shed<T>>) {
-        for lane in ones(self.waiting) {
-            for queued in mem::take(&mut self.queues[lane]) {
-                match queued.expired(now) {
-                    Some(expiry) => late.push(Shed { queued, why: ShedReason::Expired(expiry) }),
-                    None => self.queues[lane].push_back(queued),
+        for lane in 0..LANES {
+            self.sift(lane, |queued| match queued.expired(now) {
+                Some(expiry) => {
+                    late.push(Shed { queued, why: ShedReason::Expired(expiry) });
+                    None
                 }
+                None => Some(queued),
+            });
+        }
+    }
+
+    /// Takes out the messages that are meant, the most urgent first. The others stay in their order, and their lanes as old
+    /// as they are.
+    pub fn take_out(&mut self, is_meant: impl Fn(&T) -> bool) -> Vec<Queued<T>> {
+        let mut out = Vec::new();
+        for lane in (0..LANES).rev() {
+            self.sift(lane, |queued| {
+                if is_meant(&queued.message) {
+                    out.push(queued);
+                    return None;
+                }
+                Some(queued)
+            });
+        }
+        out
+    }
+
+    /// Shows each message of a lane to `keep`, which returns those that stay.
+    fn sift(&mut self, lane: usize, mut keep: impl FnMut(Queued<T>) -> Option<Queued<T>>) {
+        for _ in 0..self.queues[lane].len() {
+            let Some(queued) = self.queues[lane].pop_front() else { return };
+            match keep(queued) {
+                Some(queued) => self.queues[lane].push_back(queued),
+                None => self.left(lane),
             }
         }
-        self.len = self.queues.iter().map(VecDeque::len).sum();
-        self.waiting = (0..LANES).filter(|lane| !self.queues[*lane].is_empty()).fold(0, |all, lane| all | 1 << lane);
     }
 
     /// Takes no message from now on, and returns those that waited, the most urgent first.
@@ -272,7 +330,7 @@ impl<T> Lanes<T> {
         self.waiting = 0;
         self.len = 0;
         let mut all = VecDeque::new();
-        self.queues.iter_mut().rev().for_each(|lane| all.append(lane));
+        self.queues.iter_mut().rev().for_each(|lane| all.extend(lane.drain()));
         all
     }
 
@@ -281,8 +339,23 @@ impl<T> Lanes<T> {
         self.bound = bound;
     }
 
-    fn pop_expired(&mut self, lane: usize, now: Moment) -> Option<Shed<T>> {
-        let expiry = self.queues[lane].front()?.expired(now)?;
+    /// Makes room in this way from now on.
+    pub fn set_at_bound(&mut self, at_bound: AtBound) {
+        self.at_bound = at_bound;
+    }
+
+    /// The number of the next message that arrives.
+    pub(crate) const fn arrivals(&self) -> u64 {
+        self.arrivals
+    }
+
+    /// Gives what arrives numbers from this one on.
+    pub(crate) const fn number_from(&mut self, arrivals: u64) {
+        self.arrivals = arrivals;
+    }
+
+    fn pop_expired(&mut self, lane: usize, now: Nanos) -> Option<Shed<T>> {
+        let expiry = self.queues[lane].front().filter(|queued| queued.end().is_over(now))?.expiry()?;
         Some(Shed { queued: self.pop(lane)?, why: ShedReason::Expired(expiry) })
     }
 
@@ -299,6 +372,10 @@ impl<T> Lanes<T> {
 
     fn left(&mut self, lane: usize) {
         self.len -= 1;
+        self.note_if_empty(lane);
+    }
+
+    fn note_if_empty(&mut self, lane: usize) {
         if self.queues[lane].is_empty() {
             self.waiting &= !(1 << lane);
         }

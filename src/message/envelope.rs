@@ -426,7 +426,7 @@ impl<M> Envelope<M> {
     }
 
     /// What it says, and what is said about that.
-    pub(crate) fn split(self) -> (M, Envelope<()>) {
+    pub(crate) fn into_parts(self) -> (M, Envelope<()>) {
         let Self { sequence, deadline, details, kind, priority, payload } = self;
         (payload, Envelope { sequence, deadline, details, kind, priority, payload: () })
     }

@@ -11,7 +11,7 @@ use crate::runtime::agent::Agent;
 use crate::runtime::guard::after;
 use crate::runtime::office::Office;
 use crate::runtime::posting::{Asking, ask_by, bury_refused, push_wait, refused_tell};
-use crate::runtime::slot::{AnySlot, Letter, Patience, Slot};
+use crate::runtime::slot::{AnySlot, Letter, Patience, Slot, Stamp};
 
 /// How long an ask waits for its reply when neither it nor the system's limits say
 /// ([`SystemBuilder::limits`](crate::SystemBuilder::limits)).
@@ -100,8 +100,11 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// As [`tell`](Self::tell); all give the envelope back.
     pub fn send(&self, envelope: Envelope<A::Message>) -> Result<(), TellError<Envelope<A::Message>>> {
-        let refused = |refused| refused_tell(&self.slot, refused).map(Letter::into_envelope);
-        self.slot.push(Letter::enveloped(envelope)).map_err(refused)
+        let sequence = envelope.sequence();
+        let returned = |letter: Letter<_, _>| letter.into_envelope().with_sequence(sequence);
+        self.slot
+            .push_stamped(Letter::enveloped(envelope), Patience::ThisLife)
+            .map_err(|refused| refused_tell(&self.slot, refused).map(returned))
     }
 
     /// As [`tell`](Self::tell), but waits for room, and for the rate of its domain, at most for `limit`.
@@ -136,18 +139,26 @@ impl<A: Agent> AgentRef<A> {
         limit: Duration,
     ) -> Result<(), TellError<Envelope<A::Message>>> {
         let by = after(limit);
-        let sent = push_wait(&self.slot, Letter::enveloped(envelope), Patience::ThisLife, Some(by)).await;
-        sent.map_err(|refused| refused_tell(&self.slot, refused).map(Letter::into_envelope))
+        let sequence = envelope.sequence();
+        let (letter, stamp) = Letter::enveloped(envelope);
+        let sent = push_wait(&self.slot, letter.stamped(stamp), Patience::ThisLife, Some(by)).await;
+        let returned = |letter: Letter<_, _>| letter.into_envelope().with_sequence(sequence);
+        sent.map_err(|refused| refused_tell(&self.slot, refused).map(returned))
     }
 
     /// Sends, and makes a dead letter of what is refused. Returns whether it was taken.
-    pub(crate) fn post_or_bury(&self, letter: Letter<A::Message, A::Reply>) -> bool {
-        self.slot.push(letter).map_err(|refused| bury_refused(&self.slot, refused)).is_ok()
+    pub(crate) fn post_or_bury(&self, letter: (Letter<A::Message, A::Reply>, Stamp)) -> bool {
+        self.slot.push_stamped(letter, Patience::ThisLife).map_err(|refused| bury_refused(&self.slot, refused)).is_ok()
     }
 
     /// Sends, and gives back what is refused.
-    pub(crate) fn post(&self, letter: Letter<A::Message, A::Reply>) -> Result<(), Letter<A::Message, A::Reply>> {
-        self.slot.push(letter).map_err(|refused| refused_tell(&self.slot, refused).into_message())
+    pub(crate) fn post(
+        &self,
+        letter: (Letter<A::Message, A::Reply>, Stamp),
+    ) -> Result<(), Letter<A::Message, A::Reply>> {
+        self.slot
+            .push_stamped(letter, Patience::ThisLife)
+            .map_err(|refused| refused_tell(&self.slot, refused).into_message())
     }
 
     pub(crate) fn office(&self) -> Arc<Office> {
@@ -200,6 +211,6 @@ impl<A: Agent> AgentRef<A> {
     ///
     /// As [`ask`](Self::ask).
     pub async fn request(&self, envelope: Envelope<A::Message>) -> Result<A::Reply, RequestError> {
-        ask_by(&self.slot, Letter::enveloped(envelope), Asking::plainly()).await.map_err(|refusal| refusal.into_error())
+        ask_by(&self.slot, Letter::ticketed(envelope), Asking::plainly()).await.map_err(|refusal| refusal.into_error())
     }
 }

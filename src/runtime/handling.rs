@@ -9,7 +9,7 @@ use crate::message::{Envelope, Kind, Origin, Priority, TraceContext};
 use crate::runtime::addressee::Addressee;
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::serve::Said;
-use crate::runtime::slot::Ticket;
+use crate::runtime::slot::{Stamp, Ticket};
 
 /// The message that is being handled. In the start and in the stop hook there is none, and these say so.
 impl<A: Agent> Context<A> {
@@ -22,7 +22,7 @@ impl<A: Agent> Context<A> {
     /// Until when its sender waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.about.as_ref()?.ticket.as_ref()?.deadline
+        self.stamp()?.deadline
     }
 
     /// How much time is left until its sender waits no longer: the budget for whatever is done for it. `None` where nobody
@@ -35,13 +35,13 @@ impl<A: Agent> Context<A> {
     /// Its kind; plain where its sender said nothing.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.envelope().map_or(Kind::Plain, Envelope::kind)
+        self.stamp().map_or(Kind::Plain, |stamp| stamp.kind)
     }
 
     /// How much it matters; medium where its sender said nothing.
     #[must_use]
     pub fn priority(&self) -> Priority {
-        self.envelope().map_or(Priority::MEDIUM, Envelope::priority)
+        self.stamp().map_or(Priority::MEDIUM, |stamp| stamp.priority)
     }
 
     /// The value of one of its headers.
@@ -56,15 +56,21 @@ impl<A: Agent> Context<A> {
         self.envelope()?.sender()
     }
 
+    fn stamp(&self) -> Option<Stamp> {
+        self.about.as_ref().map(|about| about.stamp(self.slot.office().epoch))
+    }
+
+    /// Where more is said than a stamp says.
     fn envelope(&self) -> Option<&Envelope<()>> {
         self.about.as_ref()?.ticket.as_ref()?.envelope.as_ref()
     }
 
     /// All of it.
     pub(crate) fn said(&self) -> Said {
-        let ticket = self.about.as_ref().and_then(|about| about.ticket.as_deref());
-        ticket
-            .map_or_else(Said::default, |ticket| Said { deadline: ticket.deadline, envelope: ticket.envelope.clone() })
+        let Some(stamp) = self.stamp() else { return Said::default() };
+        let is_plain = Stamp { deadline: None, ..stamp } == Stamp::BLANK;
+        let envelope = self.envelope().cloned().or_else(|| (!is_plain).then(|| stamp.envelope()));
+        Said { deadline: stamp.deadline, envelope }
     }
 
     /// What is needed to send another message because of this one. Gives it an id where it has none yet; its receiver is
@@ -72,10 +78,10 @@ impl<A: Agent> Context<A> {
     pub fn origin(&mut self) -> Option<Origin> {
         let entropy = Arc::clone(self.system.entropy());
         let myself = self.system().id(self.path()).ok();
-        let ticket = self.about.as_mut()?.ticket.get_or_insert_with(|| Box::new(Ticket::blank()));
-        let deadline = ticket.deadline;
-        let envelope = ticket.envelope.get_or_insert_with(|| Envelope::new(0, ()));
-        Some(origin_of(envelope, deadline, myself, || MessageId::new(entropy.id())))
+        let stamp = self.stamp()?;
+        let ticket = self.about.as_mut()?.ticket.get_or_insert_with(|| Box::new(Ticket::stamped(stamp)));
+        let envelope = ticket.envelope.get_or_insert_with(|| stamp.envelope());
+        Some(origin_of(envelope, stamp.deadline, myself, || MessageId::new(entropy.id())))
     }
 
     /// Its trace: as its sender said, or where it said none, a new one that begins here and that whatever is sent

@@ -12,7 +12,7 @@ use crate::runtime::current::{self, FencedLife};
 use crate::runtime::domain::Saturated;
 use crate::runtime::guard::{after, drop_caught};
 use crate::runtime::route::AtDeath;
-use crate::runtime::slot::{Answer, AnySlot, Letter, Patience, Refusal, Refused, ReplyTo, Slot};
+use crate::runtime::slot::{Answer, AnySlot, Letter, Patience, Refusal, Refused, ReplyTo, Slot, Stamp};
 
 fn report<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, R>, refused: &Refused<M, R>) {
     let why = match refused {
@@ -152,7 +152,7 @@ pub(crate) async fn ask_by<M: Send + 'static, R: Send + 'static>(
     let (sender, mut receiver) = oneshot::channel();
     let ticket = letter.ticket_mut();
     ticket.reply = Some(ReplyTo::Asker(sender));
-    ticket.deadline = ticket.deadline.or_else(|| office.moment_of(by));
+    ticket.stamp.deadline = ticket.stamp.deadline.or_else(|| office.moment_of(by));
     (ticket.at_death, ticket.was_begun) = (at_death, was_begun);
     // Held until the request is over, however that comes.
     let _permit = match slot.core().gate() {
@@ -244,8 +244,8 @@ pub(crate) fn bury_refused<M: Send + 'static, R: Send + 'static>(slot: &Slot<M, 
 /// Tells through a slot, whatever its reply. What is refused comes back with the reason, which is reported.
 pub(crate) fn tell_by<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
-    letter: Letter<M, R>,
+    letter: (Letter<M, R>, Stamp),
     patience: Patience,
 ) -> Result<(), (RequestError, Letter<M, R>)> {
-    slot.push_by(letter, patience, None).map_err(|refused| told_of_refusal(slot, refused, Duration::ZERO))
+    slot.push_stamped(letter, patience).map_err(|refused| told_of_refusal(slot, refused, Duration::ZERO))
 }

@@ -21,6 +21,7 @@ mod letter;
 mod linger;
 mod offered;
 mod seats;
+mod stamp;
 
 use std::any::{Any, TypeId};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -40,6 +41,7 @@ pub(crate) use self::kept::Kept;
 pub(crate) use self::letter::{Answer, Letter, Refusal, Refused, ReplyTo, Router, Stray, Ticket};
 use self::linger::Lingers;
 pub(crate) use self::seats::Seat;
+pub(crate) use self::stamp::{Mark, Stamp};
 use crate::error::ControlError;
 use crate::event::EventKind;
 use crate::flow::AgentLimits;
@@ -234,6 +236,11 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         self.push_by(letter, Patience::ThisLife, None)
     }
 
+    /// As [`push`](Self::push), with what is said of the message.
+    pub(crate) fn push_stamped(&self, letter: (Letter<M, R>, Stamp), patience: Patience) -> Result<(), Refused<M, R>> {
+        self.push_paid(letter, patience, None)
+    }
+
     /// As [`push`](Self::push); a token that was waited for pays for a message that passes the gate of a domain.
     pub(crate) fn push_by(
         &self,
@@ -241,16 +248,27 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         patience: Patience,
         token: Option<&Token>,
     ) -> Result<(), Refused<M, R>> {
+        self.push_paid((letter, Stamp::BLANK), patience, token)
+    }
+
+    fn push_paid(
+        &self,
+        (letter, stamp): (Letter<M, R>, Stamp),
+        patience: Patience,
+        token: Option<&Token>,
+    ) -> Result<(), Refused<M, R>> {
+        // It comes back as it was.
+        let refused = |letter: Letter<M, R>| letter.stamped(stamp);
         let mut desk = lock(&self.desk);
         // Looked at last, so that what is fenced while it waited for the lock is refused too.
         if let Some(life) = current::fenced() {
-            return Err(Refused::Fenced(letter, life));
+            return Err(Refused::Fenced(refused(letter), life));
         }
         match desk.door {
             Door::Open | Door::Paused => {}
             Door::Draining { followed: true } if patience == Patience::NextLife => {}
-            Door::Draining { .. } => return Err(Refused::Draining(letter)),
-            Door::Refusing => return Err(Refused::Gone(letter)),
+            Door::Draining { .. } => return Err(Refused::Draining(refused(letter))),
+            Door::Refusing => return Err(Refused::Gone(refused(letter))),
         }
         // Taken before the push: a message for which another one has to go is one more too. What finds no room costs no
         // token, and is told so whether there is one or not.
@@ -258,14 +276,14 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if let Some(gate) = gate
             && let Err(wait) = gate.admit()
         {
-            return Err(Refused::RateLimited(letter, wait));
+            return Err(Refused::RateLimited(refused(letter), wait));
         }
         desk.roving |= letter.roves();
-        let lost = desk.inbox.push(letter, || self.office().clock.now()).map_err(|(letter, bound)| {
+        let lost = desk.inbox.push(letter, stamp, || self.office().clock.now()).map_err(|(letter, bound)| {
             if let Some(gate) = gate {
                 gate.put_back();
             }
-            Refused::Full(letter, bound)
+            Refused::Full(refused(letter), bound)
         })?;
         self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);

@@ -163,7 +163,7 @@ fn closing_returns_what_waited_the_urgent_first_and_leaves_no_room() {
 #[test]
 fn nothing_is_allocated_before_the_first_message() {
     let lanes = Lanes::<Message>::new(10_000, AtBound::Reject);
-    assert_eq!(lanes.queues.iter().map(VecDeque::capacity).sum::<usize>(), 0);
+    assert_eq!(lanes.queues.iter().map(Line::room).sum::<usize>(), 0);
 }
 
 #[test]
@@ -194,6 +194,7 @@ enum Step {
     Take(usize),
     GiveBackAllBut(usize),
     Sweep,
+    TakeOutOdd,
     Pass(u8),
 }
 
@@ -205,6 +206,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..5_usize).prop_map(Step::Take),
         2 => (0..5_usize).prop_map(Step::GiveBackAllBut),
         1 => Just(Step::Sweep),
+        1 => Just(Step::TakeOutOdd),
         2 => (0..10_u8).prop_map(Step::Pass),
     ];
     vec(step, 0..120)
@@ -262,6 +264,12 @@ proptest! {
                     lanes.give_back(&mut batch);
                 }
                 Step::Sweep => lanes.sweep(now, &mut late),
+                Step::TakeOutOdd => {
+                    let out = lanes.take_out(|message| message.1 % 2 == 1);
+                    prop_assert!(out.iter().all(|queued| queued.message.1 % 2 == 1));
+                    prop_assert!(out.is_sorted_by_key(|queued| std::cmp::Reverse(queued.priority())));
+                    ledger.shed.extend(out.iter().map(|queued| queued.message));
+                }
                 Step::Pass(ms) => now += MS * u32::from(ms),
             }
             let counted: usize = (1..=10).map(|number| lanes.len_of(priority(number))).sum();
@@ -301,6 +309,26 @@ proptest! {
                     prop_assert!(!waits || others[lane] <= AGE_STEP * u64::from(10 - number) + 9);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_batch_is_what_as_many_batches_of_one_are(
+        pushed in vec((1..=10_u8, any::<bool>()), 0..300),
+        mosts in vec(1..70_usize, 0..9),
+    ) {
+        let (mut at_once, mut one_by_one) = (Lanes::new(usize::MAX, AtBound::Reject), Lanes::new(usize::MAX, AtBound::Reject));
+        for (place, (number, is_late)) in (0..).zip(pushed) {
+            let queued = Queued::new((number, place), priority(number));
+            let queued = if is_late { queued.deadline(NOW) } else { queued };
+            prop_assert_eq!(at_once.push(NOW, queued), Ok(None));
+            prop_assert_eq!(one_by_one.push(NOW, queued), Ok(None));
+        }
+        for most in mosts {
+            let (mut batch, mut batches, mut late) = (VecDeque::new(), VecDeque::new(), Vec::new());
+            at_once.take(NOW, most, &mut batch, &mut late);
+            (0..most).for_each(|_| one_by_one.take(NOW, 1, &mut batches, &mut late));
+            prop_assert_eq!(batch, batches);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::message::Envelope;
 use crate::message::subject::Subject;
 use crate::runtime::current;
 use crate::runtime::office::AnyLetter;
-use crate::runtime::slot::Letter;
+use crate::runtime::slot::{Letter, Stamp};
 use crate::runtime::system::System;
 
 /// A payload, and what its envelope says of it, where there is one.
@@ -35,14 +35,14 @@ impl<T> Parcel<T> {
     }
 
     pub(crate) fn enveloped(envelope: Envelope<T>) -> Self {
-        let (payload, said) = envelope.split();
+        let (payload, said) = envelope.into_parts();
         Self { payload: Arc::new(payload), said: Some(said) }
     }
 
     /// The letter to one receiver, with the message that was made of the payload.
-    pub(super) fn letter<M, R>(&self, message: M) -> Letter<M, R> {
+    pub(super) fn letter<M, R>(&self, message: M) -> (Letter<M, R>, Stamp) {
         match &self.said {
-            None => Letter::told(message),
+            None => (Letter::told(message), Stamp::BLANK),
             Some(said) => Letter::enveloped(said.with_payload(message)),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ use crate::registry::selection::View;
 use crate::runtime::agent::Agent;
 use crate::runtime::office::AnyLetter;
 use crate::runtime::posting::{Asking, ask_by, tell_by};
-use crate::runtime::slot::{Answer, AnySlot, Letter, Patience, Refusal, ReplyTo, Router, Slot};
+use crate::runtime::slot::{Answer, AnySlot, Letter, Patience, Refusal, ReplyTo, Router, Slot, Stamp};
 use crate::runtime::system::System;
 use crate::seam::BoxFuture;
 
@@ -231,7 +232,7 @@ where
         };
         let name = Arc::clone(&self.name);
         Box::pin(async move {
-            let letter = Letter::enveloped(envelope.map(Into::into));
+            let letter = Letter::ticketed(envelope.map(Into::into));
             let reply = ask_by(&slot, letter, asking).await?;
             let wrong = || RequestError::WrongReply { capability: name.to_string(), path: slot.core().path.clone() };
             reply.try_into().map_err(|_| Refusal::of(wrong()))
@@ -250,11 +251,12 @@ where
                 Box::new(Strange { payload: envelope.into_payload(), problem: self.stranger(&**slot).to_string() });
             return Err(Box::new(NotTaken { error: self.stranger(&**slot), letter, router }));
         };
-        let mut letter = Letter::enveloped(envelope.map(Into::into));
+        let (mut letter, mut stamp) = Letter::enveloped(envelope.map(Into::into));
         if let Some(router) = router {
+            letter = letter.stamped(mem::replace(&mut stamp, Stamp::BLANK));
             letter.ticket_mut().reply = Some(ReplyTo::Router(Mutex::new(router)));
         }
-        let told = tell_by(&slot, letter, patience);
+        let told = tell_by(&slot, (letter, stamp), patience);
         told.map_err(|(error, mut letter)| {
             let reply = letter.ticket.as_mut().and_then(|ticket| ticket.reply.take());
             let router = match reply {

@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::{Arc, PoisonError};
 
 use super::inbox::Lost;
-use super::{Letter, Refusal, ReplyTo, Slot, Stray, Ticket};
+use super::{Letter, Patience, Refusal, ReplyTo, Slot, Stamp, Stray, Ticket};
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::flow::ShedReason;
@@ -28,7 +28,9 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// A letter will not be handled here: it goes back to whoever wants it back, or is a dead letter.
     pub(super) fn give_up(&self, letter: Letter<M, R>, error: RequestError, why: DropReason) {
         let Letter { message, ticket } = letter;
-        let Ticket { reply, at_death, was_begun, envelope, .. } = ticket.map_or_else(Ticket::blank, |ticket| *ticket);
+        let mut ticket = ticket.map_or_else(Ticket::blank, |ticket| *ticket);
+        let (reply, at_death, was_begun) = (ticket.reply.take(), ticket.at_death, ticket.was_begun);
+        let envelope = ticket.said();
         match reply {
             // Only at a death: what is shed here would make others go there, and they again, without an end.
             Some(ReplyTo::Router(router)) if why == DropReason::Closed => {
@@ -170,11 +172,11 @@ impl<M: Send + 'static, R: Send + 'static> AnyLetter for Undelivered<M, R> {
         };
         let Self { path, message, envelope, .. } = *self;
         let letter = match envelope {
-            None => Letter::told(message),
+            None => (Letter::told(message), Stamp::BLANK),
             // When it was to end has passed, or was meant for whoever waited.
             Some(envelope) => Letter::enveloped(envelope.map(|()| message).without_end()),
         };
-        slot.push(letter).map_err(|refused| {
+        slot.push_stamped(letter, Patience::ThisLife).map_err(|refused| {
             let (letter, problem) = refused.because(&path);
             (slot.dead(letter), problem)
         })

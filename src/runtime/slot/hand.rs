@@ -5,12 +5,15 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::inbox::{Items, Numbered};
-use super::{Desk, Door, Letter, Refusal, ReplyTo, Slot, Ticket, wake};
+use super::stamp::moment;
+use super::{Desk, Door, Letter, Mark, Refusal, ReplyTo, Slot, Stamp, Ticket, wake};
 use crate::error::RequestError;
 use crate::event::{DropReason, EventKind};
 use crate::exit::ExitReason;
+use crate::flow::{End, Nanos};
 use crate::id::Incarnation;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
@@ -36,8 +39,17 @@ pub(crate) struct Taken<M, R> {
 /// What is known of a message that is being handled.
 pub(crate) struct About<R> {
     pub(crate) sequence: u64,
+    /// What lanes keep of it, where it has no ticket.
+    pub(crate) mark: Mark,
     /// Without who is owed something.
     pub(crate) ticket: Option<Box<Ticket<R>>>,
+}
+
+impl<R> About<R> {
+    /// What its sender said in a few words.
+    pub(crate) fn stamp(&self, epoch: Instant) -> Stamp {
+        self.ticket.as_ref().map_or_else(|| self.mark.stamp(epoch), |ticket| ticket.stamp)
+    }
 }
 
 /// Messages that the shell took and has not handled yet. Dropped, however that comes, they go back to the front.
@@ -112,6 +124,16 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         self.core.gauge().set_waiting(desk.inbox.len());
     }
 
+    /// Whether nobody wants a letter any more, that was one of these. The clock is read only where it says when it ends.
+    fn is_over(&self, letter: &Letter<M, R>, mark: Mark, items: &Items<M, R>) -> bool {
+        let now = || self.office().clock.now();
+        if mark.end != End::NEVER {
+            let now = now();
+            return !items.is_calm(now) && mark.end.is_over(Nanos::of(moment(now, self.office().epoch)));
+        }
+        letter.has_end() && letter.is_over(now())
+    }
+
     /// Ends a life's hold on the slot; see [`put_back`](Self::put_back). It gets no message any more.
     pub(super) fn release(&self, of: Incarnation) {
         self.put_back(of, true);
@@ -162,7 +184,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             let mut place = lock(&slot.hand);
             let hand = Hand::of(&mut place, self.of)?;
             slot.core.gauge().set_in_hand(hand.items.len());
-            let Numbered { letter, sequence } = hand.items.pop()?;
+            let Numbered { letter, mark, sequence } = hand.items.pop()?;
             self.left = hand.items.len();
             if self.left == 0 {
                 hand.trim();
@@ -170,7 +192,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             // Nobody waits for the answer, or for what comes of it, any more. The clock is read for questions too: where a
             // question's time is over at this very moment, its asker's timer may come a little later.
             let is_abandoned = letter.reply().is_some_and(ReplyTo::is_abandoned);
-            if is_abandoned || letter.has_end() && letter.is_over(slot.office().clock.now()) {
+            if is_abandoned || slot.is_over(&letter, mark, &hand.items) {
                 slot.core.gauge().set_in_hand(self.left);
                 drop(place);
                 slot.expire(letter);
@@ -190,7 +212,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             if let Some(router) = router {
                 drop_caught(router);
             }
-            return Some(Taken { message, about: About { sequence, ticket }, is_asked });
+            return Some(Taken { message, about: About { sequence, mark, ticket }, is_asked });
         }
         None
     }

@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::letter::Letter;
-use crate::flow::{AgentLimits, AtBound, Lanes, Mailbox, Moment, Order, Queued, Shed, ShedReason};
-use crate::message::Priority;
+use super::stamp::{Mark, Stamp, moment};
+use crate::flow::{AgentLimits, Lanes, Mailbox, Moment, Order, Queued, Shed, ShedReason};
+use crate::message::{Kind, Priority};
 
 /// What waits in front of an agent.
 pub(super) enum Inbox<M, R> {
@@ -29,7 +30,7 @@ pub(super) struct Plain<M, R> {
 }
 
 pub(super) struct InLanes<M, R> {
-    lanes: Lanes<Letter<M, R>>,
+    lanes: Lanes<Filed<M, R>>,
     rules: LaneRules,
 }
 
@@ -37,7 +38,6 @@ pub(super) struct InLanes<M, R> {
 #[derive(Clone, Copy)]
 pub(super) struct LaneRules {
     order: Order,
-    at_bound: AtBound,
     /// The moment that times are counted from.
     epoch: Instant,
 }
@@ -49,12 +49,29 @@ pub(super) enum Items<M, R> {
         /// The number of the first.
         first: u64,
     },
-    Lanes(VecDeque<Queued<Letter<M, R>>>),
+    Lanes(Box<LaneItems<M, R>>),
+}
+
+pub(super) struct LaneItems<M, R> {
+    letters: VecDeque<Queued<Filed<M, R>>>,
+    /// Before this none of them is over. So that they are not held against the clock one by one, in its nanoseconds.
+    calm: Option<Instant>,
+    epoch: Instant,
+}
+
+/// A letter in a lane, with what its mark says, but for its end, which the lane is told. The priority is there once more for
+/// lanes that go by arrival.
+pub(super) struct Filed<M, R> {
+    letter: Letter<M, R>,
+    kind: Kind,
+    priority: Priority,
 }
 
 /// A letter, out of the hand.
 pub(super) struct Numbered<M, R> {
     pub(super) letter: Letter<M, R>,
+    /// What is said of it, where it has no ticket.
+    pub(super) mark: Mark,
     /// Its number among those of this slot, in the order in which they came.
     pub(super) sequence: u64,
 }
@@ -75,7 +92,7 @@ impl<M, R> Items<M, R> {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Plain { letters, .. } => letters.len(),
-            Self::Lanes(letters) => letters.len(),
+            Self::Lanes(items) => items.letters.len(),
         }
     }
 
@@ -87,7 +104,7 @@ impl<M, R> Items<M, R> {
     pub(super) fn any(&self, is_meant: impl Fn(&Letter<M, R>) -> bool) -> bool {
         match self {
             Self::Plain { letters, .. } => letters.iter().any(is_meant),
-            Self::Lanes(letters) => letters.iter().any(|queued| is_meant(&queued.message)),
+            Self::Lanes(items) => items.letters.iter().any(|queued| is_meant(&queued.message.letter)),
         }
     }
 
@@ -96,21 +113,27 @@ impl<M, R> Items<M, R> {
             Self::Plain { letters, first } => {
                 let letter = letters.pop_front()?;
                 *first += 1;
-                Some(Numbered { letter, sequence: *first })
+                Some(Numbered { letter, mark: Mark::BLANK, sequence: *first })
             }
-            Self::Lanes(letters) => {
-                let queued = letters.pop_front()?;
+            Self::Lanes(items) => {
+                let queued = items.letters.pop_front()?;
                 let sequence = queued.arrival() + 1;
-                Some(Numbered { letter: queued.message, sequence })
+                let (letter, mark) = unpacked(queued);
+                Some(Numbered { letter, mark, sequence })
             }
         }
+    }
+
+    /// Whether it is known, without a look at each, that none of them is over at this moment.
+    pub(super) fn is_calm(&self, now: Instant) -> bool {
+        matches!(self, Self::Lanes(items) if items.calm.is_some_and(|calm| now < calm))
     }
 
     /// Empty, it keeps its room for the next batch, but not the room of a flood.
     pub(super) fn trim(&mut self, room: usize) {
         let flood = match self {
             Self::Plain { letters, .. } => letters.capacity() > room,
-            Self::Lanes(letters) => letters.capacity() > room,
+            Self::Lanes(items) => items.letters.capacity() > room,
         };
         if flood {
             *self = Self::default();
@@ -120,7 +143,11 @@ impl<M, R> Items<M, R> {
     pub(super) fn into_letters(self) -> VecDeque<Letter<M, R>> {
         match self {
             Self::Plain { letters, .. } => letters,
-            Self::Lanes(letters) => letters.into_iter().map(|queued| queued.message).collect(),
+            Self::Lanes(items) => {
+                let LaneItems { letters, epoch, .. } = *items;
+                let stamped = |(letter, mark): (Letter<M, R>, Mark)| letter.stamped(mark.stamp(epoch));
+                letters.into_iter().map(unpacked).map(stamped).collect()
+            }
         }
     }
 }
@@ -130,7 +157,7 @@ impl<M, R> Inbox<M, R> {
         if limits.is_plain() {
             return Self::Bare { bound: limits.mailbox, taken: 0 };
         }
-        let rules = LaneRules { order: limits.order, at_bound: limits.at_bound, epoch };
+        let rules = LaneRules { order: limits.order, epoch };
         Self::Lanes(Box::new(InLanes { lanes: Lanes::new(limits.mailbox, limits.at_bound), rules }))
     }
 
@@ -150,26 +177,27 @@ impl<M, R> Inbox<M, R> {
         }
     }
 
-    /// Adds a letter. Returns one that had to go for it.
+    /// Adds a letter with its stamp; one with a ticket has that there. Returns one that had to go for it.
     pub(super) fn push(
         &mut self,
         letter: Letter<M, R>,
+        stamp: Stamp,
         now: impl FnOnce() -> Instant,
     ) -> Result<Option<Lost<M, R>>, NoRoomFor<M, R>> {
         self.furnish();
         match self {
             Self::Bare { bound, .. } => Err((letter, *bound)),
-            Self::Plain(plain) => match plain.mailbox.push(letter) {
+            Self::Plain(plain) => match plain.mailbox.push(letter.stamped(stamp)) {
                 Ok(()) => Ok(None),
                 Err(full) => Err((full.0, plain.mailbox.bound())),
             },
             Self::Lanes(lined) => {
                 let InLanes { lanes, rules } = &mut **lined;
                 // The time says who has expired, which matters only where room is to be made.
-                let now = if lanes.room() == 0 { rules.moment(now()) } else { Moment::ZERO };
-                match lanes.push(now, rules.queued(letter)) {
-                    Ok(shed) => Ok(shed.map(lost)),
-                    Err(refused) => Err((refused.queued.message, refused.bound)),
+                let now = if lanes.room() == 0 { moment(now(), rules.epoch) } else { Moment::ZERO };
+                match lanes.push(now, rules.queued(letter, stamp)) {
+                    Ok(shed) => Ok(shed.map(|shed| lost(shed, rules.epoch))),
+                    Err(refused) => Err((refused.queued.message.letter, refused.bound)),
                 }
             }
         }
@@ -196,14 +224,17 @@ impl<M, R> Inbox<M, R> {
                 }
             }
             Self::Lanes(lined) => {
+                let InLanes { lanes, rules } = &mut **lined;
                 if !matches!(items, Items::Lanes(_)) {
-                    *items = Items::Lanes(VecDeque::new());
+                    *items = rules.items(VecDeque::new());
                 }
                 let mut shed = Vec::new();
-                if let Items::Lanes(letters) = items {
-                    lined.lanes.take(lined.rules.moment(now()), most, letters, &mut shed);
+                if let Items::Lanes(items) = items {
+                    let LaneItems { letters, calm, .. } = &mut **items;
+                    lanes.take(moment(now(), rules.epoch), most, letters, &mut shed);
+                    *calm = letters.iter().map(Queued::end).min().and_then(|end| Some(rules.epoch + end.at()?));
                 }
-                late.extend(shed.into_iter().map(lost));
+                late.extend(shed.into_iter().map(|shed| lost(shed, rules.epoch)));
             }
         }
     }
@@ -213,22 +244,24 @@ impl<M, R> Inbox<M, R> {
         self.furnish();
         match (self, items) {
             (Self::Bare { .. }, _) => {}
+            // Also after updates that made something else of the inbox meanwhile: no number from the first of these on was
+            // given to another.
             (Self::Plain(plain), Items::Plain { mut letters, .. }) => {
                 plain.taken -= letters.len() as u64;
                 plain.mailbox.give_back(&mut letters);
             }
-            (Self::Lanes(lined), Items::Lanes(mut letters)) => lined.lanes.give_back(&mut letters),
-            // An update has changed the kind of inbox meanwhile.
+            // An update has made a plain queue of the lanes. What was taken out of those was not next to each other, and is
+            // numbered anew.
             (Self::Plain(plain), items) => plain.mailbox.give_back(&mut items.into_letters()),
             (Self::Lanes(lined), items) => {
                 let InLanes { lanes, rules } = &mut **lined;
-                let mut letters = items.into_letters().into_iter().map(|letter| rules.queued(letter)).collect();
-                lanes.give_back(&mut letters);
+                lanes.give_back(&mut rules.lined_up(items));
             }
         }
     }
 
-    /// From now on it is as these limits say. What waits stays, also over a smaller bound.
+    /// From now on it is as these limits say. What waits stays, also over a smaller bound. Numbers go on: none is given
+    /// twice.
     pub(super) fn renew(&mut self, limits: &AgentLimits, epoch: Instant) {
         match self {
             Self::Bare { bound, .. } if limits.is_plain() => {
@@ -236,18 +269,49 @@ impl<M, R> Inbox<M, R> {
                 return;
             }
             Self::Plain(plain) if limits.is_plain() => return plain.mailbox.set_bound(limits.mailbox),
-            Self::Lanes(lined) if lined.rules.order == limits.order && lined.rules.at_bound == limits.at_bound => {
-                return lined.lanes.set_bound(limits.mailbox);
+            Self::Lanes(lined) if lined.rules.order == limits.order && !limits.is_plain() => {
+                lined.lanes.set_bound(limits.mailbox);
+                return lined.lanes.set_at_bound(limits.at_bound);
             }
             _ => {}
         }
-        let waiting = self.empty();
+        let (waiting, next) = self.in_order_of_arrival();
         *self = Self::new(limits, epoch);
-        if let Self::Bare { taken, .. } = self {
-            *taken = waiting.len() as u64;
+        match self {
+            // Numbered anew, since what waited in lanes need not have been next to each other.
+            Self::Bare { taken, .. } => *taken = next,
+            Self::Plain(plain) => plain.taken = next,
+            Self::Lanes(lined) => lined.lanes.number_from(next),
         }
-        if !waiting.is_empty() {
-            self.give_back(Items::Plain { letters: waiting, first: 0 });
+        if waiting.is_empty() {
+            return;
+        }
+        self.furnish();
+        match self {
+            Self::Bare { .. } => {}
+            Self::Plain(plain) => plain.mailbox.give_back(&mut waiting.into_letters()),
+            Self::Lanes(lined) => {
+                let InLanes { lanes, rules } = &mut **lined;
+                lanes.give_back(&mut rules.lined_up(waiting));
+            }
+        }
+    }
+
+    /// Takes everything out in the order in which it came, with the number of the next.
+    fn in_order_of_arrival(&mut self) -> (Items<M, R>, u64) {
+        match self {
+            Self::Bare { taken, .. } => (Items::default(), *taken),
+            Self::Plain(plain) => {
+                let first = plain.taken;
+                let letters = self.empty();
+                let next = first + letters.len() as u64;
+                (Items::Plain { letters, first }, next)
+            }
+            Self::Lanes(lined) => {
+                let mut waiting = lined.lanes.empty();
+                waiting.make_contiguous().sort_by_key(Queued::arrival);
+                (lined.rules.items(waiting), lined.lanes.arrivals())
+            }
         }
     }
 
@@ -261,7 +325,7 @@ impl<M, R> Inbox<M, R> {
                 plain.taken += all.len() as u64;
                 all
             }
-            Self::Lanes(lined) => Items::Lanes(lined.lanes.empty()).into_letters(),
+            Self::Lanes(lined) => lined.emptied().into_letters(),
         }
     }
 
@@ -279,10 +343,9 @@ impl<M, R> Inbox<M, R> {
                 out.into()
             }
             Self::Lanes(lined) => {
-                let (out, mut stay): (VecDeque<_>, VecDeque<_>) =
-                    lined.lanes.empty().into_iter().partition(|queued| is_meant(&queued.message));
-                lined.lanes.give_back(&mut stay);
-                out.into_iter().map(|queued| queued.message).collect()
+                let InLanes { lanes, rules } = &mut **lined;
+                let out = lanes.take_out(|filed| is_meant(&filed.letter));
+                rules.items(out.into()).into_letters().into()
             }
         }
     }
@@ -313,29 +376,70 @@ impl<M, R> Inbox<M, R> {
     }
 }
 
+impl<M, R> InLanes<M, R> {
+    fn emptied(&mut self) -> Items<M, R> {
+        let waiting = self.lanes.empty();
+        self.rules.items(waiting)
+    }
+}
+
 impl LaneRules {
-    fn moment(&self, at: Instant) -> Moment {
-        at.saturating_duration_since(self.epoch)
+    /// What came before, as it is put into these lanes: it may have been in others, or in none.
+    fn lined_up<M, R>(&self, items: Items<M, R>) -> VecDeque<Queued<Filed<M, R>>> {
+        match items {
+            Items::Plain { letters, first } => (first..)
+                .zip(letters)
+                .map(|(number, letter)| self.queued(letter, Stamp::BLANK).again(number, 0))
+                .collect(),
+            Items::Lanes(items) => {
+                let again = |queued: Queued<Filed<M, R>>| {
+                    let (arrival, age) = (queued.arrival(), queued.age());
+                    let (letter, mark) = unpacked(queued);
+                    self.marked(letter, mark).again(arrival, age)
+                };
+                items.letters.into_iter().map(again).collect()
+            }
+        }
     }
 
-    fn queued<M, R>(&self, letter: Letter<M, R>) -> Queued<Letter<M, R>> {
-        let priority = match self.order {
-            Order::Priority => letter.priority(),
+    fn items<M, R>(&self, letters: VecDeque<Queued<Filed<M, R>>>) -> Items<M, R> {
+        Items::Lanes(Box::new(LaneItems { letters, calm: None, epoch: self.epoch }))
+    }
+
+    fn queued<M, R>(&self, letter: Letter<M, R>, stamp: Stamp) -> Queued<Filed<M, R>> {
+        self.marked(letter, Mark::of(stamp, self.epoch))
+    }
+
+    /// A ticket says all that there is to say; without one the mark does.
+    fn marked<M, R>(&self, letter: Letter<M, R>, mark: Mark) -> Queued<Filed<M, R>> {
+        let Mark { end, kind, priority } =
+            letter.ticket.as_ref().map_or(mark, |ticket| Mark::of(ticket.stamp, self.epoch));
+        let expires = letter.expires();
+        let lane = match self.order {
+            Order::Priority => priority,
             // Every letter in the same lane.
             _ => Priority::MEDIUM,
         };
-        let (deadline, expires) = (letter.deadline(), letter.expires());
-        let mut queued = Queued::new(letter, priority);
-        if let Some(deadline) = deadline {
-            queued = queued.deadline(self.moment(deadline));
+        let queued = Queued::new(Filed { letter, kind, priority }, lane).ends(end);
+        match expires {
+            Some(at) => queued.time_to_live(Moment::ZERO, moment(at, self.epoch)),
+            None => queued,
         }
-        if let Some(expires) = expires {
-            queued = queued.time_to_live(Moment::ZERO, self.moment(expires));
-        }
-        queued
     }
 }
 
-fn lost<M, R>(shed: Shed<Letter<M, R>>) -> Lost<M, R> {
-    (shed.queued.message, shed.why)
+fn unpacked<M, R>(queued: Queued<Filed<M, R>>) -> (Letter<M, R>, Mark) {
+    let end = queued.end();
+    let Filed { letter, kind, priority } = queued.message;
+    let mark = if letter.ticket.is_some() { Mark::BLANK } else { Mark { end, kind, priority } };
+    (letter, mark)
 }
+
+/// With its stamp, for who gets it back or finds it among the dead letters.
+fn lost<M, R>(shed: Shed<Filed<M, R>>, epoch: Instant) -> Lost<M, R> {
+    let (letter, mark) = unpacked(shed.queued);
+    (letter.stamped(mark.stamp(epoch)), shed.why)
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::stamp::Stamp;
 use crate::error::RequestError;
 use crate::event::DropReason;
 use crate::id::Path;
-use crate::message::{Envelope, Kind, Priority};
+use crate::message::Envelope;
 use crate::runtime::bus::Bus;
 use crate::runtime::current::FencedLife;
 use crate::runtime::guard::drop_caught;
@@ -25,9 +26,9 @@ pub(crate) struct Letter<M, R> {
 
 /// What a letter says of itself, and who is owed something for it.
 pub(crate) struct Ticket<R> {
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) stamp: Stamp,
     pub(crate) reply: Option<ReplyTo<R>>,
-    /// The envelope without what it holds, where there is one. Its deadline stands above.
+    /// The envelope without what it holds, where it says more than a stamp does.
     pub(crate) envelope: Option<Envelope<()>>,
     /// What becomes of it when its receiver dies before its turn, where somebody waits for its answer.
     pub(crate) at_death: AtDeath,
@@ -37,7 +38,23 @@ pub(crate) struct Ticket<R> {
 
 impl<R> Ticket<R> {
     pub(crate) const fn blank() -> Self {
-        Self { deadline: None, reply: None, envelope: None, at_death: AtDeath::Stay, was_begun: false }
+        Self::stamped(Stamp::BLANK)
+    }
+
+    pub(crate) const fn stamped(stamp: Stamp) -> Self {
+        Self { stamp, reply: None, envelope: None, at_death: AtDeath::Stay, was_begun: false }
+    }
+
+    /// What its envelope says, where that is more than when it ends.
+    pub(crate) fn said(self) -> Option<Envelope<()>> {
+        let is_plain = Stamp { deadline: None, ..self.stamp } == Stamp::BLANK;
+        self.envelope.or_else(|| (!is_plain).then(|| self.stamp.envelope()))
+    }
+
+    /// What an envelope says.
+    pub(crate) fn of(envelope: Envelope<()>) -> Self {
+        let stamp = Stamp::of(&envelope);
+        Self { envelope: envelope.has_details().then_some(envelope), ..Self::stamped(stamp) }
     }
 }
 
@@ -52,19 +69,36 @@ impl<M, R> Letter<M, R> {
         Self { message, ticket: Some(Box::new(ticket)) }
     }
 
-    /// Of a message in its envelope.
-    pub(crate) fn enveloped(envelope: Envelope<M>) -> Self {
-        let deadline = envelope.deadline();
-        let (message, envelope) = envelope.split();
-        let envelope = (!envelope.is_bare()).then_some(envelope);
-        if deadline.is_none() && envelope.is_none() {
-            return Self::told(message);
+    /// Of a message in its envelope; its stamp where that says all. One that has a ticket has its stamp there.
+    pub(crate) fn enveloped(envelope: Envelope<M>) -> (Self, Stamp) {
+        let (message, envelope) = envelope.into_parts();
+        if envelope.has_details() {
+            return (Self::with(message, Ticket::of(envelope)), Stamp::BLANK);
         }
-        Self::with(message, Ticket { deadline, envelope, ..Ticket::blank() })
+        (Self::told(message), Stamp::of(&envelope))
+    }
+
+    /// Of a message in its envelope, with a ticket.
+    pub(crate) fn ticketed(envelope: Envelope<M>) -> Self {
+        let (message, envelope) = envelope.into_parts();
+        Self::with(message, Ticket::of(envelope))
     }
 
     pub(crate) fn ticket_mut(&mut self) -> &mut Ticket<R> {
         self.ticket.get_or_insert_with(|| Box::new(Ticket::blank()))
+    }
+
+    /// Until when its sender waits, by its ticket.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.ticket.as_ref()?.stamp.deadline
+    }
+
+    /// With its stamp on a ticket, if there is anything on it, and no ticket yet.
+    pub(crate) fn stamped(mut self, stamp: Stamp) -> Self {
+        if stamp != Stamp::BLANK && self.ticket.is_none() {
+            self.ticket = Some(Box::new(Ticket::stamped(stamp)));
+        }
+        self
     }
 
     pub(crate) fn into_message(self) -> M {
@@ -73,48 +107,34 @@ impl<M, R> Letter<M, R> {
 
     /// The message, and what its envelope says, where that is more than when it ends.
     pub(crate) fn into_parts(self) -> (M, Option<Envelope<()>>) {
-        (self.message, self.ticket.and_then(|ticket| ticket.envelope))
+        let envelope = self.ticket.and_then(|ticket| ticket.said());
+        (self.message, envelope)
     }
 
+    /// The envelope, but for its number.
     pub(crate) fn into_envelope(self) -> Envelope<M> {
         let (message, ticket) = (self.message, self.ticket.map_or_else(Ticket::blank, |ticket| *ticket));
-        match ticket.envelope {
-            Some(envelope) => envelope.map(|()| message),
-            None => ticket.deadline.into_iter().fold(Envelope::new(0, message), Envelope::with_deadline),
-        }
-    }
-
-    fn envelope(&self) -> Option<&Envelope<()>> {
-        self.ticket.as_ref()?.envelope.as_ref()
+        ticket.envelope.unwrap_or_else(|| ticket.stamp.envelope()).map(|()| message)
     }
 
     pub(crate) fn reply(&self) -> Option<&ReplyTo<R>> {
         self.ticket.as_ref()?.reply.as_ref()
     }
 
-    pub(crate) fn priority(&self) -> Priority {
-        self.envelope().map_or(Priority::MEDIUM, Envelope::priority)
-    }
-
-    /// Until when its sender waits.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.ticket.as_ref()?.deadline
-    }
-
     /// When it is not worth handling any more, whatever its sender waits for.
     pub(crate) fn expires(&self) -> Option<Instant> {
-        self.envelope()?.expires()
+        self.ticket.as_ref()?.envelope.as_ref()?.expires()
     }
 
-    /// Whether it says when it ends.
-    pub(crate) fn has_end(&self) -> bool {
-        self.ticket.is_some() && (self.deadline().is_some() || self.expires().is_some())
+    /// Whether it says when it ends, by its ticket.
+    pub(super) fn has_end(&self) -> bool {
+        self.ticket.as_ref().is_some_and(|ticket| ticket.stamp.deadline.is_some() || self.expires().is_some())
     }
 
-    /// Whether nobody wants it any more.
-    pub(crate) fn is_over(&self, now: Instant) -> bool {
+    /// Whether nobody wants it any more, by its ticket.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        over(self.deadline()) || over(self.expires())
+        self.ticket.as_ref().is_some_and(|ticket| over(ticket.stamp.deadline)) || over(self.expires())
     }
 
     /// Whether it does not wait for the next life.
@@ -122,13 +142,6 @@ impl<M, R> Letter<M, R> {
         let roves =
             |ticket: &Ticket<R>| ticket.at_death != AtDeath::Stay || matches!(ticket.reply, Some(ReplyTo::Router(_)));
         self.ticket.as_deref().is_some_and(roves)
-    }
-}
-
-impl<M> Envelope<M> {
-    /// Whether it says no more than when it ends.
-    fn is_bare(&self) -> bool {
-        self.kind() == Kind::Plain && self.priority() == Priority::MEDIUM && !self.has_details()
     }
 }
 
