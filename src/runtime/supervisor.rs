@@ -116,6 +116,8 @@ pub(crate) struct SupervisorState {
     by_actor: NumberMap<ActorId, (ChildKey, Start)>,
     asked: BTreeMap<RequestId, Ask>,
     requests: u64,
+    /// How many of those that were asked have room in a domain for a child that has no name yet.
+    unnamed: usize,
     timer: Option<AbortHandle>,
     timers: u64,
     /// How many starts in a row were over before their actor ran, so that nothing else could come in between.
@@ -279,6 +281,7 @@ impl SupervisorState {
             by_actor,
             asked: BTreeMap::new(),
             requests: 0,
+            unnamed: 0,
             timer: None,
             timers: 0,
             started_here: 0,
@@ -349,8 +352,7 @@ impl SupervisorState {
 
     /// Lets the machine decide.
     fn step(&mut self, now: Duration, event: Event) -> Vec<Command> {
-        let is_unnamed = |ask: &Ask| ask.coming.as_ref().is_some_and(|coming| !coming.is_named());
-        if !self.asked.values().any(is_unnamed) {
+        if self.unnamed == 0 {
             return lock(&self.machine).step(now, event);
         }
         // Who counts the agents of a domain meanwhile is to see an instance either as coming, or under its name.
@@ -361,6 +363,7 @@ impl SupervisorState {
             if let Command::Adopt { id, request, .. } = command
                 && let Some(coming) = self.asked.get_mut(request).and_then(|ask| ask.coming.as_mut())
             {
+                self.unnamed -= usize::from(!coming.is_named());
                 held.name(coming, &self.path.child(id));
             }
         }

@@ -42,6 +42,11 @@ impl Ask {
         Self { what: Some(what), subject, specs, update: None, coming: None, reply: None }
     }
 
+    /// Whether it has room in a domain for a child that has no name yet.
+    fn has_no_name_yet(&self) -> bool {
+        self.coming.as_ref().is_some_and(|coming| !coming.is_named())
+    }
+
     /// With room for what it starts.
     pub(crate) fn with_room(mut self, coming: Option<Reserved>) -> Self {
         self.coming = coming;
@@ -65,12 +70,14 @@ impl SupervisorState {
         let request = RequestId(self.requests);
         // The one of the machine; what is left here is what only the runtime knows.
         let what = ask.what.take().unwrap_or(Request::WhichChildren);
+        self.unnamed += usize::from(ask.has_no_name_yet());
         self.asked.insert(request, ask);
         Event::Request { request, what }
     }
 
     pub(super) fn reply(&mut self, request: RequestId, reply: Reply) {
         let Some(mut ask) = self.asked.remove(&request) else { return };
+        self.unnamed -= usize::from(ask.has_no_name_yet());
         if let (Reply::Done, Some(update)) = (&reply, ask.update.take()) {
             self.updated(update);
         }
