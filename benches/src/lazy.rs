@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ractor::{ActorProcessingErr, ActorRef};
 use steadfast::{
-    Agent, AgentSpec, BoxError, Capability, ChildSpec, Context, EventKind, Intensity, Strategy, SupervisorSpec, System,
+    Agent, AgentSpec, BoxError, Capability, ChildSpec, Context, Intensity, Strategy, SupervisorSpec, System,
 };
 use tokio::sync::Notify;
 
@@ -110,20 +110,14 @@ async fn spawned(n: usize) -> Vec<ActorRef<()>> {
 async fn rested(n: usize) -> System {
     let handled: Arc<Notify> = Arc::default();
     let system = tree(n, &handled, |child| child.lazy(SOON)).await;
-    let mut events = system.events();
-    // Read as they come, so that none is missed.
-    let rest = tokio::spawn(async move {
-        let mut at_rest = 0;
-        while at_rest < n {
-            let event = events.next().await.expect("the stream goes on, and this reader keeps up");
-            at_rest += usize::from(matches!(event.kind, EventKind::Dozing { .. }));
-        }
-    });
+    let path = |at: usize| format!("root/c{at}");
     for at in 0..n {
-        system.agent::<Woken>(format!("root/c{at}")).expect("it is there").tell(()).expect("there is room");
+        system.agent::<Woken>(path(at)).expect("it is there").tell(()).expect("there is room");
         handled.notified().await;
     }
-    rest.await.expect("all are put to rest");
+    while (0..n).any(|at| system.incarnation(path(at)).is_some()) {
+        tokio::time::sleep(SOON).await;
+    }
     system
 }
 

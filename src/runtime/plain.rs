@@ -13,7 +13,7 @@ use crate::id::Path;
 use crate::runtime::current::Home;
 use crate::runtime::life::Life;
 use crate::runtime::route::Offers;
-use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
+use crate::runtime::slot::{AnySlot, BareSlot};
 use crate::runtime::spec::{StartOf, Worker, spawn_at_once};
 use crate::runtime::supervisor::{left, start_failure};
 use crate::runtime::system::System;
@@ -44,7 +44,7 @@ where
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        Arc::new(BareSlot(SlotCore::new(path, Offers::default(), Arc::clone(system.office()))))
+        Arc::new(BareSlot(system.slot_core(path, Offers::default())))
     }
 
     fn renew(&self, _: &System, _: &Arc<dyn AnySlot>) {}

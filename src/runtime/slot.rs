@@ -456,7 +456,7 @@ mod tests {
 
     #[test]
     fn what_a_million_agents_at_rest_have_is_small() {
-        assert!(size_of::<Slot<u64, u64>>() <= 216, "{}", size_of::<Slot<u64, u64>>());
+        assert!(size_of::<Slot<u64, u64>>() <= 192, "{}", size_of::<Slot<u64, u64>>());
         assert!(size_of::<Desk<[u64; 9], ()>>() <= size_of::<Desk<(), ()>>(), "not more for large messages");
     }
 }

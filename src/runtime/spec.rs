@@ -30,7 +30,7 @@ use crate::runtime::plain;
 use crate::runtime::pool::{PoolPlan, PoolSpec};
 use crate::runtime::route::Offers;
 use crate::runtime::serve::{Once, ServeContext, Served, TaskContext};
-use crate::runtime::slot::{AnySlot, BareSlot, SlotCore};
+use crate::runtime::slot::{AnySlot, BareSlot};
 use crate::runtime::supervisor::{Parent, SupervisorBirth, SupervisorContext, SupervisorShell};
 use crate::runtime::system::System;
 use crate::seam::BoxFuture;
@@ -484,5 +484,5 @@ pub(crate) fn spawn_supervisor(
 
 /// The slot of a supervisor.
 pub(crate) fn supervisor_slot(system: &System, path: Path) -> Arc<dyn AnySlot> {
-    Arc::new(BareSlot(SlotCore::new(path, Offers::default(), Arc::clone(system.office()))))
+    Arc::new(BareSlot(system.slot_core(path, Offers::default())))
 }

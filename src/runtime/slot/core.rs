@@ -50,7 +50,7 @@ pub(crate) struct SlotCore {
     gauge: Seat,
     record: Mutex<Record>,
     /// What messages pass on their way here; only in a domain.
-    gate: OnceLock<Arc<Gate>>,
+    gate: Option<Arc<Gate>>,
     /// Made when some of it is first needed.
     seldom: OnceLock<Box<Seldom>>,
 }
@@ -69,38 +69,65 @@ pub(crate) struct Seldom {
 
 struct Record {
     presence: Presence,
-    /// `None` before the first life, and as good as `Unregistered`.
-    state: Option<Box<AgentState>>,
-    life: Option<Arc<Life>>,
     /// Whether the life has opened the slot and not ended; its actor can be reached.
     has_actor: bool,
     registered: bool,
-    /// What the spec offers.
-    offers: Offers,
-    /// What was changed of that at run time; for most nothing ever is.
-    changes: Option<Box<OfferChanges>>,
     /// Whether the offers are other ones since they were registered last.
     offers_changed: bool,
+    /// What the spec offers.
+    offers: Offers,
+    /// What is known since something happened here: made for the first life, or for the first change.
+    known: Option<Box<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// `None` before the first life, and as good as `Unregistered`.
+    state: Option<AgentState>,
+    life: Option<Arc<Life>>,
+    /// What was changed at run time of what is offered; for most nothing ever is.
+    changes: Option<Box<OfferChanges>>,
+}
+
+impl Record {
+    fn life(&self) -> Option<&Arc<Life>> {
+        self.known.as_ref()?.life.as_ref()
+    }
+
+    /// Whether this is the last life that was begun.
+    fn is_of(&self, life: Incarnation) -> bool {
+        self.life().is_some_and(|last| last.incarnation == life)
+    }
+
+    fn state(&self) -> Option<&AgentState> {
+        self.known.as_ref()?.state.as_ref()
+    }
+
+    fn changes(&self) -> Option<&OfferChanges> {
+        self.known.as_ref()?.changes.as_deref()
+    }
+
+    fn known(&mut self) -> &mut Known {
+        self.known.get_or_insert_default()
+    }
 }
 
 impl SlotCore {
-    pub(crate) fn new(path: Path, offers: Offers, office: Arc<Office>) -> Self {
+    pub(crate) fn new(path: Path, offers: Offers, office: Arc<Office>, gate: Option<Arc<Gate>>) -> Self {
         Self {
             path,
             office,
             lives: AtomicU64::new(0),
             gauge: Seat::default(),
-            gate: OnceLock::new(),
+            gate,
             seldom: OnceLock::new(),
             record: Mutex::new(Record {
                 presence: Presence::Awaited,
-                state: None,
-                life: None,
                 has_actor: false,
                 registered: false,
-                offers,
-                changes: None,
                 offers_changed: false,
+                offers,
+                known: None,
             }),
         }
     }
@@ -129,13 +156,8 @@ impl SlotCore {
         }
     }
 
-    /// The slot is of a domain. The first one stays.
-    pub(crate) fn set_gate(&self, gate: Arc<Gate>) {
-        let _ = self.gate.set(gate);
-    }
-
     pub(crate) fn gate(&self) -> Option<&Arc<Gate>> {
-        self.gate.get()
+        self.gate.as_ref()
     }
 
     /// The life that is open, if one is.
@@ -166,12 +188,11 @@ impl SlotCore {
         let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
         let tasks = Tasks::counted_in(&self.gauge);
         let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch, tasks));
-        let before = record.life.replace(Arc::clone(&life));
-        record.has_actor = false;
+        let known = record.known();
+        let before = known.life.replace(Arc::clone(&life));
         // The lifecycle belongs to one incarnation: the next one begins it anew.
-        if let Some(state) = &mut record.state {
-            **state = AgentState::Unregistered;
-        }
+        known.state = None;
+        record.has_actor = false;
         drop(record);
         // It may hold values of a user: what a start handed out, errors in its reasons.
         drop_caught(before);
@@ -180,7 +201,7 @@ impl SlotCore {
 
     /// The last life that was begun, which may have ended.
     pub(crate) fn life(&self) -> Option<Arc<Life>> {
-        lock(&self.record).life.clone()
+        lock(&self.record).life().cloned()
     }
 
     /// Nobody is to be found here who ended, not to mention an actor: the child is at rest.
@@ -188,7 +209,7 @@ impl SlotCore {
         let ended = {
             let mut record = lock(&self.record);
             record.has_actor = false;
-            record.life.take()
+            record.known.as_mut().and_then(|known| known.life.take())
         };
         drop_caught(ended);
     }
@@ -220,18 +241,18 @@ impl SlotCore {
     /// The watchdog found this life to hang. It counts until the life is replaced.
     pub(crate) fn set_hung(&self, life: Incarnation) {
         let record = lock(&self.record);
-        if record.life.as_ref().is_some_and(|current| current.incarnation == life) && record.has_actor {
+        if record.is_of(life) && record.has_actor {
             self.gauge.set_hung(true);
         }
     }
 
     pub(crate) fn cell(&self) -> Option<ActorCell> {
         let record = lock(&self.record);
-        record.life.as_ref().filter(|_| record.has_actor)?.cell().cloned()
+        record.life().filter(|_| record.has_actor)?.cell().cloned()
     }
 
     pub(crate) fn state(&self) -> AgentState {
-        let mut state = lock(&self.record).state.as_deref().cloned().unwrap_or(AgentState::Unregistered);
+        let mut state = lock(&self.record).state().cloned().unwrap_or(AgentState::Unregistered);
         if let AgentState::Active { message_count, .. } = &mut state {
             *message_count = self.gauge.handled();
         }
@@ -242,13 +263,13 @@ impl SlotCore {
     /// of a fenced one all but that it ended, which is its supervisor's.
     pub(crate) fn set_state(&self, life: &Life, to: AgentState) {
         let mut record = lock(&self.record);
-        if record.life.as_ref().is_none_or(|current| current.incarnation != life.incarnation) {
+        if !record.is_of(life.incarnation) {
             return;
         }
         if life.is_fenced() && !matches!(to, AgentState::Terminated { .. }) {
             return;
         }
-        let from = record.state.as_ref().map_or(StateName::Unregistered, |state| state.name());
+        let from = record.state().map_or(StateName::Unregistered, AgentState::name);
         let name = to.name();
         if from == name {
             return;
@@ -261,10 +282,7 @@ impl SlotCore {
         if matches!(to, AgentState::Active { .. }) {
             self.gauge.none_handled();
         }
-        match &mut record.state {
-            Some(state) => **state = to,
-            none => *none = Some(Box::new(to)),
-        }
+        record.known().state = Some(to);
         self.gauge.set_state(name);
         drop(record);
         let kind = EventKind::Lifecycle { incarnation: life.incarnation, from, to: name };
@@ -273,7 +291,7 @@ impl SlotCore {
 
     /// The state of a life that ended, where it could not say so itself.
     pub(crate) fn set_terminated(&self, life: &Life, reason: &ExitReason) {
-        let is_said = matches!(lock(&self.record).state.as_deref(), Some(AgentState::Terminated { .. }));
+        let is_said = matches!(lock(&self.record).state(), Some(AgentState::Terminated { .. }));
         // The reason is put into words only where they are wanted.
         if !is_said {
             self.set_state(life, AgentState::Terminated { reason: reason.to_string() });
@@ -304,7 +322,7 @@ impl SlotCore {
     /// Whether the registrar has something to do when a life registers, or when the slot closes.
     pub(crate) fn concerns_the_registrar(&self) -> bool {
         let record = lock(&self.record);
-        !record.offers.is_empty() || record.offers_changed || record.changes.is_some()
+        !record.offers.is_empty() || record.offers_changed || record.changes().is_some()
     }
 
     /// Whether the registrar knows what it offers now.
@@ -326,22 +344,23 @@ impl SlotCore {
     /// What the spec offers, and what was changed of that at run time.
     pub(crate) fn offers_and_changes(&self) -> (Offers, OfferChanges) {
         let record = lock(&self.record);
-        (record.offers.clone(), record.changes.as_deref().cloned().unwrap_or_default())
+        (record.offers.clone(), record.changes().cloned().unwrap_or_default())
     }
 
     /// The agent offers this too, in this life and those to come.
     pub(crate) fn offer(&self, offer: Offered) {
-        lock(&self.record).changes.get_or_insert_default().offer(offer);
+        lock(&self.record).known().changes.get_or_insert_default().offer(offer);
     }
 
     /// The agent does not offer this any more. Returns whether it did.
     pub(crate) fn withdraw(&self, name: &CapabilityName, version: &Version) -> bool {
         let mut record = lock(&self.record);
         let spec = record.offers.clone();
-        let changes = record.changes.get_or_insert_default();
+        let known = record.known();
+        let changes = known.changes.get_or_insert_default();
         let was_offered = changes.withdraw(&spec, name, version);
         if !was_offered && changes.is_empty() {
-            record.changes = None;
+            known.changes = None;
         }
         was_offered
     }
@@ -367,7 +386,7 @@ impl SlotCore {
     /// comes too late.
     pub(crate) fn open(&self, life: &Life) -> bool {
         let mut record = lock(&self.record);
-        if life.is_fenced() || record.life.as_ref().is_none_or(|current| current.incarnation != life.incarnation) {
+        if life.is_fenced() || !record.is_of(life.incarnation) {
             return false;
         }
         record.presence = Presence::Live;
@@ -380,7 +399,7 @@ impl SlotCore {
     /// A life is over. Returns it, where it is the last that was begun.
     pub(super) fn end(&self, incarnation: Incarnation) -> Option<Arc<Life>> {
         let mut record = lock(&self.record);
-        let life = record.life.clone().filter(|life| life.incarnation == incarnation)?;
+        let life = record.life().filter(|life| life.incarnation == incarnation).cloned()?;
         if record.presence == Presence::Live {
             record.presence = Presence::Awaited;
             self.gauge.set_presence(Presence::Awaited);
@@ -416,7 +435,8 @@ mod tests {
     fn core() -> SlotCore {
         let path = Path::root(&ChildId::new("a").expect("a name"));
         let clock: Arc<dyn Clock> = Arc::new(TokioClock);
-        SlotCore::new(path, Offers::default(), Arc::new(Office::new(Bus::new(Arc::clone(&clock)), clock, 0, None)))
+        let office = Office::new(Bus::new(Arc::clone(&clock)), clock, 0, None);
+        SlotCore::new(path, Offers::default(), Arc::new(office), None)
     }
 
     #[test]

@@ -86,6 +86,7 @@ impl Gauge {
         self.mark(CALLED, called);
     }
 
+    #[inline]
     pub(super) fn is_called(&self) -> bool {
         self.is_marked(CALLED)
     }
@@ -96,15 +97,18 @@ impl Gauge {
     }
 
     /// Said by the shell of the one life that is not fenced, so no locked addition is needed.
+    #[inline]
     pub(super) fn count_handled(&self) {
         self.handled.store(self.handled() + 1, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn handled(&self) -> u64 {
         self.handled.load(Ordering::Relaxed)
     }
 
     /// This life begins to handle a message.
+    #[inline]
     pub(super) fn begin(&self, life: Incarnation) {
         self.begun.store(life.get(), Ordering::Release);
     }
@@ -115,6 +119,7 @@ impl Gauge {
     }
 
     /// Whether this life is handling a message; not any more after this.
+    #[inline]
     pub(super) fn finish(&self, life: Incarnation) -> bool {
         let is_it = self.begun.load(Ordering::Acquire) == life.get();
         if is_it {

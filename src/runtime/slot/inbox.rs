@@ -162,7 +162,15 @@ impl<M, R> Inbox<M, R> {
     }
 
     /// Gets a queue, where it has none.
+    #[inline]
     fn furnish(&mut self) {
+        if matches!(self, Self::Bare { .. }) {
+            self.make_queue();
+        }
+    }
+
+    #[cold]
+    fn make_queue(&mut self) {
         if let Self::Bare { bound, taken } = *self {
             *self = Self::Plain(Box::new(Plain { mailbox: Mailbox::new(bound), taken }));
         }

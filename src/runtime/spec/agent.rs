@@ -26,7 +26,7 @@ use crate::runtime::permits::Permits;
 use crate::runtime::route::{Offered, Offers, offered};
 use crate::runtime::serve::{Once, ServeContext};
 use crate::runtime::shell::{Birth, Shell};
-use crate::runtime::slot::{AnySlot, Slot, SlotCore};
+use crate::runtime::slot::{AnySlot, Slot};
 use crate::runtime::system::System;
 use crate::supervision::backoff::Backoff;
 use crate::supervision::intensity::Intensity;
@@ -374,7 +374,7 @@ impl<A: Agent> Worker for AgentWorker<A> {
     }
 
     fn slot(&self, system: &System, path: Path) -> Arc<dyn AnySlot> {
-        let core = SlotCore::new(path, self.settings.offers(), Arc::clone(system.office()));
+        let core = system.slot_core(path, self.settings.offers());
         let limits = self.settings.limits.over(&system.limits().agent);
         let slot = Slot::<A::Message, A::Reply>::new::<A>(core, &limits);
         slot.hand_over(self.settings.hands_over);

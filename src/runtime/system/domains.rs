@@ -12,7 +12,8 @@ use crate::runtime::domain::{
     Comer, Coming, Domain, DomainCore, DomainSpec, Gate, Health, carry_out, check_all, end_child, rewrite,
 };
 use crate::runtime::guard::lock;
-use crate::runtime::slot::AnySlot;
+use crate::runtime::route::Offers;
+use crate::runtime::slot::SlotCore;
 use crate::runtime::spec::ChildSpec;
 use crate::runtime::supervisor::handle::{StartedChild, Supervisor};
 
@@ -221,11 +222,9 @@ impl System {
         &self.inner.domains.coming
     }
 
-    /// Puts the gate of its domain before a slot that is new.
-    pub(super) fn gated(&self, slot: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
-        if let Some(core) = self.domain_of(&slot.core().path) {
-            slot.core().set_gate(Arc::clone(core.gate()) as Arc<Gate>);
-        }
-        slot
+    /// What a slot is made of that is new, with the gate of its domain before it.
+    pub(crate) fn slot_core(&self, path: Path, offers: Offers) -> SlotCore {
+        let gate = self.domain_of(&path).map(|core| Arc::clone(core.gate()) as Arc<Gate>);
+        SlotCore::new(path, offers, Arc::clone(self.office()), gate)
     }
 }

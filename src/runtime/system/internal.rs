@@ -162,7 +162,7 @@ impl System {
 
     /// The slot at the path of this one: this, where there is none yet.
     pub(crate) fn slot_or(&self, slot: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
-        self.inner.slots.get_or_put(self.gated(slot))
+        self.inner.slots.get_or_put(slot)
     }
 
     pub(crate) fn close_all(&self) {
@@ -210,7 +210,6 @@ impl System {
     /// the old one are refused from now on; the numbers of the incarnations go on.
     pub(crate) fn replace_slot(&self, old: &dyn AnySlot, new: Arc<dyn AnySlot>) -> Arc<dyn AnySlot> {
         let path = &old.core().path;
-        let new = self.gated(new);
         new.core().go_on_after(old.core());
         // In one step: nobody is to find no slot there.
         let mut within = self.paths_within(path, |_| true).into_iter();
