@@ -192,7 +192,8 @@ impl<A: Agent> AgentRef<A> {
         let now = self.slot.office().clock.now();
         let limit = envelope.remaining(now).unwrap_or_else(|| self.slot.office().default_ask);
         let (message, envelope) = envelope.into_parts();
-        ask_letter(&self.slot, message, Ticket::of(envelope), limit).await.map_err(|error| *error)
+        let letter = Letter::with(message, Ticket::of(envelope));
+        ask_letter(&self.slot, letter, limit).await.map_err(|error| *error)
     }
 }
 
@@ -291,7 +292,7 @@ pub(crate) async fn ask_slot<M: Send + 'static, R: Send + 'static>(
     message: M,
     limit: Duration,
 ) -> Result<R, RequestError> {
-    ask_letter(slot, message, Ticket::blank(), limit).await.map_err(|error| *error)
+    ask_letter(slot, Letter::told(message), limit).await.map_err(|error| *error)
 }
 
 /// As [`ask_slot`], but the question does not wait for the next life when its receiver dies:
@@ -301,8 +302,8 @@ pub(crate) async fn ask_slot_once<M: Send + 'static, R: Send + 'static>(
     message: M,
     limit: Duration,
 ) -> Result<R, RequestError> {
-    let ticket = Ticket { returns: true, ..Ticket::blank() };
-    ask_letter(slot, message, ticket, limit).await.map_err(|error| *error)
+    let letter = Letter::with(message, Ticket { returns: true, ..Ticket::blank() });
+    ask_letter(slot, letter, limit).await.map_err(|error| *error)
 }
 
 /// Tells through a slot. When its receiver dies before the message's turn the router may send it elsewhere; where it does
@@ -319,15 +320,14 @@ pub(crate) fn tell_routed<M: Send + 'static, R: Send + 'static>(
 
 async fn ask_letter<M: Send + 'static, R: Send + 'static>(
     slot: &Slot<M, R>,
-    message: M,
-    mut ticket: Ticket<R>,
+    mut letter: Letter<M, R>,
     limit: Duration,
 ) -> Answer<R> {
     let by = after(limit);
     let (sender, mut receiver) = oneshot::channel();
+    let ticket = letter.ticket_mut();
     ticket.reply = Some(ReplyTo::Asker(sender));
-    ticket.stamp.deadline = ticket.stamp.deadline.or_else(|| slot.office().moment_of(by));
-    let letter = Letter::with(message, ticket);
+    ticket.said.until(slot.office().moment_of(by));
     let path = || slot.core().path.clone();
     // Held until the request is over, however that comes.
     let _permit = match slot.core().gate() {

@@ -61,7 +61,7 @@ impl<A: Agent> Context<A> {
 
     /// Where more is said than a stamp says.
     fn envelope(&self) -> Option<&Envelope<()>> {
-        self.about.as_ref()?.ticket.as_ref()?.envelope.as_ref()
+        self.about.as_ref()?.ticket.as_ref()?.said.envelope()
     }
 
     /// What is needed to send another message because of this one. Gives it an id where it has none yet.
@@ -70,10 +70,7 @@ impl<A: Agent> Context<A> {
         let stamp = self.stamp()?;
         let about = self.about.as_mut()?;
         let ticket = about.ticket.get_or_insert_with(|| Box::new(Ticket::stamped(stamp)));
-        let envelope = ticket.envelope.get_or_insert_with(|| stamp.envelope());
-        let mut origin = envelope.origin(|| MessageId::new(entropy.id()));
-        origin.deadline = stamp.deadline;
-        Some(origin)
+        Some(ticket.said.envelope_mut().origin(|| MessageId::new(entropy.id())))
     }
 
     /// A message that is sent because of the one that is being handled: of its conversation, its trace, its priority, and

@@ -136,6 +136,8 @@ pub(crate) struct Slot<M, R> {
     glance: Glance,
     /// Whether there is something among the desk's controls.
     called: AtomicBool,
+    /// Whether the inbox keeps stamps, as far as was known a moment ago.
+    has_lanes: AtomicBool,
     room: Notify,
     kept: Kept,
 }
@@ -199,6 +201,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             hand: Mutex::default(),
             glance: Glance::default(),
             called: AtomicBool::new(false),
+            has_lanes: AtomicBool::new(!limits.is_plain()),
             room: Notify::new(),
             kept: Kept::default(),
         }
@@ -214,6 +217,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         {
             let mut desk = lock(&self.desk);
             desk.inbox.renew(limits, self.office.epoch);
+            self.has_lanes.store(!limits.is_plain(), Ordering::Relaxed);
             desk.routables = routables;
         }
         self.core.set_offers(offers);
@@ -237,7 +241,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// As [`push`](Self::push), with what is said of the message.
     pub(crate) fn push_stamped(&self, (letter, stamp): (Letter<M, R>, Stamp)) -> Result<(), Refused<M, R>> {
-        self.push_paid(letter, stamp, None)
+        if self.has_lanes.load(Ordering::Relaxed) {
+            return self.push_paid(letter, stamp, None);
+        }
+        // A plain queue has a ticket made of it: better now than under the lock. Where an update comes between the two, either
+        // kind of inbox takes it either way.
+        self.push(letter.stamped(stamp))
     }
 
     /// As [`push`](Self::push); a token that was waited for pays for a message that passes the gate of a domain.

@@ -21,12 +21,16 @@ pub(crate) struct Letter<M, R> {
 
 /// What a letter says of itself, and who is owed something for it.
 pub(crate) struct Ticket<R> {
-    pub(crate) stamp: Stamp,
+    pub(crate) said: Said,
     pub(crate) reply: Option<ReplyTo<R>>,
-    /// The envelope without what it holds, where it says more than a stamp does.
-    pub(crate) envelope: Option<Envelope<()>>,
     /// Whether it goes back to whoever asked when its receiver dies before its turn.
     pub(crate) returns: bool,
+}
+
+/// What is said of a message: no more than fits on a stamp, or all that an envelope says around nothing.
+pub(crate) enum Said {
+    Stamp(Stamp),
+    Envelope(Envelope<()>),
 }
 
 impl<R> Ticket<R> {
@@ -35,13 +39,53 @@ impl<R> Ticket<R> {
     }
 
     pub(crate) const fn stamped(stamp: Stamp) -> Self {
-        Self { stamp, reply: None, envelope: None, returns: false }
+        Self { said: Said::Stamp(stamp), reply: None, returns: false }
     }
 
     /// What an envelope says.
-    pub(crate) fn of(envelope: Envelope<()>) -> Self {
-        let stamp = Stamp::of(&envelope);
-        Self { envelope: envelope.has_details().then_some(envelope), ..Self::stamped(stamp) }
+    pub(crate) const fn of(envelope: Envelope<()>) -> Self {
+        Self { said: Said::Envelope(envelope), reply: None, returns: false }
+    }
+}
+
+impl Said {
+    pub(crate) fn stamp(&self) -> Stamp {
+        match self {
+            Self::Stamp(stamp) => *stamp,
+            Self::Envelope(envelope) => Stamp::of(envelope),
+        }
+    }
+
+    pub(crate) const fn envelope(&self) -> Option<&Envelope<()>> {
+        match self {
+            Self::Stamp(_) => None,
+            Self::Envelope(envelope) => Some(envelope),
+        }
+    }
+
+    /// The same as an envelope, of which more can be said.
+    pub(crate) fn envelope_mut(&mut self) -> &mut Envelope<()> {
+        loop {
+            match self {
+                Self::Envelope(envelope) => return envelope,
+                Self::Stamp(stamp) => *self = Self::Envelope(stamp.envelope()),
+            }
+        }
+    }
+
+    /// Its sender waits until then, if it says nothing else.
+    pub(crate) fn until(&mut self, deadline: Option<Instant>) {
+        match self {
+            Self::Stamp(stamp) => stamp.deadline = stamp.deadline.or(deadline),
+            Self::Envelope(envelope) => envelope.set_deadline(envelope.deadline().or(deadline)),
+        }
+    }
+
+    pub(crate) fn into_envelope(self) -> Envelope<()> {
+        match self {
+            Self::Stamp(stamp) => stamp.envelope(),
+            Self::Envelope(envelope) => envelope,
+        }
     }
 }
 
@@ -73,6 +117,10 @@ impl<M, R> Letter<M, R> {
         self
     }
 
+    pub(crate) fn ticket_mut(&mut self) -> &mut Ticket<R> {
+        self.ticket.get_or_insert_with(|| Box::new(Ticket::blank()))
+    }
+
     pub(crate) fn into_message(self) -> M {
         self.message
     }
@@ -80,27 +128,34 @@ impl<M, R> Letter<M, R> {
     /// The envelope, but for its number.
     pub(crate) fn into_envelope(self) -> Envelope<M> {
         let (message, ticket) = (self.message, self.ticket.map_or_else(Ticket::blank, |ticket| *ticket));
-        ticket.envelope.unwrap_or_else(|| ticket.stamp.envelope()).map(|()| message)
+        ticket.said.into_envelope().map(|()| message)
     }
 
     pub(crate) fn reply(&self) -> Option<&ReplyTo<R>> {
         self.ticket.as_ref()?.reply.as_ref()
     }
 
+    fn deadline(&self) -> Option<Instant> {
+        match &self.ticket.as_ref()?.said {
+            Said::Stamp(stamp) => stamp.deadline,
+            Said::Envelope(envelope) => envelope.deadline(),
+        }
+    }
+
     /// When it is not worth handling any more, whatever its sender waits for.
     pub(crate) fn expires(&self) -> Option<Instant> {
-        self.ticket.as_ref()?.envelope.as_ref()?.expires()
+        self.ticket.as_ref()?.said.envelope()?.expires()
     }
 
     /// Whether it says when it ends, by its ticket.
     pub(super) fn has_end(&self) -> bool {
-        self.ticket.as_ref().is_some_and(|ticket| ticket.stamp.deadline.is_some() || self.expires().is_some())
+        self.deadline().is_some() || self.expires().is_some()
     }
 
     /// Whether nobody wants it any more, by its ticket.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        self.ticket.as_ref().is_some_and(|ticket| over(ticket.stamp.deadline)) || over(self.expires())
+        over(self.deadline()) || over(self.expires())
     }
 
     /// Whether it does not wait for the next life.
