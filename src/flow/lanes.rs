@@ -15,8 +15,8 @@
 //!   arrives meanwhile: at most `AGE_STEP` for each level above it, and one for each other lane that is as old.
 //! * A message that has expired is never taken for handling. It comes out once, as expired.
 //! * A push never makes it longer than its bound. Only what is given back can.
-//! * No operation but [`sweep`](Lanes::sweep), [`take_out`](Lanes::take_out), [`close`](Lanes::close) and a batch depends on
-//!   how many wait; nothing is allocated before the first message.
+//! * No operation but [`sweep`](Lanes::sweep), [`take_out`](Lanes::take_out), [`close`](Lanes::close),
+//!   [`len_of`](Lanes::len_of) and a batch depends on how many wait; nothing is allocated before the first message.
 
 mod line;
 

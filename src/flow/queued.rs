@@ -100,9 +100,8 @@ impl<T> Queued<T> {
 
 /// When a message ends, and why, in one word: what waits is moved about, and there may be many thousands of it.
 ///
-/// Twice the nanoseconds, and one more where its time to live is over then and not its deadline.
-//
-// Inline, as all that is done once for each message by code that is compiled with the user's types.
+/// Twice the nanoseconds, and one more where its time to live is over then and not its deadline. Inline, since it is asked
+/// once for each message by code that is compiled with the user's types.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct End(u64);
 

@@ -425,6 +425,10 @@ impl<M> Envelope<M> {
         self.payload
     }
 
+    pub(crate) const fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
     /// What it says, and what is said about that.
     pub(crate) fn into_parts(self) -> (M, Envelope<()>) {
         let Self { sequence, deadline, details, kind, priority, payload } = self;

@@ -8,8 +8,7 @@ use crate::id::{AgentId, MessageId};
 use crate::message::{Envelope, Kind, Origin, Priority, TraceContext};
 use crate::runtime::addressee::Addressee;
 use crate::runtime::agent::{Agent, Context};
-use crate::runtime::serve::Said;
-use crate::runtime::slot::{Stamp, Ticket};
+use crate::runtime::slot::{Said, Stamp, Ticket};
 
 /// The message that is being handled. In the start and in the stop hook there is none, and these say so.
 impl<A: Agent> Context<A> {
@@ -62,15 +61,13 @@ impl<A: Agent> Context<A> {
 
     /// Where more is said than a stamp says.
     fn envelope(&self) -> Option<&Envelope<()>> {
-        self.about.as_ref()?.ticket.as_ref()?.envelope.as_ref()
+        self.about.as_ref()?.ticket.as_ref()?.said.envelope()
     }
 
     /// All of it.
     pub(crate) fn said(&self) -> Said {
-        let Some(stamp) = self.stamp() else { return Said::default() };
-        let is_plain = Stamp { deadline: None, ..stamp } == Stamp::BLANK;
-        let envelope = self.envelope().cloned().or_else(|| (!is_plain).then(|| stamp.envelope()));
-        Said { deadline: stamp.deadline, envelope }
+        let said = self.about.as_ref().and_then(|about| about.ticket.as_ref()).map(|ticket| ticket.said.clone());
+        said.unwrap_or_else(|| Said::Stamp(self.stamp().unwrap_or(Stamp::BLANK)))
     }
 
     /// What is needed to send another message because of this one. Gives it an id where it has none yet; its receiver is
@@ -80,15 +77,14 @@ impl<A: Agent> Context<A> {
         let myself = self.system().id(self.path()).ok();
         let stamp = self.stamp()?;
         let ticket = self.about.as_mut()?.ticket.get_or_insert_with(|| Box::new(Ticket::stamped(stamp)));
-        let envelope = ticket.envelope.get_or_insert_with(|| stamp.envelope());
-        Some(origin_of(envelope, stamp.deadline, myself, || MessageId::new(entropy.id())))
+        Some(origin_of(ticket.said.envelope_mut(), myself, || MessageId::new(entropy.id())))
     }
 
     /// Its trace: as its sender said, or where it said none, a new one that begins here and that whatever is sent
     /// [because](Self::because) of it goes on with. `None` outside of a handler.
     pub fn trace(&mut self) -> Option<TraceContext> {
         let id = self.origin()?.id;
-        let envelope = self.about.as_mut()?.ticket.as_mut()?.envelope.as_mut()?;
+        let envelope = self.about.as_mut()?.ticket.as_mut()?.said.envelope_mut();
         Some(envelope.trace_or(|| TraceContext::of(id)))
     }
 
@@ -170,12 +166,11 @@ impl<A: Agent> Context<A> {
 /// somebody sent on what was said to be for another.
 pub(crate) fn origin_of(
     envelope: &mut Envelope<()>,
-    deadline: Option<Instant>,
     myself: Option<Arc<AgentId>>,
     fresh: impl FnOnce() -> MessageId,
 ) -> Origin {
     let mut origin = envelope.origin(fresh);
-    (origin.deadline, origin.receiver) = (deadline, myself);
+    origin.receiver = myself;
     origin
 }
 

@@ -152,7 +152,7 @@ pub(crate) async fn ask_by<M: Send + 'static, R: Send + 'static>(
     let (sender, mut receiver) = oneshot::channel();
     let ticket = letter.ticket_mut();
     ticket.reply = Some(ReplyTo::Asker(sender));
-    ticket.stamp.deadline = ticket.stamp.deadline.or_else(|| office.moment_of(by));
+    ticket.said.until(office.moment_of(by));
     (ticket.at_death, ticket.was_begun) = (at_death, was_begun);
     // Held until the request is over, however that comes.
     let _permit = match slot.core().gate() {

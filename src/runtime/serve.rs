@@ -13,6 +13,7 @@ use crate::runtime::addressee::Addressee;
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::handling::{because, origin_of};
 use crate::runtime::life::Life;
+use crate::runtime::slot::{Said, Stamp};
 use crate::runtime::system::System;
 use crate::seam::BoxFuture;
 
@@ -28,19 +29,12 @@ pub struct ServeContext {
     id: OnceLock<MessageId>,
 }
 
-/// What is said of a message.
-#[derive(Clone, Default)]
-pub(crate) struct Said {
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) envelope: Option<Envelope<()>>,
-}
-
 /// What the future of a task is handed.
 pub type TaskContext = ServeContext;
 
 impl ServeContext {
     pub(crate) fn of<A: Agent>(ctx: &Context<A>) -> Self {
-        let (said, id) = (Said::default(), OnceLock::new());
+        let (said, id) = (Said::Stamp(Stamp::BLANK), OnceLock::new());
         Self { system: ctx.system.clone(), path: ctx.path().clone(), life: Arc::clone(&ctx.life), said, id }
     }
 
@@ -78,7 +72,7 @@ impl ServeContext {
     /// Until when its sender waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.said.deadline
+        self.said.stamp().deadline
     }
 
     /// How much time is left until its sender waits no longer: the budget for whatever is done for it. `None` where nobody
@@ -91,25 +85,25 @@ impl ServeContext {
     /// Its kind; plain where its sender said nothing.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.said.envelope.as_ref().map_or(Kind::Plain, Envelope::kind)
+        self.said.stamp().kind
     }
 
     /// How much it matters; medium where its sender said nothing.
     #[must_use]
     pub fn priority(&self) -> Priority {
-        self.said.envelope.as_ref().map_or(Priority::MEDIUM, Envelope::priority)
+        self.said.stamp().priority
     }
 
     /// The value of one of its headers.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.said.envelope.as_ref()?.header(name)
+        self.said.envelope()?.header(name)
     }
 
     /// Who sent it, where its sender said so.
     #[must_use]
     pub fn sender(&self) -> Option<&Arc<AgentId>> {
-        self.said.envelope.as_ref()?.sender()
+        self.said.envelope()?.sender()
     }
 
     /// A message that is sent because of the request: of its conversation, its trace, its priority, and with no more time
@@ -117,11 +111,10 @@ impl ServeContext {
     pub fn because<N>(&self, payload: N) -> Envelope<N> {
         let (system, myself) = (&self.system, self.system.id(&self.path).ok());
         let cause = match &self.said {
-            Said { deadline: None, envelope: None } => None,
-            Said { deadline, envelope } => {
-                let mut envelope = envelope.clone().unwrap_or_else(|| Envelope::new(0, ()));
+            Said::Stamp(stamp) if *stamp == Stamp::BLANK => None,
+            said => {
                 let fresh = || *self.id.get_or_init(|| MessageId::new(system.entropy().id()));
-                Some(origin_of(&mut envelope, *deadline, myself.clone(), fresh))
+                Some(origin_of(&mut said.clone().into_envelope(), myself.clone(), fresh))
             }
         };
         because(cause, myself, payload)

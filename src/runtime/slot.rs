@@ -38,7 +38,7 @@ use self::hand::Hand;
 pub(crate) use self::hand::{About, Batch, Taken};
 use self::inbox::Inbox;
 pub(crate) use self::kept::Kept;
-pub(crate) use self::letter::{Answer, Letter, Refusal, Refused, ReplyTo, Router, Stray, Ticket};
+pub(crate) use self::letter::{Answer, Letter, Refusal, Refused, ReplyTo, Router, Said, Stray, Ticket};
 use self::linger::Lingers;
 pub(crate) use self::seats::Seat;
 pub(crate) use self::stamp::{Mark, Stamp};
@@ -204,6 +204,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             door: Door::Open,
             roving: false,
         };
+        core.gauge().set_lanes(!limits.is_plain());
         Self { core, agent: TypeId::of::<A>, desk: Mutex::new(desk), hand: Mutex::default() }
     }
 
@@ -217,6 +218,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// What an update says of the agent, for its next life. What waits in the mailbox stays, also over a smaller bound.
     pub(crate) fn renew(&self, offers: Offers, limits: &AgentLimits) {
         lock(&self.desk).inbox.renew(limits, self.core.office().epoch);
+        self.core.gauge().set_lanes(!limits.is_plain());
         self.core.set_offers(offers);
         self.core.tell_of_room();
     }
@@ -237,8 +239,17 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     /// As [`push`](Self::push), with what is said of the message.
-    pub(crate) fn push_stamped(&self, letter: (Letter<M, R>, Stamp), patience: Patience) -> Result<(), Refused<M, R>> {
-        self.push_paid(letter, patience, None)
+    pub(crate) fn push_stamped(
+        &self,
+        (letter, stamp): (Letter<M, R>, Stamp),
+        patience: Patience,
+    ) -> Result<(), Refused<M, R>> {
+        if self.core.gauge().has_lanes() {
+            return self.push_paid((letter, stamp), patience, None);
+        }
+        // A plain queue has a ticket made of it: better now than under the lock. Where an update comes between the two, either
+        // kind of inbox takes it either way.
+        self.push_by(letter.stamped(stamp), patience, None)
     }
 
     /// As [`push`](Self::push); a token that was waited for pays for a message that passes the gate of a domain.

@@ -30,7 +30,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let Letter { message, ticket } = letter;
         let mut ticket = ticket.map_or_else(Ticket::blank, |ticket| *ticket);
         let (reply, at_death, was_begun) = (ticket.reply.take(), ticket.at_death, ticket.was_begun);
-        let envelope = ticket.said();
+        let envelope = ticket.said.beyond_its_end();
         match reply {
             // Only at a death: what is shed here would make others go there, and they again, without an end.
             Some(ReplyTo::Router(router)) if why == DropReason::Closed => {

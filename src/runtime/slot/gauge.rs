@@ -23,6 +23,8 @@ const CALLED: u8 = 2;
 const FOLLOWED: u8 = 4;
 /// It takes no new work any more, for good.
 const CLOSED: u8 = 8;
+/// The inbox keeps stamps, as far as was known a moment ago.
+const LANES: u8 = 16;
 
 /// The numbers of one slot: what is read of it at a choice is in one cache line, which it shares with no other slot, so
 /// that agents on two threads do not take it from each other at every message.
@@ -198,6 +200,16 @@ impl Gauge {
     pub(super) fn set_closed(&self, followed: Option<bool>) {
         self.mark(FOLLOWED, followed == Some(true));
         self.mark(CLOSED, followed == Some(false));
+    }
+
+    /// Whether the inbox has lanes, which keep stamps.
+    pub(super) fn set_lanes(&self, has_lanes: bool) {
+        self.mark(LANES, has_lanes);
+    }
+
+    #[inline]
+    pub(super) fn has_lanes(&self) -> bool {
+        self.is_marked(LANES)
     }
 
     fn mark(&self, mark: u8, set: bool) {

@@ -48,7 +48,7 @@ pub(crate) struct About<R> {
 impl<R> About<R> {
     /// What its sender said in a few words.
     pub(crate) fn stamp(&self, epoch: Instant) -> Stamp {
-        self.ticket.as_ref().map_or_else(|| self.mark.stamp(epoch), |ticket| ticket.stamp)
+        self.ticket.as_ref().map_or_else(|| self.mark.stamp(epoch), |ticket| ticket.said.stamp())
     }
 }
 

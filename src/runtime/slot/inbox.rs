@@ -421,7 +421,7 @@ impl LaneRules {
     /// A ticket says all that there is to say; without one the mark does.
     fn marked<M, R>(&self, letter: Letter<M, R>, mark: Mark) -> Queued<Filed<M, R>> {
         let Mark { end, kind, priority } =
-            letter.ticket.as_ref().map_or(mark, |ticket| Mark::of(ticket.stamp, self.epoch));
+            letter.ticket.as_ref().map_or(mark, |ticket| Mark::of(ticket.said.stamp(), self.epoch));
         let expires = letter.expires();
         let lane = match self.order {
             Order::Priority => priority,

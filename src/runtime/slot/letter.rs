@@ -26,14 +26,19 @@ pub(crate) struct Letter<M, R> {
 
 /// What a letter says of itself, and who is owed something for it.
 pub(crate) struct Ticket<R> {
-    pub(crate) stamp: Stamp,
+    pub(crate) said: Said,
     pub(crate) reply: Option<ReplyTo<R>>,
-    /// The envelope without what it holds, where it says more than a stamp does.
-    pub(crate) envelope: Option<Envelope<()>>,
     /// What becomes of it when its receiver dies before its turn, where somebody waits for its answer.
     pub(crate) at_death: AtDeath,
     /// A handler of an attempt before this one began: it is no dead letter any more.
     pub(crate) was_begun: bool,
+}
+
+/// What is said of a message: no more than fits on a stamp, or all that an envelope says around nothing.
+#[derive(Clone)]
+pub(crate) enum Said {
+    Stamp(Stamp),
+    Envelope(Envelope<()>),
 }
 
 impl<R> Ticket<R> {
@@ -42,19 +47,65 @@ impl<R> Ticket<R> {
     }
 
     pub(crate) const fn stamped(stamp: Stamp) -> Self {
-        Self { stamp, reply: None, envelope: None, at_death: AtDeath::Stay, was_begun: false }
+        Self::saying(Said::Stamp(stamp))
     }
 
-    /// What its envelope says, where that is more than when it ends.
-    pub(crate) fn said(self) -> Option<Envelope<()>> {
-        let is_plain = Stamp { deadline: None, ..self.stamp } == Stamp::BLANK;
-        self.envelope.or_else(|| (!is_plain).then(|| self.stamp.envelope()))
+    const fn saying(said: Said) -> Self {
+        Self { said, reply: None, at_death: AtDeath::Stay, was_begun: false }
     }
 
     /// What an envelope says.
-    pub(crate) fn of(envelope: Envelope<()>) -> Self {
-        let stamp = Stamp::of(&envelope);
-        Self { envelope: envelope.has_details().then_some(envelope), ..Self::stamped(stamp) }
+    pub(crate) const fn of(envelope: Envelope<()>) -> Self {
+        Self::saying(Said::Envelope(envelope))
+    }
+}
+
+impl Said {
+    pub(crate) fn stamp(&self) -> Stamp {
+        match self {
+            Self::Stamp(stamp) => *stamp,
+            Self::Envelope(envelope) => Stamp::of(envelope),
+        }
+    }
+
+    pub(crate) const fn envelope(&self) -> Option<&Envelope<()>> {
+        match self {
+            Self::Stamp(_) => None,
+            Self::Envelope(envelope) => Some(envelope),
+        }
+    }
+
+    /// The same as an envelope, of which more can be said.
+    pub(crate) fn envelope_mut(&mut self) -> &mut Envelope<()> {
+        loop {
+            match self {
+                Self::Envelope(envelope) => return envelope,
+                Self::Stamp(stamp) => *self = Self::Envelope(stamp.envelope()),
+            }
+        }
+    }
+
+    /// Its sender waits until then, if it says nothing else.
+    pub(crate) fn until(&mut self, deadline: Option<Instant>) {
+        match self {
+            Self::Stamp(stamp) => stamp.deadline = stamp.deadline.or(deadline),
+            Self::Envelope(envelope) => envelope.set_deadline(envelope.deadline().or(deadline)),
+        }
+    }
+
+    /// What is said, where that is more than when it ends.
+    pub(crate) fn beyond_its_end(self) -> Option<Envelope<()>> {
+        match self {
+            Self::Stamp(stamp) if (Stamp { deadline: None, ..stamp }) == Stamp::BLANK => None,
+            said => Some(said.into_envelope()),
+        }
+    }
+
+    pub(crate) fn into_envelope(self) -> Envelope<()> {
+        match self {
+            Self::Stamp(stamp) => stamp.envelope(),
+            Self::Envelope(envelope) => envelope,
+        }
     }
 }
 
@@ -84,15 +135,6 @@ impl<M, R> Letter<M, R> {
         Self::with(message, Ticket::of(envelope))
     }
 
-    pub(crate) fn ticket_mut(&mut self) -> &mut Ticket<R> {
-        self.ticket.get_or_insert_with(|| Box::new(Ticket::blank()))
-    }
-
-    /// Until when its sender waits, by its ticket.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.ticket.as_ref()?.stamp.deadline
-    }
-
     /// With its stamp on a ticket, if there is anything on it, and no ticket yet.
     pub(crate) fn stamped(mut self, stamp: Stamp) -> Self {
         if stamp != Stamp::BLANK && self.ticket.is_none() {
@@ -101,40 +143,51 @@ impl<M, R> Letter<M, R> {
         self
     }
 
+    pub(crate) fn ticket_mut(&mut self) -> &mut Ticket<R> {
+        self.ticket.get_or_insert_with(|| Box::new(Ticket::blank()))
+    }
+
     pub(crate) fn into_message(self) -> M {
         self.message
     }
 
     /// The message, and what its envelope says, where that is more than when it ends.
     pub(crate) fn into_parts(self) -> (M, Option<Envelope<()>>) {
-        let envelope = self.ticket.and_then(|ticket| ticket.said());
-        (self.message, envelope)
+        (self.message, self.ticket.and_then(|ticket| ticket.said.beyond_its_end()))
     }
 
     /// The envelope, but for its number.
     pub(crate) fn into_envelope(self) -> Envelope<M> {
         let (message, ticket) = (self.message, self.ticket.map_or_else(Ticket::blank, |ticket| *ticket));
-        ticket.envelope.unwrap_or_else(|| ticket.stamp.envelope()).map(|()| message)
+        ticket.said.into_envelope().map(|()| message)
     }
 
     pub(crate) fn reply(&self) -> Option<&ReplyTo<R>> {
         self.ticket.as_ref()?.reply.as_ref()
     }
 
+    /// Until when its sender waits, by its ticket.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.ticket.as_ref()?.said {
+            Said::Stamp(stamp) => stamp.deadline,
+            Said::Envelope(envelope) => envelope.deadline(),
+        }
+    }
+
     /// When it is not worth handling any more, whatever its sender waits for.
     pub(crate) fn expires(&self) -> Option<Instant> {
-        self.ticket.as_ref()?.envelope.as_ref()?.expires()
+        self.ticket.as_ref()?.said.envelope()?.expires()
     }
 
     /// Whether it says when it ends, by its ticket.
     pub(super) fn has_end(&self) -> bool {
-        self.ticket.as_ref().is_some_and(|ticket| ticket.stamp.deadline.is_some() || self.expires().is_some())
+        self.deadline().is_some() || self.expires().is_some()
     }
 
     /// Whether nobody wants it any more, by its ticket.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        self.ticket.as_ref().is_some_and(|ticket| over(ticket.stamp.deadline)) || over(self.expires())
+        over(self.deadline()) || over(self.expires())
     }
 
     /// Whether it does not wait for the next life.

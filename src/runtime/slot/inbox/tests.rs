@@ -153,7 +153,8 @@ fn what_is_said_of_a_message_is_said_of_it_in_every_kind_of_inbox_and_over_updat
             let mut rest = fixture.take(usize::MAX);
             for numbered in [Some(first), rest.pop(), rest.pop()].into_iter().flatten() {
                 let Numbered { letter, mark, .. } = numbered;
-                let stamp = letter.ticket.as_ref().map_or_else(|| mark.stamp(fixture.epoch), |ticket| ticket.stamp);
+                let stamp =
+                    letter.ticket.as_ref().map_or_else(|| mark.stamp(fixture.epoch), |ticket| ticket.said.stamp());
                 let said = Stamp { deadline: Some(deadline), kind, priority: Priority::HIGH };
                 assert_eq!(stamp, said, "{before:?}, {after:?}");
                 assert_eq!(letter.expires().is_some(), letter.message == 2);
@@ -175,6 +176,14 @@ fn in_lanes_a_deadline_from_before_the_system_began_is_over_and_one_too_far_off_
     let (mut items, mut late) = (Items::default(), Vec::new());
     fixture.inbox.take(1, &mut items, || fixture.epoch, &mut late);
     assert_eq!((items.len(), late.len()), (0, 1));
+}
+
+#[test]
+fn a_letter_is_two_words_and_its_ticket_is_small() {
+    let ticket = size_of::<super::super::Ticket<u64>>();
+    assert!(ticket <= 80, "{ticket} bytes");
+    assert_eq!(size_of::<Letter<u64, u64>>(), 16);
+    assert_eq!(size_of::<Queued<Filed<u64, u64>>>(), 48);
 }
 
 #[derive(Clone, Debug)]
