@@ -32,6 +32,11 @@ pub(crate) struct Life {
     drained: AtomicBool,
     followed: AtomicBool,
     parted: AtomicBool,
+    /// Whether it is handling a message. Here and not with what others read of the slot: whoever sends to the agent would
+    /// wait for each change of it.
+    handling: AtomicBool,
+    /// How many messages it has handled since it was active last.
+    handled: AtomicU64,
     ending: AtomicBool,
     shell: Mutex<Option<Waker>>,
     asked: OnceLock<Box<ExitReason>>,
@@ -89,6 +94,8 @@ impl Life {
             drained: AtomicBool::new(false),
             followed: AtomicBool::new(false),
             parted: AtomicBool::new(false),
+            handling: AtomicBool::new(false),
+            handled: AtomicU64::new(0),
             ending: AtomicBool::new(false),
             shell: Mutex::new(None),
             asked: OnceLock::new(),
@@ -229,6 +236,48 @@ impl Life {
     /// Another life follows also where this one ends as it was asked to, or does not.
     pub(crate) fn set_followed(&self, followed: bool) {
         self.followed.store(followed, Ordering::Release);
+    }
+
+    /// It begins to handle a message.
+    #[inline]
+    pub(crate) fn begin_handling(&self) {
+        self.handling.store(true, Ordering::Release);
+    }
+
+    /// Whether it is handling a message.
+    #[inline]
+    pub(crate) fn is_handling(&self) -> bool {
+        self.handling.load(Ordering::Acquire)
+    }
+
+    /// It has handled a message, unless that was broken off. Returns whether it was not.
+    #[inline]
+    pub(crate) fn finish_handling(&self) -> bool {
+        let was_handling = self.is_handling();
+        if was_handling {
+            self.handling.store(false, Ordering::Release);
+        }
+        was_handling
+    }
+
+    /// What it handles is not its own any more. Returns whether it was handling anything.
+    pub(crate) fn break_off(&self) -> bool {
+        self.handling.swap(false, Ordering::AcqRel)
+    }
+
+    /// A new count begins.
+    pub(crate) fn none_handled(&self) {
+        self.handled.store(0, Ordering::Relaxed);
+    }
+
+    /// Said by its own shell, so no locked addition is needed.
+    #[inline]
+    pub(crate) fn count_handled(&self) {
+        self.handled.store(self.handled() + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn handled(&self) -> u64 {
+        self.handled.load(Ordering::Relaxed)
     }
 
     /// Its slot parts with it. Returns whether it did so for the first time.

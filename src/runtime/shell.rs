@@ -326,7 +326,7 @@ impl<A: Agent> Body<A> {
         if life.is_ending() {
             return Ok(());
         }
-        let mut batch = slot.take(life.incarnation, BATCH);
+        let mut batch = slot.take(life, BATCH);
         while let Some(taken) = batch.next() {
             self.one(life, taken, &mut batch).await?;
             if self.ctx.stopping.is_some() || life.is_ending() || slot.is_called() {
@@ -345,7 +345,7 @@ impl<A: Agent> Body<A> {
         let Taken { message, about, is_asked } = taken;
         self.ctx.about = Some(about);
         let outcome = self.handle_guarded(life, message).await;
-        self.ctx.slot.core().count_handled(life);
+        life.count_handled();
         match outcome {
             Ok(Ok(answer)) if is_asked => {
                 batch.answer(answer);

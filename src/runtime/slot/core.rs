@@ -252,9 +252,10 @@ impl SlotCore {
     }
 
     pub(crate) fn state(&self) -> AgentState {
-        let mut state = lock(&self.record).state().cloned().unwrap_or(AgentState::Unregistered);
-        if let AgentState::Active { message_count, .. } = &mut state {
-            *message_count = self.gauge.handled();
+        let record = lock(&self.record);
+        let mut state = record.state().cloned().unwrap_or(AgentState::Unregistered);
+        if let (AgentState::Active { message_count, .. }, Some(life)) = (&mut state, record.life()) {
+            *message_count = life.handled();
         }
         state
     }
@@ -280,7 +281,7 @@ impl SlotCore {
             return;
         }
         if matches!(to, AgentState::Active { .. }) {
-            self.gauge.none_handled();
+            life.none_handled();
         }
         record.known().state = Some(to);
         self.gauge.set_state(name);
@@ -376,12 +377,6 @@ impl SlotCore {
         lock(&self.record).registered
     }
 
-    pub(crate) fn count_handled(&self, life: &Life) {
-        if !life.is_fenced() {
-            self.gauge.count_handled();
-        }
-    }
-
     /// Opens the slot for a life that has started. Returns whether it did: one that was given up while it started
     /// comes too late.
     pub(crate) fn open(&self, life: &Life) -> bool {
@@ -453,7 +448,6 @@ mod tests {
             core.set_state(life, registering());
             assert_eq!(core.state().name(), StateName::Unregistered);
             assert!(!core.open(life));
-            core.count_handled(&fenced);
         }
         assert_eq!((core.incarnation(), core.presence()), (None, Presence::Awaited));
         core.set_state(&fenced, AgentState::Terminated { reason: "it was given up".to_owned() });

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::Presence;
-use crate::id::Incarnation;
 use crate::lifecycle::StateName;
 use crate::registry::ewma::PeakEwma;
 use crate::registry::selection::{Standing, View};
@@ -44,11 +43,6 @@ pub(crate) struct Gauge {
     /// Tasks that run. The last one of a life may end after it.
     tasks: AtomicUsize,
     latency: Latency,
-    /// How many messages the life has handled.
-    handled: AtomicU64,
-    /// The number of the life that is handling a message, or 0. Not with what it has in hand, so that a message that was
-    /// told is finished without that lock.
-    begun: AtomicU64,
 }
 
 impl Default for Gauge {
@@ -62,8 +56,6 @@ impl Default for Gauge {
             in_hand: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
             latency: Latency::default(),
-            handled: AtomicU64::new(0),
-            begun: AtomicU64::new(0),
         }
     }
 }
@@ -76,12 +68,11 @@ impl Gauge {
         self.set_hung(false);
         self.set_closed(None);
         self.set_called(false);
+        self.set_lanes(false);
         self.set_waiting(0);
         self.set_in_hand(0);
         self.tasks.store(0, Ordering::Relaxed);
         self.latency.average.store(0, Ordering::Release);
-        self.handled.store(0, Ordering::Relaxed);
-        self.begun.store(0, Ordering::Release);
     }
 
     pub(super) fn set_called(&self, called: bool) {
@@ -91,48 +82,6 @@ impl Gauge {
     #[inline]
     pub(super) fn is_called(&self) -> bool {
         self.is_marked(CALLED)
-    }
-
-    /// A new count begins.
-    pub(super) fn none_handled(&self) {
-        self.handled.store(0, Ordering::Relaxed);
-    }
-
-    /// Said by the shell of the one life that is not fenced, so no locked addition is needed.
-    #[inline]
-    pub(super) fn count_handled(&self) {
-        self.handled.store(self.handled() + 1, Ordering::Relaxed);
-    }
-
-    #[inline]
-    pub(super) fn handled(&self) -> u64 {
-        self.handled.load(Ordering::Relaxed)
-    }
-
-    /// This life begins to handle a message.
-    #[inline]
-    pub(super) fn begin(&self, life: Incarnation) {
-        self.begun.store(life.get(), Ordering::Release);
-    }
-
-    /// Whether one of them is being handled.
-    pub(super) fn is_handling(&self) -> bool {
-        self.begun.load(Ordering::Acquire) != 0
-    }
-
-    /// Whether this life is handling a message; not any more after this.
-    #[inline]
-    pub(super) fn finish(&self, life: Incarnation) -> bool {
-        let is_it = self.begun.load(Ordering::Acquire) == life.get();
-        if is_it {
-            self.begun.store(0, Ordering::Release);
-        }
-        is_it
-    }
-
-    /// Whether some life was handling a message; none is after this.
-    pub(super) fn break_off(&self) -> bool {
-        self.begun.swap(0, Ordering::AcqRel) != 0
     }
 
     pub(super) fn set_presence(&self, presence: Presence) {

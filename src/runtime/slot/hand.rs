@@ -55,7 +55,7 @@ impl<R> About<R> {
 /// Messages that the shell took and has not handled yet. Dropped, however that comes, they go back to the front.
 pub(crate) struct Batch<'a, M: Send + 'static, R: Send + 'static> {
     slot: &'a Slot<M, R>,
-    of: Incarnation,
+    life: &'a Life,
     /// How many messages of it are still in the hand, as far as this life knows.
     left: usize,
     /// Whether the one that came out last is unfinished.
@@ -85,10 +85,10 @@ impl<M, R> Hand<M, R> {
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     /// The shell of a life takes up to `most` messages. Fewer than all leaves a wake-up behind. A life that does not
     /// hold the slot gets none.
-    pub(crate) fn take(&self, of: Incarnation, most: usize) -> Batch<'_, M, R> {
-        let mut batch = Batch { slot: self, of, left: 0, open: false };
+    pub(crate) fn take<'a>(&'a self, life: &'a Life, most: usize) -> Batch<'a, M, R> {
+        let mut batch = Batch { slot: self, life, left: 0, open: false };
         let mut place = lock(&self.hand);
-        let Some(hand) = Hand::of(&mut place, of) else { return batch };
+        let Some(hand) = Hand::of(&mut place, life.incarnation) else { return batch };
         // Always in this order: the hand, then the desk.
         let mut desk = lock(&self.desk);
         desk.woken = false;
@@ -118,7 +118,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     pub(super) fn recall(&self, place: &mut Option<Box<Hand<M, R>>>, desk: &mut Desk<M, R>, of: Incarnation) {
         let Some(hand) = Hand::of(place, of).filter(|hand| !hand.items.is_empty()) else { return };
         let items = mem::take(&mut hand.items);
-        self.core.gauge().set_in_hand(usize::from(self.core.gauge().is_handling()));
+        self.core.gauge().set_in_hand(usize::from(hand.holder.is_handling()));
         desk.roving |= items.any(Letter::roves);
         desk.inbox.give_back(items);
         self.core.gauge().set_waiting(desk.inbox.len());
@@ -146,7 +146,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             let mut place = lock(&self.hand);
             let Some(hand) = Hand::of(&mut place, of) else { return };
             self.core.gauge().set_in_hand(0);
-            let begun = self.core.gauge().break_off();
+            let begun = hand.holder.break_off();
             let asker = hand.asker.take();
             let reason = asker.as_ref().and_then(|_| hand.holder.reason().cloned());
             (mem::take(&mut hand.items), begun, asker, reason, place.take_if(|_| ends))
@@ -182,7 +182,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
         while self.left > 0 {
             let slot = self.slot;
             let mut place = lock(&slot.hand);
-            let hand = Hand::of(&mut place, self.of)?;
+            let hand = Hand::of(&mut place, self.life.incarnation)?;
             slot.core.gauge().set_in_hand(hand.items.len());
             let Numbered { letter, mark, sequence } = hand.items.pop()?;
             self.left = hand.items.len();
@@ -198,7 +198,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
                 slot.expire(letter);
                 continue;
             }
-            slot.core.gauge().begin(self.of);
+            self.life.begin_handling();
             self.open = true;
             let Letter { message, mut ticket } = letter;
             let (asker, router) = match ticket.as_mut().and_then(|ticket| ticket.reply.take()) {
@@ -221,7 +221,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     /// a message by now.
     pub(crate) fn finish(&mut self) {
         self.open = false;
-        if self.slot.core.gauge().finish(self.of) {
+        if self.life.finish_handling() {
             self.slot.core.gauge().set_in_hand(self.left);
         }
     }
@@ -232,7 +232,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
         let slot = self.slot;
         let asker = {
             let mut place = lock(&slot.hand);
-            let Some(hand) = Hand::of(&mut place, self.of) else { return };
+            let Some(hand) = Hand::of(&mut place, self.life.incarnation) else { return };
             self.finish();
             hand.asker.take()
         };
@@ -248,7 +248,7 @@ impl<M: Send + 'static, R: Send + 'static> Drop for Batch<'_, M, R> {
     fn drop(&mut self) {
         // At the usual end of a batch neither is so, and the lock is not needed.
         if self.left > 0 || self.open {
-            self.slot.put_back(self.of, false);
+            self.slot.put_back(self.life.incarnation, false);
         }
     }
 }
