@@ -363,6 +363,50 @@ async fn a_request_without_time_takes_nobodys_turn() {
     system.shutdown().await.expect("an orderly end");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_idle_agent_that_has_no_time_to_drain_ends_in_order_and_its_hooks_run() {
+    let log = steadfast::testing::Log::default();
+    let noting = log.clone();
+    let system = start([worker("a").hook_before("note", On::Any, move |_, change| {
+        noting.write(change.to_string());
+        async { Ok(()) }
+    })])
+    .await;
+    settled().await;
+    log.take().clear();
+    let mut events = Recorder::of(&system);
+    system.drain("root/a", Duration::ZERO).await.expect("it is active");
+    events.started("root/a", 2).await;
+    assert_eq!(log.take()[..2], ["active to draining", "draining to terminated"].map(str::to_owned));
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_drain_changes_nothing_of_the_first() {
+    let system = start([worker("a")]).await;
+    let route = route(&system, AtDeath::Stay);
+    route.ask(TASK).await.expect("a reply");
+    system.drain("root/a", 9 * SECOND).await.expect("it is active");
+    let again = system.drain("root/a", SECOND / 10).await.expect_err("it drains");
+    assert!(matches!(again, ControlError::Change { .. }), "{again}");
+    assert!(matches!(agent(&system, "root/a").tell(Job::Filler), Err(TellError::Draining { .. })));
+    assert_eq!(route.ask(2).await.expect("a reply"), "a #2 2");
+    assert_eq!(dead(&system), [""; 0]);
+    system.shutdown().await.expect("an orderly end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_ends_itself_for_good_is_not_chosen_any_more() {
+    let system = start([worker("a").restart(Restart::Transient)]).await;
+    let route = route(&system, AtDeath::Stay);
+    route.ask(END_ITSELF).await.expect("a reply");
+    settled().await;
+    assert_eq!(system.state("root/a").expect("it is there").name(), StateName::Draining);
+    let error = route.tell(1).expect_err("it does not come back");
+    assert!(matches!(error, RequestError::NoProvider { .. }), "{error}");
+    system.shutdown().await.expect("an orderly end");
+}
+
 /// In real time, for what is only seen where two do something at the same moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn while_agents_drain_again_and_again_no_route_loses_or_refuses_a_message() {

@@ -287,3 +287,23 @@ async fn what_waits_when_its_agent_is_forgotten_is_a_dead_letter() {
     assert!(matches!(letter.message, Order::Echo(1)), "{:?}", letter.message);
     system.shutdown().await.expect("an orderly end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_expires_behind_another_in_a_lane_keeps_its_kind_and_priority_among_the_dead_letters() {
+    let log = Log::default();
+    let (system, agent) = with(Probe::spec("a", &log).order(By::Priority)).await;
+    let now = system.clock().now();
+    let said = Order::run(|ctx| {
+        let line = format!("{} {}", ctx.kind(), ctx.priority());
+        Box::pin(async move { Err(line.into()) })
+    });
+    agent.send(Envelope::new(0, Order::Wait(2 * SECOND)).with_priority(Priority::CRITICAL)).expect("there is room");
+    let late = Envelope::new(0, said).with_kind(Kind::Heartbeat).with_priority(Priority::HIGH);
+    agent.send(late.with_deadline(now + SECOND)).expect("there is room");
+    tokio::time::sleep(3 * SECOND).await;
+    let letter = system.dead_letters(&Filter::all().because(DeadReason::Expired))[0].id;
+    let mut events = steadfast::testing::Recorder::of(&system);
+    system.send_again(letter).expect("there is room");
+    assert!(events.exit("root/a").await.reason.to_string().contains("HEARTBEAT high"));
+    system.shutdown().await.expect("an orderly end");
+}

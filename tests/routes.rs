@@ -549,3 +549,34 @@ async fn where_nobody_is_ready_a_fallback_chooses_along_the_chain_and_else_whoev
     assert_eq!(decisions.next().await.expect("a decision").path.as_str(), "root/a");
     system.shutdown().await.expect("an orderly end");
 }
+
+#[tokio::test(start_paused = true)]
+async fn along_a_chain_only_who_is_chosen_takes_a_turn_and_is_told_of_and_haste_is_that_of_the_first() {
+    let spec = [("a", NAME), ("b", PLAN_B), ("c", PLAN_B)];
+    let spec = spec.into_iter().fold(root(), |spec, (name, offer)| spec.child(offering(name, offer)));
+    let system = start(spec).await;
+    let next = system.route(&PLAN_B).selection(Selection::RoundRobin).build().expect("a route");
+    let patient = system.route(&NAME).fallback(&next).build().expect("a route");
+    let hasty = system.route(&NAME).fallback(&next).fail_fast().build().expect("a route");
+    let mut decisions = system.decisions();
+    patient.ask(Ask::Now).await.expect("a reply");
+    system.suspend("root/a").await.expect("it is active");
+    for name in ["b", "c"] {
+        assert_eq!(patient.ask(Ask::Now).await.expect("a reply"), format!("{name} #1"), "each takes its turn");
+    }
+    for name in ["a", "b", "c"] {
+        assert_eq!(decisions.next().await.expect("a decision").path.name(), name);
+    }
+    for path in ["root/b", "root/c"] {
+        system.suspend(path).await.expect("it is active");
+    }
+    let error = hasty.ask(Ask::Now).await.expect_err("nobody is ready");
+    assert!(matches!(error, RequestError::NoProvider { .. }), "{error}");
+    assert!(hasty.choose().is_err() && patient.choose().is_ok());
+    assert!(decisions.try_next().expect("nothing was missed").is_none(), "nobody was chosen");
+    // Of a hasty route behind a patient one it is the patience that counts.
+    let behind = system.route(&PLAN_B).fail_fast().build().expect("a route");
+    let first = system.route(&PLAN_C).fallback(&behind).build().expect("a route");
+    assert_eq!(first.choose().expect("somebody who comes back").chosen.name(), "b");
+    system.shutdown().await.expect("an orderly end");
+}

@@ -419,6 +419,30 @@ async fn a_function_that_serves_knows_what_is_said_of_its_request_and_asks_on_in
     system.shutdown().await.expect("an orderly end");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_function_sends_because_of_a_plain_request_is_of_one_conversation() {
+    let (seen, told) = (Log::default(), Log::default());
+    let noting = seen.clone();
+    let outer = ChildSpec::serve("outer", OUTER, move |ctx, number: u64| {
+        let noting = noting.clone();
+        async move {
+            let other = ctx.clone();
+            for ctx in [ctx, other] {
+                let because = ctx.because(number);
+                noting.write(format!("{:?} {:?}", because.correlation(), because.causation()));
+            }
+            Ok(String::new())
+        }
+    });
+    let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(worker("a", &told)).child(outer);
+    let system = System::start(spec).await.expect("the tree starts");
+    system.route(&OUTER).build().expect("a route").tell(1).expect("there is room");
+    settled().await;
+    let seen = seen.take();
+    assert!(seen.len() == 2 && seen[0] == seen[1] && seen[0].starts_with("Some"), "{seen:?}");
+    system.shutdown().await.expect("an orderly end");
+}
+
 const TRACE: Capability<u64, (String, String)> = Capability::new("test.trace", "1.0.0");
 
 /// Says in which trace it was asked, and of which conversation it is; asks on as often as it is told.

@@ -23,10 +23,10 @@ pub struct ServeContext {
     system: System,
     path: Path,
     life: Arc<Life>,
-    /// What is said of the request; nothing where there is none.
-    said: Said,
+    /// What is said of the request; `None` where there is none.
+    said: Option<Said>,
     /// Its id, once somebody asked, where it came without one.
-    id: OnceLock<MessageId>,
+    id: Arc<OnceLock<MessageId>>,
 }
 
 /// What the future of a task is handed.
@@ -34,13 +34,14 @@ pub type TaskContext = ServeContext;
 
 impl ServeContext {
     pub(crate) fn of<A: Agent>(ctx: &Context<A>) -> Self {
-        let (said, id) = (Said::Stamp(Stamp::BLANK), OnceLock::new());
+        let (said, id) = (None, Arc::default());
         Self { system: ctx.system.clone(), path: ctx.path().clone(), life: Arc::clone(&ctx.life), said, id }
     }
 
     /// The same, for a request of which this is said.
     fn about(&self, said: Said) -> Self {
-        Self { said, ..self.clone() }
+        let Self { system, path, life, .. } = self.clone();
+        Self { system, path, life, said: Some(said), id: Arc::default() }
     }
 
     /// The system.
@@ -69,10 +70,14 @@ impl ServeContext {
 
 /// The request that is being served. In a hook and in a task there is none, and these say so.
 impl ServeContext {
+    fn stamp(&self) -> Stamp {
+        self.said.as_ref().map_or(Stamp::BLANK, Said::stamp)
+    }
+
     /// Until when its sender waits.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.said.stamp().deadline
+        self.stamp().deadline
     }
 
     /// How much time is left until its sender waits no longer: the budget for whatever is done for it. `None` where nobody
@@ -85,38 +90,33 @@ impl ServeContext {
     /// Its kind; plain where its sender said nothing.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.said.stamp().kind
+        self.stamp().kind
     }
 
     /// How much it matters; medium where its sender said nothing.
     #[must_use]
     pub fn priority(&self) -> Priority {
-        self.said.stamp().priority
+        self.stamp().priority
     }
 
     /// The value of one of its headers.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.said.envelope()?.header(name)
+        self.said.as_ref()?.envelope()?.header(name)
     }
 
     /// Who sent it, where its sender said so.
     #[must_use]
     pub fn sender(&self) -> Option<&Arc<AgentId>> {
-        self.said.envelope()?.sender()
+        self.said.as_ref()?.envelope()?.sender()
     }
 
     /// A message that is sent because of the request: of its conversation, its trace, its priority, and with no more time
     /// than it has. Outside of a request, a message that begins a conversation. Its sender is this agent.
     pub fn because<N>(&self, payload: N) -> Envelope<N> {
         let (system, myself) = (&self.system, self.system.id(&self.path).ok());
-        let cause = match &self.said {
-            Said::Stamp(stamp) if *stamp == Stamp::BLANK => None,
-            said => {
-                let fresh = || *self.id.get_or_init(|| MessageId::new(system.entropy().id()));
-                Some(origin_of(&mut said.clone().into_envelope(), myself.clone(), fresh))
-            }
-        };
+        let fresh = || *self.id.get_or_init(|| MessageId::new(system.entropy().id()));
+        let cause = self.said.clone().map(|said| origin_of(&mut said.into_envelope(), myself.clone(), fresh));
         because(cause, myself, payload)
     }
 

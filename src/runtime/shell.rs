@@ -26,7 +26,7 @@ use tracing::Instrument;
 
 use self::idle::Idle;
 use self::obey::Running;
-pub(crate) use self::obey::cut_off;
+pub(crate) use self::obey::drains;
 use crate::exit::{ExitReason, Failure};
 use crate::fault::{Fault, FaultPoint};
 use crate::lifecycle::hook::{Change, Hooks, Refused};
@@ -315,6 +315,11 @@ impl<A: Agent> Body<A> {
     /// Ends the life if the agent asked for it through its context.
     fn stop_if_asked(&self) {
         if let Some(reason) = self.ctx.stopping.clone() {
+            // By its own will it ends for good where it is not permanent, and does not only go to rest.
+            let (life, is_failure) = (&self.ctx.life, reason.is_abnormal());
+            if !life.is_followed() && !is_failure && !life.is_put_to_rest() {
+                self.ctx.slot.core().gauge().set_ends_for_good();
+            }
             self.ctx.life.ask_to_stop(*reason);
             self.ctx.port.stop(None);
         }

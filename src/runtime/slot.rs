@@ -28,7 +28,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use ractor::ActorRef;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 pub(crate) use self::control::{Command, Control};
 pub(crate) use self::core::{Presence, SlotCore};
@@ -71,8 +70,6 @@ pub(crate) trait AnySlot: Send + Sync {
     fn queued(&self) -> usize;
     /// Tells the agent to change its state. `None` where there is no agent of ours.
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>>;
-    /// Whether a life was told to drain by this moment, and has not come to it yet.
-    fn is_to_drain(&self, of: Incarnation, by: Instant) -> bool;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
@@ -114,10 +111,6 @@ impl AnySlot for BareSlot {
         None
     }
 
-    fn is_to_drain(&self, _: Incarnation, _: Instant) -> bool {
-        false
-    }
-
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
@@ -148,6 +141,7 @@ struct Desk<M, R> {
 
 /// The shell of a life, and what it is told.
 struct AtDesk {
+    of: Incarnation,
     port: ActorRef<ShellMessage>,
     lingers: Lingers,
     controls: Vec<Control>,
@@ -333,7 +327,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         if self.core.incarnation() != Some(life.incarnation) {
             return;
         }
-        desk.shell = Some(Box::new(AtDesk { port, lingers: Lingers::default(), controls: Vec::new() }));
+        desk.shell =
+            Some(Box::new(AtDesk { of: life.incarnation, port, lingers: Lingers::default(), controls: Vec::new() }));
         desk.woken = false;
         desk.door = Door::Open;
         self.core.gauge().set_closed(None);
@@ -398,9 +393,14 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
         if let Some(life) = self.core.end(incarnation) {
             let shell = {
                 let mut desk = lock(&self.desk);
+                // Another life may have opened in between.
+                if desk.shell.as_ref().is_some_and(|shell| shell.of != incarnation) {
+                    return;
+                }
                 desk.woken = false;
                 if desk.door != Door::Refusing {
                     desk.door = Door::Open;
+                    self.core.gauge().set_closed(None);
                 }
                 self.core.gauge().set_called(false);
                 desk.shell.take()
@@ -450,10 +450,6 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
 
     fn control(&self, command: Command) -> Option<oneshot::Receiver<Result<(), ControlError>>> {
         Some(Self::control(self, command, None))
-    }
-
-    fn is_to_drain(&self, of: Incarnation, by: Instant) -> bool {
-        Self::is_to_drain(self, of, by)
     }
 
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {

@@ -112,7 +112,7 @@ impl<Request: Wire, Reply: Wire> RouteBuilder<Request, Reply> {
 
     /// Where nobody of this route is ready, a message goes to whom another route chooses, and so on along the chain; where
     /// nobody is ready in any, to the first who will be with the next life. Of the other route its choice and its breakers
-    /// count; all else is as this route says. Its capability may be another one with the same types.
+    /// count; all else, [`fail_fast`](Self::fail_fast) included, is as this route says. Its capability may be another one with the same types.
     ///
     /// ```
     /// use steadfast::{Capability, ChildSpec, Strategy, SupervisorSpec, System};

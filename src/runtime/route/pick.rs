@@ -157,7 +157,7 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     ///
     /// [`RequestError::NoProvider`] and its kin, as a message would get them.
     pub fn pick(&self) -> Result<Picked<Request, Reply>, RequestError> {
-        self.pick_along(None)
+        self.pick_for(None)
     }
 
     /// As [`pick`](Self::pick), for a message about something.
@@ -184,49 +184,59 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     ///
     /// As [`pick`](Self::pick).
     pub fn pick_about(&self, key: impl AsRef<[u8]>) -> Result<Picked<Request, Reply>, RequestError> {
-        self.pick_along(Some(key.as_ref()))
+        self.pick_for(Some(key.as_ref()))
     }
 
-    fn pick_along(&self, key: Option<&[u8]>) -> Result<Picked<Request, Reply>, RequestError> {
-        self.along(self.picked(key), |picked| picked.eligible, |next| next.pick_along(key))
+    fn pick_for(&self, key: Option<&[u8]>) -> Result<Picked<Request, Reply>, RequestError> {
+        self.station(key).picked(key, self.inner.settings.fail_fast)
     }
 
-    /// What comes of a choice of this route, or of one behind it in the chain: the first of somebody who is ready, or else
-    /// the first at all.
-    fn along<T>(
-        &self,
-        here: Result<T, RequestError>,
-        eligible: impl Fn(&T) -> Eligible,
-        then: impl FnOnce(&Self) -> Result<T, RequestError>,
-    ) -> Result<T, RequestError> {
-        let is_ready = |found: &Result<T, _>| found.as_ref().is_ok_and(|found| eligible(found) == Eligible::Now);
-        let Some(next) = self.inner.fallback.as_ref().filter(|_| !is_ready(&here)) else { return here };
-        let there = then(next);
-        if is_ready(&there) || (here.is_err() && there.is_ok()) { there } else { here }
+    /// The route of the chain that chooses: the first in which somebody is ready, or else the first in which somebody will
+    /// be. Only that one takes a turn, asks a breaker, and is told of.
+    fn station(&self, key: Option<&[u8]>) -> &Self {
+        let (mut route, mut later) = (self, None);
+        while let Some(next) = &route.inner.fallback {
+            match route.decide_here(key, false) {
+                Ok(decision) if decision.eligible == Eligible::Now => return route,
+                Ok(_) => later = later.or(Some(route)),
+                Err(_) => {}
+            }
+            route = next;
+        }
+        match later {
+            // The last one, only if it is better than to wait.
+            Some(later) if !route.decide_here(key, false).is_ok_and(|last| last.eligible == Eligible::Now) => later,
+            None if route.decide_here(key, false).is_err() => self,
+            _ => route,
+        }
     }
 
     pub(super) fn decide(&self, key: Option<&[u8]>) -> Result<Decision, RequestError> {
-        let (known, now) = (self.known(), Now::of(&self.inner.system));
-        let found = self.find(&known, key, self.inner.turn.load(Ordering::Relaxed), &now);
-        let here = found.map(|found| known.members.decision(&found, &now));
-        self.along(here, |decision| decision.eligible, |next| next.decide(key))
+        self.station(key).decide_here(key, self.inner.settings.fail_fast)
     }
 
-    fn picked(&self, key: Option<&[u8]>) -> Result<Picked<Request, Reply>, RequestError> {
+    /// `hasty`: somebody who comes back with the next life is nobody.
+    fn decide_here(&self, key: Option<&[u8]>, hasty: bool) -> Result<Decision, RequestError> {
+        let (known, now) = (self.known(), Now::of(&self.inner.system));
+        let found = self.find(&known, (key, hasty), self.inner.turn.load(Ordering::Relaxed), &now)?;
+        Ok(known.members.decision(&found, &now))
+    }
+
+    fn picked(&self, key: Option<&[u8]>, hasty: bool) -> Result<Picked<Request, Reply>, RequestError> {
         let Inner { system, settings, .. } = &*self.inner;
         let now = Now::of(system);
         let Some(turn) = self.take_turn() else {
             let known = self.known();
-            return self.find(&known, key, 0, &now).map(|found| lend(&known.members, &found));
+            return self.find(&known, (key, hasty), 0, &now).map(|found| lend(&known.members, &found));
         };
         // Under the lock where the strategy is ours: counting a reference costs as much as the lock.
         if matches!(settings.by, By::Known(_)) && !system.bus().hears_decisions() {
             let known = self.current();
-            let found = self.find(&known, key, turn, &now)?;
+            let found = self.find(&known, (key, hasty), turn, &now)?;
             return Ok(lend(&known.members, &found));
         }
         let known = self.known();
-        let found = self.find(&known, key, turn, &now)?;
+        let found = self.find(&known, (key, hasty), turn, &now)?;
         system.announce(|| known.members.decision(&found, &now));
         Ok(lend(&known.members, &found))
     }
@@ -238,20 +248,20 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
 
     /// Chooses for one message, along the chain, and takes the right to make the call from the breaker.
     pub(super) fn chosen(&self, key: Option<&[u8]>) -> Result<Chosen<Request, Reply>, RequestError> {
-        self.along(self.chosen_here(key), |chosen| chosen.eligible, |next| next.chosen(key))
+        self.station(key).chosen_here(key, self.inner.settings.fail_fast)
     }
 
-    fn chosen_here(&self, key: Option<&[u8]>) -> Result<Chosen<Request, Reply>, RequestError> {
+    fn chosen_here(&self, key: Option<&[u8]>, hasty: bool) -> Result<Chosen<Request, Reply>, RequestError> {
         let Inner { system, settings, .. } = &*self.inner;
         let turn = settings.breaker.is_some().then(|| self.take_turn()).flatten();
         let Some(turn) = turn else {
-            return self.picked(key).map(|picked| Chosen::of(&picked, None));
+            return self.picked(key, hasty).map(|picked| Chosen::of(&picked, None));
         };
         let known = self.known();
         // A strategy that goes by what it sees is done much sooner: a breaker that refused is seen as open.
         for _ in 0..=known.members.len() {
             let now = Now::of(system);
-            let found = self.find(&known, key, turn, &now)?;
+            let found = self.find(&known, (key, hasty), turn, &now)?;
             let (part, place) = known.members.at(&found);
             // Refused where another took the last probe in between.
             let call = part.fuse(place).map(|fuse| fuse.admit(system)).transpose();
@@ -263,14 +273,20 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
         Err(self.nobody(&known, known.members.tally(&Now::of(system))))
     }
 
-    fn find(&self, known: &Known, key: Option<&[u8]>, turn: u64, now: &Now<'_>) -> Result<Found, RequestError> {
+    fn find(
+        &self,
+        known: &Known,
+        (key, hasty): (Option<&[u8]>, bool),
+        turn: u64,
+        now: &Now<'_>,
+    ) -> Result<Found, RequestError> {
         let Inner { settings, seed, .. } = &*self.inner;
         // One stream of numbers for the route, entered at the turn, so that asking for a decision changes nothing.
         let random = Rng::new(seed ^ turn).next_u64();
         let draw = Draw::new(random, turn);
         let draw = key.map_or(draw, |key| draw.key(key));
         match known.members.choose(&settings.by, &draw, now) {
-            Ok(found) if settings.fail_fast && found.choice.eligible() == Eligible::WhenBack => {
+            Ok(found) if hasty && found.choice.eligible() == Eligible::WhenBack => {
                 Err(self.nobody(known, known.members.tally(now)))
             }
             Ok(found) => Ok(found),

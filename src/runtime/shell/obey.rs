@@ -4,7 +4,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
 use super::Body;
@@ -84,16 +85,18 @@ fn had_no_more_time() -> ExitReason {
     ExitReason::Shutdown(ShutdownCause::Because("its time to drain was over".to_owned()))
 }
 
-/// Ends a life at the moment by which it is to drain, where it is still in the handler that ran when it was told to: that
-/// is cut off.
-pub(crate) async fn cut_off(slot: Arc<dyn AnySlot>, life: Arc<Life>, by: Instant) {
-    sleep_until(by).await;
-    if !slot.is_to_drain(life.incarnation, by) || life.is_ending() {
-        return;
+/// Waits until a life that was told to drain does so. One that is still in the handler that ran when it was told is cut off
+/// at the moment by which it is to drain; none begins after that. `None` where the life ended before.
+pub(crate) async fn drains<T>(life: Arc<Life>, by: Instant, mut done: oneshot::Receiver<T>) -> Option<T> {
+    if let Ok(done) = timeout_at(by, &mut done).await {
+        return done.ok();
     }
-    life.mark_drained();
-    life.end(had_no_more_time());
-    kill_life(&life, ChildKind::Worker);
+    if life.is_handling() && !life.is_ending() {
+        life.mark_drained();
+        life.end(had_no_more_time());
+        kill_life(&life, ChildKind::Worker);
+    }
+    done.await.ok()
 }
 
 impl<A: Agent> Body<A> {
@@ -163,9 +166,21 @@ impl<A: Agent> Body<A> {
     /// Does what it is told, in order.
     pub(super) async fn obey(&mut self) {
         let (span, life) = self.span_and_life();
-        for control in self.ctx.slot.take_controls(life.incarnation) {
+        let controls = self.ctx.slot.take_controls(life.incarnation);
+        let is_drain = |command: Command| matches!(command, Command::Drain { .. });
+        let mut drains = controls.iter().filter(|control| is_drain(control.command)).count();
+        for control in controls {
             let outcome =
                 current::within(Arc::clone(&life), self.command(control.command).instrument(span.clone())).await;
+            drains -= usize::from(is_drain(control.command));
+            // A drain was refused, and no other waits: it goes on as before.
+            if is_drain(control.command)
+                && outcome.is_err()
+                && drains == 0
+                && !matches!(self.running, Running::Draining(_))
+            {
+                self.ctx.slot.reopen(life.incarnation, matches!(self.running, Running::Suspended(_)));
+            }
             let path = || life.path.clone();
             let _ = control.done.send(outcome.map_err(|problem| ControlError::Change { path: path(), problem }));
         }
@@ -188,12 +203,7 @@ impl<A: Agent> Body<A> {
             Command::Doze => self.doze_if_idle(),
             Command::Drain { by, stays } => {
                 let left = by.saturating_duration_since(after(Duration::ZERO));
-                if let Err(refused) = self.drain_for(left, "it was asked to".to_owned()).await {
-                    if !matches!(self.running, Running::Draining(_)) {
-                        slot.reopen(of, matches!(self.running, Running::Suspended(_)));
-                    }
-                    return Err(refused);
-                }
+                self.drain_for(left, "it was asked to".to_owned()).await?;
                 slot.close_for_new(of, !stays && self.ctx.life.is_followed());
                 if !stays {
                     self.end_once_drained(by);

@@ -57,7 +57,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         shell.controls.push(control);
         self.core.gauge().set_called(true);
         if let Command::Drain { stays, .. } = command {
-            self.set_door(&mut desk, Door::Draining { followed: !stays && life.is_followed() });
+            // One that was told before goes by what it was told then.
+            if !matches!(desk.door, Door::Draining { .. }) {
+                self.set_door(&mut desk, Door::Draining { followed: !stays && life.is_followed() });
+            }
             if let Some(hand) = &mut hand {
                 self.recall(hand, &mut desk, life.incarnation);
             }
@@ -68,13 +71,6 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             wake(desk);
         }
         outcome
-    }
-
-    /// Whether a life was told to drain by this moment, and has not come to it yet.
-    pub(crate) fn is_to_drain(&self, of: Incarnation, by: Instant) -> bool {
-        let desk = lock(&self.desk);
-        let is_it = |control: &Control| matches!(control.command, Command::Drain { by: told, .. } if told == by);
-        self.is_open_for(of) && desk.shell.as_ref().is_some_and(|shell| shell.controls.iter().any(is_it))
     }
 
     fn set_door(&self, desk: &mut Desk<M, R>, door: Door) {

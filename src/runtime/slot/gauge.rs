@@ -161,6 +161,11 @@ impl Gauge {
         self.is_marked(LANES)
     }
 
+    /// It ends, and no other life follows by itself: routes do not choose it any more. Who names it may send until then.
+    pub(crate) fn set_ends_for_good(&self) {
+        self.mark(CLOSED, true);
+    }
+
     fn mark(&self, mark: u8, set: bool) {
         if set {
             self.marks.fetch_or(mark, Ordering::AcqRel);

@@ -195,7 +195,8 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             if is_abandoned || slot.is_over(&letter, mark, &hand.items) {
                 slot.core.gauge().set_in_hand(self.left);
                 drop(place);
-                slot.expire(letter);
+                // With its stamp, for whoever finds it among the dead letters.
+                slot.expire(letter.stamped(mark.stamp(slot.office().epoch)));
                 continue;
             }
             self.life.begin_handling();

@@ -11,7 +11,7 @@ use crate::error::ControlError;
 use crate::id::Path;
 use crate::runtime::current;
 use crate::runtime::guard::after;
-use crate::runtime::shell::cut_off;
+use crate::runtime::shell::drains;
 use crate::runtime::slot::{AnySlot, Command};
 
 impl System {
@@ -86,8 +86,8 @@ impl System {
         let (slot, done) = self.command(path.as_ref(), Command::Drain { by, stays: false })?;
         let Some(life) = slot.core().life() else { return done.await.unwrap_or_else(|_| Err(not_running(&*slot))) };
         // Goes on also where nobody waits for it.
-        tokio::spawn(cut_off(Arc::clone(&slot), Arc::clone(&life), by));
-        match done.await.unwrap_or_else(|_| Err(not_running(&*slot))) {
+        let outcome = tokio::spawn(drains(Arc::clone(&life), by, done)).await.ok().flatten();
+        match outcome.unwrap_or_else(|| Err(not_running(&*slot))) {
             // Cut off in its handler, it has ended as it was to.
             Err(ControlError::NotRunning { .. }) if life.has_drained() => Ok(()),
             other => other,
