@@ -14,7 +14,7 @@ use crate::allocator;
 use crate::harness::{Flavor, Unit};
 
 /// Longer than any measurement takes.
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 /// After so long without a message those that are to be put to rest are.
 const SOON: Duration = Duration::from_millis(500);
@@ -157,7 +157,9 @@ pub(crate) fn spawned_for_it(flavor: Flavor, n: usize) -> Vec<f64> {
             actors.push(actor);
         }
         let took = began.elapsed();
-        actors.iter().for_each(|actor| actor.stop(None));
+        for actor in actors.iter() {
+            actor.stop(None);
+        }
         each(took, n)
     })
 }

@@ -194,6 +194,9 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
     /// The route of the chain that chooses: the first in which somebody is ready, or else the first in which somebody will
     /// be. Only that one takes a turn, asks a breaker, and is told of.
     fn station(&self, key: Option<&[u8]>) -> &Self {
+        if self.inner.fallback.is_none() {
+            return self;
+        }
         let (mut route, mut later) = (self, None);
         while let Some(next) = &route.inner.fallback {
             match route.decide_here(key, false) {
