@@ -97,6 +97,10 @@ async fn who_is_healthy_is_alive_now_and_who_is_not_is_still_discovered_while_it
     assert_eq!(names(system.find_healthy(&wanted("test.echo"))), ["a", "b"]);
     system.supervisor("root").expect("it runs").terminate_child("b").await.expect("it stops");
     assert_eq!(names(system.find_healthy(&wanted("test.echo"))), ["a"]);
+    system.suspend("root/a").await.expect("it is active");
+    assert_eq!(names(system.find_healthy(&wanted("test.echo"))), Vec::<String>::new(), "it handles nothing now");
+    system.resume("root/a").await.expect("it is suspended");
+    assert_eq!(names(system.find_healthy(&wanted("test.echo"))), ["a"]);
     crash(&system, "root/a").await;
     assert_eq!(names(system.find_healthy(&wanted("test.echo"))), Vec::<String>::new());
     assert_eq!(names(system.discover(&wanted("test.echo"))), ["a", "b"]);
