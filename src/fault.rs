@@ -1,8 +1,27 @@
-//! Faults on purpose: what a plan may do, and where the shell asks it.
+//! Faults on purpose: what may go wrong, where a plan is asked, and plans as values.
+//!
+//! | file | has |
+//! |---|---|
+//! | `point` | the places in the life of an agent where a plan is asked |
+//! | `pattern` | which agents a fault is for |
+//! | `plan` | faults as data, with their text |
+//! | `progress` | how far a plan has come: what is due, what fired, and what came nearest to what did not |
 //!
 //! The points are always compiled; without a plan they cost one check.
 
+mod pattern;
+mod plan;
+mod point;
+mod progress;
+
+pub use self::pattern::PathPattern;
+pub use self::plan::{Action, Plan, PlanError, Planned, Trigger, When};
+pub use self::point::Point;
+pub use self::progress::{Fired, Progress, Unfired};
 use crate::id::{Incarnation, Path};
+
+use std::fmt;
+use std::time::Duration;
 
 /// What a message is about, as its agent says. Faults are drawn by it, and traces name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +41,14 @@ impl Subject {
     }
 }
 
-/// Where the shell asks the plan: an agent is about to handle a message that has a subject.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { about, attempt } = self;
+        write!(f, "{about}.{attempt}")
+    }
+}
+
+/// Where the runtime asks the plan: a life has come to this point.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FaultPoint<'a> {
@@ -30,34 +56,40 @@ pub struct FaultPoint<'a> {
     pub path: &'a Path,
     /// Its present life.
     pub incarnation: Incarnation,
-    /// What the message is about.
-    pub subject: &'a Subject,
+    /// How far it has come.
+    pub point: &'a Point,
+    /// What the message is about that it handles, where its agent says so ([`Agent::subject`](crate::Agent::subject)).
+    pub subject: Option<&'a Subject>,
 }
 
 impl<'a> FaultPoint<'a> {
     /// A point, to ask a plan by hand.
     #[must_use]
-    pub fn new(path: &'a Path, incarnation: Incarnation, subject: &'a Subject) -> Self {
-        Self { path, incarnation, subject }
+    pub const fn new(path: &'a Path, incarnation: Incarnation, point: &'a Point, subject: Option<&'a Subject>) -> Self {
+        Self { path, incarnation, point, subject }
     }
 }
 
-/// What is made to go wrong.
+/// What is made to go wrong at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The agent panics before it sees the message.
-    CrashBefore,
-    /// The agent panics after it handled the message, before its reply goes out.
-    CrashAfter,
-    /// The agent never returns from handling the message.
+    /// The code of the agent panics.
+    Panic,
+    /// It fails with an error.
+    Error,
+    /// Its life is killed.
+    Kill,
+    /// It never goes on. In its stop hook: it ignores that it is asked to end.
     Hang,
+    /// It goes on so much later.
+    Slow(Duration),
 }
 
 /// Decides what goes wrong, and where.
 ///
-/// Called for each delivery of a message that has a subject; must not block. A plan that wants no second fault for a
-/// message that is delivered again must remember what it drew for.
+/// Called at each point that a life comes to; must not block, and must not ask the system for an answer. A plan that wants
+/// no second fault for a message that is delivered again must remember what it drew for.
 pub trait FaultPlan: Send + Sync {
     /// Returns the fault for this point, or `None`.
     fn at(&self, point: &FaultPoint<'_>) -> Option<Fault>;

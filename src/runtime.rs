@@ -10,6 +10,7 @@ pub(crate) mod bus;
 mod current;
 mod deadline;
 pub(crate) mod domain;
+pub(crate) mod faults;
 pub(crate) mod guard;
 mod guardian;
 mod handling;

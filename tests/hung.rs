@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use steadfast::fault::Point;
 use steadfast::testing::{Faults, Log, Order, Probe, Recorder, Script, VirtualClock};
 use steadfast::{Fault, Intensity, RequestError, Strategy, Subject, SupervisorSpec, System};
 
@@ -159,10 +160,10 @@ async fn faults_on_purpose_come_once_at_the_subject_that_a_plan_names() {
     let build = Subject::new("build", 1);
     let faults = Arc::new(
         Faults::default()
-            .at("root/a", build.clone(), Fault::CrashBefore)
-            .at("root/a", Subject::new("build", 2), Fault::CrashAfter)
-            .at("root/a", Subject::new("test", 1), Fault::Hang)
-            .at("root/other", build.clone(), Fault::Hang),
+            .at("root/a", Point::BeforeMessage, build.clone(), Fault::Panic)
+            .at("root/a", Point::AfterMessage, Subject::new("build", 2), Fault::Panic)
+            .at("root/a", Point::BeforeMessage, Subject::new("test", 1), Fault::Hang)
+            .at("root/other", Point::BeforeMessage, build.clone(), Fault::Hang),
     );
     let spec = SupervisorSpec::new("root", Strategy::OneForOne)
         .intensity(Intensity::at_most(10))
@@ -179,9 +180,9 @@ async fn faults_on_purpose_come_once_at_the_subject_that_a_plan_names() {
     assert_eq!(
         outcomes,
         [
-            "root/a, incarnation 1, panicked: a fault on purpose, before the message was handled",
+            "root/a, incarnation 1, panicked: a fault on purpose: before-message",
             "replied",
-            "root/a, incarnation 2, panicked: a fault on purpose, after the message was handled",
+            "root/a, incarnation 2, panicked: a fault on purpose: after-message",
             "root/a, incarnation 3, was unresponsive: its handler made no progress for 3s",
             "replied",
         ]

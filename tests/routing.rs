@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use steadfast::fault::Point;
 use steadfast::testing::{Faults, Log, Order, Probe, Recorder, VirtualClock, settled};
 use steadfast::{
     Agent, AgentSpec, BoxError, Capability, ChildSpec, Context, Fault, Intensity, RequestError, Restart, Served,
@@ -270,8 +271,8 @@ async fn one_agent_may_offer_several_capabilities_and_a_reply_of_the_wrong_one_i
 }
 
 /// Crashes `root/b`, whose next registration then meets this fault of the registrar.
-async fn with_a_registrar_that(fault: Fault) -> (System, Arc<Faults>, Recorder) {
-    let faults = Arc::new(Faults::default().at("system/registrar", Subject::new("root/b", 2), fault));
+async fn with_a_registrar_that(point: Point, fault: Fault) -> (System, Arc<Faults>, Recorder) {
+    let faults = Arc::new(Faults::default().at("system/registrar", point, Subject::new("root/b", 2), fault));
     let builder = System::builder().faults(faults.clone()).service_deadline(2 * SECOND);
     let spec = root().child(namer("a")).child(namer("b"));
     let system = builder.start(spec).await.expect("the tree starts");
@@ -283,8 +284,13 @@ async fn with_a_registrar_that(fault: Fault) -> (System, Arc<Faults>, Recorder) 
 
 #[tokio::test(start_paused = true)]
 async fn a_registrar_that_crashes_or_hangs_loses_no_registration_and_routing_goes_on_meanwhile() {
-    for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::Hang] {
-        let (system, faults, mut events) = with_a_registrar_that(fault).await;
+    let faults = [
+        (Point::BeforeMessage, Fault::Panic),
+        (Point::AfterMessage, Fault::Panic),
+        (Point::BeforeMessage, Fault::Hang),
+    ];
+    for (point, fault) in faults {
+        let (system, faults, mut events) = with_a_registrar_that(point, fault).await;
         let clock = VirtualClock::new();
         // Whether the registrar is up or not: a live provider is reached, and at once.
         for _ in 0..4 {

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crate::error::{CheckpointError, RequestError};
 use crate::exit::{BoxError, ExitReason};
-use crate::fault::Subject;
+use crate::fault::{Point, Subject};
 use crate::id::{ChildId, Incarnation, Path};
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::blocking::{BlockingContext, blocking};
 use crate::runtime::current::TaskOf;
+use crate::runtime::faults::Visitor;
 use crate::runtime::guard::{self, Watched};
 use crate::runtime::life::Life;
 use crate::runtime::shell::ShellMessage;
@@ -193,6 +194,40 @@ impl<A: Agent> Context<A> {
             let _permit = place.turn().await;
             work.await;
         })
+    }
+
+    /// A place in the agent's own code where a fault plan may have something for it: `point:` and this name in a plan's
+    /// text. Without a plan it costs one look.
+    ///
+    /// ```
+    /// # use steadfast::{Agent, BoxError, Context};
+    /// # struct Writer;
+    /// # impl Agent for Writer {
+    /// #     type Args = ();
+    /// #     type Message = String;
+    /// #     type Reply = ();
+    /// #     async fn start((): (), _: &mut Context<Self>) -> Result<Self, BoxError> { Ok(Self) }
+    /// async fn handle(&mut self, line: String, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+    ///     println!("first half of {line}");
+    ///     ctx.fault_point("half-way").await?;
+    ///     println!("second half of {line}");
+    ///     Ok(())
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A fault that is an error.
+    ///
+    /// # Panics
+    ///
+    /// A fault that is a panic.
+    pub async fn fault_point(&self, name: &'static str) -> Result<(), BoxError> {
+        match Visitor::of(self) {
+            Some(visitor) => visitor.come_to(&Point::Named(name.into()), None).await,
+            None => Ok(()),
+        }
     }
 
     /// How many tasks of this incarnation wait until one before them has ended.

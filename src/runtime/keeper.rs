@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crate::error::RequestError;
 use crate::exit::BoxError;
+use crate::fault::Point;
 use crate::id::RunId;
 use crate::runtime::agent::{Agent, Context};
+use crate::runtime::faults::Visitor;
 use crate::runtime::system::System;
 use crate::seam::{AppendAt, BoxFuture, Epoch, Journal, JournalError, Seq};
 
@@ -38,14 +40,28 @@ impl Agent for Keeper {
         Ok(Self(journal))
     }
 
-    async fn handle(&mut self, message: KeeperMessage, _: &mut Context<Self>) -> Result<KeeperReply, BoxError> {
-        Ok(match message {
+    async fn handle(&mut self, message: KeeperMessage, ctx: &mut Context<Self>) -> Result<KeeperReply, BoxError> {
+        let visitor = Visitor::of(ctx).filter(|_| matches!(message, KeeperMessage::Append { .. }));
+        if let Some(visitor) = &visitor {
+            visitor.come_to(&Point::BeforeAppend, None).await?;
+        }
+        let reply = self.reply_to(message).await;
+        if let Some(visitor) = &visitor {
+            visitor.come_to(&Point::AfterAppend, None).await?;
+        }
+        Ok(reply)
+    }
+}
+
+impl Keeper {
+    async fn reply_to(&self, message: KeeperMessage) -> KeeperReply {
+        match message {
             KeeperMessage::Fence { stream, owner } => KeeperReply::Fenced(self.0.fence(stream, &owner).await),
             KeeperMessage::Append { stream, at, records } => {
                 KeeperReply::Appended(self.0.append(stream, at, records).await)
             }
             KeeperMessage::Read { stream, after } => KeeperReply::Read(self.0.read(stream, after).await),
-        })
+        }
     }
 }
 

@@ -28,11 +28,12 @@ use self::idle::Idle;
 use self::obey::Running;
 pub(crate) use self::obey::drains;
 use crate::exit::{ExitReason, Failure};
-use crate::fault::{Fault, FaultPoint};
+use crate::fault::Point;
 use crate::lifecycle::hook::{Change, Hooks, Refused};
 use crate::lifecycle::{AgentState, Life as Lifecycle, StateName, state};
 use crate::runtime::agent::{Agent, Context, Overseen};
 use crate::runtime::current;
+use crate::runtime::faults::{Visitor, start_with_faults, with_faults};
 use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler, run_noted};
 use crate::runtime::hooks::Action;
 use crate::runtime::life::Life;
@@ -241,7 +242,14 @@ impl<A: Agent> Body<A> {
         self.pass(StateName::Unregistered, machine.snapshot()).await?;
         let args = self.args.take().expect("a shell starts once");
         let (clock, life) = (Arc::clone(self.ctx.system.clock()), Arc::clone(&self.ctx.life));
-        let start = A::start(args, &mut self.ctx);
+        let visitor = Visitor::of(&self.ctx);
+        let start = async {
+            match visitor {
+                // What most starts do not have is on the heap: ractor moves this future about.
+                Some(visitor) => Box::pin(start_with_faults(args, &mut self.ctx, visitor)).await,
+                None => A::start(args, &mut self.ctx).await,
+            }
+        };
         let started = match self.handler_deadline {
             None => run_caught(start).await?,
             Some(limit) => {
@@ -381,8 +389,8 @@ impl<A: Agent> Body<A> {
         let agent = self.agent.as_mut().and_then(Resident::get_mut).expect("messages come only after the start");
         let ctx = &mut self.ctx;
         let watched = self.handler_deadline.map(|limit| (limit, Arc::clone(ctx.system.clock())));
-        if ctx.system.faults().is_some() {
-            let handler = Box::pin(with_faults(agent, message, ctx));
+        if let Some(visitor) = Visitor::of(ctx) {
+            let handler = Box::pin(with_faults(agent, message, ctx, visitor));
             return guarded(handler, life, watched, &mut self.timer).await;
         }
         // Nothing between the user's code and the catch of its panics: what a panic passes costs it dearly.
@@ -413,7 +421,14 @@ impl<A: Agent> Body<A> {
         let _ = self.drain_for(STOP_HORIZON, reason.to_string()).await;
         let life = Arc::clone(&self.ctx.life);
         if let Some(agent) = self.agent.as_mut().and_then(Resident::get_mut) {
-            let hook = run_noted(&life, agent.stop(&reason, &mut self.ctx));
+            let visitor = Visitor::of(&self.ctx);
+            let hook = run_noted(&life, async {
+                if let Some(visitor) = visitor {
+                    // A stop cannot fail by an error: it is as good as a panic.
+                    Box::pin(visitor.come_to(&Point::InStop, None)).await.unwrap_or_else(|error| panic!("{error}"));
+                }
+                agent.stop(&reason, &mut self.ctx).await;
+            });
             let ended = if life.is_put_down() {
                 // No supervisor asked for this end, and so none has an eye on its deadline.
                 let limit = self.handler_deadline.unwrap_or(STOP_HORIZON);
@@ -464,23 +479,6 @@ async fn guarded<F: Future + Unpin>(
     }
 }
 
-/// Handles a message, with the fault that a plan has for it.
-async fn with_faults<A: Agent>(
-    agent: &mut A,
-    message: A::Message,
-    ctx: &mut Context<A>,
-) -> Result<A::Reply, crate::BoxError> {
-    let fault = fault_for::<A>(ctx, &message);
-    match fault {
-        Some(Fault::CrashBefore) => panic!("a fault on purpose, before the message was handled"),
-        Some(Fault::Hang) => std::future::pending::<()>().await,
-        _ => {}
-    }
-    let reply = agent.handle(message, ctx).await;
-    assert!(fault != Some(Fault::CrashAfter), "a fault on purpose, after the message was handled");
-    reply
-}
-
 /// The error with which ractor ends a life that failed; how it failed is noted in its record.
 #[derive(Debug, thiserror::Error)]
 #[error("how it ended is noted")]
@@ -490,10 +488,4 @@ struct Noted;
 fn span_of(life: &Life) -> Option<Box<tracing::Span>> {
     let span = tracing::debug_span!("agent", path = %life.path, incarnation = life.incarnation.get());
     (!span.is_disabled()).then(|| Box::new(span))
-}
-
-fn fault_for<A: Agent>(ctx: &Context<A>, message: &A::Message) -> Option<Fault> {
-    let plan = ctx.system.faults()?;
-    let subject = A::subject(message)?;
-    plan.at(&FaultPoint { path: ctx.path(), incarnation: ctx.life.incarnation, subject: &subject })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::fault::{Fault, FaultPlan, FaultPoint, Subject};
+use crate::fault::{Fault, FaultPlan, FaultPoint, Point, Subject};
 use crate::id::{Incarnation, Path};
 use crate::runtime::guard::lock;
 
@@ -10,11 +10,12 @@ use crate::runtime::guard::lock;
 ///
 /// ```
 /// use steadfast::testing::Faults;
+/// use steadfast::fault::Point;
 /// use steadfast::{Fault, Subject};
 ///
 /// let faults = Faults::default()
-///     .at("root/executor", Subject::new("build", 1), Fault::CrashBefore)
-///     .at("root/executor", Subject::new("build", 2), Fault::Hang);
+///     .at("root/executor", Point::BeforeMessage, Subject::new("build", 1), Fault::Panic)
+///     .at("root/executor", Point::DuringMessage, Subject::new("build", 2), Fault::Hang);
 /// assert_eq!(faults.drawn().len(), 0);
 /// ```
 #[derive(Debug, Default)]
@@ -24,9 +25,12 @@ pub struct Faults {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<(String, Subject, Fault)>,
+    waiting: Vec<Waiting>,
     drawn: Vec<Drawn>,
 }
+
+/// Where, at which point, at a message about what, and what goes wrong.
+type Waiting = (String, Point, Subject, Fault);
 
 /// A fault that came true.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +46,11 @@ pub struct Drawn {
 }
 
 impl Faults {
-    /// Adds a fault: for the agent at `path`, at a message with this subject. Several for the same point come one
-    /// after the other.
+    /// Adds a fault: for the agent at `path`, at this point of a message with this subject. Several for the same point come
+    /// one after the other.
     #[must_use]
-    pub fn at(self, path: &str, subject: Subject, fault: Fault) -> Self {
-        lock(&self.state).waiting.push((path.to_owned(), subject, fault));
+    pub fn at(self, path: &str, point: Point, subject: Subject, fault: Fault) -> Self {
+        lock(&self.state).waiting.push((path.to_owned(), point, subject, fault));
         self
     }
 
@@ -66,10 +70,11 @@ impl Faults {
 impl FaultPlan for Faults {
     fn at(&self, point: &FaultPoint<'_>) -> Option<Fault> {
         let mut state = lock(&self.state);
-        let fits =
-            |(path, subject, _): &(String, Subject, Fault)| path == point.path.as_str() && subject == point.subject;
+        let fits = |(path, at, subject, _): &Waiting| {
+            path == point.path.as_str() && at == point.point && Some(subject) == point.subject
+        };
         let place = state.waiting.iter().position(fits)?;
-        let (_, subject, fault) = state.waiting.remove(place);
+        let (_, _, subject, fault) = state.waiting.remove(place);
         state.drawn.push(Drawn { path: point.path.clone(), incarnation: point.incarnation, subject, fault });
         Some(fault)
     }

@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
+use steadfast::fault::Point;
 use steadfast::seam::{Rng, seed_of};
 use steadfast::{Fault, FaultPlan, FaultPoint};
 
@@ -117,20 +118,25 @@ impl Chaos {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn draw(&self, key: &str) -> Option<Fault> {
+    /// What goes wrong, and at which point.
+    fn draw(&self, key: &str) -> Option<(Point, Fault)> {
         let mut rng = Rng::new(seed_of(self.seed, key));
         let (which, half) = (rng.next_unit(), rng.next_u64());
         if which < self.rates.crash {
-            return Some(if half & 1 == 0 { Fault::CrashBefore } else { Fault::CrashAfter });
+            return Some((if half & 1 == 0 { Point::BeforeMessage } else { Point::AfterMessage }, Fault::Panic));
         }
-        (which < self.rates.crash + self.rates.hang).then_some(Fault::Hang)
+        (which < self.rates.crash + self.rates.hang).then_some((Point::BeforeMessage, Fault::Hang))
     }
 }
 
 impl FaultPlan for Chaos {
     fn at(&self, point: &FaultPoint<'_>) -> Option<Fault> {
-        let key = format!("{} {} {}", point.path, point.subject.about, point.subject.attempt);
-        let fault = self.draw(&key)?;
+        let subject = point.subject?;
+        let key = format!("{} {} {}", point.path, subject.about, subject.attempt);
+        let (at, fault) = self.draw(&key)?;
+        if at != *point.point {
+            return None;
+        }
         let mut state = self.state();
         if !state.struck.insert(key) {
             return None;
@@ -159,10 +165,14 @@ mod tests {
         text.parse().expect("rates")
     }
 
-    fn fault(chaos: &Chaos, agent: &str, task: u32) -> Option<Fault> {
+    fn fault(chaos: &Chaos, agent: &str, task: u32) -> Option<(Point, Fault)> {
         let path = agent.parse().expect("a path");
         let subject = Subject::new(format!("task[{task}]"), 1);
-        chaos.at(&FaultPoint::new(&path, Incarnation::FIRST, &subject))
+        let at = |point: Point| {
+            let fault = chaos.at(&FaultPoint::new(&path, Incarnation::FIRST, &point, Some(&subject)))?;
+            Some((point, fault))
+        };
+        at(Point::BeforeMessage).or_else(|| at(Point::DuringMessage)).or_else(|| at(Point::AfterMessage))
     }
 
     #[test]
@@ -203,9 +213,13 @@ mod tests {
     fn faults_come_about_as_often_as_the_rates_say_and_half_of_the_crashes_after_the_handler() {
         let chaos = Chaos::new(rates("crash=20%,hang=5%"), 3);
         let faults: Vec<_> = (0..10_000).filter_map(|task| fault(&chaos, "root/a", task)).collect();
-        let count = |wanted: Fault| faults.iter().filter(|fault| **fault == wanted).count();
-        assert!((900..1100).contains(&count(Fault::CrashBefore)), "{}", count(Fault::CrashBefore));
-        assert!((900..1100).contains(&count(Fault::CrashAfter)), "{}", count(Fault::CrashAfter));
-        assert!((420..580).contains(&count(Fault::Hang)), "{}", count(Fault::Hang));
+        let count =
+            |point: Point, fault: Fault| faults.iter().filter(|(at, what)| (at, what) == (&point, &fault)).count();
+        let before = count(Point::BeforeMessage, Fault::Panic);
+        let after = count(Point::AfterMessage, Fault::Panic);
+        let hangs = count(Point::BeforeMessage, Fault::Hang);
+        assert!((900..1100).contains(&before), "{before}");
+        assert!((900..1100).contains(&after), "{after}");
+        assert!((420..580).contains(&hangs), "{hangs}");
     }
 }

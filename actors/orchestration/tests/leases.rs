@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use common::{RUN, World};
 use serde_json::json;
+use steadfast::fault::Point;
 use steadfast::{Fault, FaultPlan, FaultPoint, Incarnation, Path, RunId};
 use steadfast_orchestration::agents::protocol::{Attempt, Lease, LeaseId, LeaseReply, LeaseRequest, ReportReply};
 use steadfast_orchestration::agents::protocol::{REPORT, ReportRequest};
@@ -87,7 +88,10 @@ async fn a_task_that_kills_every_executor_ends_as_poison() {
     let (mut world, _) = World::new(ONE, MemoryFiles::new());
     // No attempt ends before its executor dies, however long the panic takes.
     let _held = world.hold_commands();
-    let kills = |point: &FaultPoint<'_>| point.path.as_str().contains("/executors/").then_some(Fault::CrashAfter);
+    let kills = |at: &FaultPoint<'_>| {
+        let dies = *at.point == Point::AfterMessage && at.subject.is_some() && at.path.as_str().contains("/executors/");
+        dies.then_some(Fault::Panic)
+    };
     let report = world.run(Some(Arc::new(At(kills)))).await;
     let task = &report.results[0];
     assert_eq!((report.status, task.attempts, report.reissued), (Status::Failed, 16, 15));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use common::{RUN, Seen, World};
 use serde_json::{Value, json};
+use steadfast::fault::Point;
 use steadfast::{Fault, FaultPlan, FaultPoint, RunId};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::preset;
@@ -286,7 +287,8 @@ struct AlwaysDies(&'static str);
 
 impl FaultPlan for AlwaysDies {
     fn at(&self, point: &FaultPoint<'_>) -> Option<Fault> {
-        (point.path.name() == self.0).then_some(Fault::CrashBefore)
+        let dies = *point.point == Point::BeforeMessage && point.subject.is_some() && point.path.name() == self.0;
+        dies.then_some(Fault::Panic)
     }
 }
 

@@ -9,6 +9,8 @@ use super::abandon::part_with;
 use super::{SupervisorMessage, SupervisorState};
 use crate::event::{EventKind, is_a_warning};
 use crate::exit::ExitReason;
+use crate::fault::{FaultPoint, Point};
+use crate::id::Incarnation;
 use crate::runtime::life::Life;
 use crate::supervision::history::Entry;
 use crate::supervision::machine::{ChildExit, ChildKey, Event, Note, Start, StartCause};
@@ -111,7 +113,14 @@ impl SupervisorState {
                 self.system.bus().publish(&self.path.child(&id), EventKind::Quarantined { tally });
             }
             Note::BackingOff { id, delay, .. } => {
-                self.system.bus().publish(&self.path.child(&id), EventKind::BackingOff { delay });
+                let path = self.path.child(&id);
+                if let Some(plan) = self.system.faults() {
+                    // Nobody is there to whom anything could happen. But a plan may have something for another now.
+                    let last = self.system.slot(&path).and_then(|slot| slot.core().life());
+                    let last = last.map_or(Incarnation::FIRST, |life| life.incarnation);
+                    let _ = plan.at(&FaultPoint::new(&path, last, &Point::BackOff, None));
+                }
+                self.system.bus().publish(&path, EventKind::BackingOff { delay });
             }
             Note::GaveUp(escalation) => {
                 if self.path.parent().is_none() {

@@ -128,6 +128,12 @@ impl System {
         }
     }
 
+    /// The supervisor of the system's own services.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn services_root(&self) -> Path {
+        self.inner.services_path.clone()
+    }
+
     pub(crate) fn services(&self) -> Arc<SupervisorSpec> {
         Arc::clone(&self.inner.services)
     }
