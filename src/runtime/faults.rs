@@ -140,7 +140,7 @@ pub(crate) async fn start_with_faults<A: Agent>(
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let run = FaultRun::of("panic at before-message of root/a #2; kill root/a at 5s".parse()?);
+/// let run = FaultRun::of("panic at before-message of root/a #2; kill root/a at 10s".parse()?);
 /// let spec = SupervisorSpec::new("root", Strategy::OneForOne).child(Probe::spec("a", &Log::default()));
 /// let system = System::builder().faults(Arc::clone(&run) as _).start(spec).await?;
 /// let _attended = run.attend(&system);
