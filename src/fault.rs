@@ -86,6 +86,40 @@ pub enum Fault {
     Slow(Duration),
 }
 
+/// Where a simulated network asks the plan: a message is on its way from one node to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hop<'a> {
+    /// The node that sent it.
+    pub from: &'a str,
+    /// The node that is to have it.
+    pub to: &'a str,
+    /// What it was published under.
+    pub subject: &'a str,
+}
+
+impl<'a> Hop<'a> {
+    /// A hop, to ask a plan by hand.
+    #[must_use]
+    pub const fn new(from: &'a str, to: &'a str, subject: &'a str) -> Self {
+        Self { from, to, subject }
+    }
+}
+
+/// What is made to go wrong with a message on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MessageFault {
+    /// It never arrives.
+    Drop,
+    /// It arrives twice.
+    Duplicate,
+    /// It arrives so much later; what was sent after it may arrive before.
+    Delay(Duration),
+    /// It arrives after the next one on the same way, where one follows soon.
+    Reorder,
+}
+
 /// Decides what goes wrong, and where.
 ///
 /// Called at each point that a life comes to; must not block, and must not ask the system for an answer. A plan that wants
@@ -93,4 +127,10 @@ pub enum Fault {
 pub trait FaultPlan: Send + Sync {
     /// Returns the fault for this point, or `None`.
     fn at(&self, point: &FaultPoint<'_>) -> Option<Fault>;
+
+    /// Returns the fault for a message on its way to another node, or `None`. Asked by simulated networks only.
+    fn on_hop(&self, hop: &Hop<'_>) -> Option<MessageFault> {
+        let _ = hop;
+        None
+    }
 }
