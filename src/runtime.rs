@@ -29,10 +29,13 @@ pub(crate) mod route;
 pub(crate) mod serve;
 mod shell;
 mod signal;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod simulated;
 pub(crate) mod slot;
 pub(crate) mod spec;
 pub(crate) mod supervisor;
 pub(crate) mod system;
+pub(crate) mod tap;
 pub(crate) mod tasks;
 mod turn;
 #[cfg(any(test, feature = "testing"))]

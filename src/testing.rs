@@ -5,9 +5,13 @@
 
 mod clock;
 mod fault;
+pub mod oracle;
 mod probe;
 mod recorder;
 mod settle;
+mod sim;
+mod trace;
+mod world;
 
 pub use crate::runtime::faults::{Attended, FaultRun};
 pub use clock::VirtualClock;
@@ -15,6 +19,9 @@ pub use fault::{Drawn, Faults};
 pub use probe::{Log, Order, Probe, Script};
 pub use recorder::{Exit, Recorder};
 pub use settle::{End, OnEnd, exit_supervisor, is_settled, resume, suspend};
+pub use sim::{Outcome, Ran, Sim};
+pub use trace::{Entry, MailStep, NodeChange, Parting, Trace, What};
+pub use world::{Condition, Node, NodeBuilder, Skew, World};
 
 /// Waits until nobody has anything to do: every task waits for a timer or for somebody else.
 ///

@@ -37,6 +37,8 @@ pub struct SystemBuilder {
     service_intensity: Option<Intensity>,
     #[cfg(any(test, feature = "testing"))]
     ends: Option<crate::testing::OnEnd>,
+    #[cfg(any(test, feature = "testing"))]
+    tap: Option<Arc<dyn crate::runtime::tap::Tap>>,
     watch: WatchRules,
     dead_letters: Option<usize>,
     limits: Limits,
@@ -90,6 +92,13 @@ impl SystemBuilder {
     #[must_use]
     pub fn on_end(mut self, tell: impl Fn(&crate::testing::End<'_>) + Send + Sync + 'static) -> Self {
         self.ends = Some(Arc::new(tell));
+        self
+    }
+
+    /// Lets a simulated world hear everything.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn tap(mut self, tap: Arc<dyn crate::runtime::tap::Tap>) -> Self {
+        self.tap = Some(tap);
         self
     }
 
@@ -152,6 +161,8 @@ impl SystemBuilder {
             limits: self.limits,
             #[cfg(any(test, feature = "testing"))]
             ends: self.ends,
+            #[cfg(any(test, feature = "testing"))]
+            tap: self.tap,
         };
         System::start_in(world, services, root).await
     }

@@ -14,6 +14,7 @@ use crate::event::{Event, EventKind, is_a_warning};
 use crate::flow::BreakerState;
 use crate::id::Path;
 use crate::registry::selection::Decision;
+use crate::runtime::tap::{MailStep, Tap};
 use crate::seam::Clock;
 
 /// How many events a reader may lag behind before it misses some.
@@ -35,13 +36,25 @@ struct Shared {
     decisions: OnceLock<broadcast::Sender<Arc<Event>>>,
     /// How many read those.
     deciders: AtomicUsize,
+    /// Who hears all, in a simulated world.
+    #[cfg(any(test, feature = "testing"))]
+    tap: OnceLock<Arc<dyn Tap>>,
 }
 
 impl Bus {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let sender = broadcast::Sender::new(EVENT_BOUND);
         let (over, readers, deciders) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-        let shared = Shared { clock, sender, over, readers, decisions: OnceLock::new(), deciders };
+        let shared = Shared {
+            clock,
+            sender,
+            over,
+            readers,
+            decisions: OnceLock::new(),
+            deciders,
+            #[cfg(any(test, feature = "testing"))]
+            tap: OnceLock::new(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -70,7 +83,33 @@ impl Bus {
 
     /// Whether somebody would read an event that is logged at this level.
     pub(crate) fn is_heard(&self, level: Level) -> bool {
-        self.shared.readers.load(Ordering::Acquire) > 0 || level <= LevelFilter::current()
+        self.shared.readers.load(Ordering::Acquire) > 0 || level <= LevelFilter::current() || self.tap().is_some()
+    }
+
+    /// Lets somebody hear everything; before anything happens.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn set_tap(&self, tap: Arc<dyn Tap>) {
+        let _ = self.shared.tap.set(tap);
+    }
+
+    /// Who hears everything; nobody outside of simulated worlds.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn tap(&self) -> Option<&Arc<dyn Tap>> {
+        self.shared.tap.get()
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_self, reason = "there are taps in simulated worlds only")]
+    pub(crate) const fn tap(&self) -> Option<&Arc<dyn Tap>> {
+        None
+    }
+
+    /// Says what became of a message.
+    #[inline]
+    pub(crate) fn mail(&self, path: &Path, step: MailStep) {
+        if let Some(tap) = self.tap() {
+            tap.mail(path, step);
+        }
     }
 
     pub(crate) fn publish(&self, path: &Path, kind: EventKind) {
@@ -89,7 +128,11 @@ impl Bus {
     fn send(&self, path: &Path, kind: EventKind) {
         // No receiver is left when this fails, which is nobody's loss.
         let Shared { clock, sender, .. } = &*self.shared;
-        let _ = sender.send(Arc::new(Event { at: clock.now(), path: path.clone(), kind }));
+        let event = Arc::new(Event { at: clock.now(), path: path.clone(), kind });
+        if let Some(tap) = self.tap() {
+            tap.event(&event);
+        }
+        let _ = sender.send(event);
     }
 
     /// Publishes the last event. Readers that begin later have nothing to wait for.

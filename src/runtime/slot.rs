@@ -52,6 +52,7 @@ use crate::runtime::life::Life;
 use crate::runtime::office::Office;
 use crate::runtime::route::Offers;
 use crate::runtime::shell::ShellMessage;
+use crate::runtime::tap::MailStep;
 
 /// A slot, whatever its child's types of message and reply.
 pub(crate) trait AnySlot: Send + Sync {
@@ -292,6 +293,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         })?;
         self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);
+        self.note(MailStep::Accepted);
         if let Some(lost) = lost {
             self.lose(lost);
         }
@@ -333,6 +335,11 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         desk.door = Door::Open;
         self.core.gauge().set_closed(None);
         wake(desk);
+    }
+
+    /// Says what became of a message, to a simulated world.
+    fn note(&self, step: MailStep) {
+        self.core.bus().mail(&self.core.path, step);
     }
 
     fn refuse(&self, presence: Presence) -> bool {

@@ -2,6 +2,8 @@
 //! process; two systems do not see each other.
 
 mod control;
+#[cfg(any(test, feature = "testing"))]
+mod crash;
 mod dead_letters;
 mod domains;
 mod internal;
@@ -103,6 +105,8 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) ends: Option<crate::testing::OnEnd>,
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) tap: Option<Arc<dyn crate::runtime::tap::Tap>>,
 }
 
 /// How often supervisors started a child again.
@@ -164,6 +168,10 @@ impl System {
         };
         let services = Arc::new(services);
         let bus = Bus::new(Arc::clone(&world.clock));
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(tap) = &world.tap {
+            bus.set_tap(Arc::clone(tap));
+        }
         let watchdog = Watchdog::start(world.watch, root_path.clone(), bus.clone());
         let (clock, ask_within) = (Arc::clone(&world.clock), world.limits.route.ask_within);
         let office = Office::new(bus.clone(), clock, world.dead_letters, ask_within);
@@ -190,6 +198,9 @@ impl System {
             patterns: Arc::default(),
         };
         let system = Self { inner: Arc::new(inner) };
+        if let Some(tap) = system.bus().tap() {
+            tap.made(&system);
+        }
         // Dropped before the tree is up, this ends it: nobody else could.
         let mut abandoned = Abandoned(Some(system.clone()));
         let (started, outcome) = oneshot::channel();

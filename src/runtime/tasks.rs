@@ -14,6 +14,7 @@ use crate::runtime::guard::drop_caught;
 use crate::runtime::life::Life;
 use crate::runtime::permits::{Asked, Permit, Permits};
 use crate::runtime::slot::Seat;
+use crate::runtime::tap::Watched;
 
 /// The number of a task in its incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,9 @@ struct Shared {
     running: Seat,
     /// How many run at once, where there is a limit.
     permits: OnceLock<Arc<Permits>>,
+    /// Who hears whether anything of it is there, in a simulated world.
+    #[cfg(any(test, feature = "testing"))]
+    watched: OnceLock<Watched>,
 }
 
 #[derive(Default)]
@@ -60,6 +64,7 @@ impl Drop for Leaves {
         if table.live.is_empty() {
             self.shared.emptied.notify_waiters();
         }
+        self.shared.tell_if(table.is_empty(), false);
     }
 }
 
@@ -107,6 +112,7 @@ impl<T> Drop for Resident<T> {
         if table.is_empty() {
             shared.emptied.notify_waiters();
         }
+        shared.tell_if(table.is_empty(), false);
     }
 }
 
@@ -140,16 +146,56 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Tells a simulated world whether anything of the life is there, where that changes.
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        expect(clippy::unused_self, reason = "there are such worlds in tests only")
+    )]
+    fn tell_if(&self, changes: bool, is_there: bool) {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(watched) = self.watched.get().filter(|_| changes) {
+            watched.is_there(is_there);
+        }
+        let _ = (changes, is_there);
+    }
+}
+
 impl Tasks {
+    /// Lets a simulated world hear whether anything of the life is there; before it runs.
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        expect(clippy::unused_self, reason = "there are such worlds in tests only")
+    )]
+    pub(crate) fn watch(&self, watched: Watched) {
+        #[cfg(any(test, feature = "testing"))]
+        let _ = self.shared.watched.set(watched);
+        #[cfg(not(any(test, feature = "testing")))]
+        drop(watched);
+    }
+
     /// Tasks that are counted here too.
     pub(crate) fn counted_in(running: &Seat) -> Self {
-        let (table, emptied, permits) = (Mutex::default(), Notify::new(), OnceLock::new());
-        Self { shared: Arc::new(Shared { table, emptied, running: running.clone(), permits }) }
+        Self {
+            shared: Arc::new(Shared {
+                table: Mutex::default(),
+                emptied: Notify::new(),
+                running: running.clone(),
+                permits: OnceLock::new(),
+                #[cfg(any(test, feature = "testing"))]
+                watched: OnceLock::new(),
+            }),
+        }
     }
 
     /// Takes a state of a life in.
     pub(crate) fn house<T>(life: &Arc<Life>, state: T) -> Resident<T> {
-        life.tasks.shared.lock().states += 1;
+        {
+            let shared = &life.tasks.shared;
+            let mut table = shared.lock();
+            shared.tell_if(table.is_empty(), true);
+            table.states += 1;
+        }
         Resident { state: Some(state), life: Arc::clone(life) }
     }
 
@@ -188,6 +234,7 @@ impl Tasks {
             if table.closed {
                 return id;
             }
+            self.shared.tell_if(table.is_empty(), true);
             table.live.insert(id, None);
             self.shared.running.task_begins();
             id

@@ -1,7 +1,7 @@
 //! An agent that does as it is told, and keeps a log of its lives.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::exit::{BoxError, ExitReason};
@@ -119,7 +119,8 @@ pub enum Order {
     Run(Work),
 }
 
-type Work = Box<dyn for<'a> FnOnce(&'a mut Context<Probe>) -> BoxFuture<'a, Result<u64, BoxError>> + Send>;
+/// In a mutex, so that an error with an order in it can be handed on by `?`.
+type Work = Mutex<Box<dyn for<'a> FnOnce(&'a mut Context<Probe>) -> BoxFuture<'a, Result<u64, BoxError>> + Send>>;
 
 impl Order {
     /// Does what a test says, with the context at hand.
@@ -128,7 +129,7 @@ impl Order {
     where
         F: for<'a> FnOnce(&'a mut Context<Probe>) -> BoxFuture<'a, Result<u64, BoxError>> + Send + 'static,
     {
-        Self::Run(Box::new(work))
+        Self::Run(Mutex::new(Box::new(work)))
     }
 }
 
@@ -202,7 +203,7 @@ impl Agent for Probe {
             Order::Wait(time) => wait::sleep(time).await,
             Order::Hang => std::future::pending().await,
             Order::About(_) => {}
-            Order::Run(work) => return work(ctx).await,
+            Order::Run(work) => return work.into_inner().unwrap_or_else(PoisonError::into_inner)(ctx).await,
         }
         Ok(0)
     }

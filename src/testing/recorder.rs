@@ -10,6 +10,7 @@ use crate::runtime::bus::{Events, EventsError};
 use crate::runtime::system::System;
 use crate::runtime::wait;
 use crate::supervision::machine::Verdict;
+use crate::testing::trace::line;
 
 /// How long a recorder waits for one event: of tokio's time, so that a paused clock makes it nothing.
 const LIMIT: Duration = Duration::from_mins(10);
@@ -144,7 +145,7 @@ impl Recorder {
     ///
     /// As [`seen`](Self::seen).
     pub fn story(&mut self) -> Vec<String> {
-        self.seen().iter().filter_map(|event| line(event)).collect()
+        self.seen().iter().filter_map(|event| line(&event.kind, &event.path)).collect()
     }
 
     /// Forgets what was recorded, so that a test can tell one part of a story.
@@ -156,35 +157,4 @@ impl Recorder {
         self.seen();
         self.seen.clear();
     }
-}
-
-fn line(event: &Event) -> Option<String> {
-    let path = &event.path;
-    Some(match &event.kind {
-        EventKind::BackingOff { delay } => format!("backing-off({} {delay:?})", event.path),
-        EventKind::Quarantined { .. } => format!("quarantined {path}"),
-        EventKind::Starting { incarnation, .. } => format!("starting {path} #{incarnation}"),
-        EventKind::Started { incarnation } => format!("started {path} #{incarnation}"),
-        EventKind::Exited { incarnation, reason, .. } => format!("exited {path} #{incarnation} {}", reason.kind()),
-        EventKind::Lifecycle { .. } => return None,
-        EventKind::GaveUp(_) => format!("gave up {path}"),
-        EventKind::Closed => format!("closed {path}"),
-        EventKind::Drained { incarnation } => format!("drained {path} #{incarnation}"),
-        EventKind::Dozing { incarnation } => format!("dozing {path} #{incarnation}"),
-        EventKind::Resting => format!("resting {path}"),
-        EventKind::Dropped { .. } => format!("dropped {path}"),
-        EventKind::HookFailed { incarnation, hook, .. } => format!("hook failed {path} #{incarnation} {hook}"),
-        EventKind::Killing { incarnation } => format!("killing {path} #{incarnation}"),
-        EventKind::Leaked { incarnation } => format!("leaked {path} #{incarnation}"),
-        EventKind::LeakEnded { incarnation } => format!("leak ended {path} #{incarnation}"),
-        EventKind::RuntimeBlocked { runtime, .. } => format!("blocked {runtime}"),
-        EventKind::RuntimeFree { runtime, .. } => format!("free {runtime}"),
-        EventKind::Ready => format!("ready {path}"),
-        EventKind::Ending { .. } => format!("ending {path}"),
-        EventKind::Routed(_) => format!("routed {path}"),
-        EventKind::BreakerChanged(change) => format!("breaker {path} {}", change.to),
-        EventKind::Refused { why } => format!("refused {path} {why:?}"),
-        EventKind::SpawnRefused(limit) => format!("spawn refused {path} {}", limit.most),
-        EventKind::Ended => format!("ended {path}"),
-    })
 }

@@ -24,6 +24,7 @@ use crate::runtime::slot::kept::Kept;
 use crate::runtime::slot::offered::OfferChanges;
 use crate::runtime::slot::seats::Seat;
 use crate::runtime::system::System;
+use crate::runtime::tap::Watched;
 use crate::runtime::tasks::Tasks;
 
 /// Whether somebody is there to handle a message, or will be.
@@ -187,6 +188,9 @@ impl SlotCore {
         self.lives.store(2 * number, Ordering::Release);
         let incarnation = Incarnation::new(number).expect("a counter that was just raised is not 0");
         let tasks = Tasks::counted_in(&self.gauge);
+        if let Some(tap) = self.bus().tap() {
+            tasks.watch(Watched { tap: Arc::clone(tap), path: self.path.clone(), incarnation });
+        }
         let life = Arc::new(Life::new(self.path.clone(), incarnation, epoch, tasks));
         let known = record.known();
         let before = known.life.replace(Arc::clone(&life));

@@ -16,6 +16,7 @@ use crate::runtime::guard::{call_caught, drop_caught, lock};
 use crate::runtime::office::AnyLetter;
 use crate::runtime::route::AtDeath;
 use crate::runtime::system::System;
+use crate::runtime::tap::MailStep;
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     pub(super) fn refuse_all(&self, waiting: impl IntoIterator<Item = Letter<M, R>>) {
@@ -27,6 +28,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// A letter will not be handled here: it goes back to whoever wants it back, or is a dead letter.
     pub(super) fn give_up(&self, letter: Letter<M, R>, error: RequestError, why: DropReason) {
+        self.note(MailStep::Left(why));
         let Letter { message, ticket } = letter;
         let mut ticket = ticket.map_or_else(Ticket::blank, |ticket| *ticket);
         let (reply, at_death, was_begun) = (ticket.reply.take(), ticket.at_death, ticket.was_begun);

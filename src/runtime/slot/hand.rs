@@ -17,6 +17,7 @@ use crate::flow::{End, Nanos};
 use crate::id::Incarnation;
 use crate::runtime::guard::{drop_caught, lock};
 use crate::runtime::life::Life;
+use crate::runtime::tap::MailStep;
 
 /// For how many messages an empty hand keeps room.
 const ROOM: usize = 256;
@@ -154,6 +155,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         // It may be the last who holds the life, which holds values of a user.
         drop_caught(empty);
         if begun {
+            self.note(MailStep::BrokenOff(of));
             self.core.bus().publish(&self.core.path, EventKind::Dropped { why: DropReason::HandlerEnded });
         }
         if let Some(asker) = asker {
@@ -213,6 +215,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             if let Some(router) = router {
                 drop_caught(router);
             }
+            slot.note(MailStep::Begun(self.life.incarnation));
             return Some(Taken { message, about: About { sequence, mark, ticket }, is_asked });
         }
         None
@@ -223,6 +226,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
     pub(crate) fn finish(&mut self) {
         self.open = false;
         if self.life.finish_handling() {
+            self.slot.note(MailStep::Handled(self.life.incarnation));
             self.slot.core.gauge().set_in_hand(self.left);
         }
     }

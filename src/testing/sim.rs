@@ -1,0 +1,234 @@
+//! Runs a test over seeds, each in a world of its own, and makes of a failure something that can be run again.
+
+mod outcome;
+mod told;
+
+use std::any::Any;
+use std::env;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::thread;
+
+pub use self::outcome::Outcome;
+use self::told::Told;
+use crate::fault::Plan;
+use crate::runtime::faults::FaultRun;
+use crate::runtime::{simulated, wait};
+use crate::testing::World;
+use crate::testing::trace::Trace;
+
+/// A test that runs in a simulated [`World`], once for each of some seeds.
+///
+/// Each seed runs in a thread of its own, on a runtime whose time is paused. A test fails by a panic, by an error that it
+/// returns, by a rule that it set with [`World::always`], or by what must hold at the end of every test (the
+/// [oracles](super::oracle::ALL)). Then the seed is told, with the smallest plan of faults that still fails, and one line
+/// that runs exactly that again.
+///
+/// | in the environment | |
+/// |---|---|
+/// | `SIM_SEED=17` | only this seed |
+/// | `SIM_SEEDS=1000` | so many seeds, from the first on |
+/// | `SIM_PLAN='panic at ..'` | this plan instead of the test's |
+/// | `SIM_TWICE=1` | each seed twice, and the traces must be the same |
+/// | `SIM_TRACE=1` | a failure tells the whole trace |
+pub struct Sim {
+    name: String,
+    first: u64,
+    seeds: u64,
+    plan: Plan,
+    may_not_fire: bool,
+    twice: bool,
+    whole_trace: bool,
+}
+
+/// What one run of a seed came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Ran {
+    /// The seed.
+    pub seed: u64,
+    /// Why it failed, where it did.
+    pub failure: Option<String>,
+    /// The faults that came, as a plan that brings the same again.
+    pub plan: Plan,
+    /// Everything that happened.
+    pub trace: Trace,
+}
+
+impl Sim {
+    /// A test of this name: the path of its function, as the test harness knows it, for the line that runs it again.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        let (plan, name) = (Plan::default(), name.into());
+        Self { name, first: 0, seeds: 1, plan, may_not_fire: false, twice: false, whole_trace: false }
+    }
+
+    /// How many seeds; 1 when not set.
+    #[must_use]
+    pub fn seeds(mut self, seeds: u64) -> Self {
+        self.seeds = seeds;
+        self
+    }
+
+    /// The first seed; 0 when not set.
+    #[must_use]
+    pub fn from_seed(mut self, first: u64) -> Self {
+        self.first = first;
+        self
+    }
+
+    /// The faults. Each must come, or the test fails and tells what came nearest to it.
+    #[must_use]
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.plan = plan;
+        self
+    }
+
+    /// As [`plan`](Self::plan), of its text.
+    ///
+    /// # Panics
+    ///
+    /// When it is no plan; with what was expected.
+    #[must_use]
+    #[track_caller]
+    pub fn faults(self, plan: &str) -> Self {
+        let plan = plan.parse().unwrap_or_else(|error| panic!("{error}"));
+        self.plan(plan)
+    }
+
+    /// Faults of the plan need not come.
+    #[must_use]
+    pub fn may_not_fire(mut self) -> Self {
+        self.may_not_fire = true;
+        self
+    }
+
+    /// Runs each seed twice: the traces must be the same, or the test fails and tells where they part.
+    #[must_use]
+    pub fn twice(mut self) -> Self {
+        self.twice = true;
+        self
+    }
+
+    /// Runs the test over its seeds, or over what the environment says.
+    ///
+    /// # Panics
+    ///
+    /// When a seed fails, with everything that is needed to run it again; when the environment says what cannot be read.
+    #[track_caller]
+    pub fn run<F, Fut>(self, test: F)
+    where
+        F: Fn(World) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome>,
+    {
+        let sim = self.by_environment();
+        let test = Arc::new(test);
+        for seed in sim.first..sim.first.saturating_add(sim.seeds) {
+            let ran = sim.once(seed, &sim.plan, &test);
+            let ran = if ran.failure.is_none() && sim.twice { sim.again(ran, &test) } else { ran };
+            assert!(ran.failure.is_none(), "{}", Told { sim: &sim, ran: &ran, smaller: None });
+        }
+    }
+
+    /// Runs one seed under a plan, and tells what came of it. For checks over many runs; [`run`](Self::run) is for tests.
+    pub fn try_seed<F, Fut>(&self, seed: u64, test: F) -> Ran
+    where
+        F: Fn(World) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome>,
+    {
+        self.once(seed, &self.plan, &Arc::new(test))
+    }
+
+    fn by_environment(mut self) -> Self {
+        if let Some(seeds) = number("SIM_SEEDS") {
+            self.seeds = seeds;
+        }
+        if let Some(seed) = number("SIM_SEED") {
+            (self.first, self.seeds) = (seed, 1);
+        }
+        if let Ok(plan) = env::var("SIM_PLAN") {
+            self.plan = plan.parse().unwrap_or_else(|error| panic!("SIM_PLAN: {error}"));
+            // It may be one for another version of the test.
+            self.may_not_fire = true;
+        }
+        self.twice |= env::var_os("SIM_TWICE").is_some();
+        self.whole_trace |= env::var_os("SIM_TRACE").is_some();
+        self
+    }
+
+    /// One run, in a thread of its own: nothing of it is left in this one.
+    fn once<F, Fut>(&self, seed: u64, plan: &Plan, test: &Arc<F>) -> Ran
+    where
+        F: Fn(World) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome>,
+    {
+        let (plan, test, may_not_fire) = (plan.clone(), Arc::clone(test), self.may_not_fire);
+        let thread = thread::Builder::new().name(format!("{} seed {seed}", self.name));
+        let running = thread.spawn(move || {
+            simulated::run_alone(async move {
+                let world = World::new(seed, FaultRun::of(plan));
+                let failure = live(&world, &*test, may_not_fire).await.err();
+                Ran { seed, failure, plan: world.fired_plan(), trace: world.trace() }
+            })
+        });
+        let ran = running
+            .and_then(|running| running.join().unwrap_or_else(|panic| Err(std::io::Error::other(text_of(&*panic)))));
+        ran.unwrap_or_else(|error| {
+            let failure = Some(format!("the run itself failed: {error}"));
+            Ran { seed, failure, plan: Plan::default(), trace: Trace::default() }
+        })
+    }
+
+    fn again<F, Fut>(&self, ran: Ran, test: &Arc<F>) -> Ran
+    where
+        F: Fn(World) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome>,
+    {
+        let again = self.once(ran.seed, &self.plan, test);
+        let failure = ran.trace.parting(&again.trace).map(|parting| {
+            format!("the same seed did not do the same twice: see what leaks in docs/testing.md\n{parting}")
+        });
+        Ran { failure, ..ran }
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim").field("name", &self.name).field("seeds", &self.seeds).finish_non_exhaustive()
+    }
+}
+
+/// A number in the environment.
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.trim().parse().unwrap_or_else(|_| panic!("{name} is `{text}`, and no whole number from 0 on")))
+}
+
+/// Runs the test in its world, and looks at what must hold at the end.
+async fn live<F, Fut>(world: &World, test: &F, may_not_fire: bool) -> Result<(), String>
+where
+    F: Fn(World) -> Fut,
+    Fut: Future<Output: Outcome>,
+{
+    let run = async {
+        match simulated::caught(test(world.clone())).await {
+            Ok(outcome) => outcome.failure().map_or(Ok(()), Err),
+            Err(panic) => Err(text_of(&*panic)),
+        }
+    };
+    let broken = async { Err(world.until_broken().await) };
+    wait::first(broken, run).await?;
+    world.end().await?;
+    let unfired = world.faults().unfired();
+    if unfired.is_empty() || may_not_fire {
+        return Ok(());
+    }
+    Err(unfired.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+/// The text of a panic.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it panicked with a value that is no text").to_owned()
+}

@@ -1,0 +1,164 @@
+//! The trace of a world as it is written, and what watches it while that happens.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Entry, MailStep, Trace, What};
+use crate::event::Event;
+use crate::id::{Incarnation, Path};
+use crate::runtime::guard::lock;
+use crate::runtime::system::System;
+use crate::runtime::tap::Tap;
+use crate::runtime::wait::{self, Signal};
+use crate::testing::VirtualClock;
+
+/// Writes the trace of a world. Rules are looked at after each entry, so that nothing between two of them is missed.
+pub(in crate::testing) struct Recording {
+    clock: VirtualClock,
+    state: Mutex<State>,
+    changed: Signal,
+}
+
+#[derive(Default)]
+struct State {
+    trace: Trace,
+    rules: Vec<Rule>,
+    next: u64,
+    broken: Option<String>,
+}
+
+struct Rule {
+    number: u64,
+    name: String,
+    holds: Box<dyn FnMut(&Trace) -> bool + Send>,
+}
+
+impl Recording {
+    pub(in crate::testing) fn new(clock: VirtualClock) -> Arc<Self> {
+        Arc::new(Self { clock, state: Mutex::default(), changed: Signal::default() })
+    }
+
+    pub(in crate::testing) fn write(&self, node: &Arc<str>, boot: u32, what: What) {
+        let at = self.clock.elapsed();
+        {
+            let State { trace, rules, broken, .. } = &mut *lock(&self.state);
+            trace.push(Entry { at, node: Arc::clone(node), boot, what });
+            if broken.is_none() {
+                *broken = rules.iter_mut().find_map(|rule| (!(rule.holds)(trace)).then(|| rule.told(trace)));
+            }
+        }
+        self.changed.tell();
+    }
+
+    /// The first rule that was broken, with what broke it.
+    pub(in crate::testing) fn broken(&self) -> Option<String> {
+        lock(&self.state).broken.clone()
+    }
+
+    /// Resolves when a rule is broken. Cancel safe.
+    pub(in crate::testing) async fn until_broken(&self) -> String {
+        self.until(|| self.broken()).await
+    }
+
+    /// Adds a rule, which must hold now. Returns its number.
+    pub(in crate::testing) fn watch(&self, name: &str, mut holds: impl FnMut(&Trace) -> bool + Send + 'static) -> u64 {
+        let State { trace, rules, next, broken } = &mut *lock(&self.state);
+        *next += 1;
+        let held = holds(trace);
+        let rule = Rule { number: *next, name: name.to_owned(), holds: Box::new(holds) };
+        if !held && broken.is_none() {
+            *broken = Some(rule.told(trace));
+        }
+        rules.push(rule);
+        *next
+    }
+
+    pub(in crate::testing) fn forget(&self, rule: u64) {
+        lock(&self.state).rules.retain(|one| one.number != rule);
+    }
+
+    /// Looks at the trace.
+    pub(in crate::testing) fn look<T>(&self, look: impl FnOnce(&Trace) -> T) -> T {
+        look(&lock(&self.state).trace)
+    }
+
+    /// Waits until the trace is so, at most for a time. Cancel safe.
+    pub(in crate::testing) async fn until_so(&self, limit: Duration, is_so: impl Fn(&Trace) -> bool) -> bool {
+        let found = self.until(|| self.look(&is_so).then_some(()));
+        wait::at_most(limit, found).await.is_some()
+    }
+
+    async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        loop {
+            let next = self.changed.next();
+            if let Some(found) = look() {
+                return found;
+            }
+            next.await;
+        }
+    }
+}
+
+impl Rule {
+    fn told(&self, trace: &Trace) -> String {
+        let Self { name, .. } = self;
+        match trace.last() {
+            Some(entry) => format!("`{name}` does not hold any more, after\n{entry}"),
+            None => format!("`{name}` does not hold, before anything happened"),
+        }
+    }
+}
+
+/// What is heard of one start of a node.
+pub(in crate::testing) struct NodeTap {
+    pub(in crate::testing) recording: Arc<Recording>,
+    pub(in crate::testing) node: Arc<str>,
+    pub(in crate::testing) boot: u32,
+    is_off: AtomicBool,
+    /// From before anything of it runs.
+    system: Mutex<Option<System>>,
+}
+
+impl NodeTap {
+    pub(in crate::testing) fn new(recording: &Arc<Recording>, node: &Arc<str>, boot: u32) -> Arc<Self> {
+        let (recording, node) = (Arc::clone(recording), Arc::clone(node));
+        Arc::new(Self { recording, node, boot, is_off: AtomicBool::new(false), system: Mutex::default() })
+    }
+
+    /// The system of this start, once there is one.
+    pub(in crate::testing) fn system(&self) -> Option<System> {
+        lock(&self.system).clone()
+    }
+
+    /// Nothing more is heard: the node is gone, and what is left of it in this process does not count.
+    pub(in crate::testing) fn cut(&self) {
+        self.is_off.store(true, Ordering::Release);
+        // The system has this, and this the system.
+        *lock(&self.system) = None;
+    }
+
+    pub(in crate::testing) fn write(&self, what: What) {
+        if !self.is_off.load(Ordering::Acquire) {
+            self.recording.write(&self.node, self.boot, what);
+        }
+    }
+}
+
+impl Tap for NodeTap {
+    fn made(&self, system: &System) {
+        *lock(&self.system) = Some(system.clone());
+    }
+
+    fn event(&self, event: &Arc<Event>) {
+        self.write(What::Event(Arc::clone(event)));
+    }
+
+    fn mail(&self, path: &Path, step: MailStep) {
+        self.write(What::Mail { path: path.clone(), step });
+    }
+
+    fn code(&self, path: &Path, incarnation: Incarnation, is_there: bool) {
+        self.write(What::Code { path: path.clone(), incarnation, is_there });
+    }
+}

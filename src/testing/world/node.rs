@@ -1,0 +1,249 @@
+//! A simulated node: one system, which may crash and begin again.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Inner, World};
+use crate::error::{RequestError, StartError};
+use crate::runtime::agent::Agent;
+use crate::runtime::agent_ref::AgentRef;
+use crate::runtime::builder::SystemBuilder;
+use crate::runtime::guard::lock;
+use crate::runtime::spec::SupervisorSpec;
+use crate::runtime::system::System;
+use crate::runtime::tap::Tap;
+use crate::runtime::world::SeededEntropy;
+use crate::seam::{Clock, seed_of};
+use crate::testing::VirtualClock;
+use crate::testing::trace::{NodeChange, NodeTap, What};
+
+type Configure = Box<dyn Fn(SystemBuilder) -> SystemBuilder + Send + Sync>;
+
+/// A node that is to begin. See [`World::node`].
+#[must_use = "a node begins with `start`"]
+pub struct NodeBuilder {
+    world: World,
+    name: Arc<str>,
+    configure: Configure,
+}
+
+impl NodeBuilder {
+    pub(super) fn new(world: &World, name: &str) -> Self {
+        Self { world: world.clone(), name: name.into(), configure: Box::new(|builder| builder) }
+    }
+
+    /// Sets the system up, at each start of the node: its journal, its limits. Clock, chance and faults are the world's.
+    pub fn configure(mut self, configure: impl Fn(SystemBuilder) -> SystemBuilder + Send + Sync + 'static) -> Self {
+        self.configure = Box::new(configure);
+        self
+    }
+
+    /// Begins the node. `spec` describes its tree, at each start of it anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`System::start`](crate::System::start). The node is there, and is down.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`System::start`](crate::System::start).
+    pub async fn start(self, spec: impl Fn() -> SupervisorSpec + Send + Sync + 'static) -> Result<Node, StartError> {
+        let Self { world, name, configure } = self;
+        let node = Node {
+            inner: Arc::new(NodeInner {
+                world: Arc::downgrade(&world.inner),
+                name: Arc::clone(&name),
+                configure,
+                spec: Box::new(spec),
+                skew: Arc::default(),
+                state: Mutex::default(),
+            }),
+        };
+        {
+            let mut nodes = lock(&world.inner.nodes);
+            nodes.order.push(node.clone());
+            nodes.by_name.insert(name.to_string(), node.clone());
+        }
+        node.boot().await?;
+        Ok(node)
+    }
+}
+
+/// A simulated node. Clones are the same node.
+#[derive(Clone)]
+pub struct Node {
+    inner: Arc<NodeInner>,
+}
+
+struct NodeInner {
+    world: Weak<Inner>,
+    name: Arc<str>,
+    configure: Configure,
+    spec: Box<dyn Fn() -> SupervisorSpec + Send + Sync>,
+    /// By how many microseconds its time of day is off.
+    skew: Arc<AtomicI64>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    boots: u32,
+    /// Of the last start, unless it crashed.
+    tap: Option<Arc<NodeTap>>,
+}
+
+impl Node {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The system of its present start.
+    ///
+    /// # Panics
+    ///
+    /// While the node is down.
+    #[must_use]
+    #[track_caller]
+    pub fn system(&self) -> System {
+        self.try_system().unwrap_or_else(|| panic!("node `{}` is down", self.name()))
+    }
+
+    /// The system of its present start; `None` while the node is down.
+    #[must_use]
+    pub fn try_system(&self) -> Option<System> {
+        lock(&self.inner.state).tap.as_ref()?.system()
+    }
+
+    /// Whether it is up: it did not crash, did not give up, and was not ended.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.try_system().is_some_and(|system| !system.is_over())
+    }
+
+    /// The agent at a path of its present system. The reference does not outlive a crash of the node.
+    ///
+    /// # Errors
+    ///
+    /// As [`System::agent`](crate::System::agent).
+    ///
+    /// # Panics
+    ///
+    /// While the node is down.
+    #[track_caller]
+    pub fn agent<A: Agent>(&self, path: &str) -> Result<AgentRef<A>, RequestError> {
+        self.system().agent(path)
+    }
+
+    /// The node is gone from one moment to the next: no stop hook and no handler runs any more, and nobody is told. Returns
+    /// when nothing of it is left. Nothing happens to a node that is down.
+    pub async fn crash(&self) {
+        let Some(tap) = lock(&self.inner.state).tap.take() else { return };
+        tap.write(What::Node(NodeChange::Crashed));
+        let system = tap.system();
+        tap.cut();
+        if let Some(system) = system {
+            system.crash().await;
+        }
+    }
+
+    /// Begins a node again that is down.
+    ///
+    /// # Errors
+    ///
+    /// As [`System::start`](crate::System::start).
+    ///
+    /// # Panics
+    ///
+    /// When it is up, or its world is gone.
+    pub async fn restart(&self) -> Result<(), StartError> {
+        assert!(!self.is_up(), "node `{}` is up; crash it, or shut its system down, first", self.name());
+        self.boot().await
+    }
+
+    /// Its time of day is off by so much from now on: ahead, or behind. The clock by which it measures times goes right.
+    pub fn skew(&self, by: Skew) {
+        let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let by = match by {
+            Skew::Ahead(by) => micros(by),
+            Skew::Behind(by) => -micros(by),
+        };
+        self.inner.skew.store(by, Ordering::Release);
+    }
+
+    async fn boot(&self) -> Result<(), StartError> {
+        let NodeInner { world, name, configure, spec, skew, state } = &*self.inner;
+        let world = world.upgrade().expect("a node begins within its world");
+        let (tap, boot) = {
+            let mut state = lock(state);
+            state.boots += 1;
+            let tap = NodeTap::new(&world.recording, name, state.boots);
+            state.tap = Some(Arc::clone(&tap));
+            (tap, state.boots)
+        };
+        tap.write(What::Node(NodeChange::Booting));
+        let clock = Arc::new(NodeClock { clock: world.clock, skew: Arc::clone(skew) });
+        let entropy = SeededEntropy::new(seed_of(world.seed, &format!("node:{name}:{boot}")), Arc::clone(&clock) as _);
+        // A thread of the watchdog would go by real time.
+        let builder = configure(System::builder().watchdog(None))
+            .clock(clock)
+            .entropy(Arc::new(entropy))
+            .faults(world.faults.of_node(&tap))
+            .tap(Arc::clone(&tap) as Arc<dyn Tap>);
+        match builder.start(spec()).await {
+            Ok(system) => {
+                world.faults.attend(&system);
+                Ok(())
+            }
+            Err(error) => {
+                tap.write(What::Node(NodeChange::BootFailed));
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends it in order, if it is up.
+    pub(super) async fn end(&self) {
+        let Some(tap) = lock(&self.inner.state).tap.clone() else { return };
+        if let Some(system) = tap.system() {
+            // How it ended is in the trace.
+            let _ = system.shutdown().await;
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("name", &self.inner.name).finish_non_exhaustive()
+    }
+}
+
+/// By how much a node's time of day is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Skew {
+    /// It is later there.
+    Ahead(Duration),
+    /// It is earlier there.
+    Behind(Duration),
+}
+
+/// The clock of a node.
+struct NodeClock {
+    clock: VirtualClock,
+    skew: Arc<AtomicI64>,
+}
+
+impl Clock for NodeClock {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        let skew = self.skew.load(Ordering::Acquire);
+        let by = Duration::from_micros(skew.unsigned_abs());
+        if skew < 0 { self.clock.wall() - by } else { self.clock.wall() + by }
+    }
+}
