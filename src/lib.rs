@@ -114,6 +114,8 @@ pub use runtime::supervisor::{Ignore, SupervisorContext};
 pub use runtime::system::{CHANGE_BOUND, Found, RegistryChange, RegistryWatch, Restarts, System};
 pub use runtime::tasks::TaskId;
 pub use runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
+#[cfg(feature = "testing")]
+pub use steadfast_macros::sim_test;
 pub use supervision::{
     AutoShutdown, Backoff, ChildState, Counts, History, Intensity, Restart, Shutdown, StartCause, Strategy, Verdict,
 };
