@@ -19,9 +19,11 @@ mod run;
 mod worker;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use run::{Report, Size};
+use run::{Report, Size, bare, run_in, set_up};
+use steadfast::{SeededEntropy, System, TokioClock};
 use tokio::runtime::Builder;
 
 /// What `scripts/deliveries.sh` runs.
@@ -42,11 +44,18 @@ fn seeds(few: u64) -> (Range<u64>, Size) {
     (seeds, FULL)
 }
 
+async fn run(seed: u64, size: Size) -> Report {
+    let entropy = Arc::new(SeededEntropy::new(seed, Arc::new(TokioClock)));
+    let builder = set_up(System::builder(), size).entropy(entropy);
+    let system = builder.start(bare()).await.expect("the tree starts");
+    run_in(system, seed, size).await
+}
+
 /// Runs a seed, and holds its counts against each other.
 fn each_ends_once(runtime: &mut Builder, seed: u64, size: Size) {
     println!("seed {seed}");
     let runtime = runtime.enable_all().build().expect("a runtime");
-    let Report { outcomes, wrong, sent, restarts } = runtime.block_on(run::run(seed, size));
+    let Report { outcomes, wrong, sent, restarts } = runtime.block_on(run(seed, size));
     let first: Vec<_> = wrong.iter().take(20).collect();
     assert!(wrong.is_empty(), "seed {seed}: {} are wrong, of {outcomes}; the first: {first:#?}", wrong.len());
     assert_eq!(outcomes.total(), sent, "seed {seed}: {outcomes}");

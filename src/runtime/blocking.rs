@@ -37,7 +37,7 @@ impl BlockingContext {
     }
 }
 
-/// Runs a closure on the blocking pool as code of a life.
+/// Runs a closure on the blocking pool as code of a life; in a simulated world where it is, and at once.
 pub(crate) async fn blocking<T, F>(life: Arc<Life>, clock: Arc<dyn Clock>, work: F) -> T
 where
     T: Send + 'static,
@@ -51,6 +51,13 @@ where
     let for_handler = current::part() == Some(Part::Shell);
     let ctx = BlockingContext { life: Arc::clone(&life), clock, for_handler, wanted: Arc::clone(&wanted) };
     let counted = life.tasks.count_closure();
+    if life.tasks.is_simulated() {
+        // On a thread of its own it would be over sooner or later as real time goes.
+        tokio::task::yield_now().await;
+        let outcome = current::run(&life, Part::Task, move || guard::call_caught(move || work(ctx)));
+        drop(counted);
+        return outcome.unwrap_or_else(|reason| guard::panic_again(reason));
+    }
     let running = tokio::task::spawn_blocking(move || {
         // Dropped last: what the closure holds goes before it.
         let _counted = counted;

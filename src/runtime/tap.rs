@@ -34,6 +34,8 @@ pub(crate) trait Tap: Send + Sync {
     fn made(&self, system: &System);
     fn event(&self, event: &Arc<Event>);
     fn mail(&self, path: &Path, step: MailStep);
+    /// A supervisor asks a life to end in order. Its child has this place among its children, the first being 0.
+    fn asked(&self, path: &Path, incarnation: Incarnation, place: usize);
     /// Code, or the state, of a life is there from now on, or is not any more.
     fn code(&self, path: &Path, incarnation: Incarnation, is_there: bool);
 }

@@ -174,6 +174,18 @@ impl Tasks {
         drop(watched);
     }
 
+    /// Whether the life is in a simulated world.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.shared.watched.get().is_some()
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    #[expect(clippy::unused_self, reason = "there are such worlds in tests only")]
+    pub(crate) const fn is_simulated(&self) -> bool {
+        false
+    }
+
     /// Tasks that are counted here too.
     pub(crate) fn counted_in(running: &Seat) -> Self {
         Self {

@@ -45,6 +45,15 @@ pub enum What {
         /// How far.
         step: MailStep,
     },
+    /// A supervisor asks a life to end in order.
+    Asked {
+        /// Whose.
+        path: Path,
+        /// Which life.
+        incarnation: Incarnation,
+        /// The place of the child among those of its supervisor, the first being 0.
+        place: usize,
+    },
     /// The code or the state of a life is there from now on, or nothing of it is there any more.
     Code {
         /// Whose.
@@ -91,7 +100,10 @@ impl Entry {
     pub fn path(&self) -> Option<&Path> {
         match &self.what {
             What::Event(event) => Some(&event.path),
-            What::Mail { path, .. } | What::Code { path, .. } | What::Fault { who: Some((path, _)), .. } => Some(path),
+            What::Mail { path, .. }
+            | What::Asked { path, .. }
+            | What::Code { path, .. }
+            | What::Fault { who: Some((path, _)), .. } => Some(path),
             _ => None,
         }
     }
@@ -115,6 +127,7 @@ impl Entry {
             What::Mail { step: MailStep::Handled(_), .. } => "handled",
             What::Mail { step: MailStep::BrokenOff(_), .. } => "broken-off",
             What::Mail { step: MailStep::Left(_), .. } => "left",
+            What::Asked { .. } => "asked",
             What::Code { is_there: true, .. } => "alive",
             What::Code { is_there: false, .. } => "gone",
             What::Fault { .. } => "fault",
@@ -145,7 +158,9 @@ impl Entry {
                     format!("{verb} {} #{life}", place(path))
                 }
             },
-            What::Code { path, incarnation, .. } => format!("{verb} {} #{incarnation}", place(path)),
+            What::Asked { path, incarnation, .. } | What::Code { path, incarnation, .. } => {
+                format!("{verb} {} #{incarnation}", place(path))
+            }
             What::Fault { who: Some((path, life)), fault } => format!("{verb} {} #{life} {fault}", place(path)),
             What::Fault { who: None, fault } => format!("{verb} {node} {fault}"),
             What::Node(_) => format!("{verb} {node}"),

@@ -8,8 +8,8 @@ use steadfast::flow::{BreakerRules, BulkheadLimit, DomainLimits, RateLimit};
 use steadfast::message::{Envelope, Filter, LetterId, Pattern, Priority, Subject};
 use steadfast::registry::selection::{Selection, Stickiness};
 use steadfast::{
-    AgentRef, AtDeath, DomainSpec, Group, Intensity, Path, RequestError, Route, SeededEntropy, Strategy,
-    SupervisorSpec, System, TokioClock,
+    AgentRef, AtDeath, DomainSpec, Group, Intensity, Path, RequestError, Route, Strategy, SupervisorSpec, System,
+    SystemBuilder,
 };
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -19,6 +19,7 @@ use crate::worker::{Act, Args, Draw, Job, WORK, Worker, spec};
 
 const SENDERS: usize = 24;
 const TOPICS: usize = 10;
+const OFTEN: Intensity = Intensity::at_most(10_000_000);
 
 /// How big a run is.
 #[derive(Clone, Copy)]
@@ -74,9 +75,19 @@ struct Named {
     may_repeat: bool,
 }
 
-pub(crate) async fn run(seed: u64, size: Size) -> Report {
+/// A tree without domains.
+pub(crate) fn bare() -> SupervisorSpec {
+    SupervisorSpec::new("root", Strategy::OneForOne).intensity(OFTEN)
+}
+
+pub(crate) fn set_up(builder: SystemBuilder, size: Size) -> SystemBuilder {
+    builder.service_intensity(OFTEN).dead_letters(10 * size.deliveries)
+}
+
+/// Runs in a system that was set up so; and ends it.
+pub(crate) async fn run_in(system: System, seed: u64, size: Size) -> Report {
     let (ledger, ends_under_load) = (Ledger::default(), !seed.is_multiple_of(2));
-    let ground = Arc::new(ground(seed, size, ledger.clone()).await);
+    let ground = Arc::new(ground(system, seed, size, ledger.clone()).await);
     let mut busy = JoinSet::new();
     for number in 0..SENDERS {
         busy.spawn(send_on(Arc::clone(&ground), Draw::new(seed, &format!("sender {number}"))));
@@ -127,15 +138,7 @@ fn number_of(system: &System, id: LetterId) -> usize {
     job.expect("nothing else is sent")
 }
 
-async fn ground(seed: u64, size: Size, ledger: Ledger) -> Ground {
-    let often = Intensity::at_most(10_000_000);
-    let system = System::builder()
-        .entropy(Arc::new(SeededEntropy::new(seed, Arc::new(TokioClock))))
-        .service_intensity(often)
-        .dead_letters(10 * size.deliveries)
-        .start(SupervisorSpec::new("root", Strategy::OneForOne).intensity(often))
-        .await
-        .expect("the tree starts");
+async fn ground(system: System, seed: u64, size: Size, ledger: Ledger) -> Ground {
     let mut paths = Vec::new();
     for at in 0..size.domains {
         let name = format!("d{at}");
@@ -147,7 +150,7 @@ async fn ground(seed: u64, size: Size, ledger: Ledger) -> Ground {
             limits.bulkhead = Some(BulkheadLimit { permits: 8, waiting: 4 });
         }
         let strategy = if at % 7 == 3 { Strategy::RestForOne } else { Strategy::OneForOne };
-        let mut domain = DomainSpec::new(&name).strategy(strategy).intensity(often).limits(limits);
+        let mut domain = DomainSpec::new(&name).strategy(strategy).intensity(OFTEN).limits(limits);
         for number in 0..size.agents {
             let (child, place) = (format!("w{number}"), at * size.agents + number);
             paths.push(format!("root/{name}/{child}"));

@@ -10,7 +10,7 @@ use tracing::Level;
 use super::{Child, Open, Parent, SupervisorMessage, SupervisorState};
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
-use crate::runtime::guard::call_caught;
+use crate::runtime::guard::{call_caught, lock};
 use crate::runtime::life::{Above, Life};
 use crate::runtime::spec::{Kind, StartOf, spawn_supervisor};
 use crate::supervision::machine::{ChildKey, Command, Event, Start, StartCause};
@@ -158,6 +158,11 @@ impl SupervisorState {
         self.mark_ending(key, start);
         let Some((child, open)) = self.open(key, start) else { return };
         let Some(cell) = &open.cell else { return };
+        // Who is told that the supervisor was killed is not asked in turn.
+        if let Some(tap) = self.system.bus().tap().filter(|_| !reason.is_abnormal()) {
+            let place = lock(&self.machine).children().position(|(child, _)| child == key).unwrap_or_default();
+            tap.asked(&child.slot.core().path, open.life.incarnation, place);
+        }
         match child.kind {
             ChildKind::Supervisor => {
                 // Refused only by a supervisor that has ended, whose exit event is on its way.

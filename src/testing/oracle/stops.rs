@@ -4,41 +4,58 @@ use std::collections::BTreeMap;
 
 use super::Place;
 use crate::event::EventKind;
+use crate::id::Incarnation;
 use crate::supervision::machine::Verdict;
-use crate::testing::trace::Trace;
+use crate::testing::trace::{Entry, Trace, What};
 
 /// What is known of the children of one supervisor.
 #[derive(Default)]
-struct Children {
-    /// The place of each in the order of their first starts.
-    order: BTreeMap<Place, usize>,
-    /// Who was stopped last, since somebody was started.
-    stopped: Option<usize>,
+struct Children<'a> {
+    /// Who were asked to end since somebody was started, and are not gone.
+    asked: BTreeMap<(Place, Incarnation), Ask<'a>>,
+    /// The last one of them that is gone, with when it was asked.
+    last: Option<Ask<'a>>,
 }
 
+/// One child, asked to end.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    child: usize,
+    entry: &'a Entry,
+    /// When, as a number of an entry.
+    at: usize,
+    /// When it was gone.
+    gone: usize,
+}
+
+/// Those who are stopped together are asked one after the other, the one that was started last first, and each once the
+/// one before is gone. Instances of a dynamic supervisor are stopped together; their names are numbers (rule 15).
 pub(super) fn out_of_order(trace: &Trace) -> Option<String> {
-    let mut all: BTreeMap<Place, Children> = BTreeMap::new();
-    for entry in trace.entries() {
-        let Some((path, kind)) = entry.path().zip(entry.event()) else { continue };
+    let mut all: BTreeMap<Place, Children<'_>> = BTreeMap::new();
+    for (at, entry) in trace.entries().iter().enumerate() {
+        let Some(path) = entry.path().filter(|path| path.name().parse::<u64>().is_err()) else { continue };
         let Some(supervisor) = path.parent() else { continue };
+        let place = Place::of(entry, path);
         let children = all.entry(Place::of(entry, &supervisor)).or_default();
-        match kind {
-            EventKind::Starting { .. } => {
-                let next = children.order.len();
-                children.order.entry(Place::of(entry, path)).or_insert(next);
-                children.stopped = None;
+        match (&entry.what, entry.event()) {
+            (What::Asked { incarnation, place: child, .. }, _) => {
+                let child = *child;
+                children.asked.insert((place, *incarnation), Ask { child, entry, at, gone: at });
             }
-            // Instances of a dynamic supervisor are stopped together; their names are numbers (rule 15).
-            EventKind::Exited { verdict, .. } if is_of_a_stop(*verdict) && path.name().parse::<u64>().is_err() => {
-                let Some(&number) = children.order.get(&Place::of(entry, path)) else { continue };
-                if children.stopped.is_some_and(|last| last <= number) {
-                    return Some(format!("one that was started before it was stopped before it:\n{entry}"));
+            (_, Some(EventKind::Starting { .. })) => {
+                children.last = None;
+            }
+            (_, Some(EventKind::Exited { incarnation, verdict, .. })) => {
+                let asked = children.asked.remove(&(place, *incarnation));
+                let Some(ask) = asked.filter(|_| is_of_a_stop(*verdict)) else { continue };
+                if let Some(last) = children.last.filter(|last| last.child <= ask.child || ask.at < last.gone) {
+                    let problem = "this one was stopped";
+                    return Some(format!(
+                        "{problem}\n{}\nbefore this one, or before it was gone\n{}",
+                        last.entry, ask.entry
+                    ));
                 }
-                children.stopped = Some(number);
-            }
-            EventKind::Closed => {
-                // Forgotten: the next one of this name is another.
-                children.order.remove(&Place::of(entry, path));
+                children.last = Some(Ask { gone: at, ..ask });
             }
             _ => {}
         }

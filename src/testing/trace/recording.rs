@@ -158,6 +158,10 @@ impl Tap for NodeTap {
         self.write(What::Mail { path: path.clone(), step });
     }
 
+    fn asked(&self, path: &Path, incarnation: Incarnation, place: usize) {
+        self.write(What::Asked { path: path.clone(), incarnation, place });
+    }
+
     fn code(&self, path: &Path, incarnation: Incarnation, is_there: bool) {
         self.write(What::Code { path: path.clone(), incarnation, is_there });
     }
