@@ -95,6 +95,12 @@ impl SystemBuilder {
         self
     }
 
+    /// The faults that were set, for a simulated world that has some of its own.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn faults_set(&self) -> Option<Arc<dyn FaultPlan>> {
+        self.faults.clone()
+    }
+
     /// Lets a simulated world hear everything.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn tap(mut self, tap: Arc<dyn crate::runtime::tap::Tap>) -> Self {

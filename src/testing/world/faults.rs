@@ -27,8 +27,8 @@ impl WorldFaults {
     }
 
     /// The faults as a node meets them.
-    pub(super) fn of_node(self: &Arc<Self>, tap: &Arc<NodeTap>) -> Arc<dyn FaultPlan> {
-        Arc::new(NodeFaults { all: Arc::clone(self), tap: Arc::clone(tap) })
+    pub(super) fn of_node(self: &Arc<Self>, tap: &Arc<NodeTap>, own: Option<Arc<dyn FaultPlan>>) -> Arc<dyn FaultPlan> {
+        Arc::new(NodeFaults { all: Arc::clone(self), tap: Arc::clone(tap), own })
     }
 
     /// A system of a node is there: what is for others than who is at a point can happen to it.
@@ -45,6 +45,8 @@ impl WorldFaults {
 struct NodeFaults {
     all: Arc<WorldFaults>,
     tap: Arc<NodeTap>,
+    /// A plan that the test gave to this node alone.
+    own: Option<Arc<dyn FaultPlan>>,
 }
 
 impl FaultPlan for NodeFaults {
@@ -59,6 +61,13 @@ impl FaultPlan for NodeFaults {
                 What::Fault { who: fired.who, fault: fired.fault.to_string() },
             );
         }
-        fault
+        drop(told);
+        fault.or_else(|| {
+            let fault = self.own.as_ref()?.at(point)?;
+            let who = Some((point.path.clone(), point.incarnation));
+            let about = point.subject.map(|subject| format!(" about {subject}")).unwrap_or_default();
+            self.tap.write(What::Fault { who, fault: format!("{fault:?} at {}{about}", point.point) });
+            Some(fault)
+        })
     }
 }

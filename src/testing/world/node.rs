@@ -34,7 +34,8 @@ impl NodeBuilder {
         Self { world: world.clone(), name: name.into(), configure: Box::new(|builder| builder) }
     }
 
-    /// Sets the system up, at each start of the node: its journal, its limits. Clock, chance and faults are the world's.
+    /// Sets the system up, at each start of the node: its journal, its limits, a fault plan of its own beside that of the
+    /// world. Clock and chance are the world's, and there is no watchdog, whose thread would go by real time.
     pub fn configure(mut self, configure: impl Fn(SystemBuilder) -> SystemBuilder + Send + Sync + 'static) -> Self {
         self.configure = Box::new(configure);
         self
@@ -188,11 +189,10 @@ impl Node {
         let clock = Arc::new(NodeClock { clock: world.clock, skew: Arc::clone(skew) });
         let entropy = SeededEntropy::new(seed_of(world.seed, &format!("node:{name}:{boot}")), Arc::clone(&clock) as _);
         // A thread of the watchdog would go by real time.
-        let builder = configure(System::builder().watchdog(None))
-            .clock(clock)
-            .entropy(Arc::new(entropy))
-            .faults(world.faults.of_node(&tap))
-            .tap(Arc::clone(&tap) as Arc<dyn Tap>);
+        let builder = configure(System::builder()).watchdog(None);
+        let faults = world.faults.of_node(&tap, builder.faults_set());
+        let builder =
+            builder.clock(clock).entropy(Arc::new(entropy)).faults(faults).tap(Arc::clone(&tap) as Arc<dyn Tap>);
         match builder.start(spec()).await {
             Ok(system) => {
                 world.faults.attend(&system);

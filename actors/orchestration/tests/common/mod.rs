@@ -97,8 +97,8 @@ impl World {
         held
     }
 
-    /// Starts the run.
-    pub(crate) async fn start(&self, faults: Option<Arc<dyn FaultPlan>>) -> Running {
+    /// What the tree of the run is made of.
+    pub(crate) fn parts(&self) -> (Staff, RunArgs) {
         let loaded = goal::read("goal.toml", self.goal).expect("the goal file is valid");
         loaded.plan(BTreeMap::new(), &preset::offered()).expect("the goal can be planned");
         let clock = steadfast::TokioClock;
@@ -108,20 +108,26 @@ impl World {
             redactor: self.redactor.clone(),
             cache: Arc::new(Cache::new(Bounds::default(), Arc::new(move || steadfast::seam::Clock::now(&clock)))),
         };
-        let feed = Feed::new();
         let run = RunArgs {
             run: RunId::new(RUN),
             goal: loaded.goal.clone(),
             params: BTreeMap::new(),
             jobs: self.jobs,
             redactor: self.redactor.clone(),
-            feed: feed.clone(),
+            feed: Feed::new(),
         };
+        (Staff::new(self.jobs, shop), run)
+    }
+
+    /// Starts the run.
+    pub(crate) async fn start(&self, faults: Option<Arc<dyn FaultPlan>>) -> Running {
+        let (staff, run) = self.parts();
+        let feed = run.feed.clone();
         let mut builder = preset::builder();
         if let Some(faults) = faults {
             builder = builder.faults(faults);
         }
-        let system = builder.start(preset::tree(&Staff::new(self.jobs, shop), run)).await.expect("the tree starts");
+        let system = builder.start(preset::tree(&staff, run)).await.expect("the tree starts");
         Running { system, feed }
     }
 
