@@ -9,7 +9,7 @@ mod probe;
 mod recorder;
 mod settle;
 
-pub use crate::runtime::faults::{Attended, FaultRun};
+pub use crate::runtime::faults::run::{Attended, FaultRun, Injector, NotInjected};
 pub use clock::VirtualClock;
 pub use fault::{Drawn, Faults};
 pub use probe::{Log, Order, Probe, Script};
