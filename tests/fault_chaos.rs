@@ -18,8 +18,7 @@ struct Story {
 }
 
 async fn tree(run: &Arc<FaultRun>, log: &Log, seed: u64) -> System {
-    let probe =
-        |name| Probe::spec(name, log).handler_deadline(2 * SECOND).backoff(Backoff::exponential(SECOND / 10, SECOND));
+    let probe = |name| Probe::spec(name, log).handler_deadline(2 * SECOND).backoff(Backoff::exponential(SECOND / 10));
     let spec = SupervisorSpec::new("root", Strategy::OneForOne)
         .intensity(Intensity::at_most(10_000))
         .abandon_after(SECOND)
