@@ -57,7 +57,7 @@ async fn live(run: &Arc<FaultRun>, seed: u64) -> Story {
 
 const CHAOS: &str = "panic 3% at before-message of root/*; hang 1% at during-message of root/**; error 5% at after-message of root/a; \
                      slow 70ms 5% at before-message of root/b from 1s to 9s; block 3s 1% at before-message of root/c; \
-                     kill root/b 2% at after-message of root/a; kill root/* every 3s; kill system/* every 9s; kill at 1s";
+                     kill root/b 2% at after-message of root/a; kill root/* every 3s; kill system/* every 9s; kill root/nobody every 15ms; kill at 1s";
 
 #[tokio::test(start_paused = true)]
 async fn the_run_under_what_chaos_did_and_without_chaos_is_the_same_run() {
@@ -71,9 +71,24 @@ async fn the_run_under_what_chaos_did_and_without_chaos_is_the_same_run() {
         let replay = first.fired_plan();
         let again = FaultRun::of(replay.clone());
         let same = live(&again, seed).await;
-        assert!(replay.faults.len() > 2, "{replay}");
+        assert!(!swarm.is_empty() || replay.faults.len() > 2, "{replay}");
         assert_eq!(story, same, "seed {seed}: {replay}");
         assert!(first.unfired().is_empty() && again.unfired().is_empty(), "{:?}", again.unfired());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_something_to_do_at_the_very_moment_of_a_fault_comes_first_whichever_timer_was_set_first() {
+    for before in ["", "kill root/nobody at 999ms; ", "kill root/nobody at 500ms; "] {
+        let run = FaultRun::of(format!("{before}kill root/a at 1s").parse().expect("a plan"));
+        let system = tree(&run, &Log::default(), 1).await;
+        let _attended = run.attend(&system);
+        settled().await;
+        let agent = Probe::at(&system, "root/a");
+        assert!(agent.ask(Order::Wait(SECOND - Duration::from_millis(1))).await.is_ok(), "{before}");
+        settled().await;
+        assert_eq!(run.fired().last().map(|fired| fired.at), Some(SECOND));
+        system.shutdown().await.expect("an orderly end");
     }
 }
 
