@@ -3,21 +3,34 @@
 //! | file | has |
 //! |---|---|
 //! | `point` | the places in the life of an agent where a plan is asked |
-//! | `pattern` | which agents a fault is for |
+//! | `pattern` | which agents, nodes and links a fault is for |
+//! | `action`, `trigger` | what goes wrong, and when |
 //! | `plan` | faults as data, with their text |
+//! | `chaos` | how likely what goes wrong, with its text, and what is drawn of it |
 //! | `progress` | how far a plan has come: what is due, what fired, and what came nearest to what did not |
+//! | `shrink` | makes a plan smaller that makes something fail |
+//! | `words` | the words and times that all of it is written with |
 //!
 //! The points are always compiled; without a plan they cost one check.
 
+mod action;
+mod chaos;
 mod pattern;
 mod plan;
 mod point;
 mod progress;
+mod shrink;
+mod trigger;
+mod words;
 
-pub use self::pattern::PathPattern;
-pub use self::plan::{Action, Plan, PlanError, Planned, Trigger, When};
+pub use self::action::{Action, Crash, Skew};
+pub use self::chaos::{Chance, Chaos, ChaosLine};
+pub use self::pattern::{Link, NodePattern, PathPattern, Way};
+pub use self::plan::{Plan, PlanError, Planned};
 pub use self::point::Point;
-pub use self::progress::{Fired, Progress, Unfired};
+pub use self::progress::{Due, Fired, Present, Progress, Unfired, Who};
+pub use self::shrink::shrink;
+pub use self::trigger::{Place, Trigger, When};
 use crate::id::{Incarnation, Path};
 
 use std::fmt;
@@ -52,6 +65,8 @@ impl fmt::Display for Subject {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FaultPoint<'a> {
+    /// The node that it lives on; `None` where nodes have no names.
+    pub node: Option<&'a str>,
     /// The agent.
     pub path: &'a Path,
     /// Its present life.
@@ -66,7 +81,14 @@ impl<'a> FaultPoint<'a> {
     /// A point, to ask a plan by hand.
     #[must_use]
     pub const fn new(path: &'a Path, incarnation: Incarnation, point: &'a Point, subject: Option<&'a Subject>) -> Self {
-        Self { path, incarnation, point, subject }
+        Self { node: None, path, incarnation, point, subject }
+    }
+
+    /// The same on a node.
+    #[must_use]
+    pub const fn on(mut self, node: &'a str) -> Self {
+        self.node = Some(node);
+        self
     }
 }
 
@@ -84,6 +106,9 @@ pub enum Fault {
     Hang,
     /// It goes on so much later.
     Slow(Duration),
+    /// Its thread is blocked for so long, `None` for ever. Meanwhile it does not go on, no kill ends it, and no deadline of
+    /// its own: what befalls it is what befalls whoever really blocks a thread.
+    Block(Option<Duration>),
 }
 
 /// Where a simulated network asks the plan: a message is on its way from one node to another.

@@ -77,6 +77,7 @@ pub mod supervision;
 mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod text;
 
 pub use error::{
     CheckpointError, ChildError, ControlError, DomainError, RegisterError, RequestError, ShutdownError, SpecError,

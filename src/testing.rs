@@ -13,7 +13,7 @@ mod sim;
 mod trace;
 mod world;
 
-pub use crate::runtime::faults::{Attended, FaultRun};
+pub use crate::runtime::faults::run::{Attended, FaultRun, Injector, NotInjected};
 pub use clock::VirtualClock;
 pub use fault::{Drawn, Faults};
 pub use probe::{Log, Order, Probe, Script};

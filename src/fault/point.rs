@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::PlanError;
+use crate::text::is_its_text;
 
 /// Makes the points and their table from one declaration.
 macro_rules! points {
@@ -90,19 +91,7 @@ impl FromStr for Point {
     }
 }
 
-impl From<Point> for String {
-    fn from(point: Point) -> Self {
-        point.to_string()
-    }
-}
-
-impl TryFrom<String> for Point {
-    type Error = PlanError;
-
-    fn try_from(text: String) -> Result<Self, PlanError> {
-        text.parse()
-    }
-}
+is_its_text!(PlanError: Point);
 
 #[cfg(test)]
 mod tests {

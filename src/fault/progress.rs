@@ -2,43 +2,82 @@
 //!
 //! # Invariants
 //!
-//! * A fault that is for the n-th time comes at most once; of two that are for the same moment the first comes.
+//! * A fault that is for the n-th time comes at most once; of two that are for the same moment the first comes. What chaos
+//!   draws for that moment comes where the plan has nothing, and else not at all.
 //! * What a fault counts does not depend on what other faults there are: taking one out shifts no other.
+//! * What came under chaos is told as faults that need none, and that come the same in the same run.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Action, FaultPoint, Plan, Planned, Point, Trigger, When};
+use super::chaos::Draws;
+use super::trigger::Coming;
+use super::{Action, Chaos, FaultPoint, Hop, MessageFault, Place, Plan, Planned, Trigger, When};
 use crate::id::{Incarnation, Path};
 
 /// A plan that is being carried out. A function of what it is told: it has no clock, and does nothing itself.
 #[derive(Clone, Debug)]
 pub struct Progress {
     faults: Vec<Watched>,
-    fired: Vec<Fired>,
-    /// How often who came to which point: what is told of a fault that never came.
-    seen: BTreeMap<(Path, Point), u64>,
+    draws: Draws,
+    came: Vec<Came>,
+    /// How often who came to which place: what is told of a fault that never came, and how one of chaos is numbered.
+    seen: BTreeMap<Place, u64>,
 }
 
 #[derive(Clone, Debug)]
 struct Watched {
     fault: Planned,
-    /// How often somebody came to its point.
+    /// How often somebody came to its place.
     met: u64,
     fired: u64,
+    /// How often it could not be carried out, and why not the last time.
+    refused: (u64, String),
+}
+
+/// A fault that came, and which of the plan it is.
+#[derive(Clone, Debug)]
+struct Came {
+    fired: Fired,
+    of: Option<usize>,
+    is_refused: bool,
+}
+
+/// What is to go wrong now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Due {
+    /// Its number, for who cannot carry it out.
+    pub number: usize,
+    /// What goes wrong.
+    pub action: Action,
 }
 
 /// A fault that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fired {
-    /// Which of the plan.
+    /// Which of the plan; of chaos, the one that does the same without it.
     pub fault: Planned,
     /// When, since the beginning.
     pub at: Duration,
-    /// At whose life it came; `None` of one that came at a time.
-    pub who: Option<(Path, Incarnation)>,
+    /// At whose life it came; `None` of one that came at a time, or to a message.
+    pub who: Option<Who>,
+    /// Which line of the chaos it is of, from 0 on; `None` where it is of the plan.
+    pub line: Option<usize>,
+}
+
+/// A life, wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Who {
+    /// Its node; `None` where nodes have no names.
+    pub node: Option<String>,
+    /// The agent.
+    pub path: Path,
+    /// Which of its lives.
+    pub incarnation: Incarnation,
 }
 
 /// A fault that never came, and what came nearest to it.
@@ -47,7 +86,7 @@ pub struct Fired {
 pub struct Unfired {
     /// Which of the plan.
     pub fault: Planned,
-    /// What came nearest to it.
+    /// What came nearest to it, or why it could not be carried out.
     pub nearest: String,
 }
 
@@ -57,69 +96,149 @@ impl fmt::Display for Unfired {
     }
 }
 
+/// Who is there at a moment: among these chaos draws its victims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Present {
+    /// The nodes that are up, in the order of their names; none where nodes have no names.
+    pub nodes: Vec<String>,
+    /// The agents and supervisors that live, with their nodes, in order.
+    pub lives: Vec<(Option<String>, Path)>,
+}
+
+impl Present {
+    /// These, in order.
+    #[must_use]
+    pub fn new(mut nodes: Vec<String>, mut lives: Vec<(Option<String>, Path)>) -> Self {
+        nodes.sort_unstable();
+        lives.sort_unstable();
+        Self { nodes, lives }
+    }
+}
+
 impl Progress {
     /// At the beginning of a plan.
     #[must_use]
     pub fn of(plan: Plan) -> Self {
-        let faults = plan.faults.into_iter().map(|fault| Watched { fault, met: 0, fired: 0 }).collect();
-        Self { faults, fired: Vec::new(), seen: BTreeMap::new() }
+        let watched = |fault| Watched { fault, met: 0, fired: 0, refused: (0, String::new()) };
+        let faults = plan.faults.into_iter().map(watched).collect();
+        Self { faults, draws: Draws::default(), came: Vec::new(), seen: BTreeMap::new() }
+    }
+
+    /// The same, and this chaos beside it, drawn from this seed.
+    #[must_use]
+    pub fn with_chaos(mut self, chaos: &Chaos, seed: u64) -> Self {
+        self.draws = Draws::of(chaos, seed);
+        self
     }
 
     /// Somebody comes to a point, so long after the beginning. Returns what is to go wrong.
-    pub fn at(&mut self, point: &FaultPoint<'_>, now: Duration) -> Option<Action> {
-        *self.seen.entry((point.path.clone(), point.point.clone())).or_default() += 1;
+    pub fn at(&mut self, point: &FaultPoint<'_>, now: Duration) -> Option<Due> {
+        let who = Who { node: point.node.map(str::to_owned), path: point.path.clone(), incarnation: point.incarnation };
+        self.come(Coming::Life(point), Some(who), now)
+    }
+
+    /// A message is on its way to another node. Returns what is to go wrong with it.
+    pub fn on_hop(&mut self, hop: &Hop<'_>, now: Duration) -> Option<MessageFault> {
+        self.come(Coming::Message(hop), None, now)?.action.message_fault()
+    }
+
+    fn come(&mut self, coming: Coming<'_>, who: Option<Who>, now: Duration) -> Option<Due> {
+        let place = coming.place();
+        // Drawn also where a fault of the plan comes in its place: what is drawn later does not depend on that.
+        let drawn = self.draws.draw(&place, coming, now);
+        let times = self.seen.entry(place.clone()).or_default();
+        *times += 1;
+        let times = *times;
         let mut chosen = None;
-        for watched in &mut self.faults {
-            if !watched.meets(point) {
+        for (number, watched) in self.faults.iter_mut().enumerate() {
+            if !watched.meets(coming) {
                 continue;
             }
             watched.met += 1;
             if chosen.is_none() && watched.is_due(now) {
                 watched.fired += 1;
-                chosen = Some(watched.fault.clone());
+                chosen = Some((Some(number), None, watched.fault.clone()));
             }
         }
-        let fault = chosen?;
-        let action = fault.action.clone();
-        self.fired.push(Fired { fault, at: now, who: Some((point.path.clone(), point.incarnation)) });
-        Some(action)
+        let concrete = |(line, action): (usize, Action)| {
+            let action = action.seen_from(coming.node());
+            (None, Some(line), Planned { action, trigger: Trigger::At { place, when: When::Nth(times) } })
+        };
+        let (of, line, fault) = chosen.or_else(|| drawn.map(concrete))?;
+        let action = fault.action.clone().seen_from(coming.node());
+        Some(self.note(of, Fired { fault, at: now, who, line }, action))
+    }
+
+    fn note(&mut self, of: Option<usize>, fired: Fired, action: Action) -> Due {
+        self.came.push(Came { fired, of, is_refused: false });
+        Due { number: self.came.len() - 1, action }
     }
 
     /// The earliest moment that a fault waits for.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
-        self.faults.iter().filter(|watched| watched.fired == 0).filter_map(Watched::time).min()
+        let planned = self.faults.iter().filter(|watched| watched.fired == 0).filter_map(Watched::time);
+        planned.chain(self.draws.next()).min()
     }
 
-    /// What is to go wrong by this moment, the earliest first.
-    pub fn by(&mut self, now: Duration) -> Vec<Action> {
-        let due = |watched: &&mut Watched| watched.fired == 0 && watched.time().is_some_and(|at| at <= now);
-        let mut faults: Vec<_> = self.faults.iter_mut().filter(due).collect();
-        faults.sort_by_key(|watched| watched.time());
-        let mut actions = Vec::new();
-        for watched in faults {
-            watched.fired += 1;
-            actions.push(watched.fault.action.clone());
-            self.fired.push(Fired { fault: watched.fault.clone(), at: now, who: None });
+    /// What is to go wrong by this moment, the earliest first. `present` are those among whom chaos draws its victims.
+    pub fn by(&mut self, now: Duration, present: &Present) -> Vec<Due> {
+        let mut due = Vec::new();
+        for (number, watched) in self.faults.iter_mut().enumerate() {
+            let time = watched.time().filter(|at| watched.fired == 0 && *at <= now);
+            if let Some(at) = time {
+                watched.fired += 1;
+                due.push((at, Some(number), None, watched.fault.clone()));
+            }
         }
-        actions
+        let drawn = self.draws.by(now, present).into_iter();
+        due.extend(
+            drawn.map(|(at, line, action)| (at, None, Some(line), Planned { action, trigger: Trigger::Time(at) })),
+        );
+        due.sort_by_key(|(at, ..)| *at);
+        let mut dues = Vec::new();
+        for (_, of, line, fault) in due {
+            let action = fault.action.clone();
+            dues.push(self.note(of, Fired { fault, at: now, who: None, line }, action));
+        }
+        dues
+    }
+
+    /// What was due could not be carried out, and why: it has not come.
+    pub fn refused(&mut self, number: usize, why: impl Into<String>) {
+        let Some(came) = self.came.get_mut(number).filter(|came| !came.is_refused) else { return };
+        came.is_refused = true;
+        if let Some(watched) = came.of.and_then(|of| self.faults.get_mut(of)) {
+            watched.refused = (watched.refused.0 + 1, why.into());
+        }
     }
 
     /// The faults that came, in order.
-    #[must_use]
-    pub fn fired(&self) -> &[Fired] {
-        &self.fired
+    pub fn fired(&self) -> impl Iterator<Item = &Fired> {
+        self.came.iter().filter(|came| !came.is_refused).map(|came| &came.fired)
     }
 
-    /// The faults that did not come, with what came nearest to them.
+    /// The plan that does the same again without chaos: the faults of the plan that came, and after them what chaos did.
+    #[must_use]
+    pub fn fired_plan(&self) -> Plan {
+        let planned = self.faults.iter().filter(|watched| watched.has_come()).map(|watched| &watched.fault);
+        let drawn = self.fired().filter(|fired| fired.line.is_some()).map(|fired| &fired.fault);
+        Plan { faults: planned.chain(drawn).cloned().collect() }
+    }
+
+    /// The faults of the plan that did not come, with what came nearest to them. What chaos may do and did not is none.
     #[must_use]
     pub fn unfired(&self) -> Vec<Unfired> {
-        let unfired = self.faults.iter().filter(|watched| watched.fired == 0);
+        let unfired = self.faults.iter().filter(|watched| !watched.has_come());
         unfired.map(|watched| Unfired { fault: watched.fault.clone(), nearest: self.nearest(watched) }).collect()
     }
 
     fn nearest(&self, watched: &Watched) -> String {
-        let Trigger::Point { point, path, about, when } = &watched.fault.trigger else {
+        if watched.refused.0 > 0 {
+            return watched.refused.1.clone();
+        }
+        let Trigger::At { place, when } = &watched.fault.trigger else {
             return "it ended before that".to_owned();
         };
         if watched.met > 0 {
@@ -128,21 +247,44 @@ impl Progress {
                 _ => format!("that happened {} times", watched.met),
             };
         }
-        let of = |is_near: &dyn Fn(&Path, &Point) -> bool| {
-            let near = self.seen.iter().filter(|((path, point), _)| is_near(path, point));
-            let near: Vec<_> =
-                near.map(|((path, point), times)| format!("`{point} of {path}` ({times} times)")).take(5).collect();
-            (!near.is_empty()).then(|| near.join(", "))
-        };
-        if let (Some(about), Some(near)) = (about, of(&|who, what| path.matches(who) && what == point)) {
+        match place {
+            Place::Point { .. } => self.nearest_point(place),
+            Place::Link { .. } => self.nearest_link(place),
+        }
+    }
+
+    /// Up to five of the places that were seen, with how often.
+    fn near(&self, is_near: impl Fn(&Place) -> bool) -> Option<String> {
+        let near = self.seen.iter().filter(|(place, _)| is_near(place));
+        let near: Vec<_> = near.map(|(place, times)| format!("`{place}` ({times} times)")).take(5).collect();
+        (!near.is_empty()).then(|| near.join(", "))
+    }
+
+    fn nearest_point(&self, wanted: &Place) -> String {
+        let Place::Point { point, path, about } = wanted else { return String::new() };
+        let is_of = |place: &Place| matches!(place, Place::Point { path: who, .. } if path.covers(who));
+        let is_at = |place: &Place| matches!(place, Place::Point { point: what, .. } if what == point);
+        if let (Some(about), Some(near)) = (about, self.near(|place| is_of(place) && is_at(place))) {
             return format!("nothing of {near} was about `{about}`");
         }
-        if let Some(near) = of(&|who, _| path.matches(who)) {
+        if let Some(near) = self.near(is_of) {
             return format!("of `{path}` there was {near}");
         }
-        match of(&|_, what| what == point) {
+        match self.near(is_at) {
             Some(near) => format!("nobody at `{path}` came to any point; others did: {near}"),
             None => format!("nobody came to `{point}`, and nobody at `{path}` to any point"),
+        }
+    }
+
+    fn nearest_link(&self, wanted: &Place) -> String {
+        let Place::Link { link, about } = wanted else { return String::new() };
+        let is_on = |place: &Place| matches!(place, Place::Link { link: way, .. } if link.has(way.from.as_str(), way.to.as_str()));
+        if let (Some(about), Some(near)) = (about, self.near(is_on)) {
+            return format!("nothing of {near} was about `{about}`");
+        }
+        match self.near(|place| matches!(place, Place::Link { .. })) {
+            Some(near) => format!("nothing went over `{link}`; elsewhere there was {near}"),
+            None => "no message went from one node to another".to_owned(),
         }
     }
 }
@@ -151,21 +293,17 @@ impl Watched {
     fn time(&self) -> Option<Duration> {
         match self.fault.trigger {
             Trigger::Time(at) => Some(at),
-            Trigger::Point { .. } => None,
+            Trigger::At { .. } => None,
         }
     }
 
-    /// Whether somebody comes to its point.
-    fn meets(&self, at: &FaultPoint<'_>) -> bool {
-        let Trigger::Point { point, path, about, .. } = &self.fault.trigger else { return false };
-        let is_about = |wanted: &String| {
-            at.subject.is_some_and(|subject| subject.about == *wanted || subject.to_string() == *wanted)
-        };
-        point == at.point && path.matches(at.path) && about.as_ref().is_none_or(is_about)
+    /// Whether somebody comes to its place.
+    fn meets(&self, coming: Coming<'_>) -> bool {
+        matches!(&self.fault.trigger, Trigger::At { place, .. } if place.is_of(coming) && place.is_about(coming))
     }
 
     fn is_due(&self, now: Duration) -> bool {
-        let Trigger::Point { when, .. } = &self.fault.trigger else { return false };
+        let Trigger::At { when, .. } = &self.fault.trigger else { return false };
         match when {
             // Later than the n-th time, where another fault came in its place then.
             When::Nth(number) => self.fired == 0 && self.met >= *number,
@@ -173,102 +311,12 @@ impl Watched {
             When::Always => true,
         }
     }
+
+    /// Whether it came, and could be carried out.
+    fn has_come(&self) -> bool {
+        self.fired > self.refused.0
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fault::Subject;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// Carries out a plan: at each second the next of these comes to a point. Returns what went wrong, by number.
-    fn carried_out(plan: &str, meetings: &[(&str, Point, &str)]) -> (Vec<(usize, String)>, Progress) {
-        let mut progress = Progress::of(plan.parse().expect("a plan"));
-        let mut came = Vec::new();
-        for (number, (path, point, about)) in (0_u32..).zip(meetings) {
-            let path = path.parse().expect("a path");
-            let subject =
-                about.split_once('.').map(|(about, attempt)| Subject::new(about, attempt.parse().expect("1")));
-            let at = FaultPoint::new(&path, Incarnation::FIRST, point, subject.as_ref());
-            came.extend(progress.at(&at, number * SECOND).map(|action| (number as usize, action.to_string())));
-        }
-        (came, progress)
-    }
-
-    fn message(path: &str) -> (&str, Point, &'static str) {
-        (path, Point::BeforeMessage, "")
-    }
-
-    #[test]
-    fn a_fault_comes_at_the_time_that_its_trigger_names_and_at_no_other() {
-        let meetings = [message("root/a"), message("root/b"), message("root/a"), message("root/a"), message("root/a")];
-        let cases: [(&str, &[usize]); 6] = [
-            ("panic at before-message of root/a", &[0]),
-            ("panic at before-message of root/a #2", &[2]),
-            ("panic at before-message of root/* #2", &[1]),
-            ("panic at before-message of root/a from 2s to 4s", &[2, 3]),
-            ("panic at before-message of ** always", &[0, 1, 2, 3, 4]),
-            ("panic at after-message of root/a", &[]),
-        ];
-        for (plan, numbers) in cases {
-            let (came, progress) = carried_out(plan, &meetings);
-            assert_eq!(came.iter().map(|(number, _)| *number).collect::<Vec<_>>(), numbers, "{plan}");
-            assert_eq!(progress.fired().len(), numbers.len());
-            assert_eq!(progress.unfired().len(), usize::from(numbers.is_empty()));
-        }
-    }
-
-    #[test]
-    fn of_two_faults_for_one_moment_the_first_comes_and_the_other_waits_for_the_next_and_counts_as_alone() {
-        let meetings = [message("root/a"), message("root/a"), message("root/a")];
-        let plan =
-            "panic at before-message of root/a; error at before-message of root/a; hang at before-message of root/a #3";
-        let (came, _) = carried_out(plan, &meetings);
-        assert_eq!(came, [(0, "panic".into()), (1, "error".into()), (2, "hang".into())]);
-        let alone = plan.split_once("; ").expect("several").1;
-        assert_eq!(carried_out(alone, &meetings).0.last(), Some(&(2, "hang".to_owned())));
-    }
-
-    #[test]
-    fn a_fault_for_a_subject_comes_at_that_subject_or_at_one_attempt_of_it() {
-        let about = |about| ("root/a", Point::BeforeMessage, about);
-        let meetings = [about("build.1"), about(""), about("test.1"), about("build.2")];
-        let at = |plan: &str| carried_out(plan, &meetings).0.iter().map(|(number, _)| *number).collect::<Vec<_>>();
-        assert_eq!(at("panic at before-message of root/a about build always"), [0, 3]);
-        assert_eq!(at("panic at before-message of root/a about build.2"), [3]);
-    }
-
-    #[test]
-    fn a_fault_for_a_time_is_due_from_then_on_once_and_the_earliest_first() {
-        let mut progress = Progress::of("kill root/b at 2s; kill root/a at 1s".parse().expect("a plan"));
-        assert_eq!((progress.next(), progress.by(SECOND / 2)), (Some(SECOND), vec![]));
-        let names: Vec<_> = progress.by(3 * SECOND).iter().map(ToString::to_string).collect();
-        assert_eq!(names, ["kill root/a", "kill root/b"]);
-        assert_eq!((progress.next(), progress.by(9 * SECOND), progress.unfired()), (None, vec![], vec![]));
-    }
-
-    #[test]
-    fn what_never_came_is_told_with_what_came_nearest() {
-        let meetings = [message("root/a"), ("root/a", Point::BeforeMessage, "build.1"), ("root/b", Point::InStop, "")];
-        let nearest = |plan: &str| carried_out(plan, &meetings).1.unfired()[0].to_string();
-        let cases = [
-            ("panic at before-message of root/a #3", "that happened 2 times"),
-            ("panic at before-message of root/a from 5s to 6s", "that happened 2 times, at other moments"),
-            (
-                "panic at before-message of root/a about test",
-                "nothing of `before-message of root/a` (2 times) was about `test`",
-            ),
-            ("panic at after-message of root/a", "of `root/a` there was `before-message of root/a` (2 times)"),
-            (
-                "panic at in-stop of root/c",
-                "nobody at `root/c` came to any point; others did: `in-stop of root/b` (1 times)",
-            ),
-            ("panic at back-off of root/c", "nobody came to `back-off`, and nobody at `root/c` to any point"),
-            ("kill root/a at 9s", "it ended before that"),
-        ];
-        for (plan, told) in cases {
-            assert_eq!(nearest(plan), format!("`{plan}` never came: {told}"));
-        }
-    }
-}
+mod tests;

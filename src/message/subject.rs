@@ -13,7 +13,6 @@
 //! A token has printable ASCII characters, but no space, `.`, `*` or `>`.
 
 use std::borrow::Borrow;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -21,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::place::{Place, Shown};
 use crate::id::{AgentId, ChildId};
+use crate::text::{is_its_text, prints_its_text};
 
 /// The most tokens of a subject or a pattern.
 pub const MOST_TOKENS: usize = 32;
@@ -247,38 +247,8 @@ pub enum SubjectProblem {
     TooLong,
 }
 
-/// What both are to the rest of the world: their text.
-macro_rules! is_its_text {
-    ($($name:ident),+) => { $(
-        impl TryFrom<String> for $name {
-            type Error = InvalidSubject;
-
-            fn try_from(text: String) -> Result<Self, InvalidSubject> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0.as_ref().to_owned()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )+ };
-}
-
-is_its_text!(Subject, Pattern);
+is_its_text!(InvalidSubject: Subject, Pattern);
+prints_its_text!(Subject, Pattern);
 
 #[cfg(test)]
 mod tests;

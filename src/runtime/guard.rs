@@ -68,6 +68,22 @@ pub(crate) async fn run_noted<F: Future>(life: &Life, code: F) -> Result<F::Outp
     .await
 }
 
+/// Waits for a life's code, at most for so long; `None` when that passed. While the thread of the life is blocked on purpose
+/// nobody looks at the time.
+pub(crate) async fn within<F: Future>(life: &Life, limit: Duration, code: F) -> Option<F::Output> {
+    let (mut code, mut timer) = (pin!(code), pin!(tokio::time::sleep(limit)));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = code.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if life.is_blocked() {
+            return Poll::Pending;
+        }
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
 fn panicked(payload: &(dyn Any + Send)) -> ExitReason {
     let message = payload
         .downcast_ref::<&'static str>()
@@ -105,6 +121,10 @@ pub(crate) async fn run_handler<F: Future>(
             return Poll::Ready(outcome);
         }
         drop(noted);
+        if life.is_blocked() {
+            // A thread that is blocked looks at no timer. Whoever frees it wakes the handler.
+            return Poll::Pending;
+        }
         let left = || {
             let since =
                 life.handler_since().map_or(Duration::ZERO, |since| clock.now().saturating_duration_since(since));

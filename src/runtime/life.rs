@@ -1,7 +1,7 @@
 //! One life of a child, as its shell and its supervisor both see it.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::runtime::slot::AnySlot;
 use crate::runtime::supervisor::{SupervisorMessage, hung};
 use crate::runtime::tasks::Tasks;
 use crate::runtime::turn::{Turn, WatchGuard};
-use crate::runtime::watchdog::{Ward, Watch};
+use crate::runtime::watchdog::{Ward, Watch, blocks_its_thread};
 use crate::supervision::machine::{ChildKey, Start};
 
 /// The record of one incarnation, shared by its shell and its supervisor.
@@ -50,8 +50,15 @@ pub(crate) struct Life {
     pending: AtomicUsize,
     fenced: AtomicBool,
     leaked: AtomicBool,
+    /// Whether its thread is blocked by a fault on purpose, and whether it was killed meanwhile.
+    blocked: AtomicU8,
     overseer: OnceLock<Overseer>,
 }
+
+/// Its thread is blocked on purpose.
+const BLOCKED: u8 = 1;
+/// And it was killed, which takes effect later.
+const KILLED: u8 = 2;
 
 /// What a child's start hands to whoever asked for it (rule 5).
 pub type StartInfo = Arc<dyn Any + Send + Sync>;
@@ -108,6 +115,7 @@ impl Life {
             pending: AtomicUsize::new(0),
             fenced: AtomicBool::new(false),
             leaked: AtomicBool::new(false),
+            blocked: AtomicU8::new(0),
             overseer: OnceLock::new(),
         }
     }
@@ -323,6 +331,38 @@ impl Life {
         }
     }
 
+    /// Its thread is blocked on purpose from here on.
+    pub(crate) fn block(&self) {
+        self.blocked.fetch_or(BLOCKED, Ordering::AcqRel);
+    }
+
+    /// Its thread is free again: a kill that came meanwhile takes effect.
+    pub(crate) fn unblock(&self) {
+        if self.blocked.fetch_and(!BLOCKED, Ordering::AcqRel) & KILLED != 0
+            && let Some(cell) = self.cell()
+        {
+            cell.kill();
+        }
+    }
+
+    /// Whether its thread is blocked on purpose.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) & BLOCKED != 0
+    }
+
+    /// Whether it was killed while its thread was blocked on purpose.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.blocked.load(Ordering::Acquire) & KILLED != 0
+    }
+
+    /// Kills its actor: at its next await point, and so not before its thread is free.
+    pub(crate) fn kill_actor(&self, cell: &ActorCell) {
+        if self.is_blocked() && self.blocked.fetch_or(KILLED, Ordering::AcqRel) & BLOCKED != 0 {
+            return;
+        }
+        cell.kill();
+    }
+
     /// From here on nothing that the life does through steadfast has an effect, and it starts no task.
     pub(crate) fn fence(&self) {
         self.fenced.store(true, Ordering::Release);
@@ -378,15 +418,26 @@ impl Life {
         (turn, limit): (Arc<Turn>, Duration),
         what: &'static str,
     ) -> Option<WatchGuard> {
+        Some(watch.enter(Ward { turn, limit, what, hung: self.hung()? }))
+    }
+
+    /// How it is told that this life is hung.
+    fn hung(&self) -> Option<Hung> {
         let Overseer { above, slot, .. } = self.overseer.get()?;
         let (tell, slot, life) = (hung(above), Weak::clone(slot), self.incarnation);
-        let hung: Hung = Arc::new(move |reason| {
+        Some(Arc::new(move |reason| {
             if let Some(slot) = slot.upgrade() {
                 slot.core().set_hung(life);
             }
             tell(reason);
-        });
-        Some(watch.enter(Ward { turn, limit, what, hung }))
+        }))
+    }
+
+    /// Tells that this life was inside one and the same poll for that long, as the watchdog does.
+    pub(crate) fn tell_hung(&self, what: &str, limit: Duration) {
+        if let Some(tell) = self.hung() {
+            tell(blocks_its_thread(what, limit));
+        }
     }
 
     /// No handler is running.

@@ -34,7 +34,7 @@ use crate::lifecycle::{AgentState, Life as Lifecycle, StateName, state};
 use crate::runtime::agent::{Agent, Context, Overseen};
 use crate::runtime::current;
 use crate::runtime::faults::{Visitor, start_with_faults, with_faults};
-use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler, run_noted};
+use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler, run_noted, within};
 use crate::runtime::hooks::Action;
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
@@ -432,8 +432,8 @@ impl<A: Agent> Body<A> {
             let ended = if life.is_put_down() {
                 // No supervisor asked for this end, and so none has an eye on its deadline.
                 let limit = self.handler_deadline.unwrap_or(STOP_HORIZON);
-                let hung = |_| Err(ExitReason::Unresponsive { what: "its stop hook".to_owned(), limit });
-                tokio::time::timeout(limit, hook).await.unwrap_or_else(hung)
+                let hung = || Err(ExitReason::Unresponsive { what: "its stop hook".to_owned(), limit });
+                within(&life, limit, hook).await.unwrap_or_else(hung)
             } else {
                 hook.await
             };

@@ -149,6 +149,11 @@ impl Watch {
         &self.home
     }
 
+    /// Whether there is a watchdog at all.
+    pub(crate) fn looks(&self) -> bool {
+        self.rules.every.is_some()
+    }
+
     /// How many runtimes do not turn.
     pub(crate) fn blocked(&self) -> usize {
         self.blocked.load(Ordering::Acquire)
@@ -233,6 +238,11 @@ impl Watch {
 
 type Report = (Hung, ExitReason);
 
+/// How a life ends that is inside one poll for so long.
+pub(crate) fn blocks_its_thread(what: &str, limit: Duration) -> ExitReason {
+    ExitReason::Unresponsive { what: format!("{what}, which blocks its thread,"), limit }
+}
+
 impl Watched {
     fn look(&mut self, now: Instant) -> Option<Report> {
         let seen = self.ward.turn.running();
@@ -247,8 +257,7 @@ impl Watched {
             return None;
         }
         self.told = true;
-        let what = format!("{}, which blocks its thread,", self.ward.what);
-        Some((Arc::clone(&self.ward.hung), ExitReason::Unresponsive { what, limit }))
+        Some((Arc::clone(&self.ward.hung), blocks_its_thread(self.ward.what, limit)))
     }
 }
 

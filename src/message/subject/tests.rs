@@ -14,7 +14,7 @@ fn pattern(text: &str) -> Pattern {
 
 /// A text that is refused, with the place in it marked by `|`.
 #[track_caller]
-fn refused<T: FromStr<Err = InvalidSubject> + fmt::Debug>(marked: &str, problem: SubjectProblem) {
+fn refused<T: FromStr<Err = InvalidSubject> + std::fmt::Debug>(marked: &str, problem: SubjectProblem) {
     let at = marked.find('|').expect("the place is marked");
     let error = marked.replacen('|', "", 1).parse::<T>().expect_err("it is refused");
     assert_eq!((error.at, error.problem), (at, problem), "{error}");

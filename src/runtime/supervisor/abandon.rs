@@ -62,7 +62,7 @@ fn give_up_below(system: &System, supervisor: &Path) {
         if let Some(life) = slot.core().life().filter(|life| !life.is_fenced()) {
             give_up(system, slot, &life, ExitReason::Killed);
             if let Some(cell) = life.cell() {
-                cell.kill();
+                life.kill_actor(cell);
             }
         }
         if system.is_ending() {
@@ -92,10 +92,10 @@ impl SupervisorState {
         if child.kind == ChildKind::Supervisor {
             give_up_below(&self.system, &child.slot.core().path);
         }
-        let Some(cell) = open.cell.clone() else { return };
+        let (Some(cell), life) = (open.cell.clone(), Arc::clone(&open.life)) else { return };
         // Its late end is of nobody's concern here; it ends at its next await point, if it reaches one. The last rung
         // also for a supervisor whose children do not go: ractor ends them, in no order.
         self.by_actor.remove(&cell.get_id());
-        cell.kill();
+        life.kill_actor(&cell);
     }
 }

@@ -231,7 +231,7 @@ pub(crate) fn kill_life(life: &Life, kind: ChildKind) {
             // One that has no actor yet cannot be killed, and must not be told that it ends: it would live on and do nothing.
             if let Some(cell) = life.cell() {
                 life.mark_ending();
-                cell.kill();
+                life.kill_actor(cell);
             }
         }
     }
