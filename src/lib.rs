@@ -113,6 +113,7 @@ pub use runtime::supervisor::handle::{ChildInfo, DynamicSupervisor, StartedChild
 pub use runtime::supervisor::{Ignore, SupervisorContext};
 pub use runtime::system::{CHANGE_BOUND, Found, RegistryChange, RegistryWatch, Restarts, System};
 pub use runtime::tasks::TaskId;
+pub use runtime::transport::LocalTransport;
 pub use runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
 pub use supervision::{
     AutoShutdown, Backoff, ChildState, Counts, History, Intensity, Restart, Shutdown, StartCause, Strategy, Verdict,

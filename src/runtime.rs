@@ -34,6 +34,7 @@ pub(crate) mod spec;
 pub(crate) mod supervisor;
 pub(crate) mod system;
 pub(crate) mod tasks;
+pub(crate) mod transport;
 mod turn;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod wait;
