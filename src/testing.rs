@@ -5,6 +5,7 @@
 
 mod clock;
 mod fault;
+mod net;
 mod probe;
 mod recorder;
 mod settle;
@@ -12,6 +13,7 @@ mod settle;
 pub use crate::runtime::faults::{Attended, FaultRun};
 pub use clock::VirtualClock;
 pub use fault::{Drawn, Faults};
+pub use net::{DEFAULT_LATENCY, Network, Passage, Passed};
 pub use probe::{Log, Order, Probe, Script};
 pub use recorder::{Exit, Recorder};
 pub use settle::{End, OnEnd, exit_supervisor, is_settled, resume, suspend};
