@@ -4,6 +4,7 @@
 //! Nothing here sleeps to wait for an effect: a test waits for the event that reports it, under a limit.
 
 mod clock;
+mod disk;
 mod fault;
 mod net;
 mod probe;
@@ -12,6 +13,7 @@ mod settle;
 
 pub use crate::runtime::faults::{Attended, FaultRun};
 pub use clock::VirtualClock;
+pub use disk::{Append, CrashKind, DEFAULT_DISK_TIME, Disk, DiskFault, Level, SimJournal};
 pub use fault::{Drawn, Faults};
 pub use net::{DEFAULT_LATENCY, Network, Passage, Passed};
 pub use probe::{Log, Order, Probe, Script};
