@@ -114,6 +114,7 @@ pub use runtime::supervisor::handle::{ChildInfo, DynamicSupervisor, StartedChild
 pub use runtime::supervisor::{Ignore, SupervisorContext};
 pub use runtime::system::{CHANGE_BOUND, Found, RegistryChange, RegistryWatch, Restarts, System};
 pub use runtime::tasks::TaskId;
+pub use runtime::transport::LocalTransport;
 pub use runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
 #[cfg(feature = "testing")]
 pub use steadfast_macros::sim_test;

@@ -14,6 +14,7 @@ pub mod blackboard;
 pub mod codec;
 pub mod dead_letter;
 pub mod envelope;
+pub(crate) mod exchange;
 pub mod headers;
 pub mod kind;
 pub mod subject;

@@ -37,6 +37,7 @@ pub(crate) mod supervisor;
 pub(crate) mod system;
 pub(crate) mod tap;
 pub(crate) mod tasks;
+pub(crate) mod transport;
 mod turn;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod wait;

@@ -1,7 +1,12 @@
-//! The traits through which the world is reached: time, randomness, the journal.
+//! The traits through which the world is reached: time, randomness, the journal, the transport.
 //!
 //! Each is dyn-compatible, so that [`System`](crate::System) has no type parameters, and each is a value given to the
 //! system: nothing is global to the process. Sleeping is tokio's, which a test may pause.
+//!
+//! What each promises is a suite of tests that every implementation passes: `testing::conformance`.
+
+mod journal;
+mod transport;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,7 +14,11 @@ use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
-use crate::id::RunId;
+pub use self::journal::{AppendAt, Epoch, Journal, JournalError, Seq};
+pub use self::transport::{
+    DEFAULT_ACK_WITHIN, DEFAULT_INBOX, Delivery, Durability, Inbox, Interest, Message, Settle, Transport,
+    TransportError,
+};
 
 /// A future behind a pointer, as dyn-compatible traits return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -65,63 +74,4 @@ impl Rng {
 pub fn seed_of(seed: u64, label: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ Rng::new(seed).next_u64();
     label.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// The number of a record in its stream, from 1 on; 0 stands before the first.
-pub type Seq = u64;
-
-/// The right to append to a stream, given by [`Journal::fence`]. A later epoch outranks an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Epoch(pub u64);
-
-/// Keeps records, in order, one stream per run.
-///
-/// Whoever wants to append fences the stream first. From then on what an earlier owner appends is refused, so that an
-/// old incarnation can change nothing once the new one has read.
-pub trait Journal: Send + Sync {
-    /// Makes `owner` the only one who may append to the stream. Comes before any read for recovery.
-    fn fence(&self, stream: RunId, owner: &str) -> BoxFuture<'_, Result<Epoch, JournalError>>;
-
-    /// Appends records after `expected`, all or none, and returns the number of the last one.
-    ///
-    /// `Ok` means as durable as the journal's level says.
-    fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>>;
-
-    /// Returns the records after `after`, in order.
-    fn read(&self, stream: RunId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>>;
-}
-
-/// Where an append belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AppendAt {
-    /// The right under which is written.
-    pub epoch: Epoch,
-    /// The number of the record that must be the last one before.
-    pub expected: Seq,
-}
-
-/// A journal refused, or does not know.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum JournalError {
-    /// Somebody fenced the stream after this writer.
-    #[error("the stream belongs to `{owner}` now; read it anew")]
-    Fenced {
-        /// The owner that outranks this writer.
-        owner: String,
-    },
-    /// The stream does not end where the writer thought.
-    #[error("the stream ends at record {actual}, not at {expected}; read it anew")]
-    Moved {
-        /// Where the writer thought that the stream ends.
-        expected: Seq,
-        /// Where it ends.
-        actual: Seq,
-    },
-    /// Whether the records were kept is not known: read the stream anew.
-    #[error("it is not known whether the records were kept: {0}")]
-    InDoubt(String),
-    /// The journal cannot be reached.
-    #[error("the journal is not available: {0}")]
-    Unavailable(String),
 }

@@ -4,7 +4,9 @@
 //! Nothing here sleeps to wait for an effect: a test waits for the event that reports it, under a limit.
 
 mod clock;
+mod disk;
 mod fault;
+mod net;
 pub mod oracle;
 mod probe;
 mod recorder;
@@ -15,7 +17,9 @@ mod world;
 
 pub use crate::runtime::faults::run::{Attended, FaultRun, Injector, NotInjected};
 pub use clock::VirtualClock;
+pub use disk::{Append, CrashKind, DEFAULT_DISK_TIME, Disk, DiskFault, Level, SimJournal};
 pub use fault::{Drawn, Faults};
+pub use net::{DEFAULT_LATENCY, Network, Passage, Passed};
 pub use probe::{Log, Order, Probe, Script};
 pub use recorder::{Exit, Recorder};
 pub use settle::{End, OnEnd, exit_supervisor, is_settled, resume, suspend};

@@ -110,7 +110,9 @@ impl Journal for MemoryJournal {
         let mut streams = lock(&self.streams);
         let stream = streams.entry(stream).or_default();
         let actual = stream.records.len() as Seq;
-        let outcome = if at.epoch != Epoch(stream.epoch) {
+        let outcome = if stream.epoch == 0 {
+            Err(JournalError::Fenced { owner: "nobody".to_owned() })
+        } else if at.epoch != Epoch(stream.epoch) {
             Err(JournalError::Fenced { owner: stream.owner.clone() })
         } else if at.expected != actual {
             Err(JournalError::Moved { expected: at.expected, actual })
