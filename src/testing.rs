@@ -3,6 +3,7 @@
 //!
 //! Nothing here sleeps to wait for an effect: a test waits for the event that reports it, under a limit.
 
+mod bug;
 mod clock;
 mod fault;
 mod probe;
@@ -10,6 +11,7 @@ mod recorder;
 mod settle;
 
 pub use crate::runtime::faults::{Attended, FaultRun};
+pub use bug::{Bug, UnknownBug};
 pub use clock::VirtualClock;
 pub use fault::{Drawn, Faults};
 pub use probe::{Log, Order, Probe, Script};

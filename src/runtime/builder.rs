@@ -37,6 +37,8 @@ pub struct SystemBuilder {
     service_intensity: Option<Intensity>,
     #[cfg(any(test, feature = "testing"))]
     ends: Option<crate::testing::OnEnd>,
+    #[cfg(any(test, feature = "testing"))]
+    bug: Option<crate::testing::Bug>,
     watch: WatchRules,
     dead_letters: Option<usize>,
     limits: Limits,
@@ -90,6 +92,14 @@ impl SystemBuilder {
     #[must_use]
     pub fn on_end(mut self, tell: impl Fn(&crate::testing::End<'_>) + Send + Sync + 'static) -> Self {
         self.ends = Some(Arc::new(tell));
+        self
+    }
+
+    /// Makes this mistake on purpose, for tests that must find it. Of several the last one counts.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn bug(mut self, bug: impl Into<Option<crate::testing::Bug>>) -> Self {
+        self.bug = bug.into();
         self
     }
 
@@ -152,6 +162,8 @@ impl SystemBuilder {
             limits: self.limits,
             #[cfg(any(test, feature = "testing"))]
             ends: self.ends,
+            #[cfg(any(test, feature = "testing"))]
+            bug: self.bug,
         };
         System::start_in(world, services, root).await
     }

@@ -103,6 +103,8 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) ends: Option<crate::testing::OnEnd>,
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) bug: Option<crate::testing::Bug>,
 }
 
 /// How often supervisors started a child again.
@@ -167,6 +169,8 @@ impl System {
         let watchdog = Watchdog::start(world.watch, root_path.clone(), bus.clone());
         let (clock, ask_within) = (Arc::clone(&world.clock), world.limits.route.ask_within);
         let office = Office::new(bus.clone(), clock, world.dead_letters, ask_within);
+        #[cfg(any(test, feature = "testing"))]
+        let office = office.with_bug(world.bug);
         let inner = Inner {
             watchdog,
             root: root_path,
