@@ -135,9 +135,11 @@ async fn closure_of_the_dead(bug: Option<Bug>) -> String {
     let mut events = Recorder::of(&system);
     let (go, gate) = mpsc::channel();
     let (report, outcome) = oneshot::channel();
+    let (begins, begun) = oneshot::channel();
     let peer = Probe::at(&system, "root/peer");
     let order = Order::run(move |ctx| {
         let closure = ctx.blocking(move |_| {
+            begins.send(()).expect("the test listens");
             gate.recv().expect("the test goes on");
             let taken = peer.tell(Order::Echo(1)).is_ok();
             report.send(if taken { "taken" } else { "refused" }).expect("the test listens");
@@ -146,7 +148,7 @@ async fn closure_of_the_dead(bug: Option<Bug>) -> String {
         Box::pin(async { Ok(0) })
     });
     Probe::at(&system, "root/a").ask(order).await.expect("a reply");
-    tokio::task::yield_now().await;
+    begun.await.expect("it begins");
     system.kill("root/a").expect("it is there");
     events.started("root/a", 2).await;
     go.send(()).expect("it waits");
