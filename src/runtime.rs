@@ -1,5 +1,8 @@
 //! Carries out what the pure core decides. The only module that knows ractor and tokio.
 
+#[macro_use]
+mod bug;
+
 pub(crate) mod addressee;
 pub(crate) mod agent;
 pub(crate) mod agent_ref;

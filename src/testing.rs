@@ -3,6 +3,7 @@
 //!
 //! Nothing here sleeps to wait for an effect: a test waits for the event that reports it, under a limit.
 
+mod bug;
 mod clock;
 mod disk;
 mod fault;
@@ -16,6 +17,7 @@ mod trace;
 mod world;
 
 pub use crate::runtime::faults::run::{Attended, FaultRun, Injector, NotInjected};
+pub use bug::{Bug, UnknownBug};
 pub use clock::VirtualClock;
 pub use disk::{Append, CrashKind, DEFAULT_DISK_TIME, Disk, DiskFault, Level, SimJournal};
 pub use fault::{Drawn, Faults};
@@ -25,7 +27,7 @@ pub use recorder::{Exit, Recorder};
 pub use settle::{End, OnEnd, exit_supervisor, is_settled, resume, suspend};
 pub use sim::{Outcome, Ran, Sim};
 pub use trace::{Entry, MailStep, NodeChange, Parting, Trace, What};
-pub use world::{Condition, Node, NodeBuilder, Skew, World};
+pub use world::{Condition, Node, NodeBuilder, World};
 
 /// Waits until nobody has anything to do: every task waits for a timer or for somebody else.
 ///

@@ -219,6 +219,11 @@ impl Progress {
         self.came.iter().filter(|came| !came.is_refused).map(|came| &came.fired)
     }
 
+    /// Those that came after so many had come; also what could not be carried out in the end.
+    pub fn came_after(&self, number: usize) -> impl Iterator<Item = &Fired> {
+        self.came.iter().skip(number).map(|came| &came.fired)
+    }
+
     /// The plan that does the same again without chaos: the faults of the plan that came, and after them what chaos did.
     #[must_use]
     pub fn fired_plan(&self) -> Plan {

@@ -347,10 +347,16 @@ impl<A: Agent> Context<A> {
     /// Tells itself a message after a delay, through its own mailbox. The timer ends with the incarnation.
     pub fn after(&mut self, delay: Duration, message: A::Message) -> TaskId {
         let myself = self.myself();
-        self.spawn_at_once(async move {
+        let timer = async move {
             tokio::time::sleep(delay).await;
             myself.tell_patiently(message).await;
-        })
+        };
+        if bug_on_purpose!(self.system, TimerOutlivesLife) {
+            // On purpose: it is no task of this life.
+            tokio::spawn(timer);
+            return self.spawn_at_once(async {});
+        }
+        self.spawn_at_once(timer)
     }
 
     /// Tells itself a message again and again, first after one period. The timer ends with the incarnation.

@@ -1,6 +1,6 @@
 //! A system with other seams than the default ones.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::error::StartError;
@@ -14,7 +14,7 @@ use crate::runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};
 use crate::runtime::system::{System, World};
 use crate::runtime::watchdog::WatchRules;
 use crate::runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
-use crate::seam::{Clock, Entropy, Journal};
+use crate::seam::{Clock, Entropy, Journal, Transport};
 use crate::supervision::intensity::Intensity;
 use crate::supervision::policy::Strategy;
 use crate::telemetry;
@@ -32,6 +32,7 @@ pub struct SystemBuilder {
     clock: Option<Arc<dyn Clock>>,
     entropy: Option<Arc<dyn Entropy>>,
     journal: Option<Arc<dyn Journal>>,
+    transport: Option<Arc<dyn Transport>>,
     faults: Option<Arc<dyn FaultPlan>>,
     service_deadline: Option<Duration>,
     service_intensity: Option<Intensity>,
@@ -39,6 +40,8 @@ pub struct SystemBuilder {
     ends: Option<crate::testing::OnEnd>,
     #[cfg(any(test, feature = "testing"))]
     tap: Option<Arc<dyn crate::runtime::tap::Tap>>,
+    #[cfg(any(test, feature = "testing"))]
+    bug: Option<crate::testing::Bug>,
     watch: WatchRules,
     dead_letters: Option<usize>,
     limits: Limits,
@@ -63,6 +66,13 @@ impl SystemBuilder {
     #[must_use]
     pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
         self.journal = Some(journal);
+        self
+    }
+
+    /// What carries messages to other systems; a [`LocalTransport`](crate::LocalTransport) of its own when not set.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
         self
     }
 
@@ -105,6 +115,14 @@ impl SystemBuilder {
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn tap(mut self, tap: Arc<dyn crate::runtime::tap::Tap>) -> Self {
         self.tap = Some(tap);
+        self
+    }
+
+    /// Makes this mistake on purpose, for tests that must find it. Of several the last one counts.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn bug(mut self, bug: impl Into<Option<crate::testing::Bug>>) -> Self {
+        self.bug = bug.into();
         self
     }
 
@@ -161,6 +179,7 @@ impl SystemBuilder {
         let world = World {
             clock,
             entropy,
+            transport: self.transport.map_or_else(OnceLock::new, OnceLock::from),
             faults: self.faults,
             watch: self.watch,
             dead_letters: self.dead_letters.unwrap_or(DEFAULT_DEAD_LETTERS),
@@ -169,6 +188,8 @@ impl SystemBuilder {
             ends: self.ends,
             #[cfg(any(test, feature = "testing"))]
             tap: self.tap,
+            #[cfg(any(test, feature = "testing"))]
+            bug: self.bug,
         };
         System::start_in(world, services, root).await
     }

@@ -45,7 +45,15 @@ impl Agent for Keeper {
         if let Some(visitor) = &visitor {
             visitor.come_to(&Point::BeforeAppend, None).await?;
         }
-        let reply = self.reply_to(message).await;
+        let reply = match message {
+            KeeperMessage::Append { stream, at, records } if bug_on_purpose!(ctx.system(), AcknowledgedFirst) => {
+                // On purpose: it will be kept, so that can be said already.
+                let (journal, end) = (Arc::clone(&self.0), at.expected + records.len() as Seq);
+                ctx.spawn(async move { drop(journal.append(stream, at, records).await) });
+                KeeperReply::Appended(Ok(end))
+            }
+            message => self.reply_to(message, ctx.system()).await,
+        };
         if let Some(visitor) = &visitor {
             visitor.come_to(&Point::AfterAppend, None).await?;
         }
@@ -54,11 +62,19 @@ impl Agent for Keeper {
 }
 
 impl Keeper {
-    async fn reply_to(&self, message: KeeperMessage) -> KeeperReply {
+    async fn reply_to(&self, message: KeeperMessage, system: &System) -> KeeperReply {
         match message {
             KeeperMessage::Fence { stream, owner } => KeeperReply::Fenced(self.0.fence(stream, &owner).await),
             KeeperMessage::Append { stream, at, records } => {
-                KeeperReply::Appended(self.0.append(stream, at, records).await)
+                let again = bug_on_purpose!(system, FencedWriterLetIn).then(|| records.clone());
+                let mut outcome = self.0.append(stream, at, records).await;
+                if let (Some(records), Err(JournalError::Fenced { .. })) = (again, &outcome) {
+                    // On purpose: whoever is refused is fenced in.
+                    if let Ok(epoch) = self.0.fence(stream, "the same again").await {
+                        outcome = self.0.append(stream, AppendAt { epoch, ..at }, records).await;
+                    }
+                }
+                KeeperReply::Appended(outcome)
             }
             KeeperMessage::Read { stream, after } => KeeperReply::Read(self.0.read(stream, after).await),
         }
@@ -91,12 +107,18 @@ impl Journal for JournalHandle {
     }
 
     fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
+        let again = bug_on_purpose!(self.0, DoubtfulRepeated).then(|| records.clone());
         Box::pin(async move {
             match self.ask(KeeperMessage::Append { stream, at, records }).await {
                 Ok(KeeperReply::Appended(outcome)) => outcome,
                 Ok(_) => Err(JournalError::InDoubt("the journal answered another question".to_owned())),
                 // Sent and not answered: it may have been kept.
                 Err(error @ (RequestError::Exited { .. } | RequestError::Timeout { .. })) => {
+                    if let Some(records) = again {
+                        // On purpose: it may not have been kept, so it is sent again, behind what was.
+                        let expected = at.expected + records.len() as Seq;
+                        return self.append(stream, AppendAt { expected, ..at }, records).await;
+                    }
                     Err(JournalError::InDoubt(error.to_string()))
                 }
                 Err(error) => Err(unavailable(&error)),

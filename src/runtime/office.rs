@@ -51,6 +51,8 @@ pub(crate) struct Office {
     ahead: Result<Duration, Duration>,
     dead: Mutex<DeadLetters<Box<dyn AnyLetter>>>,
     late_replies: AtomicU64,
+    #[cfg(any(test, feature = "testing"))]
+    bug: Option<crate::testing::Bug>,
 }
 
 impl Office {
@@ -69,7 +71,20 @@ impl Office {
             default_ask: default_ask.unwrap_or(DEFAULT_ASK),
             dead: Mutex::new(DeadLetters::new(dead_letters)),
             late_replies: AtomicU64::new(0),
+            #[cfg(any(test, feature = "testing"))]
+            bug: None,
         }
+    }
+
+    /// What slots ask, which do not know their system.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_bug(self, bug: Option<crate::testing::Bug>) -> Self {
+        Self { bug, ..self }
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn has_bug(&self, bug: crate::testing::Bug) -> bool {
+        self.bug == Some(bug)
     }
 
     /// A moment of tokio's clock, by which timers go, on the system's: they are apart by what they were at the beginning.
@@ -141,6 +156,12 @@ impl Office {
         let Some(letter) = lock(&self.dead).take(id) else { return Err(SendAgainError::Unknown { id }) };
         let before = letter.receiver;
         let Err((letter, problem)) = letter.message.send_again(system) else { return Ok(()) };
+        if bug_on_purpose!(self, RefusedAgainIsLost) {
+            // On purpose: it was taken out, and is not put back.
+            let payload = letter.payload_type();
+            drop_caught(letter);
+            return Err(SendAgainError::Refused { id, again: id, payload, problem });
+        }
         let mut death = Death::new(DeadReason::Refused, self.clock.now());
         if let Some(receiver) = letter.receiver().cloned().or(before) {
             death = death.to(receiver);

@@ -155,7 +155,7 @@ pub(crate) async fn ask_by<M: Send + 'static, R: Send + 'static>(
     ticket.said.until(office.moment_of(by));
     (ticket.at_death, ticket.was_begun) = (at_death, was_begun);
     // Held until the request is over, however that comes.
-    let _permit = match slot.core().gate() {
+    let permit = match slot.core().gate() {
         None => None,
         Some(gate) => match Box::pin(gate.enter(by)).await {
             Ok(permit) => permit,
@@ -166,7 +166,13 @@ pub(crate) async fn ask_by<M: Send + 'static, R: Send + 'static>(
             }
         },
     };
-    if let Err(refused) = push_wait(slot, letter, patience, Some(by)).await {
+    // On purpose: whoever asks waits for the answer only so long, and not for room.
+    let room_by = (!bug_on_purpose!(office, AskWaitsForRoom)).then_some(by);
+    if let Err(refused) = push_wait(slot, letter, patience, room_by).await {
+        if bug_on_purpose!(office, PermitIsKept) {
+            // On purpose: not on this way out.
+            std::mem::forget(permit);
+        }
         let (error, letter) = told_of_refusal(slot, refused, limit);
         return Err(unsent(slot, letter, error, asking));
     }
@@ -177,6 +183,7 @@ pub(crate) async fn ask_by<M: Send + 'static, R: Send + 'static>(
         receiver.close();
         receiver.try_recv().unwrap_or_else(|_| Err(Refusal::of(RequestError::Timeout { path: path(), limit })))
     };
+    drop(permit);
     // What returns is its asker's, who knows by now.
     answer.map_err(|refusal| if at_death == AtDeath::Return { Refusal::of(refusal.keep()) } else { refusal })
 }

@@ -78,6 +78,8 @@ impl Agent for Registrar {
                 // is of a slot whose place was taken by that of another kind of child.
                 match system.slot(&path) {
                     Some(slot) => reconcile(system, &slot),
+                    // On purpose: where nothing is, there is nothing to do.
+                    None if bug_on_purpose!(system, ForgottenIsFound) => {}
                     None => leave(system, &path),
                 }
                 Ok(RegistrarReply::Done)
@@ -137,6 +139,10 @@ fn reconcile(system: &System, slot: &Arc<dyn AnySlot>) {
             }
         }
     }
+    if bug_on_purpose!(system, WithdrawnIsFound) {
+        // On purpose: what is offered is known, and that is what was asked for.
+        return;
+    }
     for old in index.retain(&core.path, |offer| offered.iter().any(|candidate| *candidate.offer == *offer)) {
         system.feed().tell(&old.path, &old.offer);
     }
@@ -165,6 +171,10 @@ pub(crate) async fn register(
         let left = REGISTER_LIMIT.saturating_sub(system.clock().now().saturating_duration_since(began));
         match registrar.ask_within(message, left).await {
             Ok(RegistrarReply::Registered(id)) => return Ok(id),
+            // On purpose: it was sent, and the next registrar reads the slots anyway.
+            Err(RequestError::Exited { .. }) if bug_on_purpose!(system, RegistrationNotRepeated) => {
+                return Ok(system.entropy().id());
+            }
             // Lost with a life of the registrar; the next one is asked.
             Ok(RegistrarReply::Done) | Err(RequestError::Exited { .. }) if !left.is_zero() => {}
             Ok(RegistrarReply::Done) => {

@@ -267,7 +267,9 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let refused = |letter: Letter<M, R>| letter.stamped(stamp);
         let mut desk = lock(&self.desk);
         // Looked at last, so that what is fenced while it waited for the lock is refused too.
-        if let Some(life) = current::fenced() {
+        if let Some(life) = current::fenced()
+            && !bug_on_purpose!(self.office(), FencedIsHeard)
+        {
             return Err(Refused::Fenced(refused(letter), life));
         }
         match desk.door {
@@ -294,7 +296,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);
         self.note(MailStep::Accepted);
-        if let Some(lost) = lost {
+        // On purpose: there is room now, and that is all that was wanted.
+        if let Some(lost) = lost
+            && !bug_on_purpose!(self.office(), ShedIsLost)
+        {
             self.lose(lost);
         }
         Ok(())
@@ -332,7 +337,9 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         desk.shell =
             Some(Box::new(AtDesk { of: life.incarnation, port, lingers: Lingers::default(), controls: Vec::new() }));
         desk.woken = false;
-        desk.door = Door::Open;
+        if !self.stays_paused(&desk) {
+            desk.door = Door::Open;
+        }
         self.core.gauge().set_closed(None);
         wake(desk);
     }
@@ -405,7 +412,7 @@ impl<M: Send + 'static, R: Send + 'static> AnySlot for Slot<M, R> {
                     return;
                 }
                 desk.woken = false;
-                if desk.door != Door::Refusing {
+                if desk.door != Door::Refusing && !self.stays_paused(&desk) {
                     desk.door = Door::Open;
                     self.core.gauge().set_closed(None);
                 }

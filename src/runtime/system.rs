@@ -45,8 +45,9 @@ use crate::runtime::slot::{BareSlot, Slot};
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::supervisor::handle::{DynamicSupervisor, Supervisor};
 use crate::runtime::supervisor::kill_life;
+use crate::runtime::transport::LocalTransport;
 use crate::runtime::watchdog::{WatchRules, Watchdog};
-use crate::seam::{Clock, Entropy, Journal};
+use crate::seam::{Clock, Entropy, Journal, Transport};
 use crate::supervision::history::History;
 use crate::supervision::policy::ChildKind;
 
@@ -99,6 +100,8 @@ const ENDING: u8 = 2;
 pub(crate) struct World {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Made when it is first asked for, where none was given.
+    pub(crate) transport: OnceLock<Arc<dyn Transport>>,
     pub(crate) faults: Option<Arc<dyn FaultPlan>>,
     pub(crate) watch: WatchRules,
     pub(crate) dead_letters: usize,
@@ -107,6 +110,8 @@ pub(crate) struct World {
     pub(crate) ends: Option<crate::testing::OnEnd>,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) tap: Option<Arc<dyn crate::runtime::tap::Tap>>,
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) bug: Option<crate::testing::Bug>,
 }
 
 /// How often supervisors started a child again.
@@ -175,6 +180,8 @@ impl System {
         let watchdog = Watchdog::start(world.watch, root_path.clone(), bus.clone());
         let (clock, ask_within) = (Arc::clone(&world.clock), world.limits.route.ask_within);
         let office = Office::new(bus.clone(), clock, world.dead_letters, ask_within);
+        #[cfg(any(test, feature = "testing"))]
+        let office = office.with_bug(world.bug);
         let inner = Inner {
             watchdog,
             root: root_path,
@@ -364,6 +371,12 @@ impl System {
     #[must_use]
     pub fn journal(&self) -> Arc<dyn Journal> {
         Arc::new(JournalHandle(self.clone()))
+    }
+
+    /// What carries messages to other systems. It does not end with this one.
+    #[must_use]
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        self.inner.world.transport.get_or_init(|| Arc::new(LocalTransport::new()))
     }
 
     /// The clock.

@@ -12,11 +12,14 @@ use std::thread;
 
 pub use self::outcome::Outcome;
 use self::told::Told;
-use crate::fault::Plan;
-use crate::runtime::faults::FaultRun;
+use crate::fault::{Chaos, Plan, shrink};
+use crate::runtime::faults::run::FaultRun;
 use crate::runtime::{simulated, wait};
 use crate::testing::World;
 use crate::testing::trace::Trace;
+
+/// How many runs the search for a smaller plan may take.
+const SHRINKING: usize = 100;
 
 /// A test that runs in a simulated [`World`], once for each of some seeds.
 ///
@@ -29,14 +32,16 @@ use crate::testing::trace::Trace;
 /// |---|---|
 /// | `SIM_SEED=17` | only this seed |
 /// | `SIM_SEEDS=1000` | so many seeds, from the first on |
-/// | `SIM_PLAN='panic at ..'` | this plan instead of the test's |
+/// | `SIM_PLAN='panic at ..'` | this plan instead of the test's, and no chaos |
 /// | `SIM_TWICE=1` | each seed twice, and the traces must be the same |
 /// | `SIM_TRACE=1` | a failure tells the whole trace |
+#[derive(Clone)]
 pub struct Sim {
     name: String,
     first: u64,
     seeds: u64,
     plan: Plan,
+    chaos: Chaos,
     may_not_fire: bool,
     twice: bool,
     whole_trace: bool,
@@ -60,8 +65,8 @@ impl Sim {
     /// A test of this name: the path of its function, as the test harness knows it, for the line that runs it again.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        let (plan, name) = (Plan::default(), name.into());
-        Self { name, first: 0, seeds: 1, plan, may_not_fire: false, twice: false, whole_trace: false }
+        let (plan, chaos, name) = (Plan::default(), Chaos::default(), name.into());
+        Self { name, first: 0, seeds: 1, plan, chaos, may_not_fire: false, twice: false, whole_trace: false }
     }
 
     /// How many seeds; 1 when not set.
@@ -97,6 +102,18 @@ impl Sim {
         self.plan(plan)
     }
 
+    /// Faults by chance, beside those of the plan, as each seed draws them.
+    ///
+    /// # Panics
+    ///
+    /// When it is no chaos; with what was expected.
+    #[must_use]
+    #[track_caller]
+    pub fn chaos(mut self, chaos: &str) -> Self {
+        self.chaos = chaos.parse().unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
     /// Faults of the plan need not come.
     #[must_use]
     pub fn may_not_fire(mut self) -> Self {
@@ -125,9 +142,13 @@ impl Sim {
         let sim = self.by_environment();
         let test = Arc::new(test);
         for seed in sim.first..sim.first.saturating_add(sim.seeds) {
-            let ran = sim.once(seed, &sim.plan, &test);
+            let ran = sim.once(seed, (&sim.plan, &sim.chaos), &test);
             let ran = if ran.failure.is_none() && sim.twice { sim.again(ran, &test) } else { ran };
-            assert!(ran.failure.is_none(), "{}", Told { sim: &sim, ran: &ran, smaller: None });
+            if ran.failure.is_some() {
+                let smaller = sim.shrunk(&ran, &test);
+                let told = Told { sim: &sim, ran: &ran, smaller: smaller.as_ref() }.to_string();
+                panic!("{told}");
+            }
         }
     }
 
@@ -137,7 +158,7 @@ impl Sim {
         F: Fn(World) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Outcome>,
     {
-        self.once(seed, &self.plan, &Arc::new(test))
+        self.once(seed, (&self.plan, &self.chaos), &Arc::new(test))
     }
 
     fn by_environment(mut self) -> Self {
@@ -149,6 +170,7 @@ impl Sim {
         }
         if let Ok(plan) = env::var("SIM_PLAN") {
             self.plan = plan.parse().unwrap_or_else(|error| panic!("SIM_PLAN: {error}"));
+            self.chaos = Chaos::default();
             // It may be one for another version of the test.
             self.may_not_fire = true;
         }
@@ -158,18 +180,18 @@ impl Sim {
     }
 
     /// One run, in a thread of its own: nothing of it is left in this one.
-    fn once<F, Fut>(&self, seed: u64, plan: &Plan, test: &Arc<F>) -> Ran
+    fn once<F, Fut>(&self, seed: u64, (plan, chaos): (&Plan, &Chaos), test: &Arc<F>) -> Ran
     where
         F: Fn(World) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Outcome>,
     {
-        let (plan, test, may_not_fire) = (plan.clone(), Arc::clone(test), self.may_not_fire);
+        let (plan, chaos, test, may_not_fire) = (plan.clone(), chaos.clone(), Arc::clone(test), self.may_not_fire);
         let thread = thread::Builder::new().name(format!("{} seed {seed}", self.name));
         let running = thread.spawn(move || {
             simulated::run_alone(async move {
-                let world = World::new(seed, FaultRun::of(plan));
+                let world = World::new(seed, FaultRun::with_chaos(plan, &chaos, seed));
                 let failure = live(&world, &*test, may_not_fire).await.err();
-                Ran { seed, failure, plan: world.fired_plan(), trace: world.trace() }
+                Ran { seed, failure, plan: world.faults().fired_plan(), trace: world.trace() }
             })
         });
         let ran = running
@@ -185,11 +207,32 @@ impl Sim {
         F: Fn(World) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Outcome>,
     {
-        let again = self.once(ran.seed, &self.plan, test);
+        let again = self.once(ran.seed, (&self.plan, &self.chaos), test);
         let failure = ran.trace.parting(&again.trace).map(|parting| {
             format!("the same seed did not do the same twice: see what leaks in docs/testing.md\n{parting}")
         });
         Ran { failure, ..ran }
+    }
+
+    /// A run under a smaller plan that fails too, if there is one.
+    fn shrunk<F, Fut>(&self, ran: &Ran, test: &Arc<F>) -> Option<Ran>
+    where
+        F: Fn(World) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Outcome>,
+    {
+        // A plan that is a part of another need not come whole.
+        let (none, lenient) = (Chaos::default(), Self { may_not_fire: true, ..self.clone() });
+        let mut smaller = None;
+        let fails = |plan: &Plan| {
+            let again = lenient.once(ran.seed, (plan, &none), test);
+            let fails = again.failure.is_some();
+            if fails {
+                smaller = Some(again);
+            }
+            fails
+        };
+        let plan = shrink(&ran.plan, fails, SHRINKING);
+        smaller.map(|ran| Ran { plan, ..ran })
     }
 }
 

@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use self::faults::WorldFaults;
-pub use self::node::{Node, NodeBuilder, Skew};
+pub use self::node::{Node, NodeBuilder};
 use crate::error::StartError;
-use crate::fault::Plan;
-use crate::runtime::faults::FaultRun;
+use crate::runtime::faults::run::FaultRun;
 use crate::runtime::guard::lock;
 use crate::runtime::simulated::{self, Aborted};
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::wait;
 use crate::seam::{Rng, seed_of};
 use crate::testing::VirtualClock;
+use crate::testing::net::Network;
 use crate::testing::oracle;
 use crate::testing::trace::{Recording, Trace, What};
 
@@ -59,6 +59,8 @@ struct Inner {
     recording: Arc<Recording>,
     place: Arc<str>,
     nodes: Mutex<Nodes>,
+    /// Until the end.
+    network: Mutex<Option<Network>>,
     /// Tasks of the test itself. Gone with the test.
     tasks: Mutex<Vec<Aborted>>,
 }
@@ -103,9 +105,15 @@ impl World {
     pub(super) fn new(seed: u64, run: Arc<FaultRun>) -> Self {
         let clock = VirtualClock::new();
         let recording = Recording::new(clock);
-        let faults = WorldFaults::new(run, &recording);
-        let (nodes, tasks) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { seed, clock, faults, recording, place: "world".into(), nodes, tasks }) }
+        let place: Arc<str> = "world".into();
+        let faults = WorldFaults::new(run, &recording, &place);
+        let network = Network::new(seed_of(seed, "network"), Some(Arc::clone(&faults) as _));
+        let (told, from) = (Arc::clone(&recording), Arc::clone(&place));
+        network.on_message(move |passed| told.write(&from, 0, What::Message(passed.to_string())));
+        let (nodes, tasks, network) = (Mutex::default(), Mutex::default(), Mutex::new(Some(network)));
+        let world = Self { inner: Arc::new(Inner { seed, clock, faults, recording, place, nodes, network, tasks }) };
+        world.inner.faults.attend(&world);
+        world
     }
 
     /// The seed from which all chance comes.
@@ -200,11 +208,6 @@ impl World {
         self.inner.faults.run()
     }
 
-    /// The plan that is carried out, as far as it came: what replays it.
-    pub(super) fn fired_plan(&self) -> Plan {
-        Plan { faults: self.faults().fired().into_iter().map(|fired| fired.fault).collect() }
-    }
-
     /// Waits until it is so, at most for a time. Cancel safe.
     ///
     /// # Panics
@@ -268,6 +271,7 @@ impl World {
                 problems.push(format!("node `{}` did not end within {TO_END:?} of being asked to", node.name()));
             }
         }
+        drop(lock(&self.inner.network).take());
         // Aborted tasks go when they are polled next.
         wait::sleep(Duration::from_millis(1)).await;
         let alive = simulated::alive_tasks();
@@ -279,6 +283,13 @@ impl World {
         });
         problems.extend(self.inner.recording.broken());
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    }
+}
+
+impl Inner {
+    /// Asks the network, until the end of the world.
+    fn with_network<T>(&self, ask: impl FnOnce(&Network) -> T) -> Option<T> {
+        lock(&self.network).as_ref().map(ask)
     }
 }
 

@@ -137,6 +137,11 @@ impl FaultRun {
         lock(&self.progress).fired().cloned().collect()
     }
 
+    /// Those that came after so many had come.
+    pub(crate) fn came_after(&self, number: usize) -> Vec<Fired> {
+        lock(&self.progress).came_after(number).cloned().collect()
+    }
+
     /// The plan that does the same again in the same run without chaos; it ends with what chaos did.
     #[must_use]
     pub fn fired_plan(&self) -> Plan {

@@ -155,6 +155,10 @@ impl PoolDesk {
         let wanted = [Presence::Live, Presence::Dozing, Presence::Awaited];
         let (place, reached) = wanted.into_iter().find_map(of_presence)?;
         let number = state.free.remove(place)?;
+        if bug_on_purpose!(system, LentTwice) {
+            // On purpose: it is held and free.
+            state.free.insert(place, number);
+        }
         state.held.insert(number);
         drop(state);
         Some((reached, Loan { desk: Arc::clone(self), number, permit: permit.take() }))

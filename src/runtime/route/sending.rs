@@ -183,7 +183,15 @@ impl<Request: Wire, Reply: Wire> Route<Request, Reply> {
                 let (route, key) = (self.clone(), key.map(<[u8]>::to_vec));
                 let envelope = envelope.with_payload(copy(envelope.payload()));
                 // Where nobody takes it, the letter that it is a copy of is the dead one.
-                Some(Box::new(move |in_vain| route.tell_once(key.as_deref(), envelope, in_vain).is_ok()))
+                Some(Box::new(move |in_vain| {
+                    let sent = route.tell_once(key.as_deref(), envelope, in_vain);
+                    let system = &route.inner.system;
+                    if bug_on_purpose!(system, BuriedTwice) {
+                        // On purpose: the copy too.
+                        return sent.map_err(|unsent| unsent.bury(system)).is_ok();
+                    }
+                    sent.is_ok()
+                }))
             }
             // Nobody waits for it to come back.
             _ => Some(Box::new(|_| false)),

@@ -4,7 +4,7 @@ use std::any::{Any, TypeId, type_name};
 use std::sync::Weak;
 
 use crate::error::RequestError;
-use crate::event::DropReason;
+use crate::event::{DropReason, EventKind};
 use crate::id::Path;
 use crate::message::Envelope;
 use crate::registry::capability::{Capability, Wire};
@@ -43,7 +43,13 @@ impl Unsent {
         match receiver {
             // The code of a life that was given up leaves nothing behind.
             _ if current::fenced().is_some() => drop_caught(letter),
-            Some(path) => system.office().bury(system.bus(), &path, letter, why),
+            Some(path) => {
+                system.office().bury(system.bus(), &path, letter, why);
+                if bug_on_purpose!(system, DropToldTwice) {
+                    // On purpose: by whoever buries it, and by whoever has it buried.
+                    system.bus().publish(&path, EventKind::Dropped { why });
+                }
+            }
             None => system.office().bury_for_nobody(system.bus(), system.root(), letter, why),
         }
         error

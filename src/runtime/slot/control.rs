@@ -73,6 +73,11 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         outcome
     }
 
+    /// Whether the pause of a life is left to the next one: only by a mistake on purpose.
+    pub(super) fn stays_paused(&self, desk: &Desk<M, R>) -> bool {
+        desk.door == Door::Paused && bug_on_purpose!(self.office(), PauseOutlivesLife)
+    }
+
     fn set_door(&self, desk: &mut Desk<M, R>, door: Door) {
         desk.door = door;
         self.core.gauge().set_closed(match door {

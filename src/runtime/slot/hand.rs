@@ -102,7 +102,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let mut late = Vec::new();
         desk.inbox.take(most, &mut hand.items, || self.office().clock.now(), &mut late);
         self.core.gauge().set_waiting(desk.inbox.len());
-        wake(desk);
+        if bug_on_purpose!(self.office(), RestNotWoken) {
+            // On purpose: it has a batch, so it is awake.
+            drop(desk);
+        } else {
+            wake(desk);
+        }
         batch.left = hand.items.len();
         self.core.gauge().set_in_hand(batch.left);
         drop(place);
@@ -120,6 +125,10 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         let Some(hand) = Hand::of(place, of).filter(|hand| !hand.items.is_empty()) else { return };
         let items = mem::take(&mut hand.items);
         self.core.gauge().set_in_hand(usize::from(hand.holder.is_handling()));
+        if bug_on_purpose!(self.office(), DrainLosesHand) {
+            // On purpose: it gets nothing any more, also of this.
+            return drop_caught(items);
+        }
         desk.roving |= items.any(Letter::roves);
         desk.inbox.give_back(items);
         self.core.gauge().set_waiting(desk.inbox.len());
@@ -163,7 +172,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             let error = RequestError::Exited { path: self.core.path.clone(), incarnation: of, reason };
             asker.send(Err(Refusal::of(error)));
         }
-        if items.is_empty() {
+        // On purpose: it goes with the life that took it.
+        if items.is_empty() || bug_on_purpose!(self.office(), HandIsLost) {
             return;
         }
         let mut desk = lock(&self.desk);
@@ -172,7 +182,12 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             return self.refuse_all(items.into_letters());
         }
         desk.roving |= items.any(Letter::roves);
+        let later = bug_on_purpose!(self.office(), HandGoesBehind).then(|| desk.inbox.empty());
         desk.inbox.give_back(items);
+        if let Some(letters) = later {
+            // On purpose: what came since stands before it.
+            desk.inbox.give_back(Items::Plain { letters, first: 0 });
+        }
         self.core.gauge().set_waiting(desk.inbox.len());
         wake(desk);
     }
@@ -194,7 +209,10 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             // Nobody waits for the answer, or for what comes of it, any more. The clock is read for questions too: where a
             // question's time is over at this very moment, its asker's timer may come a little later.
             let is_abandoned = letter.reply().is_some_and(ReplyTo::is_abandoned);
-            if is_abandoned || slot.is_over(&letter, mark, &hand.items) {
+            // On purpose: what is in hand is handled.
+            if (is_abandoned || slot.is_over(&letter, mark, &hand.items))
+                && !bug_on_purpose!(slot.office(), ExpiredIsHandled)
+            {
                 slot.core.gauge().set_in_hand(self.left);
                 drop(place);
                 // With its stamp, for whoever finds it among the dead letters.

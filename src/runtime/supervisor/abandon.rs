@@ -34,7 +34,10 @@ pub(crate) fn left(supervisor: &Arc<Life>) -> Left {
 
 /// A life has ended. What still runs of it are closures that nobody can abort: they are fenced, and reported.
 pub(super) fn part_with(system: &System, life: &Arc<Life>) {
-    life.fence();
+    // On purpose: it has ended, so what should it still do?
+    if !bug_on_purpose!(system, EndedIsNotFenced) {
+        life.fence();
+    }
     if life.tasks.has_closures() {
         system.leaked(life, None);
     }

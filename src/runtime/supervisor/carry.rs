@@ -29,7 +29,12 @@ impl SupervisorState {
             Command::Kill { child, start } if self.dozes(child, start) => {
                 return Some(self.ended_dozing(child, start, ExitReason::Killed));
             }
-            Command::Stop { child, start, reason } => self.stop(child, start, reason),
+            Command::Stop { child, start, reason } => {
+                let hasty = self.is_hasty(child).then(|| reason.clone());
+                self.stop(child, start, reason);
+                // On purpose: nobody waits until it is gone.
+                return hasty.map(|reason| self.taken_for_gone(child, start, reason));
+            }
             Command::Kill { child, start } => self.kill(child, start),
             Command::AskProgress { child, start } => {
                 return Some(Event::Progress { child, start, progress: self.progress_of(child) });
@@ -175,6 +180,22 @@ impl SupervisorState {
         }
     }
 
+    /// Whether a child that was asked to end counts as gone: only by a mistake on purpose.
+    fn is_hasty(&self, key: ChildKey) -> bool {
+        match self.kind(key) {
+            Some(ChildKind::Supervisor) => bug_on_purpose!(self.system, BranchGoneWhenAsked),
+            Some(ChildKind::Worker) => bug_on_purpose!(self.system, GoneWhenAsked) && !self.system.is_ending(),
+            None => false,
+        }
+    }
+
+    fn taken_for_gone(&mut self, child: ChildKey, start: Start, reason: ExitReason) -> Event {
+        if let Some(cell) = self.open(child, start).and_then(|(_, open)| open.cell.clone()) {
+            self.by_actor.remove(&cell.get_id());
+        }
+        Event::Exited { child, start, reason }
+    }
+
     /// Ends a child now. A nested supervisor is not killed by ractor's means, which would leave its children behind: it
     /// is told, kills them, and reports that it was killed once they are gone.
     fn kill(&mut self, key: ChildKey, start: Start) {
@@ -202,12 +223,19 @@ impl SupervisorState {
     }
 
     pub(super) fn exit(&mut self, myself: &ActorRef<SupervisorMessage>, reason: ExitReason) {
-        if let Some(timer) = self.timer.take() {
+        if let Some(timer) = self.timer.take()
+            // On purpose: nobody takes it back.
+            && !bug_on_purpose!(self.system, TimerOfTheEnded)
+        {
             timer.abort();
         }
         self.life.tasks.abort_all();
         // They do not come back with the next incarnation, which starts from its spec (rule 32).
         let mut added: Vec<_> = self.children.values().filter(|child| child.added).collect();
+        if bug_on_purpose!(self.system, AddedStayOpen) {
+            // On purpose: here, and when the next incarnation begins.
+            added.clear();
+        }
         added.sort_unstable_by(|one, other| one.slot.core().path.cmp(&other.slot.core().path));
         for child in added {
             self.close(child);

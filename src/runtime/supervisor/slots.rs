@@ -38,6 +38,9 @@ fn is_for(system: &System, spec: &ChildSpec, slot: &Arc<dyn AnySlot>) -> bool {
 /// the supervisor above took them away, or the earlier one was given up and could not forget those that were added.
 pub(super) fn clear(system: &System, published: &Published, path: &Path, spec: &[ChildSpec]) {
     let Some((before, _)) = published.machine() else { return };
+    if bug_on_purpose!(system, AddedStayOpen) {
+        return;
+    }
     let before: Vec<ChildId> = {
         let before = lock(&before);
         // Nearly always: nothing was added or taken away.
@@ -85,7 +88,10 @@ impl SupervisorState {
     /// Messages to this child, and to all below it, are refused from now on.
     pub(super) fn forget(&mut self, key: ChildKey) {
         let Some(child) = self.children.remove(&key) else { return };
-        self.close(&child);
+        // On purpose: it is forgotten here alone.
+        if !bug_on_purpose!(self.system, ForgottenStaysOpen) {
+            self.close(&child);
+        }
     }
 
     /// Closes the slots of a child that will not come back. One that came by request leaves nothing behind: there may

@@ -128,6 +128,13 @@ impl System {
         }
     }
 
+    /// Whether it makes this mistake on purpose.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn has_bug(&self, bug: crate::testing::Bug) -> bool {
+        self.inner.world.bug == Some(bug)
+    }
+
     /// The supervisor of the system's own services.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn services_root(&self) -> Path {

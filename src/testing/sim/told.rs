@@ -25,7 +25,9 @@ impl fmt::Display for Told<'_> {
             writeln!(f, "\nfaults that came: {}", ran.plan)?;
         }
         if let Some(smaller) = smaller {
-            writeln!(f, "fewest that still fail: {}", smaller.plan)?;
+            let none = smaller.plan.faults.is_empty();
+            let plan = if none { "none at all".to_owned() } else { smaller.plan.to_string() };
+            writeln!(f, "fewest that still fail: {plan}")?;
         }
         let entries = shown.trace.entries();
         let most = if sim.whole_trace { usize::MAX } else { TAIL };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{Inner, World};
 use crate::error::{RequestError, StartError};
+use crate::fault::{Crash, Skew};
 use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::builder::SystemBuilder;
@@ -17,6 +18,7 @@ use crate::runtime::tap::Tap;
 use crate::runtime::world::SeededEntropy;
 use crate::seam::{Clock, seed_of};
 use crate::testing::VirtualClock;
+use crate::testing::disk::{CrashKind, Disk, Level};
 use crate::testing::trace::{NodeChange, NodeTap, What};
 
 type Configure = Box<dyn Fn(SystemBuilder) -> SystemBuilder + Send + Sync>;
@@ -27,17 +29,25 @@ pub struct NodeBuilder {
     world: World,
     name: Arc<str>,
     configure: Configure,
+    level: Level,
 }
 
 impl NodeBuilder {
     pub(super) fn new(world: &World, name: &str) -> Self {
-        Self { world: world.clone(), name: name.into(), configure: Box::new(|builder| builder) }
+        Self { world: world.clone(), name: name.into(), configure: Box::new(|builder| builder), level: Level::Durable }
     }
 
-    /// Sets the system up, at each start of the node: its journal, its limits, a fault plan of its own beside that of the
-    /// world. Clock and chance are the world's, and there is no watchdog, whose thread would go by real time.
+    /// Sets the system up, at each start of the node: its limits, a journal of your own, a fault plan of its own beside that
+    /// of the world. It begins with the journal on the simulated disk and the simulated network. Clock and chance are the
+    /// world's, and there is no watchdog, whose thread would go by real time.
     pub fn configure(mut self, configure: impl Fn(SystemBuilder) -> SystemBuilder + Send + Sync + 'static) -> Self {
         self.configure = Box::new(configure);
+        self
+    }
+
+    /// How durable the journal on the node's simulated disk is; [`Level::Durable`] when not set. The disk outlives crashes.
+    pub fn journal(mut self, level: Level) -> Self {
+        self.level = level;
         self
     }
 
@@ -51,13 +61,16 @@ impl NodeBuilder {
     ///
     /// As [`System::start`](crate::System::start).
     pub async fn start(self, spec: impl Fn() -> SupervisorSpec + Send + Sync + 'static) -> Result<Node, StartError> {
-        let Self { world, name, configure } = self;
+        let Self { world, name, configure, level } = self;
+        let disk = Disk::new(seed_of(world.inner.seed, &format!("disk:{name}")));
         let node = Node {
             inner: Arc::new(NodeInner {
                 world: Arc::downgrade(&world.inner),
                 name: Arc::clone(&name),
                 configure,
                 spec: Box::new(spec),
+                disk,
+                level,
                 skew: Arc::default(),
                 state: Mutex::default(),
             }),
@@ -83,6 +96,8 @@ struct NodeInner {
     name: Arc<str>,
     configure: Configure,
     spec: Box<dyn Fn() -> SupervisorSpec + Send + Sync>,
+    disk: Disk,
+    level: Level,
     /// By how many microseconds its time of day is off.
     skew: Arc<AtomicI64>,
     state: Mutex<State>,
@@ -139,9 +154,20 @@ impl Node {
         self.system().agent(path)
     }
 
-    /// The node is gone from one moment to the next: no stop hook and no handler runs any more, and nobody is told. Returns
+    /// Its disk, which outlives crashes.
+    #[must_use]
+    pub fn disk(&self) -> &Disk {
+        &self.inner.disk
+    }
+
+    /// The node is gone from one moment to the next, as if its process was killed: no stop hook and no handler runs any more, and nobody is told. Returns
     /// when nothing of it is left. Nothing happens to a node that is down.
     pub async fn crash(&self) {
+        self.crash_as(Crash::Process).await;
+    }
+
+    /// As [`crash`](Self::crash): of its process, or of the machine with what its disk had not synced.
+    pub async fn crash_as(&self, how: Crash) {
         let Some(tap) = lock(&self.inner.state).tap.take() else { return };
         tap.write(What::Node(NodeChange::Crashed));
         let system = tap.system();
@@ -149,6 +175,14 @@ impl Node {
         if let Some(system) = system {
             system.crash().await;
         }
+        if let Some(world) = self.inner.world.upgrade() {
+            world.with_network(|network| network.disconnect(&self.inner.name));
+        }
+        self.inner.disk.crash(match how {
+            Crash::Process => CrashKind::Process,
+            Crash::Power => CrashKind::PowerCut,
+            Crash::Torn => CrashKind::TornTail,
+        });
     }
 
     /// Begins a node again that is down.
@@ -165,7 +199,7 @@ impl Node {
         self.boot().await
     }
 
-    /// Its time of day is off by so much from now on: ahead, or behind. The clock by which it measures times goes right.
+    /// Its time of day is wrong by so much from now on. The clock by which it measures times goes right.
     pub fn skew(&self, by: Skew) {
         let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let by = match by {
@@ -176,7 +210,7 @@ impl Node {
     }
 
     async fn boot(&self) -> Result<(), StartError> {
-        let NodeInner { world, name, configure, spec, skew, state } = &*self.inner;
+        let NodeInner { world, name, configure, spec, skew, state, disk, level } = &*self.inner;
         let world = world.upgrade().expect("a node begins within its world");
         let (tap, boot) = {
             let mut state = lock(state);
@@ -189,15 +223,17 @@ impl Node {
         let clock = Arc::new(NodeClock { clock: world.clock, skew: Arc::clone(skew) });
         let entropy = SeededEntropy::new(seed_of(world.seed, &format!("node:{name}:{boot}")), Arc::clone(&clock) as _);
         // A thread of the watchdog would go by real time.
-        let builder = configure(System::builder()).watchdog(None);
+        let builder = System::builder().journal(Arc::new(disk.journal(*level)));
+        let builder = match world.with_network(|network| network.node(name)) {
+            Some(transport) => builder.transport(transport),
+            None => builder,
+        };
+        let builder = configure(builder).watchdog(None);
         let faults = world.faults.of_node(&tap, builder.faults_set());
         let builder =
             builder.clock(clock).entropy(Arc::new(entropy)).faults(faults).tap(Arc::clone(&tap) as Arc<dyn Tap>);
         match builder.start(spec()).await {
-            Ok(system) => {
-                world.faults.attend(&system);
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err(error) => {
                 tap.write(What::Node(NodeChange::BootFailed));
                 Err(error)
@@ -219,15 +255,6 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node").field("name", &self.inner.name).finish_non_exhaustive()
     }
-}
-
-/// By how much a node's time of day is off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Skew {
-    /// It is later there.
-    Ahead(Duration),
-    /// It is earlier there.
-    Behind(Duration),
 }
 
 /// The clock of a node.

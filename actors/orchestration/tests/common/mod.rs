@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use steadfast::{FaultPlan, RunId, System};
+use steadfast::{FaultPlan, RunId, System, SystemBuilder};
 use steadfast_orchestration::agents::desk::Workshop;
 use steadfast_orchestration::agents::orchestrator::{Feed, RunArgs};
 use steadfast_orchestration::cache::{Bounds, Cache};
@@ -121,12 +121,14 @@ impl World {
 
     /// Starts the run.
     pub(crate) async fn start(&self, faults: Option<Arc<dyn FaultPlan>>) -> Running {
+        let builder = preset::builder();
+        self.start_in(if let Some(faults) = faults { builder.faults(faults) } else { builder }).await
+    }
+
+    /// Starts the run in a system with other seams.
+    pub(crate) async fn start_in(&self, builder: SystemBuilder) -> Running {
         let (staff, run) = self.parts();
         let feed = run.feed.clone();
-        let mut builder = preset::builder();
-        if let Some(faults) = faults {
-            builder = builder.faults(faults);
-        }
         let system = builder.start(preset::tree(&staff, run)).await.expect("the tree starts");
         Running { system, feed }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use steadfast::{BoxError, Context, RequestError, System};
+use steadfast::{BoxError, Context, RequestError, System, bug_on_purpose};
 
 use super::{Orchestrator, OrchestratorMessage, Own, Ready, set_going};
 use crate::agents::ask::{TRY, Unanswered, again, ask_any};
@@ -54,9 +54,18 @@ impl Orchestrator {
 
     /// Appends records, and only then takes them into account and tells of them.
     pub(super) async fn commit(&mut self, records: Vec<Record>, ctx: &Context<Self>) -> Result<(), BoxError> {
+        let is_told = bug_on_purpose!(ctx.system(), ToldBeforeJournal);
+        if is_told {
+            // On purpose: the journal will have it in a moment.
+            for record in &records {
+                self.args.feed.tell(record);
+            }
+        }
         for record in self.log.append(records, ctx).await? {
             self.state.apply(&record)?;
-            self.args.feed.tell(&record);
+            if !is_told {
+                self.args.feed.tell(&record);
+            }
         }
         // Whoever held a lease may be free now.
         self.bench.crowded.clear();
@@ -277,9 +286,13 @@ impl Orchestrator {
             context: ready.lookups,
             wall: self.wall(),
         };
-        self.commit(vec![Record::Leased(leased)], ctx).await?;
         let attempt = Attempt { run: self.args.run, task, number: ready.attempt };
         let lease = LeaseId { attempt, agent: chosen.agent, incarnation: chosen.incarnation };
+        if bug_on_purpose!(ctx.system(), SentBeforeJournal) {
+            // On purpose: it will be recorded, so it may begin.
+            self.deliver(lease.clone(), ready.work.clone(), ctx);
+        }
+        self.commit(vec![Record::Leased(leased)], ctx).await?;
         self.deliver(lease, ready.work, ctx);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::{BoxError, Context, EventKind, Events, EventsError, Incarnation, System, TellError};
+use steadfast::{BoxError, Context, EventKind, Events, EventsError, Incarnation, System, TellError, bug_on_purpose};
 
 use super::{Log, Orchestrator, Own, RunArgs, set_going};
 use crate::agents::ask::ask_any;
@@ -23,6 +23,10 @@ impl Orchestrator {
         watch(ctx);
         let owner = format!("{}#{}", ctx.path(), ctx.incarnation());
         let (mut log, mut records) = Log::open(args.run, (&owner, args.redactor.clone()), ctx).await?;
+        if records.len() > 1 && bug_on_purpose!(ctx.system(), LastRecordOverlooked) {
+            // On purpose: the end of the stream is where the last one begins.
+            records.pop();
+        }
         if records.is_empty() {
             let first = Record::RunStarted {
                 run: args.run,
@@ -118,7 +122,7 @@ impl Orchestrator {
         reply: ContextReply,
         ctx: &mut Context<Self>,
     ) -> Result<(), BoxError> {
-        if !self.holds(&lease) {
+        if !self.holds(&lease, ctx) {
             return Ok(());
         }
         match reply {
