@@ -45,15 +45,10 @@ impl Agent for Keeper {
         if let Some(visitor) = &visitor {
             visitor.come_to(&Point::BeforeAppend, None).await?;
         }
-        let reply = match message {
-            KeeperMessage::Append { stream, at, records } if bug_on_purpose!(ctx.system(), AcknowledgedFirst) => {
-                // On purpose: it will be kept, so that can be said already.
-                let (journal, end) = (Arc::clone(&self.0), at.expected + records.len() as Seq);
-                ctx.spawn(async move { drop(journal.append(stream, at, records).await) });
-                KeeperReply::Appended(Ok(end))
-            }
-            message => self.reply_to(message, ctx.system()).await,
-        };
+        #[cfg(any(test, feature = "testing"))]
+        let reply = self.reply_or_mistake(message, ctx).await;
+        #[cfg(not(any(test, feature = "testing")))]
+        let reply = self.reply_to(message).await;
         if let Some(visitor) = &visitor {
             visitor.come_to(&Point::AfterAppend, None).await?;
         }
@@ -62,21 +57,39 @@ impl Agent for Keeper {
 }
 
 impl Keeper {
-    async fn reply_to(&self, message: KeeperMessage, system: &System) -> KeeperReply {
+    async fn reply_to(&self, message: KeeperMessage) -> KeeperReply {
         match message {
             KeeperMessage::Fence { stream, owner } => KeeperReply::Fenced(self.0.fence(stream, &owner).await),
             KeeperMessage::Append { stream, at, records } => {
-                let again = bug_on_purpose!(system, FencedWriterLetIn).then(|| records.clone());
-                let mut outcome = self.0.append(stream, at, records).await;
-                if let (Some(records), Err(JournalError::Fenced { .. })) = (again, &outcome) {
+                KeeperReply::Appended(self.0.append(stream, at, records).await)
+            }
+            KeeperMessage::Read { stream, after } => KeeperReply::Read(self.0.read(stream, after).await),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Keeper {
+    /// As [`reply_to`](Self::reply_to), but for the mistakes that are made on purpose.
+    async fn reply_or_mistake(&self, message: KeeperMessage, ctx: &mut Context<Self>) -> KeeperReply {
+        match message {
+            KeeperMessage::Append { stream, at, records } if bug_on_purpose!(ctx.system(), AcknowledgedFirst) => {
+                // On purpose: it will be kept, so that can be said already.
+                let (journal, end) = (Arc::clone(&self.0), at.expected + records.len() as Seq);
+                ctx.spawn(async move { drop(journal.append(stream, at, records).await) });
+                KeeperReply::Appended(Ok(end))
+            }
+            KeeperMessage::Append { stream, at, records } if bug_on_purpose!(ctx.system(), FencedWriterLetIn) => {
+                let mut outcome = self.0.append(stream, at, records.clone()).await;
+                if matches!(outcome, Err(JournalError::Fenced { .. }))
+                    && let Ok(epoch) = self.0.fence(stream, "the same again").await
+                {
                     // On purpose: whoever is refused is fenced in.
-                    if let Ok(epoch) = self.0.fence(stream, "the same again").await {
-                        outcome = self.0.append(stream, AppendAt { epoch, ..at }, records).await;
-                    }
+                    outcome = self.0.append(stream, AppendAt { epoch, ..at }, records).await;
                 }
                 KeeperReply::Appended(outcome)
             }
-            KeeperMessage::Read { stream, after } => KeeperReply::Read(self.0.read(stream, after).await),
+            message => self.reply_to(message).await,
         }
     }
 }
@@ -107,6 +120,7 @@ impl Journal for JournalHandle {
     }
 
     fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
+        #[cfg(any(test, feature = "testing"))]
         let again = bug_on_purpose!(self.0, DoubtfulRepeated).then(|| records.clone());
         Box::pin(async move {
             match self.ask(KeeperMessage::Append { stream, at, records }).await {
@@ -114,6 +128,7 @@ impl Journal for JournalHandle {
                 Ok(_) => Err(JournalError::InDoubt("the journal answered another question".to_owned())),
                 // Sent and not answered: it may have been kept.
                 Err(error @ (RequestError::Exited { .. } | RequestError::Timeout { .. })) => {
+                    #[cfg(any(test, feature = "testing"))]
                     if let Some(records) = again {
                         // On purpose: it may not have been kept, so it is sent again, behind what was.
                         let expected = at.expected + records.len() as Seq;

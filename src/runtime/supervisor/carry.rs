@@ -29,12 +29,11 @@ impl SupervisorState {
             Command::Kill { child, start } if self.dozes(child, start) => {
                 return Some(self.ended_dozing(child, start, ExitReason::Killed));
             }
-            Command::Stop { child, start, reason } => {
-                let hasty = self.is_hasty(child).then(|| reason.clone());
-                self.stop(child, start, reason);
-                // On purpose: nobody waits until it is gone.
-                return hasty.map(|reason| self.taken_for_gone(child, start, reason));
+            #[cfg(any(test, feature = "testing"))]
+            Command::Stop { child, start, reason } if self.is_hasty(child) => {
+                return Some(self.stop_hastily(child, start, reason));
             }
+            Command::Stop { child, start, reason } => self.stop(child, start, reason),
             Command::Kill { child, start } => self.kill(child, start),
             Command::AskProgress { child, start } => {
                 return Some(Event::Progress { child, start, progress: self.progress_of(child) });
@@ -180,22 +179,6 @@ impl SupervisorState {
         }
     }
 
-    /// Whether a child that was asked to end counts as gone: only by a mistake on purpose.
-    fn is_hasty(&self, key: ChildKey) -> bool {
-        match self.kind(key) {
-            Some(ChildKind::Supervisor) => bug_on_purpose!(self.system, BranchGoneWhenAsked),
-            Some(ChildKind::Worker) => bug_on_purpose!(self.system, GoneWhenAsked) && !self.system.is_ending(),
-            None => false,
-        }
-    }
-
-    fn taken_for_gone(&mut self, child: ChildKey, start: Start, reason: ExitReason) -> Event {
-        if let Some(cell) = self.open(child, start).and_then(|(_, open)| open.cell.clone()) {
-            self.by_actor.remove(&cell.get_id());
-        }
-        Event::Exited { child, start, reason }
-    }
-
     /// Ends a child now. A nested supervisor is not killed by ractor's means, which would leave its children behind: it
     /// is told, kills them, and reports that it was killed once they are gone.
     fn kill(&mut self, key: ChildKey, start: Start) {
@@ -246,6 +229,27 @@ impl SupervisorState {
         self.slot.ended(self.life.incarnation);
         self.life.end(reason);
         myself.stop(None);
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl SupervisorState {
+    /// Whether a child that was asked to end counts as gone.
+    fn is_hasty(&self, key: ChildKey) -> bool {
+        match self.kind(key) {
+            Some(ChildKind::Supervisor) => bug_on_purpose!(self.system, BranchGoneWhenAsked),
+            Some(ChildKind::Worker) => bug_on_purpose!(self.system, GoneWhenAsked) && !self.system.is_ending(),
+            None => false,
+        }
+    }
+
+    fn stop_hastily(&mut self, child: ChildKey, start: Start, reason: ExitReason) -> Event {
+        self.stop(child, start, reason.clone());
+        // On purpose: nobody waits until it is gone.
+        if let Some(cell) = self.open(child, start).and_then(|(_, open)| open.cell.clone()) {
+            self.by_actor.remove(&cell.get_id());
+        }
+        Event::Exited { child, start, reason }
     }
 }
 
