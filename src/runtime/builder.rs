@@ -37,6 +37,8 @@ pub struct SystemBuilder {
     service_intensity: Option<Intensity>,
     #[cfg(any(test, feature = "testing"))]
     ends: Option<crate::testing::OnEnd>,
+    #[cfg(any(test, feature = "testing"))]
+    interleaving: Option<(u64, u32)>,
     watch: WatchRules,
     dead_letters: Option<usize>,
     limits: Limits,
@@ -90,6 +92,18 @@ impl SystemBuilder {
     #[must_use]
     pub fn on_end(mut self, tell: impl Fn(&crate::testing::End<'_>) + Send + Sync + 'static) -> Self {
         self.ends = Some(Arc::new(tell));
+        self
+    }
+
+    /// Before it takes its next message each agent lets between none and `most` turns of the others pass, as this seed draws
+    /// it for the agent: so different seeds show different orders of what different agents do. What one sender sends to one
+    /// receiver keeps its order.
+    ///
+    /// On a runtime with one thread the same seed shows the same order again.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn interleave(mut self, seed: u64, most: u32) -> Self {
+        self.interleaving = Some((seed, most));
         self
     }
 
@@ -152,6 +166,8 @@ impl SystemBuilder {
             limits: self.limits,
             #[cfg(any(test, feature = "testing"))]
             ends: self.ends,
+            #[cfg(any(test, feature = "testing"))]
+            interleaving: self.interleaving,
         };
         System::start_in(world, services, root).await
     }

@@ -103,6 +103,9 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) ends: Option<crate::testing::OnEnd>,
+    /// From which seed shells are held back, and by how many turns at most.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) interleaving: Option<(u64, u32)>,
 }
 
 /// How often supervisors started a child again.
