@@ -160,6 +160,17 @@ async fn who_blocks_in_its_stop_hook_is_given_up_after_the_deadline_of_the_stop(
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_not_asked_to_end_by_its_supervisor_and_blocks_in_its_stop_hook_is_given_up_after_its_own_deadline() {
+    let mut ground = with("block 60s at in-stop of root/a").await;
+    ground.system.drain("root/a", SECOND).await.expect("it has nothing in hand");
+    assert_eq!(ground.told("killing root/a #1").await, 2 * SECOND, "its own limit does not end it");
+    assert_eq!(ground.told("exited root/a #1 unresponsive").await, 3 * SECOND);
+    assert!(ground.is_told("leaked root/a #1"));
+    assert_eq!(ground.told("leak ended root/a #1").await, MINUTE);
+    ground.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_leak_of_a_life_ends_with_its_block_also_where_its_supervisor_is_gone() {
     let log = Log::default();
     let sub = SupervisorSpec::new("sub", Strategy::OneForOne).abandon_after(SECOND).child(Probe::spec("a", &log));

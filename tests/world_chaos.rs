@@ -54,6 +54,7 @@ fn digest(seed: u64) -> u64 {
 #[test]
 fn the_same_seed_does_the_same_to_the_last_event_also_where_supervisors_are_killed() {
     sim().seeds(seeds()).twice().run(chaos);
+    sim().seeds(seeds().div_ceil(2)).interleave(3).twice().run(chaos);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use proc_macro::{Delimiter, Ident, Literal, Span, TokenStream, TokenTree};
 
 /// The options that stand alone, and those with a value.
 const ALONE: [&str; 2] = ["twice", "may_not_fire"];
-const WITH_VALUE: [&str; 4] = ["seeds", "from_seed", "faults", "chaos"];
+const WITH_VALUE: [&str; 5] = ["seeds", "from_seed", "faults", "chaos", "interleave"];
 
 /// Makes a test of an async function of a world: `async fn name(world: World)`, with or without a `Result`.
 ///
@@ -28,6 +28,7 @@ const WITH_VALUE: [&str; 4] = ["seeds", "from_seed", "faults", "chaos"];
 /// | `from_seed = 17` | the first; 0 where nothing is said |
 /// | `faults = "..."` | a plan of faults; each must come |
 /// | `chaos = "..."` | faults by chance |
+/// | `interleave = 3` | agents are held back by up to so many turns |
 /// | `may_not_fire` | a fault of the plan need not come |
 /// | `twice` | each seed twice, and the same must happen |
 ///

@@ -42,6 +42,8 @@ pub struct SystemBuilder {
     tap: Option<Arc<dyn crate::runtime::tap::Tap>>,
     #[cfg(any(test, feature = "testing"))]
     bug: Option<crate::testing::Bug>,
+    #[cfg(any(test, feature = "testing"))]
+    interleaving: Option<(u64, u32)>,
     watch: WatchRules,
     dead_letters: Option<usize>,
     limits: Limits,
@@ -126,6 +128,18 @@ impl SystemBuilder {
         self
     }
 
+    /// Before it takes its next message each agent lets between none and `most` turns of the others pass, as this seed draws
+    /// it for the agent: so different seeds show different orders of what different agents do. What one sender sends to one
+    /// receiver keeps its order.
+    ///
+    /// On a runtime with one thread the same seed shows the same order again.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn interleave(mut self, seed: u64, most: u32) -> Self {
+        self.interleaving = Some((seed, most));
+        self
+    }
+
     /// The limits of agents, domains and routes that say none of their own; [`Limits::default`] when not set.
     ///
     /// | of | used for |
@@ -190,6 +204,8 @@ impl SystemBuilder {
             tap: self.tap,
             #[cfg(any(test, feature = "testing"))]
             bug: self.bug,
+            #[cfg(any(test, feature = "testing"))]
+            interleaving: self.interleaving,
         };
         System::start_in(world, services, root).await
     }

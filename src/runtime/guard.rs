@@ -68,6 +68,22 @@ pub(crate) async fn run_noted<F: Future>(life: &Life, code: F) -> Result<F::Outp
     .await
 }
 
+/// Runs a handler; its panic, or its silence, becomes the reason.
+pub(crate) async fn guarded<F: Future + Unpin>(
+    handler: F,
+    life: &Life,
+    watched: Option<(Duration, Arc<dyn Clock>)>,
+    timer: &mut HandlerTimer,
+) -> Result<F::Output, ExitReason> {
+    match watched {
+        None => run_caught(handler).await,
+        Some((limit, clock)) => {
+            let watch = HandlerWatch { life, clock: &*clock, limit, what: "its handler" };
+            run_handler(handler, watch, timer).await
+        }
+    }
+}
+
 /// Waits for a life's code, at most for so long; `None` when that passed. While the thread of the life is blocked on purpose
 /// nobody looks at the time.
 pub(crate) async fn within<F: Future>(life: &Life, limit: Duration, code: F) -> Option<F::Output> {

@@ -13,6 +13,8 @@
 
 mod idle;
 mod obey;
+#[cfg(any(test, feature = "testing"))]
+mod pace;
 
 use std::marker::PhantomData;
 use std::mem;
@@ -34,7 +36,7 @@ use crate::lifecycle::{AgentState, Life as Lifecycle, StateName, state};
 use crate::runtime::agent::{Agent, Context, Overseen};
 use crate::runtime::current;
 use crate::runtime::faults::{Visitor, start_with_faults, with_faults};
-use crate::runtime::guard::{HandlerTimer, HandlerWatch, run_caught, run_handler, run_noted, within};
+use crate::runtime::guard::{HandlerTimer, HandlerWatch, guarded, run_caught, run_handler, run_noted, within};
 use crate::runtime::hooks::Action;
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
@@ -43,7 +45,6 @@ use crate::runtime::supervisor::start_failure;
 use crate::runtime::system::System;
 use crate::runtime::tasks::{Resident, Tasks};
 use crate::runtime::watchdog::OnRuntime;
-use crate::seam::Clock;
 
 /// How many messages a shell takes from its slot at once. Between two batches ractor looks at its other ports.
 const BATCH: usize = 64;
@@ -113,6 +114,8 @@ struct Body<A: Agent> {
     timer: HandlerTimer,
     /// `None` where nobody listens.
     span: Option<Box<tracing::Span>>,
+    #[cfg(any(test, feature = "testing"))]
+    pace: Option<Box<pace::Pace>>,
 }
 
 impl<A: Agent> Actor for Shell<A> {
@@ -127,6 +130,8 @@ impl<A: Agent> Actor for Shell<A> {
     ) -> Result<Self::State, ActorProcessingErr> {
         birth.life.set_cell(myself.get_cell());
         let span = span_of(&birth.life);
+        #[cfg(any(test, feature = "testing"))]
+        let pace = pace::Pace::of(&birth.system, &birth.life);
         let watched = birth.life.watched(birth.system.watch(), "its code");
         let seen = watched.is_some() || birth.runtime.is_some();
         let overseen = seen.then(|| Box::new(Overseen { _watched: watched, _runtime: birth.runtime }));
@@ -149,6 +154,8 @@ impl<A: Agent> Actor for Shell<A> {
             handler_deadline: birth.handler_deadline,
             timer: HandlerTimer::default(),
             span,
+            #[cfg(any(test, feature = "testing"))]
+            pace,
         });
         Ok(if birth.right_here { body.start_here() } else { ShellState { body: Some(body), start: Start::ToBegin } })
     }
@@ -336,10 +343,14 @@ impl<A: Agent> Body<A> {
     /// Handles up to a batch of messages.
     async fn drain(&mut self, life: &Life) -> Result<(), ExitReason> {
         let slot = Arc::clone(&self.ctx.slot);
+        #[cfg(any(test, feature = "testing"))]
+        let most = self.hold_back().await;
+        #[cfg(not(any(test, feature = "testing")))]
+        let most = BATCH;
         if life.is_ending() {
             return Ok(());
         }
-        let mut batch = slot.take(life, BATCH);
+        let mut batch = slot.take(life, most);
         while let Some(taken) = batch.next() {
             self.one(life, taken, &mut batch).await?;
             if self.ctx.stopping.is_some() || life.is_ending() || slot.is_called() {
@@ -460,22 +471,6 @@ impl<A: Agent> Body<A> {
         let change = Change { from, to: to.name() };
         // Nobody keeps an agent from ending: this is not refused.
         let _: Result<(), Refused> = self.change(change, |body| body.announce(to)).await;
-    }
-}
-
-/// Runs a handler; its panic, or its silence, becomes the reason.
-async fn guarded<F: Future + Unpin>(
-    handler: F,
-    life: &Life,
-    watched: Option<(Duration, Arc<dyn Clock>)>,
-    timer: &mut HandlerTimer,
-) -> Result<F::Output, ExitReason> {
-    match watched {
-        None => run_caught(handler).await,
-        Some((limit, clock)) => {
-            let watch = HandlerWatch { life, clock: &*clock, limit, what: "its handler" };
-            run_handler(handler, watch, timer).await
-        }
     }
 }
 

@@ -112,6 +112,9 @@ pub(crate) struct World {
     pub(crate) tap: Option<Arc<dyn crate::runtime::tap::Tap>>,
     #[cfg(any(test, feature = "testing"))]
     pub(crate) bug: Option<crate::testing::Bug>,
+    /// From which seed shells are held back, and by how many turns at most.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) interleaving: Option<(u64, u32)>,
 }
 
 /// How often supervisors started a child again.

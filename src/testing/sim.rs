@@ -42,6 +42,7 @@ pub struct Sim {
     seeds: u64,
     plan: Plan,
     chaos: Chaos,
+    hold_back: u32,
     may_not_fire: bool,
     twice: bool,
     whole_trace: bool,
@@ -66,7 +67,8 @@ impl Sim {
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         let (plan, chaos, name) = (Plan::default(), Chaos::default(), name.into());
-        Self { name, first: 0, seeds: 1, plan, chaos, may_not_fire: false, twice: false, whole_trace: false }
+        let (may_not_fire, twice, whole_trace) = (false, false, false);
+        Self { name, first: 0, seeds: 1, plan, chaos, hold_back: 0, may_not_fire, twice, whole_trace }
     }
 
     /// How many seeds; 1 when not set.
@@ -111,6 +113,14 @@ impl Sim {
     #[track_caller]
     pub fn chaos(mut self, chaos: &str) -> Self {
         self.chaos = chaos.parse().unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
+    /// Before it takes its next message each agent lets up to so many turns of others pass, as each seed draws it: so seeds
+    /// show orders that a plain executor never shows. What one sender sends to one receiver keeps its order.
+    #[must_use]
+    pub fn interleave(mut self, most: u32) -> Self {
+        self.hold_back = most;
         self
     }
 
@@ -185,11 +195,12 @@ impl Sim {
         F: Fn(World) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Outcome>,
     {
-        let (plan, chaos, test, may_not_fire) = (plan.clone(), chaos.clone(), Arc::clone(test), self.may_not_fire);
+        let (plan, chaos, test) = (plan.clone(), chaos.clone(), Arc::clone(test));
+        let (may_not_fire, hold_back) = (self.may_not_fire, self.hold_back);
         let thread = thread::Builder::new().name(format!("{} seed {seed}", self.name));
         let running = thread.spawn(move || {
             simulated::run_alone(async move {
-                let world = World::new(seed, FaultRun::with_chaos(plan, &chaos, seed));
+                let world = World::new(seed, FaultRun::with_chaos(plan, &chaos, seed), hold_back);
                 let failure = live(&world, &*test, may_not_fire).await.err();
                 Ran { seed, failure, plan: world.faults().fired_plan(), trace: world.trace() }
             })

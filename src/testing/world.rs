@@ -54,6 +54,7 @@ pub struct World {
 
 struct Inner {
     seed: u64,
+    hold_back: u32,
     clock: VirtualClock,
     faults: Arc<WorldFaults>,
     recording: Arc<Recording>,
@@ -102,7 +103,9 @@ impl<F: Fn(&Trace) -> bool> Condition for F {
 
 impl World {
     /// A world in which this plan is carried out. Within a runtime whose time is paused.
-    pub(super) fn new(seed: u64, run: Arc<FaultRun>) -> Self {
+    ///
+    /// `hold_back`: by how many turns an agent is held back at most before it takes its next message.
+    pub(super) fn new(seed: u64, run: Arc<FaultRun>, hold_back: u32) -> Self {
         let clock = VirtualClock::new();
         let recording = Recording::new(clock);
         let place: Arc<str> = "world".into();
@@ -111,7 +114,8 @@ impl World {
         let (told, from) = (Arc::clone(&recording), Arc::clone(&place));
         network.on_message(move |passed| told.write(&from, 0, What::Message(passed.to_string())));
         let (nodes, tasks, network) = (Mutex::default(), Mutex::default(), Mutex::new(Some(network)));
-        let world = Self { inner: Arc::new(Inner { seed, clock, faults, recording, place, nodes, network, tasks }) };
+        let inner = Inner { seed, hold_back, clock, faults, recording, place, nodes, network, tasks };
+        let world = Self { inner: Arc::new(inner) };
         world.inner.faults.attend(&world);
         world
     }

@@ -119,6 +119,12 @@ impl System {
         self.inner.world.faults.as_ref()
     }
 
+    /// From which seed shells are held back, and by how many turns at most.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn interleaving(&self) -> Option<(u64, u32)> {
+        self.inner.world.interleaving
+    }
+
     /// Tells a test that a life is gone, before its supervisor reacts.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn tell_end(&self, path: &Path, life: &crate::runtime::life::Life, reason: &crate::ExitReason) {

@@ -228,6 +228,10 @@ impl Node {
             Some(transport) => builder.transport(transport),
             None => builder,
         };
+        let builder = match world.hold_back {
+            0 => builder,
+            most => builder.interleave(seed_of(world.seed, &format!("interleave:{name}:{boot}")), most),
+        };
         let builder = configure(builder).watchdog(None);
         let faults = world.faults.of_node(&tap, builder.faults_set());
         let builder =
