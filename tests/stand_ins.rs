@@ -38,9 +38,9 @@ async fn who_asks_a_stand_in_that_fails_or_is_not_answered_learns_that_it_ended(
         });
         let call = db.expect(SECOND).await;
         if fails {
-            call.fail("no disk")
+            call.fail("no disk");
         } else {
-            drop(call)
+            drop(call);
         }
         let error = answer.await?.expect_err("it failed");
         assert!(matches!(error, RequestError::Exited { .. }) && error.to_string().contains(told), "{error}");
