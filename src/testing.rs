@@ -4,6 +4,7 @@
 //! Nothing here sleeps to wait for an effect: a test waits for the event that reports it, under a limit.
 
 mod clock;
+pub mod conformance;
 mod disk;
 mod fault;
 mod net;

@@ -12,3 +12,8 @@ pub(crate) async fn at_most<T>(limit: Duration, future: impl Future<Output = T>)
 pub(crate) async fn sleep(time: Duration) {
     tokio::time::sleep(time).await;
 }
+
+/// Waits for both.
+pub(crate) async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
+    tokio::join!(one, other)
+}
