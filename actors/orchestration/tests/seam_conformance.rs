@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use steadfast_orchestration::seam::BoxFuture;
-use steadfast_orchestration::seam::commands::{CommandError, Commands, Completed, Exit, Invocation, OsCommands};
+use steadfast_orchestration::seam::commands::{CommandError, Completed, Exit, Invocation, OsCommands};
 use steadfast_orchestration::seam::files::{Digest, DiskFiles, Files, FilesError, Globs, Part};
 use steadfast_orchestration::seam::testing::conformance::{self, scripts};
 use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
