@@ -5,6 +5,7 @@
 
 mod bug;
 mod clock;
+pub mod conformance;
 mod disk;
 mod fault;
 mod net;
