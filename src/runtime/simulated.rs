@@ -53,3 +53,9 @@ pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, Box<dyn An
     })
     .await
 }
+
+/// The text of a panic.
+pub(crate) fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it panicked with a value that is no text").to_owned()
+}

@@ -4,12 +4,12 @@ mod outcome;
 mod quiet;
 mod told;
 
-use std::any::Any;
 use std::env;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 pub use self::outcome::Outcome;
 use self::quiet::be_quiet;
@@ -19,6 +19,10 @@ use crate::runtime::faults::run::FaultRun;
 use crate::runtime::{simulated, wait};
 use crate::testing::World;
 use crate::testing::trace::Trace;
+
+/// For how much virtual time a test may go on when it does not say. Nobody needs so long, and whoever waits for ever gets there at
+/// once.
+const LIMIT: Duration = Duration::from_hours(30 * 24);
 
 /// How many runs the search for a smaller plan may take.
 const SHRINKING: usize = 100;
@@ -45,6 +49,7 @@ pub struct Sim {
     plan: Plan,
     chaos: Chaos,
     hold_back: u32,
+    limit: Duration,
     may_not_fire: bool,
     twice: bool,
     output: Output,
@@ -81,7 +86,7 @@ impl Sim {
     pub fn new(name: impl Into<String>) -> Self {
         let (plan, chaos, name) = (Plan::default(), Chaos::default(), name.into());
         let (may_not_fire, twice, output) = (false, false, Output::Short);
-        Self { name, first: 0, seeds: 1, plan, chaos, hold_back: 0, may_not_fire, twice, output }
+        Self { name, first: 0, seeds: 1, plan, chaos, hold_back: 0, limit: LIMIT, may_not_fire, twice, output }
     }
 
     /// How many seeds; 1 when not set.
@@ -134,6 +139,14 @@ impl Sim {
     #[must_use]
     pub fn interleave(mut self, most: u32) -> Self {
         self.hold_back = most;
+        self
+    }
+
+    /// For how much virtual time it may go on; 30 days when not set. One that waits for what never comes fails then, which
+    /// takes no real time.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -211,7 +224,8 @@ impl Sim {
         Fut: Future<Output: Outcome>,
     {
         let (plan, chaos, test) = (plan.clone(), chaos.clone(), Arc::clone(test));
-        let (may_not_fire, hold_back, output) = (self.may_not_fire, self.hold_back, self.output);
+        let (may_not_fire, hold_back) = (self.may_not_fire, self.hold_back);
+        let (limit, output) = (self.limit, self.output);
         let thread = thread::Builder::new().name(format!("{} seed {seed}", self.name));
         let running = thread.spawn(move || {
             if output == Output::Quiet {
@@ -219,12 +233,13 @@ impl Sim {
             }
             simulated::run_alone(async move {
                 let world = World::new(seed, FaultRun::with_chaos(plan, &chaos, seed), hold_back);
-                let failure = live(&world, &*test, may_not_fire).await.err();
+                let failure = live(&world, &*test, limit, may_not_fire).await.err();
                 Ran { seed, failure, plan: world.faults().fired_plan(), trace: world.trace() }
             })
         });
-        let ran = running
-            .and_then(|running| running.join().unwrap_or_else(|panic| Err(std::io::Error::other(text_of(&*panic)))));
+        let ran = running.and_then(|running| {
+            running.join().unwrap_or_else(|panic| Err(std::io::Error::other(simulated::text_of(&*panic))))
+        });
         ran.unwrap_or_else(|error| {
             let failure = Some(format!("the run itself failed: {error}"));
             Ran { seed, failure, plan: Plan::default(), trace: Trace::default() }
@@ -279,7 +294,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs the test in its world, and looks at what must hold at the end.
-async fn live<F, Fut>(world: &World, test: &F, may_not_fire: bool) -> Result<(), String>
+async fn live<F, Fut>(world: &World, test: &F, limit: Duration, may_not_fire: bool) -> Result<(), String>
 where
     F: Fn(World) -> Fut,
     Fut: Future<Output: Outcome>,
@@ -287,11 +302,12 @@ where
     let run = async {
         match simulated::caught(test(world.clone())).await {
             Ok(outcome) => outcome.failure().map_or(Ok(()), Err),
-            Err(panic) => Err(text_of(&*panic)),
+            Err(panic) => Err(simulated::text_of(&*panic)),
         }
     };
     let broken = async { Err(world.until_broken().await) };
-    wait::first(broken, run).await?;
+    let ended = wait::at_most(limit, wait::first(broken, run)).await;
+    ended.unwrap_or_else(|| Err(format!("the test did not end within {limit:?} of virtual time")))?;
     world.end().await?;
     let unfired = world.faults().unfired();
     if unfired.is_empty() || may_not_fire {
@@ -303,10 +319,4 @@ where
 /// What two failures of one kind have in common: the first line without its numbers.
 fn kind(failure: &str) -> String {
     failure.lines().next().unwrap_or_default().chars().filter(|c| !c.is_ascii_digit()).collect()
-}
-
-/// The text of a panic.
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("it panicked with a value that is no text").to_owned()
 }

@@ -185,9 +185,15 @@ impl World {
         lock(&self.inner.nodes).order.clone()
     }
 
-    /// Runs a part of the test beside it. Ends with the test.
+    /// Runs a part of the test beside it. Ends with the test; a panic of it fails the test at that moment.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        lock(&self.inner.tasks).push(simulated::spawn(work));
+        let recording = Arc::clone(&self.inner.recording);
+        let task = simulated::spawn(async move {
+            if let Err(panic) = simulated::caught(work).await {
+                recording.break_off(format!("a part of the test beside it panicked: {}", simulated::text_of(&*panic)));
+            }
+        });
+        lock(&self.inner.tasks).push(task);
     }
 
     /// Writes a line into the trace.

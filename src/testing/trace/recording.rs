@@ -61,6 +61,12 @@ impl Recording {
         self.until(|| self.broken()).await
     }
 
+    /// Something is wrong that no rule says.
+    pub(in crate::testing) fn break_off(&self, problem: String) {
+        lock(&self.state).broken.get_or_insert(problem);
+        self.changed.tell();
+    }
+
     /// Adds a rule, which must hold now. Returns its number.
     pub(in crate::testing) fn watch(&self, name: &str, mut holds: impl FnMut(&Trace) -> bool + Send + 'static) -> u64 {
         let State { trace, rules, next, broken } = &mut *lock(&self.state);
