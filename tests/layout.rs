@@ -162,6 +162,16 @@ fn every_select_is_biased() {
     }
 }
 
+/// A supervisor that ractor ends takes its subtree along in an order of ractor's own, which differs from run to run.
+#[test]
+fn ractor_kills_nobody_but_a_worker_and_a_node_that_crashes() {
+    let kills = [".kill()", "kill_and_wait", "stop_children", "kill_children"];
+    let mut sources = files("src/runtime", ".rs");
+    sources.retain(|source| !["src/runtime/life.rs", "src/runtime/system/crash.rs"].contains(&source.path.as_str()));
+    let offenders = lines_with(&sources, &kills);
+    assert!(offenders.is_empty(), "use `Life::kill`, or `System::kill` for a supervisor: {offenders:?}");
+}
+
 /// The section of a manifest, without its header.
 fn section<'a>(manifest: &'a str, name: &str) -> Vec<&'a str> {
     let header = format!("[{name}]");

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use steadfast::message::Subject;
 use steadfast::seam::{AppendAt, Interest, Message};
-use steadfast::testing::{Level, Log, Node, Probe, Sim, World};
+use steadfast::testing::{Level, Log, Node, Order, Probe, Sim, World};
 use steadfast::{BoxError, RunId, Strategy, SupervisorSpec};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -144,4 +144,19 @@ fn a_fault_of_a_node_that_there_is_not_is_told_with_those_that_there_are() {
     });
     let failure = ran.failure.expect("it never came");
     assert!(failure.contains("there is no node `d`; there are: a, b, c"), "{failure}");
+}
+
+#[test]
+fn who_is_blocked_for_ever_keeps_neither_a_node_from_crashing_nor_the_world_from_ending() {
+    let plan = "block at before-message of a:root/w; block at before-message of b:root/w; crash a for 1s at 1s";
+    Sim::new("nodes").faults(plan).run(|world: World| async move {
+        for name in ["a", "b"] {
+            let node = world.node(name).start(tree).await?;
+            node.agent::<Probe>("root/w")?.tell(Order::Echo(1))?;
+        }
+        world.eventually(5 * SECOND, |trace: &steadfast::testing::Trace| trace.count("ready a:root") == 2).await;
+        let again = world.find_node("a").expect("it is back").agent::<Probe>("root/w")?;
+        assert_eq!(again.ask(Order::Echo(2)).await?, 2);
+        Ok::<_, BoxError>(())
+    });
 }

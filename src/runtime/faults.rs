@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+pub(crate) use self::block::Blocks;
 use self::block::block;
 use crate::exit::BoxError;
 use crate::fault::{Fault, FaultPoint, Point, Subject};

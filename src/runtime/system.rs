@@ -36,6 +36,7 @@ use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::builder::SystemBuilder;
 use crate::runtime::bus::{Bus, Events};
 use crate::runtime::current;
+use crate::runtime::faults::Blocks;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
 use crate::runtime::keeper::JournalHandle;
 use crate::runtime::office::Office;
@@ -86,6 +87,7 @@ struct Inner {
     readiness: AtomicU8,
     ended: watch::Sender<Option<Result<(), GaveUp>>>,
     watchdog: Watchdog,
+    blocks: Blocks,
     root: Path,
     domains: Domains,
     patterns: Arc<Patterns>,
@@ -187,6 +189,7 @@ impl System {
         let office = office.with_bug(world.bug);
         let inner = Inner {
             watchdog,
+            blocks: Blocks::default(),
             root: root_path,
             domains: Domains::default(),
             office: Arc::new(office),

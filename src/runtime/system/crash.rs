@@ -25,6 +25,7 @@ impl System {
         for cell in &cells {
             cell.kill();
         }
+        self.blocks().end();
         for cell in cells {
             let _ = cell.wait(None).await;
         }

@@ -19,6 +19,7 @@ use crate::runtime::agent::Agent;
 use crate::runtime::agent_ref::AgentRef;
 use crate::runtime::bus::Bus;
 use crate::runtime::current;
+use crate::runtime::faults::Blocks;
 use crate::runtime::guardian::GuardianMessage;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::life::Life;
@@ -113,6 +114,11 @@ impl System {
 
     pub(crate) fn index(&self) -> &Index<Reached> {
         &self.inner.index
+    }
+
+    /// The threads that are blocked on purpose.
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.inner.blocks
     }
 
     pub(crate) fn faults(&self) -> Option<&Arc<dyn FaultPlan>> {

@@ -7,6 +7,7 @@ use super::{Inner, World};
 use crate::fault::{Crash, Fault, FaultPlan, FaultPoint, Fired, Hop, MessageFault, PathPattern, Present, Skew, Who};
 use crate::runtime::faults::run::{Attended, FaultRun, Injector, NotInjected, kill_all, living};
 use crate::runtime::guard::lock;
+use crate::runtime::wait;
 use crate::testing::trace::{NodeTap, Recording, What};
 
 /// How long a node that was to come back and did not start waits before the next try.
@@ -39,7 +40,7 @@ impl WorldFaults {
 
     /// From now on what is for others is done too.
     pub(super) fn attend(&self, world: &World) {
-        let injector = Hands { world: Arc::downgrade(&world.inner) };
+        let injector = WorldInjector { world: Arc::downgrade(&world.inner) };
         *lock(&self.attended) = Some(self.run.attend_with(Arc::new(injector)));
     }
 
@@ -98,11 +99,11 @@ impl FaultPlan for NodeFaults {
 }
 
 /// Does what is for others than who is at a point.
-struct Hands {
+struct WorldInjector {
     world: Weak<Inner>,
 }
 
-impl Hands {
+impl WorldInjector {
     /// `None` when the world is at its end.
     fn world(&self) -> Option<World> {
         let world = World { inner: self.world.upgrade()? };
@@ -120,7 +121,7 @@ impl Hands {
     }
 }
 
-impl Injector for Hands {
+impl Injector for WorldInjector {
     fn present(&self) -> Present {
         let Some(world) = self.world() else { return Present::default() };
         let up: Vec<_> = world.nodes().into_iter().filter_map(|node| Some((node.try_system()?, node))).collect();
@@ -142,15 +143,13 @@ impl Injector for Hands {
 
     fn crash(&self, node: &str, how: Crash, down_for: Option<Duration>) -> Result<(), NotInjected> {
         let (world, node) = self.node(node)?;
-        // Held by a task of the world, it must not hold that.
-        let tasks = world.clone();
-        drop(world);
-        tasks.spawn(async move {
+        // Not the world: its own task must not keep it.
+        world.spawn(async move {
             node.crash_as(how).await;
             let Some(down) = down_for else { return };
-            crate::runtime::wait::sleep(down).await;
+            wait::sleep(down).await;
             while !node.is_up() && node.restart().await.is_err() {
-                crate::runtime::wait::sleep(RETRY).await;
+                wait::sleep(RETRY).await;
             }
         });
         Ok(())

@@ -251,6 +251,8 @@ impl Node {
         if let Some(system) = tap.system() {
             // How it ended is in the trace.
             let _ = system.shutdown().await;
+            // What was given up may be blocked for ever.
+            system.blocks().end();
         }
     }
 }
