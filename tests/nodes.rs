@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use steadfast::message::Subject;
 use steadfast::seam::{AppendAt, Interest, Message};
-use steadfast::testing::{Level, Log, Node, Probe, Sim, World};
-use steadfast::{BoxError, RunId, Strategy, SupervisorSpec};
+use steadfast::testing::{Level, Log, Node, Order, Probe, Sim, World};
+use steadfast::{Backoff, BoxError, RunId, Strategy, SupervisorSpec};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -110,6 +110,26 @@ fn a_node_that_a_plan_takes_down_is_back_after_its_time_and_the_others_go_on() {
         let wall = |node: &Node| node.system().clock().wall().duration_since(UNIX_EPOCH).expect("after 1970");
         assert_eq!(wall(&b).checked_sub(wall(&c)), Some(SECOND));
         Ok::<_, BoxError>(())
+    });
+}
+
+#[test]
+fn of_a_node_that_goes_down_while_its_supervisor_waits_for_something_nothing_is_left() {
+    let backoff = Backoff::exponential(Duration::from_hours(1)).maximum(Duration::from_hours(1));
+    let waiting = move || {
+        let worker = Probe::spec("w", &Log::default()).backoff(backoff.clone());
+        SupervisorSpec::new("root", Strategy::OneForOne).child(worker)
+    };
+    // That nothing is left is looked at in the end.
+    Sim::new("nodes").run(move |world: World| {
+        let waiting = waiting.clone();
+        async move {
+            let node = world.start(waiting).await?;
+            node.agent::<Probe>("root/w")?.tell(Order::Panic("boom"))?;
+            world.eventually(SECOND, "exited root/w #1 panicked").await;
+            node.crash().await;
+            Ok::<_, BoxError>(())
+        }
     });
 }
 
