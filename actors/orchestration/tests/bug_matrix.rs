@@ -9,6 +9,8 @@
 
 #[path = "bug_matrix/arena.rs"]
 mod arena;
+#[path = "bug_matrix/by_hand.rs"]
+mod by_hand;
 #[path = "bug_matrix/goals.rs"]
 mod goals;
 #[path = "bug_matrix/oracles.rs"]

@@ -240,9 +240,10 @@ fn follow(world: &World, feed: &Feed, witness: &Witness, node: &Node) {
                 Record::Leased(leased) => {
                     out.insert(leased.task.clone(), leased.clone());
                 }
-                Record::Lost { task, .. } => {
+                Record::Lost { task, attempt, .. } => {
                     let delay = MS * u32::try_from(rng.next_u64() % 300).unwrap_or(0);
-                    if let Some(leased) = out.remove(task) {
+                    // Of the lease itself nobody is told whose orchestrator died then.
+                    if let Some(leased) = out.remove(task).filter(|leased| leased.attempt == *attempt) {
                         let (witness, node) = (witness.clone(), node.clone());
                         spawner.spawn(async move {
                             tokio::time::sleep(delay).await;
