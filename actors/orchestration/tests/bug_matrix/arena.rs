@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
-use steadfast::fault::Crash;
 use steadfast::seam::{Rng, seed_of};
 use steadfast::testing::{Bug, CrashKind, Disk, DiskFault, Level, Node, Ran, Sim, World};
 use steadfast::{Incarnation, RunId, SupervisorSpec, TokioClock};
@@ -52,6 +51,8 @@ const CHAOS: &str = "
     slow 200ms 5% at before-message of root/domains/orchestration/agents/* from 0s to 4s;
     slow 1200ms 2% at before-message of root/domains/orchestration/executors/* from 0s to 4s;
     slow 100ms 5% at before-start of root/domains/** from 0s to 4s;
+    skew * 2s behind 0.1% at after-message of root/domains/** from 0s to 4s;
+    skew * 2s ahead 0.1% at after-message of root/domains/** from 0s to 4s;
     panic 0.3% at before-append of system/journal from 0s to 4s;
     panic 0.3% at after-append of system/journal from 0s to 4s;
     swarm";
@@ -150,15 +151,21 @@ async fn start(world: &World, goal: &Goal, seen: (&Witness, &Disk, &Feed), bug: 
     let (witness, disk, feed) = seen;
     let tree = tree(goal, witness, feed);
     let (witness, disk) = (witness.clone(), disk.clone());
+    let level = level(world.seed());
     let boots = Mutex::new(0);
     let builder = world.node("a").configure(move |_| {
         let mut boots = lock(&boots);
         *boots += 1;
         witness.note(What::Booted(*boots));
-        preset::builder().journal(Arc::new(Watched::new(disk.journal(Level::Durable), &witness))).bug(bug)
+        preset::builder().journal(Arc::new(Watched::new(disk.journal(level), &witness))).bug(bug)
     });
     let _ = builder.start(tree).await;
     world.find_node("a").expect("it was begun")
+}
+
+/// How durable the journal is; where it is only safe from a crash of the process, no other comes.
+fn level(seed: u64) -> Level {
+    if seed.is_multiple_of(3) { Level::ProcessCrashSafe } else { Level::Durable }
 }
 
 /// The tree that carries a goal out.
@@ -206,7 +213,7 @@ fn fail_appends(world: &World, disk: &Disk, witness: &Witness) {
 /// Crashes the node now and then, and begins it again whenever it is down.
 fn host(world: &World, node: Node, disk: Disk) {
     let mut rng = world.rng("host");
-    let clock = world.clone();
+    let (clock, level) = (world.clone(), level(world.seed()));
     world.spawn(async move {
         let mut crashes: Vec<_> = (0..(rng.next_u64() % 5).saturating_sub(2)).map(|_| rng.next_u64() % 3000).collect();
         crashes.sort_unstable();
@@ -214,9 +221,10 @@ fn host(world: &World, node: Node, disk: Disk) {
         loop {
             let now = clock.now();
             if crashes.pop_if(|millis| MS * u32::try_from(*millis).unwrap_or(0) <= now).is_some() && node.is_up() {
-                let kinds = [CrashKind::Process, CrashKind::PowerCut, CrashKind::TornTail];
-                node.crash_as(Crash::Process).await;
-                disk.crash(kinds[usize::try_from(rng.next_u64() % 3).unwrap_or(0)]);
+                let kind = [CrashKind::Process, CrashKind::PowerCut, CrashKind::TornTail];
+                let kind = kind[usize::try_from(rng.next_u64() % 3).unwrap_or(0)];
+                node.crash().await;
+                disk.crash(if level == Level::Durable { kind } else { CrashKind::Process });
             }
             tokio::time::sleep(20 * MS).await;
             if !node.is_up() {
