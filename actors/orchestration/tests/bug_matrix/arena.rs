@@ -153,11 +153,11 @@ async fn start(world: &World, goal: &Goal, seen: (&Witness, &Disk, &Feed), bug: 
     let (witness, disk) = (witness.clone(), disk.clone());
     let level = level(world.seed());
     let boots = Mutex::new(0);
-    let builder = world.node("a").configure(move |_| {
+    let builder = world.node("a").configure(move |builder| {
         let mut boots = lock(&boots);
         *boots += 1;
         witness.note(What::Booted(*boots));
-        preset::builder().journal(Arc::new(Watched::new(disk.journal(level), &witness))).bug(bug)
+        preset::set_up(builder).journal(Arc::new(Watched::new(disk.journal(level), &witness))).bug(bug)
     });
     let _ = builder.start(tree).await;
     world.find_node("a").expect("it was begun")
