@@ -1,12 +1,13 @@
 //! Guarantee: the nodes of a world reach each other by a network that can fail, keep what their disks keep, and go down and
 //! come back as a plan says.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use steadfast::message::Subject;
 use steadfast::seam::{AppendAt, Interest, Message};
 use steadfast::testing::{Level, Log, Node, Order, Probe, Sim, World};
-use steadfast::{BoxError, RunId, Strategy, SupervisorSpec};
+use steadfast::{Backoff, BoxError, MemoryJournal, RunId, Strategy, SupervisorSpec};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -111,6 +112,38 @@ fn a_node_that_a_plan_takes_down_is_back_after_its_time_and_the_others_go_on() {
         assert_eq!(wall(&b).checked_sub(wall(&c)), Some(SECOND));
         Ok::<_, BoxError>(())
     });
+}
+
+#[test]
+fn of_a_node_that_goes_down_while_its_supervisor_waits_for_something_nothing_is_left() {
+    let backoff = Backoff::exponential(Duration::from_hours(1)).maximum(Duration::from_hours(1));
+    let waiting = move || {
+        let worker = Probe::spec("w", &Log::default()).backoff(backoff.clone());
+        SupervisorSpec::new("root", Strategy::OneForOne).child(worker)
+    };
+    // That nothing is left is looked at in the end.
+    Sim::new("nodes").run(move |world: World| {
+        let waiting = waiting.clone();
+        async move {
+            let node = world.start(waiting).await?;
+            node.agent::<Probe>("root/w")?.tell(Order::Panic("boom"))?;
+            world.eventually(SECOND, "exited root/w #1 panicked").await;
+            node.crash().await;
+            Ok::<_, BoxError>(())
+        }
+    });
+}
+
+#[test]
+fn of_a_world_that_is_over_nothing_is_kept() {
+    let journal = Arc::new(MemoryJournal::default());
+    let kept = Arc::clone(&journal);
+    let ran = Sim::new("nodes").try_seed(0, move |world: World| {
+        let kept = Arc::clone(&kept);
+        let node = world.node("a").configure(move |builder| builder.journal(Arc::clone(&kept) as _));
+        async move { node.start(tree).await.map(drop) }
+    });
+    assert_eq!((ran.failure, Arc::strong_count(&journal)), (None, 1));
 }
 
 #[test]

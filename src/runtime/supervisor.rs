@@ -25,7 +25,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
-use tokio::task::AbortHandle;
 
 use crate::exit::{BoxError, ExitReason, Failure};
 use crate::id::{Incarnation, Path};
@@ -42,6 +41,7 @@ use crate::supervision::policy::ChildKind;
 
 pub(crate) use abandon::{hung, left};
 pub(crate) use ask::{Answer, Ask};
+use carry::Armed;
 pub(crate) use carry::kill_life;
 use slots::{child_slot, clear};
 
@@ -118,7 +118,7 @@ pub(crate) struct SupervisorState {
     requests: u64,
     /// How many of those that were asked have room in a domain for a child that has no name yet.
     unnamed: usize,
-    timer: Option<AbortHandle>,
+    timer: Option<Armed>,
     timers: u64,
     /// How many starts in a row were over before their actor ran, so that nothing else could come in between.
     started_here: usize,

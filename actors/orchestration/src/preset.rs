@@ -89,7 +89,13 @@ pub fn offered() -> BTreeSet<String> {
 /// A builder of the system for this tree: its services have a handler deadline like every agent.
 #[must_use]
 pub fn builder() -> SystemBuilder {
-    System::builder().service_deadline(HANDLER_DEADLINE).service_intensity(INTENSITY)
+    set_up(System::builder())
+}
+
+/// The same of a builder that has something set already, as that of a simulated node has.
+#[must_use]
+pub fn set_up(builder: SystemBuilder) -> SystemBuilder {
+    builder.service_deadline(HANDLER_DEADLINE).service_intensity(INTENSITY)
 }
 
 /// The tree that carries out one goal.

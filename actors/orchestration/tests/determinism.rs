@@ -50,7 +50,7 @@ fn the_same_seed_carries_a_goal_out_in_the_same_steps_whoever_dies_on_the_way() 
         let feed = run.feed.clone();
         let faults: Arc<dyn FaultPlan> =
             Arc::new(Chaos::new("crash=20%,hang=5%".parse().expect("rates"), world.seed()));
-        let node = world.node("a").configure(move |_| preset::builder().faults(Arc::clone(&faults)));
+        let node = world.node("a").configure(move |builder| preset::set_up(builder).faults(Arc::clone(&faults)));
         node.start(move || preset::tree(&staff, run.clone())).await?;
         let report = tokio::time::timeout(Duration::from_hours(1), feed.report()).await?;
         assert_eq!(report.status, Status::Reached, "{report:#?}");

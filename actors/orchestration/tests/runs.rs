@@ -3,12 +3,18 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant, SystemTime};
 
 use common::{RUN, Seen, World};
 use serde_json::{Value, json};
 use steadfast::fault::Point;
-use steadfast::{Fault, FaultPlan, FaultPoint, RunId};
+use steadfast::seam::Clock;
+use steadfast::testing::{Disk, Level, VirtualClock};
+use steadfast::{Fault, FaultPlan, FaultPoint, RunId, SeededEntropy, TokioClock};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Report, Status};
@@ -198,7 +204,7 @@ collect = 1
             let beat = invocation.heartbeat.expect("a lease has a heartbeat");
             loop {
                 beat();
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         })
     }));
@@ -339,26 +345,55 @@ async fn a_chain_of_collects_that_nest_too_deep_fails_where_it_cannot_be_read_ba
     assert_eq!(failure.class, "output");
 }
 
-/// A list that takes longer to judge than a handler may be silent.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// A clock by which whoever looks at the time of day has computed for longer than a handler may be silent. Of all agents only
+/// the orchestrator looks at it: whenever it has something to record.
+struct Busy {
+    clock: VirtualClock,
+    looks: AtomicU32,
+}
+
+impl Busy {
+    const EACH: Duration = Duration::from_millis(300);
+}
+
+impl Clock for Busy {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        let mut advance = pin!(tokio::time::advance(Self::EACH));
+        // It has moved the time when it first waits, which whoever computes does not.
+        let _ = advance.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.clock.wall()
+    }
+}
+
+/// The time that it takes to compute is scripted: how fast the machine is does not matter.
+#[tokio::test(start_paused = true)]
 async fn an_orchestrator_that_has_much_to_compute_is_not_ended_as_hung() {
     const GOAL: &str = r#"
 name = "long"
 
 [[tasks]]
 id = "list"
-result = "json"
-command = { program = "print", output_limit = 20000000 }
+result = "stdout"
+command = { program = "print", args = ["a long list"] }
 
 [[tasks]]
 id = "all"
 collect = ["${tasks.list.result}", "${tasks.list.result}"]
 "#;
-    let (mut world, _) = World::new(GOAL, MemoryFiles::new());
-    let list: Vec<String> = (0..8_000).map(|number| format!("src/file-{number}.rs")).collect();
-    let text = serde_json::to_string(&list).expect("JSON");
-    world.commands = Arc::new(ScriptedCommands::new(move |_| Ok(Completed::new(Exit::Code(0)).stdout(text.clone()))));
-    let report = world.run(None).await;
-    let orchestrators = report.restarts.by_supervisor.keys().filter(|path| path.ends_with("goals")).count();
-    assert_eq!((report.status, orchestrators), (Status::Reached, 0), "{:?}", report.restarts);
+    assert!(Busy::EACH > preset::HANDLER_DEADLINE);
+    let clock = Arc::new(Busy { clock: VirtualClock::new(), looks: AtomicU32::new(0) });
+    // A handler is looked at when it waits, so the journal takes its time.
+    let journal = Disk::new(1).journal(Level::Durable);
+    // Whoever makes an id looks at a clock too.
+    let ids = SeededEntropy::new(1, Arc::new(TokioClock));
+    let builder = preset::builder().clock(Arc::clone(&clock) as _).entropy(Arc::new(ids)).journal(Arc::new(journal));
+    let report = World::new(GOAL, MemoryFiles::new()).0.start_in(builder).await.finish().await;
+    assert_eq!((report.status, report.restarts.total), (Status::Reached, 0), "{:?}", report.restarts);
+    // Its beginning and its end, its plan, and of both tasks the lease and the outcome: at least so often.
+    assert!(clock.looks.load(Ordering::SeqCst) > 7, "{:?}", clock.looks);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorRef;
+use tokio::task::AbortHandle;
 use tokio::task::coop::has_budget_remaining;
 use tracing::Level;
 
@@ -18,6 +19,15 @@ use crate::supervision::policy::{ChildKind, Restart};
 
 /// How many children may be started right here before the supervisor looks what else there is.
 const STARTS_IN_A_ROW: usize = 64;
+
+/// A timer that goes with the state of its supervisor, also where that is killed and cannot take it back.
+pub(super) struct Armed(AbortHandle);
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 impl SupervisorState {
     pub(super) fn carry_out(&mut self, myself: &ActorRef<SupervisorMessage>, command: Command) -> Option<Event> {
@@ -191,9 +201,7 @@ impl SupervisorState {
 
     /// One timer for all children. The machine looks at the time itself when it fires.
     fn arm(&mut self, at: Duration) {
-        if let Some(timer) = self.timer.take() {
-            timer.abort();
-        }
+        drop(self.timer.take());
         let wait = at.saturating_sub(self.now());
         self.timers += 1;
         let number = self.timers;
@@ -202,15 +210,15 @@ impl SupervisorState {
             tokio::time::sleep(wait).await;
             life.tell_supervisor(SupervisorMessage::Timer(number));
         });
-        self.timer = Some(task.abort_handle());
+        self.timer = Some(Armed(task.abort_handle()));
     }
 
     pub(super) fn exit(&mut self, myself: &ActorRef<SupervisorMessage>, reason: ExitReason) {
         if let Some(timer) = self.timer.take()
-            // On purpose: nobody takes it back.
-            && !bug_on_purpose!(self.system, TimerOfTheEnded)
+            && bug_on_purpose!(self.system, TimerOfTheEnded)
         {
-            timer.abort();
+            // On purpose: nobody takes it back.
+            std::mem::forget(timer);
         }
         self.life.tasks.abort_all();
         // They do not come back with the next incarnation, which starts from its spec (rule 32).

@@ -145,8 +145,14 @@ impl NodeTap {
     /// Nothing more is heard: the node is gone, and what is left of it in this process does not count.
     pub(in crate::testing) fn cut(&self) {
         self.is_off.store(true, Ordering::Release);
+        self.let_go();
+    }
+
+    /// Nobody asks for the system any more.
+    pub(in crate::testing) fn let_go(&self) {
         // The system has this, and this the system.
-        *lock(&self.system) = None;
+        let system = lock(&self.system).take();
+        drop(system);
     }
 
     pub(in crate::testing) fn write(&self, what: What) {

@@ -216,7 +216,9 @@ impl Node {
             let mut state = lock(state);
             state.boots += 1;
             let tap = NodeTap::new(&world.recording, name, state.boots);
-            state.tap = Some(Arc::clone(&tap));
+            if let Some(before) = state.tap.replace(Arc::clone(&tap)) {
+                before.let_go();
+            }
             (tap, state.boots)
         };
         tap.write(What::Node(NodeChange::Booting));
@@ -253,6 +255,14 @@ impl Node {
             let _ = system.shutdown().await;
             // What was given up may be blocked for ever.
             system.blocks().end();
+        }
+    }
+}
+
+impl Drop for NodeInner {
+    fn drop(&mut self) {
+        if let Some(tap) = lock(&self.state).tap.take() {
+            tap.let_go();
         }
     }
 }
