@@ -50,7 +50,7 @@ pub struct SystemBuilder {
 }
 
 impl SystemBuilder {
-    /// The clock; tokio's when not set.
+    /// The clock; tokio's when not set. Its `now` must agree with tokio's, by whose timers deadlines end; its time of day need not.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
