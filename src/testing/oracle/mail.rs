@@ -16,7 +16,7 @@ struct Account {
 pub(super) fn unaccounted(trace: &Trace) -> Option<String> {
     let mut accounts: BTreeMap<Place, Account> = BTreeMap::new();
     for entry in trace.entries() {
-        let What::Mail { path, step } = &entry.what else { continue };
+        let What::Mail { path, step, .. } = &entry.what else { continue };
         let account = accounts.entry(Place::of(entry, path)).or_default();
         match step {
             MailStep::Accepted => account.accepted += 1,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Entry, MailStep, Trace, What};
 use crate::event::Event;
 use crate::id::{Incarnation, Path};
+use crate::runtime::current;
 use crate::runtime::guard::lock;
 use crate::runtime::system::System;
 use crate::runtime::tap::Tap;
@@ -155,7 +156,8 @@ impl Tap for NodeTap {
     }
 
     fn mail(&self, path: &Path, step: MailStep) {
-        self.write(What::Mail { path: path.clone(), step });
+        let from = if step == MailStep::Accepted { current::life() } else { None };
+        self.write(What::Mail { path: path.clone(), step, from });
     }
 
     fn asked(&self, path: &Path, incarnation: Incarnation, place: usize) {
