@@ -24,7 +24,7 @@ pub struct Oracle {
 }
 
 /// All of them. They are asked at the end of every simulated test.
-pub const ALL: [Oracle; 9] = [
+pub const ALL: [Oracle; 10] = [
     Oracle {
         name: "no-overlap",
         rule: "the code of a life is gone before another one of the same path runs, or the life was given up",
@@ -49,6 +49,11 @@ pub const ALL: [Oracle; 9] = [
         name: "mail",
         rule: "each message that was let in is handled, broken off by the end of a life, or leaves; once",
         look: mail::unaccounted,
+    },
+    Oracle {
+        name: "late",
+        rule: "no handler begins when the time of its message is over",
+        look: mail::late,
     },
     Oracle {
         name: "stop-order",

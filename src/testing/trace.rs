@@ -46,6 +46,8 @@ pub enum What {
         step: MailStep,
         /// Whose code let it in, where it was that of a life.
         from: Option<(Path, Incarnation)>,
+        /// By when its handler must have begun, where it begins and there is such a moment; since the world began.
+        due: Option<Duration>,
     },
     /// A supervisor asks a life to end in order.
     Asked {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use steadfast::{Agent, AgentSpec, BoxError, Capability, ChildSpec, Context, ExitReason, Shutdown};
+use steadfast::{Agent, AgentSpec, BoxError, Capability, ChildSpec, Context, ExitReason, Ignore, Shutdown};
 use tokio::time::{sleep, timeout};
 
 use super::post::{Mark, Post};
@@ -104,7 +104,7 @@ impl Agent for Citizen {
             sleep(random.time(50)).await;
         }
         if life > 1 && fails_in > 0 && random.one_in(fails_in) {
-            return Err("it does not start this time".into());
+            return Err(if random.one_in(8) { Ignore.into() } else { "it does not start this time".into() });
         }
         Ok(Self { post, stop_takes })
     }
@@ -146,7 +146,7 @@ impl Agent for Citizen {
     }
 }
 
-fn tell_on(post: &Post, system: &steadfast::System, to: &str) {
+pub(super) fn tell_on(post: &Post, system: &steadfast::System, to: &str) {
     if let Ok(other) = system.agent::<Citizen>(to) {
         let letter = post.ledger.delivery("tell of an agent", false);
         let note = Note { mark: Mark::Letter(letter), act: Act::Reply };

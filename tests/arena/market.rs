@@ -87,7 +87,9 @@ impl Market {
             work.spawn(self.clone().route(draw(&format!("router {number}"))));
         }
         work.spawn(self.clone().register(draw("registrations")));
-        work.spawn(self.clone().come_and_go(draw("temporaries")));
+        for number in 0..3 {
+            work.spawn(self.clone().come_and_go(number, draw(&format!("temporaries {number}"))));
+        }
         work.spawn(self.clone().send_again(draw("dead letters")));
         work.spawn(self.clone().disturb(draw("market")));
     }
@@ -181,14 +183,14 @@ impl Market {
     }
 
     /// Some come for a while, and are forgotten.
-    async fn come_and_go(self, mut random: Draw) {
+    async fn come_and_go(self, group: usize, mut random: Draw) {
         for number in 0.. {
             if !self.is_busy() {
                 return;
             }
             sleep(random.time(400)).await;
             let Ok(root) = self.system.supervisor("root") else { continue };
-            let (name, capability) = (format!("t{number}"), random.of(&[TRADE, EXTRA]).clone());
+            let (name, capability) = (format!("t{group}-{number}"), random.of(&[TRADE, EXTRA]).clone());
             let spec = citizen(&name, Args { fails_in: 0, ..args(&self.town) }).offers(&capability);
             if random.one_in(2) {
                 drop(self.system.kill("system/registrar"));
@@ -199,7 +201,7 @@ impl Market {
             }
             let path = format!("root/{name}");
             self.town.add(path.clone());
-            if random.one_in(4) {
+            if random.one_in(3) {
                 // It stays, if it is still there at the end.
                 self.is_offered((path, capability.name().to_owned()), Some(true));
                 continue;

@@ -50,6 +50,7 @@ struct Table {
 
 struct Timer {
     life: Incarnation,
+    set: Duration,
     due: Duration,
 }
 
@@ -84,7 +85,7 @@ impl Post {
     /// A life sets a timer for itself.
     pub(crate) fn timer(&self, life: Incarnation, wait: Duration) -> Mark {
         let mut table = self.table();
-        table.timers.push(Timer { life, due: self.world.now() + wait });
+        table.timers.push(Timer { life, set: self.world.now(), due: self.world.now() + wait });
         Mark::Timer(table.timers.len() - 1)
     }
 
@@ -125,16 +126,16 @@ impl Post {
 
     /// One that came in time and waited may find the next life. One whose life was over before it was due may not.
     fn fired(&self, timer: usize, path: &Path, life: Incarnation) {
-        let (of, due) = {
+        let (of, set, due) = {
             let table = self.table();
-            let Timer { life, due, .. } = &table.timers[timer];
-            (*life, *due)
+            let Timer { life, set, due } = &table.timers[timer];
+            (*life, *set, *due)
         };
         if of == life {
             return;
         }
         let was_over = |trace: &Trace| {
-            trace.entries().iter().take_while(|entry| entry.at < due).any(|entry| {
+            trace.entries().iter().skip_while(|entry| entry.at < set).take_while(|entry| entry.at < due).any(|entry| {
                 matches!(&entry.what, What::Code { path: other, incarnation, is_there: false } if other == path && *incarnation == of)
             })
         };

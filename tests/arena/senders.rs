@@ -1,6 +1,6 @@
 //! Those who send, in whatever way there is, to whoever is or was there.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use steadfast::message::{Envelope, Priority};
 use steadfast::{AgentRef, System};
@@ -28,7 +28,7 @@ pub(super) async fn send_on(town: Town, system: System, sender: usize, mix: Mix)
         let path = random.of(&paths).clone();
         let Ok(agent) = system.agent::<Citizen>(&path) else { continue };
         let act = Act::draw(&mut random, mix, &paths);
-        send_one(&town, &agent, (sender, act), (&mut random, &mut asks)).await;
+        send_one(&town, (&system, &agent), (sender, act), (&mut random, &mut asks)).await;
         while asks.try_join_next().is_some() {}
     }
     while let Some(asked) = asks.join_next().await {
@@ -38,7 +38,7 @@ pub(super) async fn send_on(town: Town, system: System, sender: usize, mix: Mix)
 
 async fn send_one(
     town: &Town,
-    agent: &AgentRef<Citizen>,
+    (system, agent): (&System, &AgentRef<Citizen>),
     (sender, act): (usize, Act),
     (random, asks): (&mut Draw, &mut JoinSet<()>),
 ) {
@@ -53,14 +53,14 @@ async fn send_one(
         0..=3 => turn(act),
         // What stands behind somebody who ends is handled after what was sent before it, by the next life.
         4 => {
-            (0..1 + random.below(5)).for_each(|_| turn(Act::Reply));
+            (0..=random.below(5)).for_each(|_| turn(Act::Reply));
             turn(act);
-            (0..1 + random.below(5)).for_each(|_| turn(Act::Reply));
+            (0..=random.below(5)).for_each(|_| turn(Act::Reply));
             sleep(random.time(3)).await;
-            (0..1 + random.below(3)).for_each(|_| turn(Act::Reply));
+            (0..=random.below(3)).for_each(|_| turn(Act::Reply));
         }
-        5 => (0..BURST).for_each(|_| turn(Act::Reply)),
-        6..=8 => {
+        5 if random.one_in(3) => (0..BURST).for_each(|_| turn(Act::Reply)),
+        5..=8 => {
             let agent = agent.clone();
             let letter = post.ledger.delivery("ask", false);
             asks.spawn(async move {
@@ -75,7 +75,7 @@ async fn send_one(
         }
         10 => {
             let letter = post.ledger.delivery("send", false);
-            let envelope = envelope(Note { mark: Mark::Letter(letter), act }, agent, random);
+            let envelope = envelope(Note { mark: Mark::Letter(letter), act }, system.clock().now(), random);
             post.ledger.told_or_given_back(letter, agent.send(envelope));
         }
         // Whoever asked goes away before it has its answer.
@@ -89,19 +89,13 @@ async fn send_one(
     }
 }
 
-fn envelope(note: Note, agent: &AgentRef<Citizen>, random: &mut Draw) -> Envelope<Note> {
-    let _ = agent;
+fn envelope(note: Note, now: Instant, random: &mut Draw) -> Envelope<Note> {
     let priorities = [Priority::LOW, Priority::MEDIUM, Priority::HIGH, Priority::CRITICAL];
     let envelope = Envelope::new(0, note).with_priority(*random.of(&priorities));
-    if random.one_in(2) { envelope } else { envelope.with_time_to_live(now(), random.time(100)) }
+    if random.one_in(2) { envelope } else { envelope.with_time_to_live(now, random.time(100)) }
 }
 
-/// By the clock of a node, which goes with the world's.
-fn now() -> std::time::Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-/// Somebody whose every act takes so long at most.
-pub(super) const fn mix(ends: usize, longest: Duration) -> Mix {
-    Mix { ends, waits: 25, longest: longest.as_millis() as u32, timers: 5, haunts: 3 }
+/// Of a hundred acts, so many end a life; those that take their time take so many milliseconds at most.
+pub(super) const fn mix(ends: usize, longest: u32) -> Mix {
+    Mix { ends, waits: 25, longest, timers: 5, haunts: 3 }
 }

@@ -14,7 +14,7 @@ use steadfast::{
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::citizen::{Args, Citizen, citizen};
+use super::citizen::{Args, Citizen, citizen, tell_on};
 use super::post::Post;
 use crate::worker::{Draw, MS};
 
@@ -23,7 +23,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Longer than anything in it takes.
 pub(super) const REST: Duration = Duration::from_mins(15);
 /// How long it is busy.
-pub(super) const BUSY: Duration = Duration::from_secs(12);
+pub(super) const BUSY: Duration = Duration::from_secs(8);
 
 /// All names that there were, in the order in which they came.
 #[derive(Clone)]
@@ -96,7 +96,7 @@ impl Town {
             };
         }
         if depth < 2 {
-            for number in 0..1 + random.below(2) {
+            for number in 0..=random.below(2) {
                 spec = spec.child(ChildSpec::supervisor(self.branch(&format!("{path}/s{number}"), depth + 1, random)));
             }
             spec = spec.child(self.quarter());
@@ -155,7 +155,14 @@ async fn one_turn(town: Town, system: System, path: String, mut random: Draw) {
         7 => drop(system.drain(&path, random.time(100)).await),
         8..=9 => {
             let Ok(supervisor) = system.supervisor(above) else { return };
-            let is_ended = supervisor.terminate_child(name).await.is_ok();
+            // Somebody may send to it at that very moment.
+            let sends = random.one_in(2);
+            let (ended, ()) = tokio::join!(supervisor.terminate_child(name), async {
+                if sends {
+                    tell_on(&town.post, &system, &path);
+                }
+            });
+            let is_ended = ended.is_ok();
             sleep(random.time(200)).await;
             if is_ended && !random.one_in(4) {
                 drop(supervisor.restart_child(name).await);
@@ -198,7 +205,6 @@ pub(super) async fn untrue_children(system: &System, at: String) -> Option<Strin
             let path = child.path.to_string();
             let lives = system.incarnation(&path);
             match child.state {
-                ChildState::Running => drop(running.insert(path.clone())),
                 ChildState::Stopped | ChildState::Quarantined if lives.is_some() => {
                     return Some(format!(
                         "children: {path} is {} to its supervisor, and lives as #{lives:?}",

@@ -32,6 +32,17 @@ pub(super) fn unaccounted(trace: &Trace) -> Option<String> {
     accounts.iter().filter(|(place, _)| !crashed(place)).find_map(|(place, account)| account.open(place))
 }
 
+/// Whether a handler begins although nobody waits for what comes of it any more.
+pub(super) fn late(trace: &Trace) -> Option<String> {
+    let is_late = |entry: &&Entry| match entry.what {
+        What::Mail { due: Some(due), .. } => entry.at >= due,
+        _ => false,
+    };
+    let entry = trace.entries().iter().find(is_late)?;
+    let What::Mail { due: Some(due), .. } = entry.what else { return None };
+    Some(format!("it had to begin before {due:?}:\n{entry}"))
+}
+
 impl Account {
     /// More came of messages than there were.
     fn overdrawn(&self, entry: &Entry) -> Option<String> {

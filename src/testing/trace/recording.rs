@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Entry, MailStep, Trace, What};
 use crate::event::Event;
@@ -155,9 +155,10 @@ impl Tap for NodeTap {
         self.write(What::Event(Arc::clone(event)));
     }
 
-    fn mail(&self, path: &Path, step: MailStep) {
+    fn mail(&self, path: &Path, step: MailStep, due: Option<Instant>) {
         let from = if step == MailStep::Accepted { current::life() } else { None };
-        self.write(What::Mail { path: path.clone(), step, from });
+        let due = due.map(|due| self.recording.clock.until(due));
+        self.write(What::Mail { path: path.clone(), step, from, due });
     }
 
     fn asked(&self, path: &Path, incarnation: Incarnation, place: usize) {
