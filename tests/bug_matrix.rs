@@ -137,3 +137,11 @@ fn each_bug_is_found_within_as_many_seeds_as_the_environment_says() {
     let missed: Vec<_> = found.iter().filter(|(_, is_caught)| !is_caught).map(|(bug, _)| bug.as_str()).collect();
     assert!(missed.is_empty(), "not found within {most} seeds: {missed:?}");
 }
+
+#[test]
+fn show() {
+    let Some(seed) = number("SHOW") else { return };
+    let bug = env::var("MATRIX_BUG").ok().map(|bug| bug.parse().expect("a bug"));
+    let ran = arena::try_seed(seed, bug);
+    println!("{}\n{:?}\n{}", ran.trace.text(), ran.failure, ran.plan);
+}

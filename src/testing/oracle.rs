@@ -50,11 +50,7 @@ pub const ALL: [Oracle; 10] = [
         rule: "each message that was let in is handled, broken off by the end of a life, or leaves; once",
         look: mail::unaccounted,
     },
-    Oracle {
-        name: "late",
-        rule: "no handler begins when the time of its message is over",
-        look: mail::late,
-    },
+    Oracle { name: "late", rule: "no handler begins when the time of its message is over", look: mail::late },
     Oracle {
         name: "stop-order",
         rule: "those who are stopped together go in the reverse order of their start, one after the other",

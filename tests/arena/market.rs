@@ -280,6 +280,10 @@ impl Market {
                 .collect();
             for ((path, _), is_offered) in offers.iter().filter(|((_, name), _)| *name == capability.name()) {
                 let is_there = self.system.incarnation(path).is_some() || path == "root/p0";
+                // Who is kept and does not run may come back, and is listed as away.
+                if !is_there && !path.starts_with("root/t") {
+                    continue;
+                }
                 if *is_offered && is_there && !found.contains(path) {
                     return Some(format!("registry: {path} offers {capability}, and is not found"));
                 }

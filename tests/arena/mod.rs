@@ -122,7 +122,7 @@ async fn town(world: World, bug: Option<Bug>) -> Result<(), String> {
     busy.spawn(disturb(town.clone(), system.clone(), Draw::new(town.seed, "disturbance")));
     over(&mut busy).await?;
     sleep(REST).await;
-    let untrue = untrue_children(&system, "root".to_owned()).await;
+    let untrue = untrue_children(&world, &system, "root".to_owned()).await;
     untrue.map_or(Ok(()), Err)?;
     ended(&town, &system, 0).await
 }
@@ -144,7 +144,7 @@ async fn market(world: World, bug: Option<Bug>) -> Result<(), String> {
     if let Some(problem) = market.problem().await {
         return Err(problem);
     }
-    let untrue = untrue_children(&system, "root".to_owned()).await;
+    let untrue = untrue_children(&world, &system, "root".to_owned()).await;
     untrue.map_or(Ok(()), Err)?;
     ended(&town, &system, market.refused_again()).await
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use steadfast::flow::{AtBound, Order};
-use steadfast::testing::World;
+use steadfast::testing::{Entry, Trace, World};
 use steadfast::{
-    AgentSpec, AutoShutdown, Backoff, ChildSpec, ChildState, DynamicSupervisorSpec, Intensity, Restart, Shutdown,
-    Strategy, SupervisorSpec, System,
+    AgentSpec, AutoShutdown, Backoff, ChildSpec, ChildState, DynamicSupervisorSpec, EventKind, Intensity, Restart,
+    Shutdown, Strategy, SupervisorSpec, System, Verdict,
 };
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -195,7 +195,7 @@ async fn one_turn(town: Town, system: System, path: String, mut random: Draw) {
 }
 
 /// What supervisors take for running lives, or is at rest; and nobody lives whom they do not take for running.
-pub(super) async fn untrue_children(system: &System, at: String) -> Option<String> {
+pub(super) async fn untrue_children(world: &World, system: &System, at: String) -> Option<String> {
     let mut to_look_at = vec![at];
     let mut running = BTreeSet::new();
     while let Some(path) = to_look_at.pop() {
@@ -205,6 +205,9 @@ pub(super) async fn untrue_children(system: &System, at: String) -> Option<Strin
             let path = child.path.to_string();
             let lives = system.incarnation(&path);
             match child.state {
+                ChildState::Stopped if was_stopped_with_its_group(world, &path) => {
+                    return Some(format!("children: {path} was stopped with its group, and not started again"));
+                }
                 ChildState::Stopped | ChildState::Quarantined if lives.is_some() => {
                     return Some(format!(
                         "children: {path} is {} to its supervisor, and lives as #{lives:?}",
@@ -221,4 +224,17 @@ pub(super) async fn untrue_children(system: &System, at: String) -> Option<Strin
         is_below && !running.contains(path.as_str())
     });
     lives_unknown.map(|path| format!("children: {path} lives, and its supervisor does not know of it"))
+}
+
+/// Whether the last that was told of a place is that it was stopped because of a sibling: then it is started with it.
+fn was_stopped_with_its_group(world: &World, path: &str) -> bool {
+    let last = |trace: &Trace| {
+        let ends = trace.entries().iter().rev().filter(|entry| entry.path().is_some_and(|of| of.as_str() == path));
+        ends.filter_map(Entry::event).find_map(|kind| match kind {
+            EventKind::Exited { verdict, .. } => Some(*verdict),
+            EventKind::Starting { .. } | EventKind::Resting => Some(Verdict::Kept),
+            _ => None,
+        })
+    };
+    world.look(last) == Some(Verdict::StoppedWithGroup)
 }

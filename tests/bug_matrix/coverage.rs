@@ -10,8 +10,19 @@ const WANTED: &[(&str, &[&str])] = &[
     (
         "verdict",
         &[
-            "Restarting", "Retrying", "Quarantined", "Ignored", "Terminated", "NotAdded", "Kept", "Forgotten",
-            "StoppedWithGroup", "StoppedOnRequest", "StoppedWithSupervisor", "GaveUp", "InitFailed",
+            "Restarting",
+            "Retrying",
+            "Quarantined",
+            "Ignored",
+            "Terminated",
+            "NotAdded",
+            "Kept",
+            "Forgotten",
+            "StoppedWithGroup",
+            "StoppedOnRequest",
+            "StoppedWithSupervisor",
+            "GaveUp",
+            "InitFailed",
         ],
     ),
     ("start", &["Init", "Request", "Restart", "Sibling", "Retry"]),
@@ -22,20 +33,40 @@ const WANTED: &[(&str, &[&str])] = &[
     (
         "event",
         &[
-            "Starting", "Started", "Exited", "Lifecycle", "Quarantined", "BackingOff", "GaveUp", "Closed", "Drained",
-            "Dozing", "Resting", "BreakerChanged", "Killing", "Leaked", "LeakEnded", "Ready", "Ending", "Ended",
+            "Starting",
+            "Started",
+            "Exited",
+            "Lifecycle",
+            "Quarantined",
+            "BackingOff",
+            "GaveUp",
+            "Closed",
+            "Drained",
+            "Dozing",
+            "Resting",
+            "BreakerChanged",
+            "Killing",
+            "Leaked",
+            "LeakEnded",
+            "Ready",
+            "Ending",
+            "Ended",
         ],
     ),
     // Those of messages between nodes are the matter of `tests/network.rs` and `tests/worlds.rs`.
-    (
-        "fault",
-        &["panic", "error", "hang", "slow", "block", "kill", "kill PATH", "crash", "power-cut", "tear", "skew"],
-    ),
+    ("fault", &["panic", "error", "hang", "slow", "block", "kill", "kill PATH", "crash", "power-cut", "tear", "skew"]),
     (
         "point",
         &[
-            "before-start", "after-start", "before-message", "during-message", "after-message", "before-append",
-            "after-append", "in-stop", "back-off",
+            "before-start",
+            "after-start",
+            "before-message",
+            "during-message",
+            "after-message",
+            "before-append",
+            "after-append",
+            "in-stop",
+            "back-off",
         ],
     ),
 ];
@@ -93,6 +124,9 @@ impl Seen {
     /// What never came.
     pub(crate) fn never(&self) -> Vec<String> {
         let wanted = WANTED.iter().flat_map(|(of, names)| names.iter().map(move |name| (*of, *name)));
-        wanted.filter(|(of, name)| !self.0.contains(&(*of, (*name).to_owned()))).map(|(of, name)| format!("{of} {name}")).collect()
+        wanted
+            .filter(|(of, name)| !self.0.contains(&(*of, (*name).to_owned())))
+            .map(|(of, name)| format!("{of} {name}"))
+            .collect()
     }
 }

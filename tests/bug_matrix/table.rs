@@ -3,5 +3,4 @@
 use steadfast::testing::Bug;
 
 /// A bug, a seed, and the oracle or ledger that sees it there.
-pub(crate) const CAUGHT: &[(Bug, u64, &str)] = &[
-];
+pub(crate) const CAUGHT: &[(Bug, u64, &str)] = &[];

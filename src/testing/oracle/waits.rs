@@ -1,12 +1,11 @@
 //! What must hold of messages that wait.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Place;
 use crate::event::EventKind;
-use crate::id::{Incarnation, Path};
+use crate::id::Incarnation;
 use crate::lifecycle::StateName;
 use crate::supervision::machine::Verdict;
 use crate::testing::trace::{Entry, MailStep, NodeChange, Trace, What};
@@ -52,8 +51,10 @@ pub(super) fn in_vain(trace: &Trace) -> Option<String> {
         }
         let Some(path) = entry.path() else { continue };
         let place = Place::of(entry, path);
-        if let Some(EventKind::Started { .. }) = entry.event() {
-            leave_those_who_are_not_started(&mut places, &place);
+        match entry.event() {
+            Some(EventKind::Started { .. }) => leave_those_who_are_not_started(&mut places, &place),
+            Some(EventKind::Exited { .. }) => leave_those_at_rest(&mut places, &place),
+            _ => {}
         }
         let above = path.parent().map(|above| Place { path: above, ..place.clone() });
         let lives_above = above.and_then(|above| places.get(&above)).map_or(0, |above| above.lives);
@@ -71,14 +72,27 @@ pub(super) fn in_vain(trace: &Trace) -> Option<String> {
 /// A supervisor is up: whom it did not start, it does not have.
 fn leave_those_who_are_not_started(places: &mut BTreeMap<Place, Mailbox<'_>>, supervisor: &Place) {
     let lives = places.get(supervisor).map_or(0, |supervisor| supervisor.lives);
-    let is_child = |path: &Path| path.parent().as_ref() == Some(&supervisor.path);
-    for (place, child) in places.iter_mut() {
-        let is_its =
-            Arc::ptr_eq(&place.node, &supervisor.node) && place.boot == supervisor.boot && is_child(&place.path);
-        if is_its && child.begun_under < lives && child.who == Who::Busy {
+    for child in children_of(places, supervisor) {
+        if child.begun_under < lives && child.who == Who::Busy {
             child.who = Who::Gone;
         }
     }
+}
+
+/// A supervisor has ended: nobody rouses whom it had put to rest, until the next one begins.
+fn leave_those_at_rest(places: &mut BTreeMap<Place, Mailbox<'_>>, supervisor: &Place) {
+    for child in children_of(places, supervisor).filter(|child| child.who == Who::Dozing) {
+        (child.who, child.since) = (Who::Busy, None);
+    }
+}
+
+fn children_of<'a, 'b>(
+    places: &'a mut BTreeMap<Place, Mailbox<'b>>,
+    supervisor: &'a Place,
+) -> impl Iterator<Item = &'a mut Mailbox<'b>> {
+    let is_its =
+        |place: &Place| place.is_on_the_start_of(supervisor) && place.path.parent().as_ref() == Some(&supervisor.path);
+    places.iter_mut().filter(move |(place, _)| is_its(place)).map(|(_, child)| child)
 }
 
 impl<'a> Mailbox<'a> {
