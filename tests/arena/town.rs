@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use steadfast::flow::{AtBound, Order};
-use steadfast::testing::{Entry, Trace, World};
+use steadfast::testing::{Trace, World};
 use steadfast::{
     AgentSpec, AutoShutdown, Backoff, ChildSpec, ChildState, DynamicSupervisorSpec, EventKind, Intensity, Restart,
     Shutdown, Strategy, SupervisorSpec, System, Verdict,
@@ -226,15 +226,27 @@ pub(super) async fn untrue_children(world: &World, system: &System, at: String) 
     lives_unknown.map(|path| format!("children: {path} lives, and its supervisor does not know of it"))
 }
 
-/// Whether the last that was told of a place is that it was stopped because of a sibling: then it is started with it.
+/// Whether the last that was told of a place is that it was stopped because of a sibling: then it is started with it; but as
+/// in OTP nobody is whose sibling was to be tried again at once, and was terminated before.
 fn was_stopped_with_its_group(world: &World, path: &str) -> bool {
+    let above = path.rsplit_once('/').map_or("", |(above, _)| above);
     let last = |trace: &Trace| {
-        let ends = trace.entries().iter().rev().filter(|entry| entry.path().is_some_and(|of| of.as_str() == path));
-        ends.filter_map(Entry::event).find_map(|kind| match kind {
-            EventKind::Exited { verdict, .. } => Some(*verdict),
-            EventKind::Starting { .. } | EventKind::Resting => Some(Verdict::Kept),
-            _ => None,
-        })
+        let mut was_so = false;
+        let mut tried_again = BTreeSet::new();
+        for (of, kind) in trace.entries().iter().filter_map(|entry| entry.path().zip(entry.event())) {
+            let (is_it, is_sibling) = (of.as_str() == path, of.parent().is_some_and(|of| of.as_str() == above));
+            match kind {
+                EventKind::Exited { verdict, .. } if is_it => was_so = *verdict == Verdict::StoppedWithGroup,
+                EventKind::Starting { .. } | EventKind::Resting if is_it => was_so = false,
+                EventKind::Exited { verdict: Verdict::Retrying, .. } if is_sibling => {
+                    drop(tried_again.insert(of.clone()))
+                }
+                EventKind::Starting { .. } if is_sibling => drop(tried_again.remove(of)),
+                EventKind::Resting if is_sibling && tried_again.remove(of) => was_so = false,
+                _ => {}
+            }
+        }
+        was_so
     };
-    world.look(last) == Some(Verdict::StoppedWithGroup)
+    world.look(last)
 }
