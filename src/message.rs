@@ -7,6 +7,7 @@
 //! | [`dead_letter`] | what becomes of messages that nobody handled |
 //! | [`blackboard`] | what agents know in common |
 //! | [`codec`], [`wire`] | bytes of values and of envelopes, where they leave the process |
+//! | `exchange` | who gets what is published over a transport, and what becomes of it |
 //!
 //! All of it is values: nothing here waits, reads a clock or draws a number.
 

@@ -5,6 +5,7 @@
 
 mod bug;
 mod clock;
+pub mod conformance;
 mod disk;
 mod fault;
 mod net;
@@ -13,6 +14,7 @@ mod probe;
 mod recorder;
 mod settle;
 mod sim;
+mod stand_in;
 mod trace;
 mod world;
 
@@ -26,6 +28,7 @@ pub use probe::{Log, Order, Probe, Script};
 pub use recorder::{Exit, Recorder};
 pub use settle::{End, OnEnd, exit_supervisor, is_settled, resume, suspend};
 pub use sim::{Outcome, Ran, Sim};
+pub use stand_in::{Call, StandIn};
 pub use trace::{Entry, MailStep, NodeChange, Parting, Trace, What};
 pub use world::{Condition, Node, NodeBuilder, World};
 

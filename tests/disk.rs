@@ -148,6 +148,21 @@ async fn an_append_that_a_crash_hits_between_write_and_sync_is_in_doubt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_read_from_a_durable_journal_outlives_every_crash() {
+    for crash in CRASHES {
+        let second = Duration::from_secs(1);
+        let disk = Disk::new(7).takes(second..=second);
+        let journal = disk.journal(Level::Durable);
+        let epoch = journal.fence(run(), "me").await.expect("a fence");
+        // Written, and its caller is gone before it is synced.
+        let _ = timeout(second + second / 2, append(&journal, epoch, 0)).await;
+        assert_eq!(journal.read(run(), 0).await.expect("a read").len(), 1);
+        disk.crash(crash);
+        assert_eq!(left(&disk).await, 1, "{crash:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_append_that_is_made_to_fail_says_so_and_is_kept_or_not_as_the_fault_says() {
     for (fault, kept, in_doubt) in
         [(DiskFault::Unavailable, 0, false), (DiskFault::InDoubtLost, 0, true), (DiskFault::InDoubtKept, 1, true)]

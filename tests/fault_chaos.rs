@@ -141,8 +141,9 @@ async fn what_is_for_nodes_is_done_by_who_attends_and_what_cannot_be_done_is_tol
     let [a, b] = [run.on_node("a"), run.on_node("b")];
     for (node, plan) in [("b", Arc::clone(&b)), ("a", a)] {
         let system = System::builder().faults(plan).start(spec.clone()).await.expect("the tree starts");
-        Probe::at(&system, "root/w").ask(Order::Which).await.expect("a reply");
+        Probe::at(&system, "root/w").tell(Order::Which).expect("there is room");
         settled().await;
+        assert_eq!(log.take().contains(&"got root/w #1 which".to_owned()), node == "b", "on `a` it goes no further");
         let done = notes.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         assert_eq!(done.contains(&"crash a Some(0ns)".to_owned()), node == "a", "{done:?}");
         system.shutdown().await.expect("an orderly end");

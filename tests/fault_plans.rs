@@ -72,10 +72,10 @@ async fn each_fault_comes_at_each_point_of_a_message_and_its_asker_is_told() {
         assert_eq!(first_message(&at("kill")).await, ("was killed".to_owned(), after));
         let silent = "was unresponsive: its handler made no progress for 2s".to_owned();
         assert_eq!(first_message(&at("hang")).await, (silent, 2 * SECOND));
-        assert_eq!(
-            first_message(&at("slow 250ms")).await,
-            ("a reply".to_owned(), SECOND + Duration::from_millis(late))
-        );
+        for fault in ["slow 250ms", "block 250ms"] {
+            let reply = ("a reply".to_owned(), SECOND + Duration::from_millis(late));
+            assert_eq!(first_message(&at(fault)).await, reply, "{fault} at {point}");
+        }
     }
 }
 

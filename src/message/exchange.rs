@@ -66,7 +66,7 @@ pub(crate) enum Arrival {
     Waits,
     /// The inbox is full: it missed it.
     Full,
-    /// Whom it was for is gone: it goes to another of the group.
+    /// Whom it was for is gone, or full while another of the group has room: it goes there.
     Elsewhere(Again),
     /// Whom it was for is gone, and there is nobody else.
     Nobody,
@@ -194,8 +194,12 @@ impl<L> Exchange<L> {
                 listener.ready.push_back(letter);
                 Arrival::Waits
             }
-            Some(listener) => {
-                listener.missed += 1;
+            // It had room when the letter was sent.
+            Some(_) => {
+                if let Some(target) = self.one_with_room(target.group.as_ref(), &letter) {
+                    return Arrival::Elsewhere(Again { target, letter });
+                }
+                self.listeners.entry(target.id).and_modify(|listener| listener.missed += 1);
                 Arrival::Full
             }
             None => match self.another(target.group.as_ref(), letter) {
@@ -205,11 +209,23 @@ impl<L> Exchange<L> {
         }
     }
 
+    fn members_for(&self, group: &Arc<str>, letter: &Letter) -> Vec<SubscriptionId> {
+        let of_group = |(id, name): (SubscriptionId, &Option<Arc<str>>)| (name.as_ref() == Some(group)).then_some(id);
+        self.map.matching(letter.message.subject()).into_iter().filter_map(of_group).collect()
+    }
+
+    fn one_with_room(&mut self, group: Option<&Arc<str>>, letter: &Letter) -> Option<Target> {
+        let group = group?;
+        let mut members = self.members_for(group, letter);
+        members.retain(|id| self.listeners.get(id).is_some_and(Listener::has_room));
+        let id = self.member(group, &members)?;
+        Some(Target { id, group: Some(Arc::clone(group)) })
+    }
+
     /// Whose a letter is now, of a group.
     fn another(&mut self, group: Option<&Arc<str>>, mut letter: Letter) -> Option<Again> {
         let group = group?;
-        let of_group = |(id, name): (SubscriptionId, &Option<Arc<str>>)| (name.as_ref() == Some(group)).then_some(id);
-        let members: Vec<_> = self.map.matching(letter.message.subject()).into_iter().filter_map(of_group).collect();
+        let members = self.members_for(group, &letter);
         let id = self.member(group, &members)?;
         letter.again = true;
         Some(Again { target: Target { id, group: Some(Arc::clone(group)) }, letter })

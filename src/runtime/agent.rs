@@ -1,6 +1,6 @@
 //! What users write: an agent; and what it is handed: its context.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +106,13 @@ pub trait Agent: Sized + Send + 'static {
     fn subject(message: &Self::Message) -> Option<Subject> {
         let _ = message;
         None
+    }
+
+    /// The type that finds this agent. Another one only for what stands in for an agent in a test.
+    #[doc(hidden)]
+    #[must_use]
+    fn found_as() -> TypeId {
+        TypeId::of::<Self>()
     }
 }
 

@@ -30,10 +30,14 @@ pub(crate) struct Visitor {
 impl Visitor {
     /// `None` where there is no plan: nobody needs to come to a point then.
     pub(crate) fn of<A: Agent>(ctx: &Context<A>) -> Option<Self> {
-        let (system, life) = (ctx.system(), &ctx.life);
+        Self::of_life(ctx.system(), &ctx.life)
+    }
+
+    /// As [`of`](Self::of), for whoever has no context of ours.
+    pub(crate) fn of_life(system: &System, life: &Arc<Life>) -> Option<Self> {
         system.faults().is_some().then(|| Self {
             system: system.clone(),
-            path: ctx.path().clone(),
+            path: life.path.clone(),
             life: Arc::clone(life),
         })
     }
@@ -118,4 +122,42 @@ pub(crate) async fn start_with_faults<A: Agent>(
     let agent = A::start(args, ctx).await?;
     visitor.come_to(&Point::AfterStart, None).await?;
     Ok(agent)
+}
+
+/// A place in an agent's code where a fault plan may have something for it, compiled with the feature `testing` only. See
+/// [`Context::fault_point`](crate::Context::fault_point), which is always there. An error of the plan leaves the function by
+/// `?`.
+///
+/// ```
+/// # use steadfast::{Agent, BoxError, Context};
+/// # struct Writer;
+/// # impl Agent for Writer {
+/// #     type Args = ();
+/// #     type Message = String;
+/// #     type Reply = ();
+/// #     async fn start((): (), _: &mut Context<Self>) -> Result<Self, BoxError> { Ok(Self) }
+/// async fn handle(&mut self, line: String, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+///     println!("first half of {line}");
+///     steadfast::faultpoint!(ctx, "half-way");
+///     println!("second half of {line}");
+///     Ok(())
+/// }
+/// # }
+/// ```
+#[cfg(feature = "testing")]
+#[macro_export]
+macro_rules! faultpoint {
+    ($ctx:expr, $name:literal) => {
+        $ctx.fault_point($name).await?
+    };
+}
+
+/// A place in an agent's code where a fault plan may have something for it: nothing without the feature `testing`.
+#[cfg(not(feature = "testing"))]
+#[macro_export]
+macro_rules! faultpoint {
+    ($ctx:expr, $name:literal) => {{
+        let _ = &$ctx;
+        let _: &str = $name;
+    }};
 }

@@ -9,8 +9,10 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr, Supervisi
 
 use crate::error::SpecError;
 use crate::exit::{ExitReason, Failure};
+use crate::fault::Point;
 use crate::id::Path;
 use crate::runtime::current::Home;
+use crate::runtime::faults::Visitor;
 use crate::runtime::life::Life;
 use crate::runtime::route::Offers;
 use crate::runtime::slot::{AnySlot, BareSlot};
@@ -140,13 +142,23 @@ where
         let args = state.args.take().expect("an actor starts once");
         let failed = |error: ActorProcessingErr| start_failure(&life, error);
         // The user's `pre_start` runs here, in the actor's own task: linked and killable while it starts.
-        let made = state.home.run(self.0.pre_start(myself.clone(), args)).await;
+        let visitor = Visitor::of_life(&state.system, &life);
+        let before = visitor.clone();
+        let made = state.home.run(async {
+            come_to(before, &Point::BeforeStart).await?;
+            self.0.pre_start(myself.clone(), args).await
+        });
+        let made = made.await;
         match made.and_then(|made| made.map_err(failed)) {
             Ok(made) => state.state = Some(Tasks::house(&state.life, made)),
             Err(reason) => return Err(state.crash(reason)),
         }
         let (home, inner) = state.home_and_inner();
-        let begun = home.run(self.0.post_start(myself.clone(), inner)).await;
+        let begun = home.run(async {
+            self.0.post_start(myself.clone(), inner).await?;
+            come_to(visitor, &Point::AfterStart).await
+        });
+        let begun = begun.await;
         if let Err(reason) = begun.and_then(|begun| begun.map_err(failed)) {
             return Err(state.crash(reason));
         }
@@ -162,6 +174,9 @@ where
         message: T::Msg,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
+        if let Some(visitor) = Visitor::of_life(&state.system, &state.life) {
+            return Box::pin(self.handle_with_faults(myself, message, state, visitor)).await;
+        }
         let (home, inner) = state.home_and_inner();
         let outcome = home.run(self.0.handle(myself, message, inner)).await;
         state.settle(outcome)
@@ -179,12 +194,45 @@ where
     }
 
     async fn post_stop(&self, myself: ActorRef<T::Msg>, state: &mut Self::State) -> Result<(), ActorProcessingErr> {
+        let visitor = Visitor::of_life(&state.system, &state.life);
         let (home, inner) = state.home_and_inner();
-        let outcome = home.run(self.0.post_stop(myself, inner)).await;
+        let outcome = home.run(async {
+            come_to(visitor, &Point::InStop).await?;
+            self.0.post_stop(myself, inner).await
+        });
+        let outcome = outcome.await;
         state.settle(outcome)?;
         state.state = None;
         state.life.mark_stopped();
         Ok(())
+    }
+}
+
+impl<T: Actor> Plain<T> {
+    async fn handle_with_faults(
+        &self,
+        myself: ActorRef<T::Msg>,
+        message: T::Msg,
+        state: &mut PlainState<T>,
+        visitor: Visitor,
+    ) -> Result<(), ActorProcessingErr> {
+        let (home, inner) = state.home_and_inner();
+        let outcome = home.run(async {
+            visitor.come_to(&Point::BeforeMessage, None).await?;
+            visitor.during(None, self.0.handle(myself, message, inner)).await?;
+            visitor.come_to(&Point::AfterMessage, None).await
+        });
+        let outcome = outcome.await;
+        state.settle(outcome)
+    }
+}
+
+/// Comes to a point, where there is a plan.
+async fn come_to(visitor: Option<Visitor>, point: &Point) -> Result<(), ActorProcessingErr> {
+    match visitor {
+        // What most actors do not have is on the heap.
+        Some(visitor) => Box::pin(visitor.come_to(point, None)).await,
+        None => Ok(()),
     }
 }
 

@@ -45,6 +45,7 @@ use crate::error::ControlError;
 use crate::event::EventKind;
 use crate::flow::AgentLimits;
 use crate::id::{Incarnation, Path};
+use crate::runtime::agent::Agent;
 use crate::runtime::current;
 use crate::runtime::domain::Token;
 use crate::runtime::guard::lock;
@@ -190,7 +191,7 @@ impl<M, R> Desk<M, R> {
 }
 
 impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
-    pub(crate) fn new<A: 'static>(core: SlotCore, limits: &AgentLimits) -> Self {
+    pub(crate) fn new<A: Agent>(core: SlotCore, limits: &AgentLimits) -> Self {
         let desk = Desk {
             inbox: Inbox::new(limits, core.office().epoch),
             shell: None,
@@ -200,7 +201,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
             roving: false,
         };
         core.gauge().set_lanes(!limits.is_plain());
-        Self { core, agent: TypeId::of::<A>, desk: Mutex::new(desk), hand: Mutex::default() }
+        Self { core, agent: A::found_as, desk: Mutex::new(desk), hand: Mutex::default() }
     }
 
     /// Whether lives may hand their state over to the next.
@@ -224,8 +225,8 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
     }
 
     /// Whether this is the slot of an agent of that type.
-    pub(crate) fn is_of<A: 'static>(&self) -> bool {
-        (self.agent)() == TypeId::of::<A>()
+    pub(crate) fn is_of<A: Agent>(&self) -> bool {
+        (self.agent)() == A::found_as()
     }
 
     /// Puts a message into the mailbox and wakes the shell.

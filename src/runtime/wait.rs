@@ -42,3 +42,8 @@ impl Signal {
         notified
     }
 }
+
+/// Waits for both.
+pub(crate) async fn both<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
+    tokio::join!(one, other)
+}

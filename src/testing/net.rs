@@ -136,7 +136,7 @@ pub enum Passage {
     Reordered,
     /// It is in an inbox; told for each inbox of the node that it is for.
     Arrived,
-    /// The inbox is full, and missed it.
+    /// The inbox is full, and missed it. Where that was a member of a group in which another has room, it is sent again.
     Missed,
     /// Whom it was for is not there any more. Where that was a member of a group that has others, it is sent again.
     Lost,

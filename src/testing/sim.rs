@@ -1,6 +1,7 @@
 //! Runs a test over seeds, each in a world of its own, and makes of a failure something that can be run again.
 
 mod outcome;
+mod quiet;
 mod told;
 
 use std::any::Any;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::thread;
 
 pub use self::outcome::Outcome;
+use self::quiet::be_quiet;
 use self::told::Told;
 use crate::fault::{Chaos, Plan, shrink};
 use crate::runtime::faults::run::FaultRun;
@@ -45,7 +47,18 @@ pub struct Sim {
     hold_back: u32,
     may_not_fire: bool,
     twice: bool,
-    whole_trace: bool,
+    output: Output,
+}
+
+/// What runs print.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// Panics, and of a failure the end of the trace.
+    Short,
+    /// Of a failure the whole trace.
+    Whole,
+    /// Nothing: it is a search.
+    Quiet,
 }
 
 /// What one run of a seed came to.
@@ -67,8 +80,8 @@ impl Sim {
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         let (plan, chaos, name) = (Plan::default(), Chaos::default(), name.into());
-        let (may_not_fire, twice, whole_trace) = (false, false, false);
-        Self { name, first: 0, seeds: 1, plan, chaos, hold_back: 0, may_not_fire, twice, whole_trace }
+        let (may_not_fire, twice, output) = (false, false, Output::Short);
+        Self { name, first: 0, seeds: 1, plan, chaos, hold_back: 0, may_not_fire, twice, output }
     }
 
     /// How many seeds; 1 when not set.
@@ -185,7 +198,9 @@ impl Sim {
             self.may_not_fire = true;
         }
         self.twice |= env::var_os("SIM_TWICE").is_some();
-        self.whole_trace |= env::var_os("SIM_TRACE").is_some();
+        if env::var_os("SIM_TRACE").is_some() {
+            self.output = Output::Whole;
+        }
         self
     }
 
@@ -196,9 +211,12 @@ impl Sim {
         Fut: Future<Output: Outcome>,
     {
         let (plan, chaos, test) = (plan.clone(), chaos.clone(), Arc::clone(test));
-        let (may_not_fire, hold_back) = (self.may_not_fire, self.hold_back);
+        let (may_not_fire, hold_back, output) = (self.may_not_fire, self.hold_back, self.output);
         let thread = thread::Builder::new().name(format!("{} seed {seed}", self.name));
         let running = thread.spawn(move || {
+            if output == Output::Quiet {
+                be_quiet();
+            }
             simulated::run_alone(async move {
                 let world = World::new(seed, FaultRun::with_chaos(plan, &chaos, seed), hold_back);
                 let failure = live(&world, &*test, may_not_fire).await.err();
@@ -232,11 +250,12 @@ impl Sim {
         Fut: Future<Output: Outcome>,
     {
         // A plan that is a part of another need not come whole.
-        let (none, lenient) = (Chaos::default(), Self { may_not_fire: true, ..self.clone() });
+        let (none, lenient) = (Chaos::default(), Self { may_not_fire: true, output: Output::Quiet, ..self.clone() });
         let mut smaller = None;
         let fails = |plan: &Plan| {
             let again = lenient.once(ran.seed, (plan, &none), test);
-            let fails = again.failure.is_some();
+            // Another failure may need less, and is another matter.
+            let fails = again.failure.as_deref().map(kind) == ran.failure.as_deref().map(kind);
             if fails {
                 smaller = Some(again);
             }
@@ -279,6 +298,11 @@ where
         return Ok(());
     }
     Err(unfired.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+/// What two failures of one kind have in common: the first line without its numbers.
+fn kind(failure: &str) -> String {
+    failure.lines().next().unwrap_or_default().chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 /// The text of a panic.

@@ -231,7 +231,7 @@ impl World {
         }
     }
 
-    /// From now on it must be so, after everything that happens; or the test fails at that moment.
+    /// From now on until the test returns it must be so, after everything that happens; or the test fails at that moment.
     ///
     /// The function must not ask the world for anything.
     pub fn always(&self, name: &str, holds: impl FnMut(&Trace) -> bool + Send + 'static) {
@@ -267,6 +267,8 @@ impl World {
     ///
     /// What does not hold.
     pub(super) async fn end(&self) -> Result<(), String> {
+        // The end is none of the test's any more.
+        self.inner.recording.forget_all();
         lock(&self.inner.tasks).clear();
         self.inner.faults.end();
         let mut problems = Vec::new();

@@ -146,3 +146,24 @@ fn chances_and_rates_are_about_what_they_are_said_to_be() {
     let kills = count("kill root/* every 500ms");
     assert!(kills.abs_diff(600) < 80, "{kills}");
 }
+
+/// At which comings of one agent something goes wrong, of a hundred, each about something.
+fn wrong_at(chaos: &str, path: &str, about: impl Fn(u64) -> &'static str) -> Vec<u64> {
+    let mut progress = Progress::of(Plan::default()).with_chaos(&chaos.parse().expect("chaos"), 1);
+    let path: Path = path.parse().expect("a path");
+    let mut wrong = |number: &u64| {
+        let subject = Subject::new(about(*number), 1);
+        let at = crate::fault::FaultPoint::new(&path, Incarnation::FIRST, &Point::BeforeMessage, Some(&subject));
+        progress.at(&at, MILLI).is_some()
+    };
+    (0..100).filter(|number| wrong(number)).collect()
+}
+
+#[test]
+fn what_is_drawn_goes_by_the_number_of_the_coming_and_not_by_what_the_others_were_about() {
+    let chaos = "panic 30% at before-message of root/* about x";
+    let all = wrong_at(chaos, "root/a", |_| "x");
+    let some = wrong_at(chaos, "root/a", |number| if number % 3 == 0 { "x" } else { "y" });
+    assert_eq!(some, all.iter().copied().filter(|number| number % 3 == 0).collect::<Vec<_>>());
+    assert_ne!(all, wrong_at(chaos, "root/b", |_| "x"), "each has draws of its own");
+}

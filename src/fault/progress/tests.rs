@@ -150,11 +150,11 @@ fn a_fault_of_a_node_comes_there_and_a_star_is_the_node_of_whoever_is_at_the_poi
     let path: Path = "root/w".parse().expect("a path");
     let plan = "panic at before-message of b:root/w; crash * for 1s at before-message of root/* #3; error at before-message of root/w #4";
     let mut progress = Progress::of(plan.parse().expect("a plan"));
-    let mut come = |node| {
+    let mut visit = |node| {
         let at = FaultPoint::new(&path, Incarnation::FIRST, &Point::BeforeMessage, None).on(node);
         progress.at(&at, SECOND).map(|due| due.action.to_string())
     };
-    let came = ["a", "b", "a", "c"].map(|node| come(node).unwrap_or_default());
+    let came = ["a", "b", "a", "c"].map(|node| visit(node).unwrap_or_default());
     assert_eq!(came, ["", "panic", "crash a for 1s", "error"]);
     let nodes: Vec<_> = progress.fired().map(|fired| fired.who.as_ref().and_then(|who| who.node.as_deref())).collect();
     assert_eq!(nodes, [Some("b"), Some("a"), Some("c")]);

@@ -208,10 +208,14 @@ impl FaultPlan for FaultRun {
     fn at(&self, point: &FaultPoint<'_>) -> Option<Fault> {
         let due = lock(&self.progress).at(point, self.elapsed())?;
         let fault = due.action.fault();
-        if fault.is_none() {
-            lock(&self.others).push(due);
-            self.told.notify_one();
+        if fault.is_some() {
+            return fault;
         }
+        // Whoever is there goes no further: it would do what comes after the point, before somebody takes its node down.
+        let goes_down = |node: &str| matches!(&due.action, Action::Crash { node: of, .. } if of.as_str() == node);
+        let fault = point.node.is_some_and(goes_down).then_some(Fault::Hang);
+        lock(&self.others).push(due);
+        self.told.notify_one();
         fault
     }
 

@@ -45,8 +45,8 @@ impl<A: Agent> Body<A> {
     }
 }
 
-/// Goes to the end of the line of tasks. tokio's own way to yield waits until the whole line is empty, and so all who
-/// yield would keep their order.
+/// Goes to the end of the line of tasks. tokio's own way to yield waits until the whole line is empty: each turn would be a
+/// round of everybody.
 async fn behind_the_others() {
     let mut was_there = false;
     poll_fn(|cx| {

@@ -266,7 +266,7 @@ impl Hub {
                     Arrival::Nobody => Arrived::Nobody,
                     Arrival::Elsewhere(again) => {
                         elsewhere.push(again);
-                        Arrived::Nobody
+                        if bell.is_some() { Arrived::Full } else { Arrived::Nobody }
                     }
                 };
                 self.way.note(&parcel, arrived);

@@ -1,6 +1,7 @@
 //! The inbox of a subscription to a hub, and what settles its deliveries.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
@@ -14,18 +15,20 @@ pub(super) struct HubInbox {
     id: SubscriptionId,
     bell: Arc<Notify>,
     /// As far as was asked: it is told also after the end.
-    missed: std::sync::atomic::AtomicU64,
+    missed: AtomicU64,
 }
 
 impl HubInbox {
     pub(super) fn new(hub: Arc<Hub>, id: SubscriptionId, bell: Arc<Notify>) -> Self {
-        Self { hub, id, bell, missed: std::sync::atomic::AtomicU64::new(0) }
+        Self { hub, id, bell, missed: AtomicU64::new(0) }
     }
 }
 
 impl Inbox for HubInbox {
     fn next(&mut self) -> BoxFuture<'_, Option<Delivery>> {
         Box::pin(async move {
+            // Whoever takes from a full inbox in a loop lets others have their turn.
+            tokio::task::coop::consume_budget().await;
             loop {
                 match self.hub.take(self.id) {
                     Ok(Some(taken)) => {
@@ -41,11 +44,10 @@ impl Inbox for HubInbox {
     }
 
     fn missed(&self) -> u64 {
-        use std::sync::atomic::Ordering::Relaxed;
         if let Some(missed) = self.hub.missed(self.id) {
-            self.missed.store(missed, Relaxed);
+            self.missed.store(missed, Ordering::Relaxed);
         }
-        self.missed.load(Relaxed)
+        self.missed.load(Ordering::Relaxed)
     }
 }
 

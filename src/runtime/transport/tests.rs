@@ -55,3 +55,51 @@ async fn a_payload_longer_than_the_limit_is_refused_with_both_numbers() {
     let longest = Message::new("a".parse().expect("a subject"), vec![0; LIMIT]);
     assert_eq!(transport.publish(longest).await, Ok(()));
 }
+
+/// Takes until nothing comes, and gives back every third at its first delivery.
+async fn work(mut inbox: Box<dyn Inbox>) -> Vec<u32> {
+    let mut done = Vec::new();
+    while let Some(Some(delivery)) = wait::at_most(Duration::from_secs(2), inbox.next()).await {
+        let number = u32::from_le_bytes(delivery.message().payload().try_into().expect("four bytes"));
+        if delivery.deliveries() == 1 && number.is_multiple_of(3) {
+            delivery.nak();
+        } else {
+            delivery.ack().await.expect("in time");
+            done.push(number);
+        }
+        // Some leave in the middle; what waits for them goes to the others.
+        if done.len() == 500 {
+            break;
+        }
+    }
+    done
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_at_once_each_message_is_acknowledged_by_one_member_also_while_members_leave() {
+    const EACH: u32 = 1000;
+    let transport = Arc::new(LocalTransport::new());
+    let mut members = Vec::new();
+    for _ in 0..10 {
+        let inbox = transport.subscribe(interest(">").in_group("g").bound(10_000)).await.expect("it is open");
+        members.push(tokio::spawn(work(inbox)));
+    }
+    let publishers = (0..4).map(|publisher| {
+        let transport = Arc::clone(&transport);
+        tokio::spawn(async move {
+            for number in publisher * EACH..(publisher + 1) * EACH {
+                let message = Message::new("a".parse().expect("a subject"), number.to_le_bytes());
+                transport.publish(message).await.expect("it is open");
+            }
+        })
+    });
+    for publisher in publishers.collect::<Vec<_>>() {
+        publisher.await.expect("it does not panic");
+    }
+    let mut done = Vec::new();
+    for member in members {
+        done.extend(member.await.expect("it does not panic"));
+    }
+    done.sort_unstable();
+    assert!(done.iter().copied().eq(0..4 * EACH), "{} were acknowledged", done.len());
+}

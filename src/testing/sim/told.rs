@@ -3,7 +3,7 @@
 use std::env;
 use std::fmt;
 
-use super::{Ran, Sim};
+use super::{Output, Ran, Sim};
 use crate::fault::Plan;
 
 /// How many of the last lines of the trace are told.
@@ -30,7 +30,7 @@ impl fmt::Display for Told<'_> {
             writeln!(f, "fewest that still fail: {plan}")?;
         }
         let entries = shown.trace.entries();
-        let most = if sim.whole_trace { usize::MAX } else { TAIL };
+        let most = if sim.output == Output::Whole { usize::MAX } else { TAIL };
         let hidden = entries.len().saturating_sub(most);
         writeln!(f, "\nwhat happened{}:", if hidden == 0 { "" } else { ", at last (all of it: SIM_TRACE=1)" })?;
         for entry in &entries[hidden..] {

@@ -79,6 +79,11 @@ impl Recording {
         lock(&self.state).rules.retain(|one| one.number != rule);
     }
 
+    /// Forgets all rules: the test is over.
+    pub(in crate::testing) fn forget_all(&self) {
+        lock(&self.state).rules.clear();
+    }
+
     /// Looks at the trace.
     pub(in crate::testing) fn look<T>(&self, look: impl FnOnce(&Trace) -> T) -> T {
         look(&lock(&self.state).trace)

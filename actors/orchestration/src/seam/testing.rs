@@ -1,12 +1,16 @@
-//! A world in memory, for tests: [`MemoryFiles`] and [`ScriptedCommands`].
+//! A world in memory, for tests: [`MemoryFiles`] and [`ScriptedCommands`]. They keep the contract of the real one, which
+//! [`conformance`] holds both to.
+
+pub mod conformance;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::BoxFuture;
-use super::commands::{CommandError, Commands, Completed, Invocation};
+use super::commands::{CommandError, Commands, Completed, Invocation, STDERR_TAIL};
 use super::files::{Digest, Files, FilesError, Globs, Hasher, Part, of_folder, plain};
 
 /// Files in memory. Nothing is ignored or excluded, and there are no links.
@@ -55,8 +59,26 @@ impl MemoryFiles {
         let found = self.table().get(&name).cloned();
         found.ok_or_else(|| {
             let path = path.to_owned();
-            if self.below(&name).is_empty() { FilesError::Missing { path } } else { FilesError::NotAFile { path } }
+            if self.is_folder(&name) { FilesError::NotAFile { path } } else { FilesError::Missing { path } }
         })
+    }
+
+    /// The root is there without files too; any other folder is by what is in it.
+    fn is_folder(&self, name: &str) -> bool {
+        name.is_empty() || !self.below(name).is_empty()
+    }
+
+    /// A path at which a file may be: nothing is a file and a folder at once.
+    fn place(&self, path: &str) -> Result<String, FilesError> {
+        let name = plain(path)?;
+        if self.is_folder(&name) {
+            return Err(FilesError::NotAFile { path: path.to_owned() });
+        }
+        let table = self.table();
+        match name.match_indices('/').map(|(end, _)| &name[..end]).find(|folder| table.contains_key(*folder)) {
+            Some(file) => Err(FilesError::NotAFolder { path: file.to_owned() }),
+            None => Ok(name),
+        }
     }
 }
 
@@ -80,7 +102,7 @@ impl Files for MemoryFiles {
     }
 
     fn exists<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<bool, FilesError>> {
-        ready(plain(path).map(|name| self.table().contains_key(&name) || !self.below(&name).is_empty()))
+        ready(plain(path).map(|name| self.table().contains_key(&name) || self.is_folder(&name)))
     }
 
     fn read<'a>(&'a self, path: &'a str, limit: u64) -> BoxFuture<'a, Result<Vec<u8>, FilesError>> {
@@ -112,7 +134,7 @@ impl Files for MemoryFiles {
             let path = path.to_owned();
             if self.table().contains_key(&name) {
                 Err(FilesError::NotAFolder { path })
-            } else if name.is_empty() || !self.below(&name).is_empty() {
+            } else if self.is_folder(&name) {
                 Ok(Path::new("/").join(name))
             } else {
                 Err(FilesError::Missing { path })
@@ -122,15 +144,32 @@ impl Files for MemoryFiles {
     }
 
     fn write<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), FilesError>> {
-        ready(plain(path).map(|name| {
+        ready(self.place(path).map(|name| {
             self.table().insert(name, bytes.to_vec());
         }))
     }
 }
 
+/// How often a program whose answer waits is told to live.
+const BEAT: Duration = Duration::from_millis(50);
+
+/// What is kept of what a program wrote: of stdout the beginning, of stderr the end.
+fn within(mut completed: Completed, limit: u64) -> Completed {
+    let kept = usize::try_from(limit).unwrap_or(usize::MAX).min(completed.stdout.len());
+    completed.stdout_dropped += (completed.stdout.len() - kept) as u64;
+    completed.stdout.truncate(kept);
+    let surplus = completed.stderr_tail.len().saturating_sub(STDERR_TAIL);
+    completed.stderr_tail.drain(..surplus);
+    completed.stderr_dropped += surplus as u64;
+    completed
+}
+
 type Script = dyn Fn(Invocation) -> BoxFuture<'static, Result<Completed, CommandError>> + Send + Sync;
 
 /// Commands that are answered by a function, in an environment that is given.
+///
+/// What the function gives is cut off at the limits, and while its future waits the program is told to live, as with
+/// real ones.
 #[derive(Clone)]
 pub struct ScriptedCommands {
     script: Arc<Script>,
@@ -168,7 +207,22 @@ impl ScriptedCommands {
 
 impl Commands for ScriptedCommands {
     fn run(&self, invocation: Invocation) -> BoxFuture<'_, Result<Completed, CommandError>> {
-        (self.script)(invocation)
+        let (limit, heartbeat) = (invocation.stdout_limit, invocation.heartbeat.clone());
+        let mut answer = (self.script)(invocation);
+        Box::pin(async move {
+            let answered = loop {
+                tokio::select! {
+                    biased;
+                    answered = &mut answer => break answered,
+                    () = tokio::time::sleep(BEAT), if heartbeat.is_some() => {
+                        if let Some(heartbeat) = &heartbeat {
+                            heartbeat();
+                        }
+                    }
+                }
+            };
+            answered.map(|completed| within(completed, limit))
+        })
     }
 
     fn variable(&self, name: &str) -> Option<String> {
