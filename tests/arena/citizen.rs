@@ -81,7 +81,7 @@ impl Act {
 pub(crate) struct Args {
     pub(crate) post: Post,
     pub(crate) seed: u64,
-    /// One of so many starts but the first fails; none where it is 0.
+    /// One of so many starts but the first fails; none where it is 0, and all where it is 1.
     pub(crate) fails_in: usize,
     pub(crate) stop_takes: Duration,
 }
@@ -103,7 +103,7 @@ impl Agent for Citizen {
         if random.one_in(4) {
             sleep(random.time(50)).await;
         }
-        if life > 1 && fails_in > 0 && random.one_in(fails_in) {
+        if (life > 1 || fails_in == 1) && fails_in > 0 && random.one_in(fails_in) {
             return Err(if random.one_in(8) { Ignore.into() } else { "it does not start this time".into() });
         }
         Ok(Self { post, stop_takes })

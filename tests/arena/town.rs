@@ -23,7 +23,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Longer than anything in it takes.
 pub(super) const REST: Duration = Duration::from_mins(15);
 /// How long it is busy.
-pub(super) const BUSY: Duration = Duration::from_secs(8);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// All names that there were, in the order in which they came.
 #[derive(Clone)]
@@ -77,13 +77,18 @@ impl Town {
         if random.one_in(3) { spec.backoff(Backoff::exponential(10 * MS)) } else { spec }
     }
 
+    /// Somebody who does not even start a first time.
+    fn stillborn(&self, name: &str) -> AgentSpec<Citizen> {
+        citizen(name, Args { post: self.post.clone(), seed: self.seed, fails_in: 1, stop_takes: Duration::ZERO })
+    }
+
     /// A supervisor with all below it.
     fn branch(&self, path: &str, depth: usize, random: &mut Draw) -> SupervisorSpec {
         let name = path.rsplit('/').next().unwrap_or(path);
         let strategy = *random.of(&[Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne]);
         let mut spec = SupervisorSpec::new(name, strategy).abandon_after(SECOND);
         spec =
-            if depth == 0 || random.one_in(2) { spec.intensity(OFTEN) } else { spec.intensity(Intensity::at_most(6)) };
+            if depth == 0 || random.one_in(2) { spec.intensity(OFTEN) } else { spec.intensity(Intensity::at_most(3)) };
         let quits = depth > 0 && random.one_in(5);
         for number in 0..2 + random.below(3) {
             let child = format!("w{number}");
@@ -172,7 +177,7 @@ async fn one_turn(town: Town, system: System, path: String, mut random: Draw) {
         }
         10..=11 => {
             let Ok(supervisor) = system.supervisor(above) else { return };
-            let spec = town.somebody(name, &mut random);
+            let spec = if random.one_in(5) { town.stillborn(name) } else { town.somebody(name, &mut random) };
             let spec = if random.one_in(2) { spec.restart(Restart::Temporary) } else { spec };
             if supervisor.start_child(spec).await.is_ok() {
                 sleep(random.time(500)).await;
@@ -214,7 +219,9 @@ pub(super) async fn untrue_children(world: &World, system: &System, at: String) 
                         child.state
                     ));
                 }
-                _ => drop(running.insert(path.clone())),
+                _ => {
+                    running.insert(path.clone());
+                }
             }
             to_look_at.push(path);
         }
@@ -239,9 +246,11 @@ fn was_stopped_with_its_group(world: &World, path: &str) -> bool {
                 EventKind::Exited { verdict, .. } if is_it => was_so = *verdict == Verdict::StoppedWithGroup,
                 EventKind::Starting { .. } | EventKind::Resting if is_it => was_so = false,
                 EventKind::Exited { verdict: Verdict::Retrying, .. } if is_sibling => {
-                    drop(tried_again.insert(of.clone()))
+                    tried_again.insert(of.clone());
                 }
-                EventKind::Starting { .. } if is_sibling => drop(tried_again.remove(of)),
+                EventKind::Starting { .. } if is_sibling => {
+                    tried_again.remove(of);
+                }
                 EventKind::Resting if is_sibling && tried_again.remove(of) => was_so = false,
                 _ => {}
             }
