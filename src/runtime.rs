@@ -10,7 +10,7 @@ pub(crate) mod blackboard;
 pub(crate) mod blocking;
 pub(crate) mod builder;
 pub(crate) mod bus;
-mod current;
+pub(crate) mod current;
 mod deadline;
 pub(crate) mod domain;
 pub(crate) mod faults;

@@ -124,6 +124,33 @@ async fn a_group_waits_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_whose_culprit_is_terminated_while_it_waits_carries_on_without_it() {
+    for (strategy, started) in [
+        (Strategy::OneForOne, vec![]),
+        (Strategy::RestForOne, vec!["start root/c #2"]),
+        (Strategy::OneForAll, vec!["start root/a #2", "start root/c #2"]),
+    ] {
+        let log = Log::default();
+        let (system, mut events) = tree(strategy, &log).await;
+        crash(&system, "root/b");
+        events.exit("root/b").await;
+        settled().await;
+        let _ = log.take();
+        let root = system.supervisor("root").expect("it is one");
+        root.terminate_child("b").await.expect("it is well stopped");
+        settled().await;
+        assert_eq!(log.take(), started, "{strategy:?}");
+        assert_eq!(state(&system, "b").await, ChildState::Stopped);
+        assert_eq!(state(&system, "c").await, ChildState::Running);
+        tokio::time::advance(MS * 10_000).await;
+        settled().await;
+        assert_eq!(log.take(), Vec::<String>::new(), "the wait is over");
+        root.restart_child("b").await.expect("it starts");
+        system.shutdown().await.expect("an orderly end");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_jitter_the_same_seed_draws_the_same_waits() {
     let waits = |seed: u64| async move {
         let log = Log::default();

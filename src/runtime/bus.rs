@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use tokio::sync::broadcast;
 use tracing::Level;
@@ -106,9 +107,9 @@ impl Bus {
 
     /// Says what became of a message.
     #[inline]
-    pub(crate) fn mail(&self, path: &Path, step: MailStep) {
+    pub(crate) fn mail(&self, path: &Path, step: MailStep, due: Option<Instant>) {
         if let Some(tap) = self.tap() {
-            tap.mail(path, step);
+            tap.mail(path, step, due);
         }
     }
 

@@ -48,6 +48,12 @@ pub(crate) fn is_within(place: &Path) -> bool {
     look(|(life, _)| life.path.is_within(place)).unwrap_or(false)
 }
 
+/// Which life's code runs here, if one's does.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn life() -> Option<(Path, Incarnation)> {
+    look(|(life, _)| (life.path.clone(), life.incarnation))
+}
+
 /// Which part of a life is running here, if one is.
 pub(crate) fn part() -> Option<Part> {
     look(|(_, part)| *part)

@@ -347,7 +347,7 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
 
     /// Says what became of a message, to a simulated world.
     fn note(&self, step: MailStep) {
-        self.core.bus().mail(&self.core.path, step);
+        self.core.bus().mail(&self.core.path, step, None);
     }
 
     fn refuse(&self, presence: Presence) -> bool {

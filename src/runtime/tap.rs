@@ -7,6 +7,7 @@
 )]
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::event::{DropReason, Event};
 use crate::id::{Incarnation, Path};
@@ -33,7 +34,8 @@ pub(crate) trait Tap: Send + Sync {
     /// The system is there; nothing of it runs yet.
     fn made(&self, system: &System);
     fn event(&self, event: &Arc<Event>);
-    fn mail(&self, path: &Path, step: MailStep);
+    /// `due`: by when its handler must have begun, where one begins that has such a moment.
+    fn mail(&self, path: &Path, step: MailStep, due: Option<Instant>);
     /// A supervisor asks a life to end in order. Its child has this place among its children, the first being 0.
     fn asked(&self, path: &Path, incarnation: Incarnation, place: usize);
     /// Code, or the state, of a life is there from now on, or is not any more.

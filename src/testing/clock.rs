@@ -24,6 +24,11 @@ impl VirtualClock {
     pub fn elapsed(&self) -> Duration {
         self.now().saturating_duration_since(self.began)
     }
+
+    /// How long after this clock was made a moment is.
+    pub(in crate::testing) fn until(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.began)
+    }
 }
 
 impl Default for VirtualClock {

@@ -1,8 +1,10 @@
 //! What must hold in every run, whatever the tree and whatever goes wrong. Each is a function of the trace alone.
 
+mod fences;
 mod lives;
 mod mail;
 mod stops;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,7 +24,7 @@ pub struct Oracle {
 }
 
 /// All of them. They are asked at the end of every simulated test.
-pub const ALL: [Oracle; 6] = [
+pub const ALL: [Oracle; 10] = [
     Oracle {
         name: "no-overlap",
         rule: "the code of a life is gone before another one of the same path runs, or the life was given up",
@@ -48,10 +50,26 @@ pub const ALL: [Oracle; 6] = [
         rule: "each message that was let in is handled, broken off by the end of a life, or leaves; once",
         look: mail::unaccounted,
     },
+    Oracle { name: "late", rule: "no handler begins when the time of its message is over", look: mail::late },
     Oracle {
         name: "stop-order",
         rule: "those who are stopped together go in the reverse order of their start, one after the other",
         look: stops::out_of_order,
+    },
+    Oracle {
+        name: "leaf-first",
+        rule: "when the end of a life is told, no code of it and of those below it is there any more",
+        look: stops::before_those_below,
+    },
+    Oracle {
+        name: "fenced",
+        rule: "no mailbox lets in what the code of a life sends that has ended, or was given up",
+        look: fences::heard,
+    },
+    Oracle {
+        name: "waits",
+        rule: "no message waits for longer than a minute at somebody active who does nothing, at rest or gone for good",
+        look: waits::in_vain,
     },
 ];
 
@@ -74,6 +92,11 @@ struct Place {
 impl Place {
     fn of(entry: &Entry, path: &Path) -> Self {
         Self { node: Arc::clone(&entry.node), boot: entry.boot, path: path.clone() }
+    }
+
+    /// Whether both are places of the same start of the same node.
+    fn is_on_the_start_of(&self, other: &Self) -> bool {
+        (&self.node, self.boot) == (&other.node, other.boot)
     }
 }
 

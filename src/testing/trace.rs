@@ -44,6 +44,10 @@ pub enum What {
         path: Path,
         /// How far.
         step: MailStep,
+        /// Whose code let it in, where it was that of a life.
+        from: Option<(Path, Incarnation)>,
+        /// By when its handler must have begun, where it begins and there is such a moment; since the world began.
+        due: Option<Duration>,
     },
     /// A supervisor asks a life to end in order.
     Asked {
@@ -151,7 +155,7 @@ impl Entry {
         let verb = self.verb();
         match &self.what {
             What::Event(event) => line::full(verb, &event.kind, &place(&event.path)),
-            What::Mail { path, step } => match step {
+            What::Mail { path, step, .. } => match step {
                 MailStep::Accepted => format!("{verb} {}", place(path)),
                 MailStep::Left(why) => format!("{verb} {} {why:?}", place(path)),
                 MailStep::Begun(life) | MailStep::Handled(life) | MailStep::BrokenOff(life) => {

@@ -144,6 +144,13 @@ impl<M: Send + 'static, R: Send + 'static> Slot<M, R> {
         letter.has_end() && letter.is_over(now())
     }
 
+    /// By when a handler of it must have begun, for a simulated world.
+    fn due(&self, letter: &Letter<M, R>, mark: Mark) -> Option<Instant> {
+        self.core.bus().tap()?;
+        let of_mark = mark.stamp(self.office().epoch).deadline;
+        [of_mark, letter.deadline(), letter.expires()].into_iter().flatten().min()
+    }
+
     /// Ends a life's hold on the slot; see [`put_back`](Self::put_back). It gets no message any more.
     pub(super) fn release(&self, of: Incarnation) {
         self.put_back(of, true);
@@ -219,6 +226,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
                 slot.expire(letter.stamped(mark.stamp(slot.office().epoch)));
                 continue;
             }
+            let due = slot.due(&letter, mark);
             self.life.begin_handling();
             self.open = true;
             let Letter { message, mut ticket } = letter;
@@ -233,7 +241,7 @@ impl<M: Send + 'static, R: Send + 'static> Batch<'_, M, R> {
             if let Some(router) = router {
                 drop_caught(router);
             }
-            slot.note(MailStep::Begun(self.life.incarnation));
+            slot.core.bus().mail(&slot.core.path, MailStep::Begun(self.life.incarnation), due);
             return Some(Taken { message, about: About { sequence, mark, ticket }, is_asked });
         }
         None

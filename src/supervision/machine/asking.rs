@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::exit::ExitReason;
 use crate::id::ChildId;
+use crate::supervision::intensity::Tally;
 use crate::supervision::policy::{AutoShutdown, ChildKind, ChildRules, Restart, Rules, SpecProblem, check_children};
 
-use super::child::{ChildKey, ChildState, Life};
+use super::child::{ChildKey, ChildState, Life, Pending};
 use super::command::Command;
-use super::plan::{Batch, Then, Why};
+use super::plan::{Batch, Culprit, Then, Trigger, Why};
 use super::request::{ChildRow, Counts, Refusal, Reply, Request, RequestId};
 use super::{END, FIRST, Machine};
 
@@ -115,11 +116,24 @@ impl Machine {
     fn terminate(&mut self, request: RequestId, key: ChildKey) -> Option<Reply> {
         let child = self.children.get(key)?;
         let position = child.position;
-        if matches!(child.life, Life::Restarting) {
-            self.children.set_life(key, Life::Stopped);
-        }
-        self.stop_range(position, position + 1, Then::Answer { child: key, request });
+        let group = if matches!(child.life, Life::Restarting) { self.end_wait(key) } else { None };
+        self.stop_range(position, position + 1, Then::Answer { child: key, request, group });
         None
+    }
+
+    /// The wait of a child is over, and it is not started. Returns whom its back-off made wait with it: nobody asked them to
+    /// stay down. Without a back-off they do, as in OTP (rules 35 and 36).
+    fn end_wait(&mut self, key: ChildKey) -> Option<Batch> {
+        self.children.set_life(key, Life::Stopped);
+        let (now, limit) = (self.now, self.rules.intensity);
+        let child = self.children.get_mut(key)?;
+        let Pending { counted, first, .. } = child.take_pending()?;
+        child.rules.backoff?;
+        let id = child.id.clone();
+        let (from, end) = self.group_from(key, first);
+        let tally = counted.unwrap_or_else(|| Tally { count: self.restarts.count(now, limit), limit });
+        let culprit = Culprit { child: key, id, trigger: Trigger::Terminated, tally };
+        (end != from + 1).then_some(Batch { from, end, why: Why::Restart(culprit) })
     }
 
     /// A child was stopped on request.

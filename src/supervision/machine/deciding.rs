@@ -221,7 +221,7 @@ impl Machine {
     }
 
     /// The group of a child, from the first of those that its failed start had kept from starting.
-    fn group_from(&self, key: ChildKey, first: Option<ChildKey>) -> (Position, Position) {
+    pub(super) fn group_from(&self, key: ChildKey, first: Option<ChildKey>) -> (Position, Position) {
         let (from, end) = self.group_of(key);
         let first = first.filter(|_| end == END).and_then(|first| self.children.get(first));
         (first.map_or(from, |first| from.min(first.position)), end)

@@ -109,6 +109,8 @@ pub(super) struct Culprit {
 pub(super) enum Trigger {
     Exit,
     FailedStart,
+    /// It was stopped on request while its group waited with it: the others are started without it.
+    Terminated,
 }
 
 impl Why {
@@ -124,8 +126,13 @@ impl Why {
         }
         match culprit.trigger {
             Trigger::Exit => StartCause::Restart { tally },
-            Trigger::FailedStart => StartCause::Retry { tally },
+            Trigger::FailedStart | Trigger::Terminated => StartCause::Retry { tally },
         }
+    }
+
+    /// Whether this child, which caused it, stays down.
+    pub(super) fn is_without(&self, child: ChildKey) -> bool {
+        matches!(self, Self::Restart(Culprit { child: culprit, trigger: Trigger::Terminated, .. }) if *culprit == child)
     }
 
     /// The request that waits for this batch.
@@ -165,7 +172,12 @@ pub(super) enum Then {
     /// The group waits, as one, for the back-off of this child.
     Wait { child: ChildKey, until: Moment },
     /// The child was stopped on request.
-    Answer { child: ChildKey, request: RequestId },
+    Answer {
+        child: ChildKey,
+        request: RequestId,
+        /// Those who had been stopped to wait with it, and carry on without it.
+        group: Option<Batch>,
+    },
     /// The supervisor ends.
     Exit {
         reason: ExitReason,

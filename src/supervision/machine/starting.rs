@@ -39,7 +39,7 @@ impl Machine {
         };
         let Some(key) = next else { return self.batch_is_over() };
         let is_stopped = self.children.get(key).is_some_and(|child| matches!(child.life, Life::Stopped));
-        if is_stopped {
+        if is_stopped && !starting.batch.why.is_without(key) {
             return self.start(key);
         }
         if let Phase::Starting(Starting { graph: Some(graph), .. }) = &mut self.phase {

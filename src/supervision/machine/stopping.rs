@@ -189,7 +189,12 @@ impl Machine {
                 self.children.set_life(child, Life::Restarting);
                 self.children.set_alarm(child, Some((until, Alarm::Retry(child))));
             }
-            Then::Answer { child, request } => self.terminated(child, request),
+            Then::Answer { child, request, group } => {
+                self.terminated(child, request);
+                if let Some(group) = group {
+                    self.start_batch(group);
+                }
+            }
             Then::Exit { reason, .. } => self.exit(reason),
         }
     }

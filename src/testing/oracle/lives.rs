@@ -39,30 +39,36 @@ enum Stage {
 }
 
 pub(super) fn numbers(trace: &Trace) -> Option<String> {
-    let mut last: BTreeMap<Place, (Incarnation, Stage)> = BTreeMap::new();
+    // Who comes to a place whose last one was forgotten begins at one.
+    let mut last: BTreeMap<Place, (Option<Incarnation>, Stage)> = BTreeMap::new();
     for entry in trace.entries() {
         let Some((path, kind)) = entry.path().zip(entry.event()) else { continue };
         let place = Place::of(entry, path);
         match kind {
             EventKind::Starting { incarnation, .. } => {
-                let before = last.insert(place, (*incarnation, Stage::Begun));
+                let before = last.insert(place, (Some(*incarnation), Stage::Begun));
                 let fits = match before {
                     None => true,
-                    Some((before, stage)) => stage == Stage::Ended && incarnation.get() > before.get(),
+                    Some((before, stage)) => stage == Stage::Ended && before.is_none_or(|before| *incarnation > before),
                 };
                 if !fits {
                     return Some(format!("the life before had not ended, or has a higher number:\n{entry}"));
                 }
             }
             EventKind::Exited { incarnation, .. } => {
-                let was = last.insert(place, (*incarnation, Stage::Ended));
-                if was.is_some_and(|(before, stage)| stage == Stage::Ended && before == *incarnation) {
+                let was = last.insert(place, (Some(*incarnation), Stage::Ended));
+                if was.is_some_and(|(before, stage)| stage == Stage::Ended && before == Some(*incarnation)) {
                     return Some(format!("that life has ended already:\n{entry}"));
                 }
             }
             EventKind::Dozing { .. } | EventKind::Drained { .. } => {
                 if let Some((_, stage)) = last.get_mut(&place) {
                     *stage = Stage::Ended;
+                }
+            }
+            EventKind::Closed => {
+                if let Some((number, _)) = last.get_mut(&place) {
+                    *number = None;
                 }
             }
             _ => {}
@@ -78,6 +84,13 @@ pub(super) fn after_the_end(trace: &Trace) -> Option<String> {
         match (&entry.what, entry.event()) {
             (_, Some(EventKind::Exited { incarnation, .. } | EventKind::Leaked { incarnation })) => {
                 over.insert(Place::of(entry, path), *incarnation);
+            }
+            (_, Some(EventKind::Starting { incarnation, .. })) => {
+                let place = Place::of(entry, path);
+                // Another one at a place whose last one was forgotten.
+                if over.get(&place).is_some_and(|last| incarnation <= last) {
+                    over.remove(&place);
+                }
             }
             (What::Mail { step: MailStep::Begun(life) | MailStep::Handled(life), .. }, _)
                 if over.get(&Place::of(entry, path)).is_some_and(|last| life <= last) =>

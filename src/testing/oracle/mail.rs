@@ -16,7 +16,7 @@ struct Account {
 pub(super) fn unaccounted(trace: &Trace) -> Option<String> {
     let mut accounts: BTreeMap<Place, Account> = BTreeMap::new();
     for entry in trace.entries() {
-        let What::Mail { path, step } = &entry.what else { continue };
+        let What::Mail { path, step, .. } = &entry.what else { continue };
         let account = accounts.entry(Place::of(entry, path)).or_default();
         match step {
             MailStep::Accepted => account.accepted += 1,
@@ -30,6 +30,17 @@ pub(super) fn unaccounted(trace: &Trace) -> Option<String> {
     }
     let crashed = crashed(trace);
     accounts.iter().filter(|(place, _)| !crashed(place)).find_map(|(place, account)| account.open(place))
+}
+
+/// Whether a handler begins although nobody waits for what comes of it any more.
+pub(super) fn late(trace: &Trace) -> Option<String> {
+    let is_late = |entry: &&Entry| match entry.what {
+        What::Mail { due: Some(due), .. } => entry.at >= due,
+        _ => false,
+    };
+    let entry = trace.entries().iter().find(is_late)?;
+    let What::Mail { due: Some(due), .. } = entry.what else { return None };
+    Some(format!("it had to begin before {due:?}:\n{entry}"))
 }
 
 impl Account {

@@ -1,6 +1,6 @@
 //! What must hold of stops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Place;
 use crate::event::EventKind;
@@ -65,4 +65,44 @@ pub(super) fn out_of_order(trace: &Trace) -> Option<String> {
 
 const fn is_of_a_stop(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::StoppedWithGroup | Verdict::StoppedOnRequest | Verdict::StoppedWithSupervisor)
+}
+
+/// Who ends is gone with all below it: what is left of a life that was given up runs on, and is reported.
+pub(super) fn before_those_below(trace: &Trace) -> Option<String> {
+    let mut there: BTreeSet<(Place, Incarnation)> = BTreeSet::new();
+    let mut given_up: BTreeSet<(Place, Incarnation)> = BTreeSet::new();
+    for entry in trace.entries() {
+        match (&entry.what, entry.event()) {
+            (What::Code { path, incarnation, is_there }, _) => {
+                let life = (Place::of(entry, path), *incarnation);
+                if *is_there {
+                    there.insert(life)
+                } else {
+                    there.remove(&life)
+                };
+            }
+            (What::Event(event), Some(EventKind::Leaked { incarnation })) => {
+                let life = (Place::of(entry, &event.path), *incarnation);
+                there.remove(&life);
+                given_up.insert(life);
+            }
+            (What::Event(event), Some(EventKind::Starting { incarnation, .. })) => {
+                given_up.remove(&(Place::of(entry, &event.path), *incarnation));
+            }
+            (What::Event(event), Some(EventKind::Exited { incarnation, .. })) => {
+                let place = Place::of(entry, &event.path);
+                let is_below = |other: &Place| other.is_on_the_start_of(&place) && other.path.is_within(&place.path);
+                let left = there.iter().find(|(other, life)| {
+                    // The next life of the same place is the matter of another rule.
+                    is_below(other) && (other.path != place.path || life == incarnation)
+                });
+                let left = left.filter(|_| !given_up.contains(&(place.clone(), *incarnation)));
+                if let Some((other, life)) = left {
+                    return Some(format!("code of {} #{life} is still there:\n{entry}", other.path));
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Entry, MailStep, Trace, What};
 use crate::event::Event;
 use crate::id::{Incarnation, Path};
+use crate::runtime::current;
 use crate::runtime::guard::lock;
 use crate::runtime::system::System;
 use crate::runtime::tap::Tap;
@@ -171,8 +172,10 @@ impl Tap for NodeTap {
         self.write(What::Event(Arc::clone(event)));
     }
 
-    fn mail(&self, path: &Path, step: MailStep) {
-        self.write(What::Mail { path: path.clone(), step });
+    fn mail(&self, path: &Path, step: MailStep, due: Option<Instant>) {
+        let from = if step == MailStep::Accepted { current::life() } else { None };
+        let due = due.map(|due| self.recording.clock.until(due));
+        self.write(What::Mail { path: path.clone(), step, from, due });
     }
 
     fn asked(&self, path: &Path, incarnation: Incarnation, place: usize) {
