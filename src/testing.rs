@@ -30,7 +30,7 @@ pub use settle::{End, OnEnd, exit_supervisor, is_settled, resume, suspend};
 pub use sim::{Outcome, Ran, Sim};
 pub use stand_in::{Call, StandIn};
 pub use trace::{Entry, MailStep, NodeChange, Parting, Trace, What};
-pub use world::{Condition, Node, NodeBuilder, World};
+pub use world::{Condition, Node, NodeBuilder, Part, World};
 
 /// Waits until nobody has anything to do: every task waits for a timer or for somebody else.
 ///

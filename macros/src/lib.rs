@@ -6,7 +6,7 @@ use proc_macro::{Delimiter, Ident, Literal, Span, TokenStream, TokenTree};
 
 /// The options that stand alone, and those with a value.
 const ALONE: [&str; 2] = ["twice", "may_not_fire"];
-const WITH_VALUE: [&str; 5] = ["seeds", "from_seed", "faults", "chaos", "interleave"];
+const WITH_VALUE: [&str; 6] = ["seeds", "from_seed", "faults", "chaos", "interleave", "limit"];
 
 /// Makes a test of an async function of a world: `async fn name(world: World)`, with or without a `Result`.
 ///
@@ -29,6 +29,7 @@ const WITH_VALUE: [&str; 5] = ["seeds", "from_seed", "faults", "chaos", "interle
 /// | `faults = "..."` | a plan of faults; each must come |
 /// | `chaos = "..."` | faults by chance |
 /// | `interleave = 3` | agents are held back by up to so many turns |
+/// | `limit = Duration::from_hours(1)` | for how much virtual time it may go on |
 /// | `may_not_fire` | a fault of the plan need not come |
 /// | `twice` | each seed twice, and the same must happen |
 ///
@@ -63,8 +64,11 @@ fn read_options(options: TokenStream) -> Result<String, Problem> {
             let _ = write!(calls, ".{name}()");
         } else if WITH_VALUE.contains(&&*name) {
             let is_equals = matches!(tokens.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '=');
-            let value = tokens.next().filter(|_| is_equals);
-            let Some(value) = value else { return Err((format!("`{name}` needs a value: `{name} = ..`"), span)) };
+            let is_of_value = |token: &TokenTree| !matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
+            let value: TokenStream = std::iter::from_fn(|| tokens.next_if(is_of_value)).collect();
+            if value.is_empty() || !is_equals {
+                return Err((format!("`{name}` needs a value: `{name} = ..`"), span));
+            }
             let _ = write!(calls, ".{name}({value})");
         } else {
             let known = [&WITH_VALUE[..], &ALONE[..]].concat().join("`, `");

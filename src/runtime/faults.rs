@@ -157,8 +157,9 @@ macro_rules! faultpoint {
 #[cfg(not(feature = "testing"))]
 #[macro_export]
 macro_rules! faultpoint {
-    ($ctx:expr, $name:literal) => {{
-        let _ = &$ctx;
-        let _: &str = $name;
-    }};
+    ($ctx:expr, $name:literal) => {
+        if false {
+            $ctx.fault_point($name).await?;
+        }
+    };
 }

@@ -36,8 +36,9 @@ pub(crate) trait Tap: Send + Sync {
     fn event(&self, event: &Arc<Event>);
     /// `due`: by when its handler must have begun, where one begins that has such a moment.
     fn mail(&self, path: &Path, step: MailStep, due: Option<Instant>);
-    /// A supervisor asks a life to end in order. Its child has this place among its children, the first being 0.
-    fn asked(&self, path: &Path, incarnation: Incarnation, place: usize);
+    /// A supervisor asks a life to end in order. Its child has this place among its children, the first being 0, where those
+    /// go one after the other.
+    fn asked(&self, path: &Path, incarnation: Incarnation, place: Option<usize>);
     /// Code, or the state, of a life is there from now on, or is not any more.
     fn code(&self, path: &Path, incarnation: Incarnation, is_there: bool);
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 /// Waits for a future, at most for `limit`; `None` when that passed.
 pub(crate) async fn at_most<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
@@ -22,6 +22,17 @@ pub(crate) async fn first<T>(one: impl Future<Output = T>, other: impl Future<Ou
         biased;
         output = one => output,
         output = other => output,
+    }
+}
+
+/// Lets one through at a time, in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Turnstile(Mutex<()>);
+
+impl Turnstile {
+    /// Waits for its turn, which lasts until what is returned is dropped. Cancel safe.
+    pub(crate) async fn enter(&self) -> impl Sized + '_ {
+        self.0.lock().await
     }
 }
 

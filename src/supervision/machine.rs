@@ -195,6 +195,13 @@ impl Machine {
         self.children.views()
     }
 
+    /// Whether those who are stopped together go one after the other: not instances of a template (rule 15), nor where children
+    /// say after whom they start.
+    #[must_use]
+    pub fn stops_in_turn(&self) -> bool {
+        self.template.is_none() && !self.children.any_dependent()
+    }
+
     /// Counts the restarts that the window holds at this moment.
     #[must_use]
     pub fn restarts_in_window(&self, now: Moment) -> usize {

@@ -20,9 +20,9 @@ use crate::runtime::{simulated, wait};
 use crate::testing::World;
 use crate::testing::trace::Trace;
 
-/// For how much virtual time a test may go on when it does not say. Nobody needs so long, and whoever waits for ever gets there at
-/// once.
-const LIMIT: Duration = Duration::from_hours(30 * 24);
+/// For how much virtual time a test may go on when it does not say. Whoever waits for what never comes gets there at once, where
+/// nothing else goes on meanwhile.
+const LIMIT: Duration = Duration::from_hours(48);
 
 /// How many runs the search for a smaller plan may take.
 const SHRINKING: usize = 100;
@@ -78,6 +78,18 @@ pub struct Ran {
     pub plan: Plan,
     /// Everything that happened.
     pub trace: Trace,
+    by: Again,
+}
+
+/// What brings a failure again, beside the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// The faults that came, as a plan.
+    Plan,
+    /// What the test itself says of faults.
+    Test,
+    /// A second run of it.
+    Twice,
 }
 
 impl Sim {
@@ -142,8 +154,7 @@ impl Sim {
         self
     }
 
-    /// For how much virtual time it may go on; 30 days when not set. One that waits for what never comes fails then, which
-    /// takes no real time.
+    /// For how much virtual time it may go on; two days when not set. One that waits for what never comes fails then.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -176,12 +187,13 @@ impl Sim {
         Fut: Future<Output: Outcome>,
     {
         let sim = self.by_environment();
+        assert!(sim.seeds > 0, "{}: with no seed at all nothing is tested", sim.name);
         let test = Arc::new(test);
         for seed in sim.first..sim.first.saturating_add(sim.seeds) {
             let ran = sim.once(seed, (&sim.plan, &sim.chaos), &test);
             let ran = if ran.failure.is_none() && sim.twice { sim.again(ran, &test) } else { ran };
             if ran.failure.is_some() {
-                let smaller = sim.shrunk(&ran, &test);
+                let (ran, smaller) = sim.shrunk(ran, &test);
                 let told = Told { sim: &sim, ran: &ran, smaller: smaller.as_ref() }.to_string();
                 panic!("{told}");
             }
@@ -210,8 +222,8 @@ impl Sim {
             // It may be one for another version of the test.
             self.may_not_fire = true;
         }
-        self.twice |= env::var_os("SIM_TWICE").is_some();
-        if env::var_os("SIM_TRACE").is_some() {
+        self.twice |= is_on("SIM_TWICE");
+        if is_on("SIM_TRACE") {
             self.output = Output::Whole;
         }
         self
@@ -234,7 +246,8 @@ impl Sim {
             simulated::run_alone(async move {
                 let world = World::new(seed, FaultRun::with_chaos(plan, &chaos, seed), hold_back);
                 let failure = live(&world, &*test, limit, may_not_fire).await.err();
-                Ran { seed, failure, plan: world.faults().fired_plan(), trace: world.trace() }
+                let (failure, by) = failure.map_or((None, Again::Plan), |(failure, by)| (Some(failure), by));
+                Ran { seed, failure, plan: world.faults().fired_plan(), trace: world.trace(), by }
             })
         });
         let ran = running.and_then(|running| {
@@ -242,7 +255,7 @@ impl Sim {
         });
         ran.unwrap_or_else(|error| {
             let failure = Some(format!("the run itself failed: {error}"));
-            Ran { seed, failure, plan: Plan::default(), trace: Trace::default() }
+            Ran { seed, failure, plan: Plan::default(), trace: Trace::default(), by: Again::Test }
         })
     }
 
@@ -252,32 +265,41 @@ impl Sim {
         Fut: Future<Output: Outcome>,
     {
         let again = self.once(ran.seed, (&self.plan, &self.chaos), test);
-        let failure = ran.trace.parting(&again.trace).map(|parting| {
+        let parting = ran.trace.parting(&again.trace).map(|parting| {
             format!("the same seed did not do the same twice: see what leaks in docs/testing.md\n{parting}")
         });
-        Ran { failure, ..ran }
+        let second = again.failure.map(|failure| format!("the second run of the same seed fails: {failure}"));
+        Ran { failure: parting.or(second), by: Again::Twice, ..ran }
     }
 
-    /// A run under a smaller plan that fails too, if there is one.
-    fn shrunk<F, Fut>(&self, ran: &Ran, test: &Arc<F>) -> Option<Ran>
+    /// The run, with what brings it again; and one under a smaller plan that fails too, if there is one.
+    fn shrunk<F, Fut>(&self, ran: Ran, test: &Arc<F>) -> (Ran, Option<Ran>)
     where
         F: Fn(World) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Outcome>,
     {
+        if ran.by != Again::Plan {
+            return (ran, None);
+        }
         // A plan that is a part of another need not come whole.
         let (none, lenient) = (Chaos::default(), Self { may_not_fire: true, output: Output::Quiet, ..self.clone() });
+        // Another failure may need less, and is another matter.
+        let is_it = |again: &Ran| again.failure.as_deref().map(kind) == ran.failure.as_deref().map(kind);
+        if !is_it(&lenient.once(ran.seed, (&ran.plan, &none), test)) {
+            return (Ran { by: Again::Test, ..ran }, None);
+        }
         let mut smaller = None;
         let fails = |plan: &Plan| {
             let again = lenient.once(ran.seed, (plan, &none), test);
-            // Another failure may need less, and is another matter.
-            let fails = again.failure.as_deref().map(kind) == ran.failure.as_deref().map(kind);
+            let fails = is_it(&again);
             if fails {
                 smaller = Some(again);
             }
             fails
         };
-        let plan = shrink(&ran.plan, fails, SHRINKING);
-        smaller.map(|ran| Ran { plan, ..ran })
+        let plan = shrink(&ran.plan, fails, SHRINKING - 1);
+        let smaller = smaller.map(|ran| Ran { plan, ..ran });
+        (ran, smaller)
     }
 }
 
@@ -293,8 +315,13 @@ fn number(name: &str) -> Option<u64> {
     Some(text.trim().parse().unwrap_or_else(|_| panic!("{name} is `{text}`, and no whole number from 0 on")))
 }
 
+/// Whether something is switched on in the environment.
+fn is_on(name: &str) -> bool {
+    env::var(name).is_ok_and(|text| !matches!(text.trim(), "" | "0"))
+}
+
 /// Runs the test in its world, and looks at what must hold at the end.
-async fn live<F, Fut>(world: &World, test: &F, limit: Duration, may_not_fire: bool) -> Result<(), String>
+async fn live<F, Fut>(world: &World, test: &F, limit: Duration, may_not_fire: bool) -> Result<(), (String, Again)>
 where
     F: Fn(World) -> Fut,
     Fut: Future<Output: Outcome>,
@@ -307,13 +334,15 @@ where
     };
     let broken = async { Err(world.until_broken().await) };
     let ended = wait::at_most(limit, wait::first(broken, run)).await;
-    ended.unwrap_or_else(|| Err(format!("the test did not end within {limit:?} of virtual time")))?;
-    world.end().await?;
+    let ended = ended.unwrap_or_else(|| Err(format!("the test did not end within {limit:?} of virtual time")));
+    ended.map_err(|problem| (problem, Again::Plan))?;
+    world.end().await.map_err(|problem| (problem, Again::Plan))?;
     let unfired = world.faults().unfired();
     if unfired.is_empty() || may_not_fire {
         return Ok(());
     }
-    Err(unfired.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    // A plan of those that came would not show it.
+    Err((unfired.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"), Again::Test))
 }
 
 /// What two failures of one kind have in common: the first line without its numbers.

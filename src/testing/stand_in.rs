@@ -126,7 +126,12 @@ impl<A: Agent> StandIn<A> {
     async fn next(&self) -> Call<A> {
         loop {
             let next = self.shared.came.next();
-            if let Some(call) = lock(&self.shared.calls).pop_front() {
+            let call = {
+                let mut calls = lock(&self.shared.calls);
+                // The others are of lives that have ended: nobody waits for their answers.
+                std::iter::from_fn(|| calls.pop_front()).find(|call| Arc::strong_count(&call.answer.place) > 1)
+            };
+            if let Some(call) = call {
                 return call;
             }
             next.await;

@@ -17,6 +17,7 @@ use self::wanted::Wanted;
 use crate::event::{Event, EventKind};
 use crate::id::{Incarnation, Path};
 pub use crate::runtime::tap::MailStep;
+use crate::testing::net::Passed;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct Entry {
     pub at: Duration,
     /// On which node.
     pub node: Arc<str>,
-    /// Which start of that node, from 1 on.
+    /// Which start of that node, from 1 on; 0 of what is of no start: a fault, a message between nodes, a note.
     pub boot: u32,
     /// What.
     pub what: What,
@@ -55,8 +56,8 @@ pub enum What {
         path: Path,
         /// Which life.
         incarnation: Incarnation,
-        /// The place of the child among those of its supervisor, the first being 0.
-        place: usize,
+        /// The place of the child among those of its supervisor, the first being 0, where those go one after the other.
+        place: Option<usize>,
     },
     /// The code or the state of a life is there from now on, or nothing of it is there any more.
     Code {
@@ -76,8 +77,8 @@ pub enum What {
     },
     /// A node as a whole.
     Node(NodeChange),
-    /// A message between nodes.
-    Message(String),
+    /// Something happened to a message between nodes.
+    Message(Passed),
     /// The test says so: [`World::note`](super::World::note).
     Note(String),
 }
@@ -92,10 +93,6 @@ pub enum NodeChange {
     BootFailed,
     /// It is gone, from one moment to the next.
     Crashed,
-    /// It ended in order.
-    Stopped,
-    /// Its root gave up, and it ended.
-    GaveUp,
 }
 
 impl Entry {
@@ -168,7 +165,8 @@ impl Entry {
             What::Fault { who: Some((path, life)), fault } => format!("{verb} {} #{life} {fault}", place(path)),
             What::Fault { who: None, fault } => format!("{verb} {node} {fault}"),
             What::Node(_) => format!("{verb} {node}"),
-            What::Message(text) | What::Note(text) => format!("{verb} {text}"),
+            What::Message(passed) => format!("{verb} {passed}"),
+            What::Note(text) => format!("{verb} {text}"),
         }
     }
 }
@@ -187,8 +185,6 @@ impl NodeChange {
             Self::Booting => "booting",
             Self::BootFailed => "boot-failed",
             Self::Crashed => "crashed",
-            Self::Stopped => "stopped",
-            Self::GaveUp => "gone-down",
         }
     }
 }
@@ -196,7 +192,7 @@ impl NodeChange {
 /// Everything that happened so far, in order.
 ///
 /// What a test means by `pattern` is told by the first words of an [entry's line](Entry::line): `started root/w #2`,
-/// `exited root/workers/* * panicked`, `dropped b:root/w`. A place without a node is one of any node; `*` stands for one
+/// `exited root/workers/* * panicked`, `dropped b:root/w`; a first word that no line has is refused by a panic. A place without a node is one of any node; `*` stands for one
 /// name of a path, or one word of a line, and `**` for all that is below a path.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
@@ -242,21 +238,17 @@ impl Trace {
     /// How often a supervisor started somebody at this place again.
     #[must_use]
     pub fn restarts_of(&self, path: &str) -> usize {
-        self.count(&format!("starting {path}")).saturating_sub(self.boots_of(path))
-    }
-
-    /// How many nodes, and starts of nodes, have begun with somebody at this place.
-    fn boots_of(&self, path: &str) -> usize {
         let pattern = format!("starting {path}");
-        let mut boots: Vec<_> = self.all(&pattern).map(|entry| (&entry.node, entry.boot, entry.path())).collect();
-        boots.sort_unstable();
-        boots.dedup();
-        boots.len()
+        let is_restart =
+            |entry: &&Entry| matches!(entry.event(), Some(EventKind::Starting { cause, .. }) if cause.is_restart());
+        self.all(&pattern).filter(is_restart).count()
     }
 
+    /// Asserts that it did not happen.
+    ///
     /// # Panics
     ///
-    /// When it happened.
+    /// When it did.
     #[track_caller]
     pub fn expect_never(&self, pattern: &str) {
         if let Some(entry) = self.all(pattern).next() {
@@ -264,6 +256,8 @@ impl Trace {
         }
     }
 
+    /// Asserts that it happened so often at most.
+    ///
     /// # Panics
     ///
     /// When it happened more often.
@@ -278,7 +272,7 @@ impl Trace {
         );
     }
 
-    /// Whether these happened one after the other, with anything between.
+    /// Asserts that these happened one after the other, with anything between.
     ///
     /// # Panics
     ///
@@ -297,10 +291,12 @@ impl Trace {
         }
     }
 
+    /// Asserts that whatever `cause` means was followed, within a time, by something that `effect` means. Nothing is said of the
+    /// last such time, where the world did not go on for so long.
+    ///
     /// # Panics
     ///
-    /// When something that `cause` means was not followed by something that `effect` means within a time, and the world
-    /// went on for so long.
+    /// When it was not.
     #[track_caller]
     pub fn expect_within(&self, limit: Duration, cause: &str, effect: &str) {
         let end = self.last().map_or(Duration::ZERO, |last| last.at);

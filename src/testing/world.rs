@@ -5,6 +5,7 @@ mod node;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::runtime::faults::run::FaultRun;
 use crate::runtime::guard::lock;
 use crate::runtime::simulated::{self, Aborted};
 use crate::runtime::spec::SupervisorSpec;
-use crate::runtime::wait;
+use crate::runtime::wait::{self, Signal};
 use crate::seam::{Rng, seed_of};
 use crate::testing::VirtualClock;
 use crate::testing::net::Network;
@@ -66,6 +67,32 @@ struct Inner {
     tasks: Mutex<Vec<Aborted>>,
 }
 
+/// A part of a test that runs beside it.
+#[derive(Clone, Default)]
+pub struct Part {
+    over: Arc<(AtomicBool, Signal)>,
+}
+
+impl Part {
+    /// Waits until it has run to its end. Cancel safe.
+    pub async fn over(&self) {
+        let (over, told) = &*self.over;
+        loop {
+            let next = told.next();
+            if over.load(Ordering::Acquire) {
+                return;
+            }
+            next.await;
+        }
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part").field("over", &self.over.0.load(Ordering::Acquire)).finish()
+    }
+}
+
 /// In the order in which they began.
 #[derive(Default)]
 struct Nodes {
@@ -112,7 +139,7 @@ impl World {
         let faults = WorldFaults::new(run, &recording, &place);
         let network = Network::new(seed_of(seed, "network"), Some(Arc::clone(&faults) as _));
         let (told, from) = (Arc::clone(&recording), Arc::clone(&place));
-        network.on_message(move |passed| told.write(&from, 0, What::Message(passed.to_string())));
+        network.on_message(move |passed| told.write(&from, 0, What::Message(passed.clone())));
         let (nodes, tasks, network) = (Mutex::default(), Mutex::default(), Mutex::new(Some(network)));
         let inner = Inner { seed, hold_back, clock, faults, recording, place, nodes, network, tasks };
         let world = Self { inner: Arc::new(inner) };
@@ -185,15 +212,21 @@ impl World {
         lock(&self.inner.nodes).order.clone()
     }
 
-    /// Runs a part of the test beside it. Ends with the test; a panic of it fails the test at that moment.
-    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a part of the test beside it. Ends with the test; a panic of it fails the test at that moment. A test that needs all
+    /// of it waits until it [is over](Part::over).
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Part {
+        let part = Part::default();
+        let over = Arc::clone(&part.over);
         let recording = Arc::clone(&self.inner.recording);
         let task = simulated::spawn(async move {
             if let Err(panic) = simulated::caught(work).await {
                 recording.break_off(format!("a part of the test beside it panicked: {}", simulated::text_of(&*panic)));
             }
+            over.0.store(true, Ordering::Release);
+            over.1.tell();
         });
         lock(&self.inner.tasks).push(task);
+        part
     }
 
     /// Writes a line into the trace.
@@ -273,6 +306,10 @@ impl World {
     ///
     /// What does not hold.
     pub(super) async fn end(&self) -> Result<(), String> {
+        for node in self.nodes() {
+            // Half a crash would leave the other half.
+            node.crashed().await;
+        }
         // The end is none of the test's any more.
         self.inner.recording.forget_all();
         lock(&self.inner.tasks).clear();

@@ -57,11 +57,11 @@ pub trait Injector: Send + Sync {
     /// Returns who is there now, among whom chaos draws its victims.
     fn present(&self) -> Present;
 
-    /// Kills whoever stands where the pattern says, on the nodes that it says. Nobody there is as good as killed.
+    /// Kills whoever stands where the pattern says, on the nodes that it says. Who does not live just now is as good as killed.
     ///
     /// # Errors
     ///
-    /// When that can be done to nobody, now or later.
+    /// When there is nobody of that path in any tree.
     fn kill(&self, pattern: &PathPattern) -> Result<(), NotInjected>;
 
     /// Takes a node down, and lets it come back after so long; never where `down_for` is `None`.
@@ -256,8 +256,8 @@ impl Injector for OneSystem {
         if let Some(node) = pattern.node() {
             return Err(no_node(node));
         }
-        kill_all(&self.0, None, pattern);
-        Ok(())
+        let is_there = kill_all(&self.0, None, pattern);
+        if is_there { Ok(()) } else { Err(nobody(pattern, std::slice::from_ref(&self.0))) }
     }
 
     fn crash(&self, node: &str, _: Crash, _: Option<Duration>) -> Result<(), NotInjected> {
@@ -278,12 +278,22 @@ pub(crate) fn living(system: &System) -> Vec<Path> {
     everywhere(system).filter(lives).collect()
 }
 
-/// Kills whoever lives in a system at a path that is meant; `node` is its name where it has one.
-pub(crate) fn kill_all(system: &System, node: Option<&str>, pattern: &PathPattern) {
+/// Kills whoever lives in a system at a path that is meant; `node` is its name where it has one. Returns whether there is such
+/// a path in its tree.
+pub(crate) fn kill_all(system: &System, node: Option<&str>, pattern: &PathPattern) -> bool {
+    let mut is_there = false;
     for path in everywhere(system).filter(|path| pattern.matches_on(node, path)) {
-        // One that is not there any more is as good as killed.
+        is_there = true;
+        // One that does not live just now is as good as killed.
         let _ = system.kill(path.as_str());
     }
+    is_there
+}
+
+/// That nobody is meant, with some who are there.
+pub(crate) fn nobody(pattern: &PathPattern, systems: &[System]) -> NotInjected {
+    let known: Vec<_> = systems.iter().flat_map(everywhere).map(|path| path.to_string()).take(8).collect();
+    NotInjected::because(format!("there is no `{pattern}`; among others there are: {}", known.join(", ")))
 }
 
 fn everywhere(system: &System) -> impl Iterator<Item = Path> {

@@ -174,7 +174,9 @@ impl SupervisorState {
         let Some(cell) = &open.cell else { return };
         // Who is told that the supervisor was killed is not asked in turn.
         if let Some(tap) = self.system.bus().tap().filter(|_| !reason.is_abnormal()) {
-            let place = lock(&self.machine).children().position(|(child, _)| child == key).unwrap_or_default();
+            let machine = lock(&self.machine);
+            let place = machine.children().position(|(child, _)| child == key).filter(|_| machine.stops_in_turn());
+            drop(machine);
             tap.asked(&child.slot.core().path, open.life.incarnation, place);
         }
         match child.kind {

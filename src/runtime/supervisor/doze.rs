@@ -14,6 +14,7 @@ use super::{Open, SupervisorMessage, SupervisorState};
 use crate::event::EventKind;
 use crate::exit::{ExitReason, Failure};
 use crate::id::Incarnation;
+use crate::runtime::current::TaskOf;
 use crate::runtime::life::Life;
 use crate::runtime::registrar;
 use crate::runtime::slot::Rouse;
@@ -128,14 +129,16 @@ impl SupervisorState {
             return;
         };
         let (mine, life) = (Arc::clone(&self.life), Arc::clone(&open.life));
-        tokio::spawn(async move {
+        let watch = async move {
             tokio::time::sleep(limit).await;
             if !life.has_started() && life.reason().is_none() {
                 let reason = ExitReason::Unresponsive { what: "its start".to_owned(), limit };
                 let incarnation = life.incarnation;
                 mine.tell_supervisor(SupervisorMessage::Hung { child: key, start, incarnation, reason });
             }
-        });
+        };
+        // It goes with this supervisor.
+        self.life.tasks.spawn(TaskOf::new(Arc::clone(&self.life), watch, None));
     }
 
     /// A life is gone that ended because it was wanted, and not by a failure: it had nothing to do, or was asked to drain.

@@ -29,16 +29,16 @@ struct Ask<'a> {
 }
 
 /// Those who are stopped together are asked one after the other, the one that was started last first, and each once the
-/// one before is gone. Instances of a dynamic supervisor are stopped together; their names are numbers (rule 15).
+/// one before is gone. Not instances of a dynamic supervisor (rule 15), nor children that say after whom they start.
 pub(super) fn out_of_order(trace: &Trace) -> Option<String> {
     let mut all: BTreeMap<Place, Children<'_>> = BTreeMap::new();
     for (at, entry) in trace.entries().iter().enumerate() {
-        let Some(path) = entry.path().filter(|path| path.name().parse::<u64>().is_err()) else { continue };
+        let Some(path) = entry.path() else { continue };
         let Some(supervisor) = path.parent() else { continue };
         let place = Place::of(entry, path);
         let children = all.entry(Place::of(entry, &supervisor)).or_default();
         match (&entry.what, entry.event()) {
-            (What::Asked { incarnation, place: child, .. }, _) => {
+            (What::Asked { incarnation, place: Some(child), .. }, _) => {
                 let child = *child;
                 children.asked.insert((place, *incarnation), Ask { child, entry, at, gone: at });
             }

@@ -3,8 +3,7 @@
 use std::env;
 use std::fmt;
 
-use super::{Output, Ran, Sim};
-use crate::fault::Plan;
+use super::{Again, Output, Ran, Sim};
 
 /// How many of the last lines of the trace are told.
 const TAIL: usize = 40;
@@ -36,17 +35,24 @@ impl fmt::Display for Told<'_> {
         for entry in &entries[hidden..] {
             writeln!(f, "{entry}")?;
         }
-        write!(f, "\nrun it again with\n  {}", self.again(&shown.plan))
+        write!(f, "\nrun it again with\n  {}", self.again(shown))
     }
 }
 
 impl Told<'_> {
     /// One line that runs exactly this again.
-    fn again(&self, plan: &Plan) -> String {
-        let plan = plan.to_string().replace('\'', "'\\''");
-        // The first word of the path is the file of the test, or its crate, which the harness leaves out.
-        let (_, name) = self.sim.name.split_once("::").unwrap_or(("", &self.sim.name));
+    fn again(&self, shown: &Ran) -> String {
+        let faults = match self.ran.by {
+            Again::Plan => format!(" SIM_PLAN='{}'", shown.plan.to_string().replace('\'', "'\\''")),
+            Again::Test => String::new(),
+            Again::Twice => " SIM_TWICE=1".to_owned(),
+        };
         let package = env::var("CARGO_PKG_NAME").map(|package| format!(" -p {package}")).unwrap_or_default();
-        format!("SIM_SEED={} SIM_PLAN='{plan}' cargo test{package} {name} -- --exact --nocapture", self.ran.seed)
+        // The first word of the path is the file of the test, or its crate, which the harness leaves out.
+        let test = match self.sim.name.split_once("::") {
+            Some((_, name)) => format!(" {name} -- --exact --nocapture"),
+            None => format!(" -- --nocapture   # with the name of the test that says `{}`", self.sim.name),
+        };
+        format!("SIM_SEED={}{faults} cargo test{package}{test}", self.ran.seed)
     }
 }

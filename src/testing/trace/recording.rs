@@ -1,7 +1,9 @@
 //! The trace of a world as it is written, and what watches it while that happens.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::{Entry, MailStep, Trace, What};
@@ -9,6 +11,7 @@ use crate::event::Event;
 use crate::id::{Incarnation, Path};
 use crate::runtime::current;
 use crate::runtime::guard::lock;
+use crate::runtime::simulated;
 use crate::runtime::system::System;
 use crate::runtime::tap::Tap;
 use crate::runtime::wait::{self, Signal};
@@ -43,10 +46,13 @@ impl Recording {
     pub(in crate::testing) fn write(&self, node: &Arc<str>, boot: u32, what: What) {
         let at = self.clock.elapsed();
         {
-            let State { trace, rules, broken, .. } = &mut *lock(&self.state);
+            let State { trace, rules, broken, .. } = &mut *self.state();
             trace.push(Entry { at, node: Arc::clone(node), boot, what });
             if broken.is_none() {
-                *broken = rules.iter_mut().find_map(|rule| (!(rule.holds)(trace)).then(|| rule.told(trace)));
+                let too_long = (trace.entries().len() == MOST).then(|| {
+                    format!("the trace has {MOST} entries: let less virtual time pass, or set `Sim::limit`, if it waits for what never comes")
+                });
+                *broken = too_long.or_else(|| rules.iter_mut().find_map(|rule| rule.problem(trace)));
             }
         }
         self.changed.tell();
@@ -54,7 +60,7 @@ impl Recording {
 
     /// The first rule that was broken, with what broke it.
     pub(in crate::testing) fn broken(&self) -> Option<String> {
-        lock(&self.state).broken.clone()
+        self.state().broken.clone()
     }
 
     /// Resolves when a rule is broken. Cancel safe.
@@ -64,35 +70,35 @@ impl Recording {
 
     /// Something is wrong that no rule says.
     pub(in crate::testing) fn break_off(&self, problem: String) {
-        lock(&self.state).broken.get_or_insert(problem);
+        self.state().broken.get_or_insert(problem);
         self.changed.tell();
     }
 
     /// Adds a rule, which must hold now. Returns its number.
-    pub(in crate::testing) fn watch(&self, name: &str, mut holds: impl FnMut(&Trace) -> bool + Send + 'static) -> u64 {
-        let State { trace, rules, next, broken } = &mut *lock(&self.state);
+    pub(in crate::testing) fn watch(&self, name: &str, holds: impl FnMut(&Trace) -> bool + Send + 'static) -> u64 {
+        let State { trace, rules, next, broken } = &mut *self.state();
         *next += 1;
-        let held = holds(trace);
-        let rule = Rule { number: *next, name: name.to_owned(), holds: Box::new(holds) };
-        if !held && broken.is_none() {
-            *broken = Some(rule.told(trace));
-        }
+        let mut rule = Rule { number: *next, name: name.to_owned(), holds: Box::new(holds) };
+        let problem = rule.problem(trace);
+        *broken = broken.take().or(problem);
         rules.push(rule);
         *next
     }
 
     pub(in crate::testing) fn forget(&self, rule: u64) {
-        lock(&self.state).rules.retain(|one| one.number != rule);
+        self.state().rules.retain(|one| one.number != rule);
     }
 
     /// Forgets all rules: the test is over.
     pub(in crate::testing) fn forget_all(&self) {
-        lock(&self.state).rules.clear();
+        self.state().rules.clear();
     }
 
     /// Looks at the trace.
     pub(in crate::testing) fn look<T>(&self, look: impl FnOnce(&Trace) -> T) -> T {
-        look(&lock(&self.state).trace)
+        let state = self.state();
+        let _inside = Inside::enter();
+        look(&state.trace)
     }
 
     /// Waits until the trace is so, at most for a time. Cancel safe.
@@ -112,7 +118,51 @@ impl Recording {
     }
 }
 
+/// How many entries a trace may have: more than anybody looks through, and less than memory.
+const MOST: usize = 2_000_000;
+
+thread_local! {
+    static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A function of a test looks at the trace.
+struct Inside;
+
+impl Inside {
+    fn enter() -> Self {
+        IS_INSIDE.set(true);
+        Self
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        IS_INSIDE.set(false);
+    }
+}
+
+impl Recording {
+    /// # Panics
+    ///
+    /// Where a function that looks at the trace asks the world for something: it would wait for itself.
+    fn state(&self) -> MutexGuard<'_, State> {
+        assert!(!IS_INSIDE.get(), "a function that looks at the trace must not ask the world for anything");
+        lock(&self.state)
+    }
+}
+
 impl Rule {
+    /// What is wrong, if it does not hold.
+    fn problem(&mut self, trace: &Trace) -> Option<String> {
+        let _inside = Inside::enter();
+        // Where this is asked a supervisor or an agent runs, which is not to fail for it.
+        match catch_unwind(AssertUnwindSafe(|| (self.holds)(trace))) {
+            Ok(true) => None,
+            Ok(false) => Some(self.told(trace)),
+            Err(panic) => Some(format!("{}:\n{}", self.told(trace), simulated::text_of(&*panic))),
+        }
+    }
+
     fn told(&self, trace: &Trace) -> String {
         let Self { name, .. } = self;
         match trace.last() {
@@ -178,7 +228,7 @@ impl Tap for NodeTap {
         self.write(What::Mail { path: path.clone(), step, from, due });
     }
 
-    fn asked(&self, path: &Path, incarnation: Incarnation, place: usize) {
+    fn asked(&self, path: &Path, incarnation: Incarnation, place: Option<usize>) {
         self.write(What::Asked { path: path.clone(), incarnation, place });
     }
 

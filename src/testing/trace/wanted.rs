@@ -16,18 +16,27 @@ pub(super) struct Wanted<'a> {
 
 struct Place<'a> {
     whole: &'a str,
-    node: Option<&'a str>,
     path: Option<PathPattern>,
 }
 
 impl<'a> Wanted<'a> {
+    /// # Panics
+    ///
+    /// When no line begins so, and the pattern would never be met: a test that says `never` of it would always pass.
     pub(super) fn new(pattern: &'a str) -> Self {
         let mut words = pattern.split_whitespace();
         let verb = words.next().unwrap_or_default();
-        let place = words.next().map(|whole| {
-            let (node, path) = whole.split_once(':').map_or((None, whole), |(node, path)| (Some(node), path));
-            Place { whole, node: node.filter(|node| *node != "*"), path: path.parse().ok() }
-        });
+        let place = words.next().map(|whole| Place { whole, path: whole.parse().ok() });
+        let known = VERBS_OF_PATHS.contains(&verb);
+        assert!(
+            known || VERBS_OF_OTHERS.contains(&verb),
+            "`{pattern}` is no pattern of a trace: a line begins with one of {}, {}; or with `*`",
+            VERBS_OF_PATHS.join(", "),
+            VERBS_OF_OTHERS[1..].join(", "),
+        );
+        if let Some(place) = place.as_ref().filter(|place| known && place.whole != "*" && place.path.is_none()) {
+            panic!("`{pattern}` is no pattern of a trace: `{}` is no place such as `root/w`, `a:root/*`", place.whole);
+        }
         Self { verb, place, rest: words.collect() }
     }
 
@@ -51,10 +60,49 @@ impl<'a> Wanted<'a> {
 
 impl Place<'_> {
     fn is_path(&self, node: &str, path: &Path) -> bool {
-        self.whole == "*"
-            || (self.node.is_none_or(|of| of == node) && self.path.as_ref().is_some_and(|wanted| wanted.matches(path)))
+        self.whole == "*" || self.path.as_ref().is_some_and(|wanted| wanted.matches_on(Some(node), path))
     }
 }
+
+/// First words of lines about a place in a tree.
+const VERBS_OF_PATHS: [&str; 33] = [
+    "starting",
+    "started",
+    "exited",
+    "killing",
+    "backing-off",
+    "quarantined",
+    "gave-up",
+    "closed",
+    "drained",
+    "dozing",
+    "resting",
+    "dropped",
+    "refused",
+    "hook-failed",
+    "leaked",
+    "leak-ended",
+    "ready",
+    "ending",
+    "ended",
+    "routed",
+    "breaker",
+    "spawn-refused",
+    "state",
+    "blocked",
+    "free",
+    "accepted",
+    "begun",
+    "handled",
+    "broken-off",
+    "left",
+    "asked",
+    "alive",
+    "gone",
+];
+
+/// Any; and first words of lines about a node or a message, or of what a test wrote. A fault may be of no place.
+const VERBS_OF_OTHERS: [&str; 7] = ["*", "fault", "booting", "boot-failed", "crashed", "message", "note"];
 
 fn is_word(wanted: &str, word: &str) -> bool {
     wanted == "*" || wanted == word
@@ -89,10 +137,30 @@ mod tests {
         {
             assert!(Wanted::new(pattern).is(&started()), "{pattern}");
         }
-        let others = ["", "start", "exited", "started root/pool", "started b:root/pool/w", "started root/pool/w #1"];
+        let others = ["exited", "started root/pool", "started b:root/pool/w", "started root/pool/w #1"];
         for pattern in others.into_iter().chain(["started root/pool/w #2 more"]) {
             assert!(!Wanted::new(pattern).is(&started()), "{pattern}");
         }
+    }
+
+    #[test]
+    fn what_no_line_begins_with_is_refused_with_what_lines_begin_with() {
+        for (pattern, told) in
+            [("start root/w", "one of starting, started"), ("exited root//w", "no place"), ("", "one of")]
+        {
+            let panic = std::panic::catch_unwind(|| Wanted::new(pattern).is(&started())).expect_err("it is none");
+            let text = panic.downcast_ref::<String>().expect("a text");
+            assert!(text.contains(told), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_line_begins_with_a_word_that_a_pattern_may_begin_with() {
+        let line = include_str!("line.rs");
+        let verbs =
+            line.split("const fn verb").nth(1).and_then(|rest| rest.split("\n}\n").next()).expect("the function");
+        let words: Vec<_> = verbs.split('"').skip(1).step_by(2).collect();
+        assert!(words.len() > 20 && words.iter().all(|word| VERBS_OF_PATHS.contains(word)), "{words:?}");
     }
 
     #[test]

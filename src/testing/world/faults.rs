@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use super::{Inner, World};
+use super::{Inner, Node, World};
 use crate::fault::{Crash, Fault, FaultPlan, FaultPoint, Fired, Hop, MessageFault, PathPattern, Present, Skew, Who};
-use crate::runtime::faults::run::{Attended, FaultRun, Injector, NotInjected, kill_all, living};
+use crate::runtime::faults::run::{Attended, FaultRun, Injector, NotInjected, kill_all, living, nobody};
 use crate::runtime::guard::lock;
 use crate::runtime::wait;
 use crate::testing::trace::{NodeTap, Recording, What};
@@ -111,7 +111,7 @@ impl WorldInjector {
         Some(world)
     }
 
-    fn node(&self, name: &str) -> Result<(World, super::Node), NotInjected> {
+    fn node(&self, name: &str) -> Result<(World, Node), NotInjected> {
         let world = self.world().ok_or_else(|| NotInjected::because("the world is at its end"))?;
         let node = world.find_node(name);
         let known = || world.nodes().iter().map(|node| node.name().to_owned()).collect::<Vec<_>>().join(", ");
@@ -124,7 +124,8 @@ impl WorldInjector {
 impl Injector for WorldInjector {
     fn present(&self) -> Present {
         let Some(world) = self.world() else { return Present::default() };
-        let up: Vec<_> = world.nodes().into_iter().filter_map(|node| Some((node.try_system()?, node))).collect();
+        let up = world.nodes().into_iter().filter(Node::is_up);
+        let up: Vec<_> = up.filter_map(|node| Some((node.try_system()?, node))).collect();
         let lives = up.iter().flat_map(|(system, node)| {
             living(system).into_iter().map(|path| (Some(node.name().to_owned()), path)).collect::<Vec<_>>()
         });
@@ -133,16 +134,20 @@ impl Injector for WorldInjector {
 
     fn kill(&self, pattern: &PathPattern) -> Result<(), NotInjected> {
         let Some(world) = self.world() else { return Ok(()) };
-        for node in world.nodes() {
-            if let Some(system) = node.try_system() {
-                kill_all(&system, Some(node.name()), pattern);
-            }
+        let up: Vec<_> = world.nodes().into_iter().filter_map(|node| Some((node.try_system()?, node))).collect();
+        let are_there = up.iter().map(|(system, node)| kill_all(system, Some(node.name()), pattern));
+        if are_there.fold(false, |any, is_there| any | is_there) {
+            return Ok(());
         }
-        Ok(())
+        let systems: Vec<_> = up.into_iter().map(|(system, _)| system).collect();
+        Err(nobody(pattern, &systems))
     }
 
     fn crash(&self, node: &str, how: Crash, down_for: Option<Duration>) -> Result<(), NotInjected> {
         let (world, node) = self.node(node)?;
+        if node.is_down() {
+            return Err(NotInjected::because(format!("node `{}` is down already", node.name())));
+        }
         // Not the world: its own task must not keep it.
         world.spawn(async move {
             node.crash_as(how).await;

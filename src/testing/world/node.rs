@@ -15,6 +15,7 @@ use crate::runtime::guard::lock;
 use crate::runtime::spec::SupervisorSpec;
 use crate::runtime::system::System;
 use crate::runtime::tap::Tap;
+use crate::runtime::wait::Turnstile;
 use crate::runtime::world::SeededEntropy;
 use crate::seam::{Clock, seed_of};
 use crate::testing::VirtualClock;
@@ -73,6 +74,7 @@ impl NodeBuilder {
                 level,
                 skew: Arc::default(),
                 state: Mutex::default(),
+                crashing: Turnstile::default(),
             }),
         };
         {
@@ -101,6 +103,8 @@ struct NodeInner {
     /// By how many microseconds its time of day is off.
     skew: Arc<AtomicI64>,
     state: Mutex<State>,
+    /// Held while a crash is under way.
+    crashing: Turnstile,
 }
 
 #[derive(Default)]
@@ -168,13 +172,14 @@ impl Node {
 
     /// As [`crash`](Self::crash): of its process, or of the machine with what its disk had not synced.
     pub async fn crash_as(&self, how: Crash) {
+        // Of two the second waits for the first.
+        let _turn = self.inner.crashing.enter().await;
         let Some(tap) = lock(&self.inner.state).tap.take() else { return };
         tap.write(What::Node(NodeChange::Crashed));
         let system = tap.system();
         tap.cut();
-        if let Some(system) = system {
-            system.crash().await;
-        }
+        let crash = system.as_ref().map(System::crash);
+        // At the same moment: whoever starts it again finds what the crash left.
         if let Some(world) = self.inner.world.upgrade() {
             world.with_network(|network| network.disconnect(&self.inner.name));
         }
@@ -183,6 +188,9 @@ impl Node {
             Crash::Power => CrashKind::PowerCut,
             Crash::Torn => CrashKind::TornTail,
         });
+        if let Some(crash) = crash {
+            crash.await;
+        }
     }
 
     /// Begins a node again that is down.
@@ -195,8 +203,20 @@ impl Node {
     ///
     /// When it is up, or its world is gone.
     pub async fn restart(&self) -> Result<(), StartError> {
+        self.crashed().await;
         assert!(!self.is_up(), "node `{}` is up; crash it, or shut its system down, first", self.name());
         self.boot().await
+    }
+
+    /// Whether it is down: it crashed, or its system has ended.
+    pub(super) fn is_down(&self) -> bool {
+        let state = lock(&self.inner.state);
+        state.tap.as_ref().is_none_or(|tap| tap.system().is_some_and(|system| system.is_over()))
+    }
+
+    /// Waits for the end of a crash that is under way.
+    pub(super) async fn crashed(&self) {
+        drop(self.inner.crashing.enter().await);
     }
 
     /// Its time of day is wrong by so much from now on. The clock by which it measures times goes right.
@@ -210,7 +230,7 @@ impl Node {
     }
 
     async fn boot(&self) -> Result<(), StartError> {
-        let NodeInner { world, name, configure, spec, skew, state, disk, level } = &*self.inner;
+        let NodeInner { world, name, configure, spec, skew, state, disk, level, .. } = &*self.inner;
         let world = world.upgrade().expect("a node begins within its world");
         let (tap, boot) = {
             let mut state = lock(state);
