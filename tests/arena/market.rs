@@ -191,7 +191,8 @@ impl Market {
             sleep(random.time(400)).await;
             let Ok(root) = self.system.supervisor("root") else { continue };
             let (name, capability) = (format!("t{group}-{number}"), random.of(&[TRADE, EXTRA]).clone());
-            let spec = citizen(&name, Args { fails_in: 0, ..args(&self.town) }).offers(&capability);
+            let spec =
+                citizen(&name, Args { fails_in: 0, ..args(&self.town) }).offers(&capability).handler_deadline(SECOND);
             if random.one_in(2) {
                 drop(self.system.kill("system/registrar"));
             }
@@ -242,11 +243,10 @@ impl Market {
                 3 => drop(system.kill(format!("root/crew/{}", 1 + random.below(3)))),
                 4..=5 => {
                     under_way.spawn(async move {
-                        let is_suspended = system.suspend(&path).await.is_ok();
+                        // Whoever hangs is never suspended.
+                        drop(timeout(5 * SECOND, system.suspend(&path)).await);
                         sleep(time).await;
-                        if is_suspended {
-                            drop(system.resume(&path).await);
-                        }
+                        drop(timeout(5 * SECOND, system.resume(&path)).await);
                     });
                 }
                 _ => {

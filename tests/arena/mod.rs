@@ -94,7 +94,7 @@ pub(crate) fn try_seed(seed: u64, bug: Option<Bug>) -> Ran {
 }
 
 fn configured(builder: SystemBuilder, bug: Option<Bug>) -> SystemBuilder {
-    builder.service_intensity(OFTEN).dead_letters(1_000_000).bug(bug)
+    builder.service_intensity(OFTEN).service_deadline(Duration::from_secs(5)).dead_letters(1_000_000).bug(bug)
 }
 
 async fn chaos(world: World, bug: Option<Bug>) -> Result<(), String> {

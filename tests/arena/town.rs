@@ -70,7 +70,7 @@ impl Town {
         let spec = match random.below(8) {
             0 => spec.restart(Restart::Transient),
             1 => spec.restart(Restart::Temporary),
-            2 => spec.budget(Intensity::at_most(3)),
+            2 => spec.budget(Intensity::at_most(1)),
             3 => spec.shutdown(Shutdown::Kill),
             _ => spec,
         };

@@ -8,7 +8,7 @@ pub(crate) const CAUGHT: &[(Bug, u64, &str)] = &[
     (Bug::BranchGoneWhenAsked, 0, "leaf-first"),
     (Bug::ForgottenStaysOpen, 1, "registry"),
     (Bug::TimerOfTheEnded, 0, "nothing-alive"),
-    (Bug::AddedStayOpen, 3, "waits"),
+    (Bug::AddedStayOpen, 4, "waits"),
     (Bug::DozeMissesMessage, 43, "waits"),
     (Bug::RousedAfterItsEnd, 19, "numbers"),
     (Bug::EndedIsNotFenced, 1, "fenced"),

@@ -53,7 +53,12 @@ pub(super) fn in_vain(trace: &Trace) -> Option<String> {
         let place = Place::of(entry, path);
         match entry.event() {
             Some(EventKind::Started { .. }) => leave_those_who_are_not_started(&mut places, &place),
-            Some(EventKind::Exited { .. }) => leave_those_at_rest(&mut places, &place),
+            Some(EventKind::Exited { .. }) => {
+                if let Some(problem) = children_of(&mut places, &place).find_map(|child| child.problem(entry.at)) {
+                    return Some(problem);
+                }
+                leave_those_who_do_not_run(&mut places, &place);
+            }
             _ => {}
         }
         let above = path.parent().map(|above| Place { path: above, ..place.clone() });
@@ -79,9 +84,9 @@ fn leave_those_who_are_not_started(places: &mut BTreeMap<Place, Mailbox<'_>>, su
     }
 }
 
-/// A supervisor has ended: nobody rouses whom it had put to rest, until the next one begins.
-fn leave_those_at_rest(places: &mut BTreeMap<Place, Mailbox<'_>>, supervisor: &Place) {
-    for child in children_of(places, supervisor).filter(|child| child.who == Who::Dozing) {
+/// A supervisor has ended: who was at rest, or not its any more, is the next one's to say.
+fn leave_those_who_do_not_run(places: &mut BTreeMap<Place, Mailbox<'_>>, supervisor: &Place) {
+    for child in children_of(places, supervisor).filter(|child| child.who != Who::Active) {
         (child.who, child.since) = (Who::Busy, None);
     }
 }
