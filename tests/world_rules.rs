@@ -137,3 +137,16 @@ fn the_line_that_a_failure_tells_runs_exactly_that_again() {
     assert!(!passed && again.contains(&format!("fails for seed {seed}")) && again.contains(plan), "{again}");
     assert!(run(&[("SIM_SEED", seed), ("SIM_PLAN", "")]).0, "without the fault it does not fail");
 }
+
+#[steadfast::sim_test]
+async fn the_start_deadline_of_an_agent_that_a_message_rouses_goes_with_its_supervisor(
+    world: World,
+) -> Result<(), BoxError> {
+    let spec = || {
+        let lazy = Probe::spec("w", &Log::default()).lazy(SECOND).start_deadline(100 * SECOND);
+        SupervisorSpec::new("root", Strategy::OneForOne).child(lazy)
+    };
+    let node = world.start(spec).await?;
+    assert_eq!(node.agent::<Probe>("root/w")?.ask(Order::Echo(1)).await?, 1);
+    Ok(())
+}

@@ -9,7 +9,7 @@ pub(crate) const CAUGHT: &[(Bug, u64, &str)] = &[
     (Bug::ForgottenStaysOpen, 1, "registry"),
     (Bug::TimerOfTheEnded, 0, "nothing-alive"),
     (Bug::AddedStayOpen, 4, "waits"),
-    (Bug::DozeMissesMessage, 43, "waits"),
+    (Bug::DozeMissesMessage, 47, "waits"),
     (Bug::RousedAfterItsEnd, 19, "numbers"),
     (Bug::EndedIsNotFenced, 1, "fenced"),
     (Bug::FencedIsHeard, 3, "fenced"),
