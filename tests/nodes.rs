@@ -118,12 +118,11 @@ fn a_node_that_a_plan_takes_down_is_back_after_its_time_and_the_others_go_on() {
 fn of_a_node_that_goes_down_while_its_supervisor_waits_for_something_nothing_is_left() {
     let backoff = Backoff::exponential(Duration::from_hours(1)).maximum(Duration::from_hours(1));
     let waiting = move || {
-        let worker = Probe::spec("w", &Log::default()).backoff(backoff.clone());
+        let worker = Probe::spec("w", &Log::default()).backoff(backoff);
         SupervisorSpec::new("root", Strategy::OneForOne).child(worker)
     };
     // That nothing is left is looked at in the end.
     Sim::new("nodes").run(move |world: World| {
-        let waiting = waiting.clone();
         async move {
             let node = world.start(waiting).await?;
             node.agent::<Probe>("root/w")?.tell(Order::Panic("boom"))?;
