@@ -122,14 +122,12 @@ fn of_a_node_that_goes_down_while_its_supervisor_waits_for_something_nothing_is_
         SupervisorSpec::new("root", Strategy::OneForOne).child(worker)
     };
     // That nothing is left is looked at in the end.
-    Sim::new("nodes").run(move |world: World| {
-        async move {
-            let node = world.start(waiting).await?;
-            node.agent::<Probe>("root/w")?.tell(Order::Panic("boom"))?;
-            world.eventually(SECOND, "exited root/w #1 panicked").await;
-            node.crash().await;
-            Ok::<_, BoxError>(())
-        }
+    Sim::new("nodes").run(move |world: World| async move {
+        let node = world.start(waiting).await?;
+        node.agent::<Probe>("root/w")?.tell(Order::Panic("boom"))?;
+        world.eventually(SECOND, "exited root/w #1 panicked").await;
+        node.crash().await;
+        Ok::<_, BoxError>(())
     });
 }
 

@@ -174,7 +174,12 @@ impl FromStr for ChaosLine {
         if words.takes("every") {
             return Self::read_every(action, words);
         }
-        let chance = words.expect("how likely, such as `0.5%`, or `every`")?.parse()?;
+        let chance = words.expect("how likely, such as `0.5%`, or `every`")?;
+        if chance == "at" {
+            let problem = "how likely is missing before `at`, such as `0.5%`; only a plan says exactly when";
+            return Err(PlanError::new(text, problem));
+        }
+        let chance = chance.parse()?;
         words.need("at", "`at` is missing, with a point or a link behind it")?;
         let place = Place::read(words)?;
         let window = read_window(words)?;

@@ -56,7 +56,7 @@ pub struct Planned {
 
 /// What is wrong with a plan, or with chaos, and with which part of its text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` in a fault plan: {problem}")]
+#[error("`{text}` in faults on purpose: {problem}")]
 pub struct PlanError {
     /// The part that cannot be read.
     pub text: String,

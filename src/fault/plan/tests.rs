@@ -202,7 +202,7 @@ fn what_is_no_chaos_is_refused_with_the_place_and_what_was_expected() {
     let cases = [
         ("burn 1% at before-start of root/a", "begins with panic"),
         ("panic", "how likely, such as `0.5%`"),
-        ("panic at before-start of root/a", "how likely is a percentage"),
+        ("panic at before-start of root/a", "how likely is missing before `at`"),
         ("panic 101% at before-start of root/a", "at most `100%`"),
         ("panic 0.00001% at before-start of root/a", "four decimals"),
         ("panic -1% at before-start of root/a", "how likely is a percentage"),
