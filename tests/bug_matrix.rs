@@ -6,6 +6,8 @@
 mod arena;
 #[path = "bug_matrix/coverage.rs"]
 mod coverage;
+#[path = "bug_matrix/islands.rs"]
+mod islands;
 #[path = "chaos/ledger.rs"]
 mod ledger;
 #[path = "chaos/run.rs"]
@@ -76,6 +78,12 @@ fn calm() -> &'static (Vec<String>, Seen) {
             if let Some(failure) = ran.failure {
                 all.0.push(format!("seed {seed} ({:?}): {failure}", Arena::of(seed)));
             }
+        });
+        for_each(from, from + seeds.div_ceil(4), |seed| {
+            let ran = islands::try_seed(seed);
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.1.note(&ran);
+            all.0.extend(ran.failure.map(|failure| format!("seed {seed} (islands): {failure}")));
         });
         all.into_inner().unwrap_or_else(PoisonError::into_inner)
     })

@@ -53,8 +53,28 @@ const WANTED: &[(&str, &[&str])] = &[
             "Ended",
         ],
     ),
-    // Those of messages between nodes are the matter of `tests/network.rs` and `tests/worlds.rs`.
-    ("fault", &["panic", "error", "hang", "slow", "block", "kill", "kill PATH", "crash", "power-cut", "tear", "skew"]),
+    (
+        "fault",
+        &[
+            "panic",
+            "error",
+            "hang",
+            "slow",
+            "block",
+            "kill",
+            "kill PATH",
+            "crash",
+            "power-cut",
+            "tear",
+            "skew",
+            "drop",
+            "duplicate",
+            "delay",
+            "reorder",
+            "partition",
+        ],
+    ),
+    ("passage", &["Sent", "Dropped", "Duplicated", "Delayed", "Reordered", "Arrived", "Lost"]),
     (
         "point",
         &[
@@ -86,6 +106,7 @@ impl Seen {
                         self.add("drop", why);
                     }
                 }
+                What::Message(passed) => self.add("passage", &passed.what),
                 What::Event(event) => self.note_event(&event.kind),
                 _ => {}
             }
