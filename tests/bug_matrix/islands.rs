@@ -9,7 +9,7 @@ use steadfast::{BoxError, Strategy, SupervisorSpec};
 
 const NODES: [&str; 3] = ["a", "b", "c"];
 
-/// Links fail, and one node goes down now and then.
+/// Links fail, and one node goes down now and then: it may be down when the plan has a crash for it.
 const CHAOS: &str = "drop 5% at link * to *; duplicate 5% at link * to *; delay 20ms 5% at link * to *; \
     reorder 5% at link * to *; crash b for 300ms every 3s; swarm";
 const PLAN: &str = "partition at link a with c from 2s to 3s; drop at link a to b; duplicate at link b to a; \
@@ -17,7 +17,7 @@ const PLAN: &str = "partition at link a with c from 2s to 3s; drop at link a to 
 
 /// Runs a seed.
 pub(crate) fn try_seed(seed: u64) -> Ran {
-    Sim::new("islands").faults(PLAN).chaos(CHAOS).try_seed(seed, tell_each_other)
+    Sim::new("islands").faults(PLAN).may_not_fire().chaos(CHAOS).try_seed(seed, tell_each_other)
 }
 
 async fn tell_each_other(world: World) -> Result<(), BoxError> {
