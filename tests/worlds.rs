@@ -164,6 +164,18 @@ fn a_rule_that_is_broken_for_a_moment_only_fails_the_test_at_that_moment() {
     assert!(told.contains("`nobody of `a` ends` does not hold any more, after\n"), "{told}");
     assert!(told.contains("exited node:root/a #1 failed"), "{told}");
     assert_eq!(past.load(Ordering::Relaxed), 0, "the test does not go on");
+    let never = Sim::new("worlds").try_seed(0, |world: World| async move {
+        let node = world.start(|| two(&Log::default())).await?;
+        node.agent::<Probe>("root/a")?.tell(Order::Echo(1))?;
+        world.sleep(SECOND).await;
+        world.never("begun root/a");
+        world.sleep(SECOND).await;
+        node.agent::<Probe>("root/a")?.tell(Order::Echo(2))?;
+        world.sleep(SECOND).await;
+        Ok::<_, BoxError>(())
+    });
+    let failure = never.failure.expect("it happens again");
+    assert!(failure.contains("`never begun root/a` does not hold") && failure.contains("2.000000s"), "{failure}");
 }
 
 #[test]
@@ -201,7 +213,11 @@ fn a_test_that_waits_for_ever_and_a_part_of_it_that_panics_fail_it_at_once() {
     let waits = Sim::new("worlds").try_seed(0, |_: World| std::future::pending::<()>());
     assert!(waits.failure.expect("it never ends").contains("did not end within 172800s of virtual time"));
     let panics = Sim::new("worlds").try_seed(0, |world: World| async move {
-        world.spawn(async { panic!("a part of it") });
+        let own = world.clone();
+        world.spawn(async move {
+            own.eventually(SECOND, |trace: &Trace| trace.entries().is_empty()).await;
+            panic!("a part of it");
+        });
         world.sleep(SECOND).await;
         assert_eq!(world.now(), Duration::ZERO, "it does not go on");
     });

@@ -235,6 +235,13 @@ impl Trace {
         self.all(pattern).next().is_some()
     }
 
+    /// Whether it happened after so many entries.
+    #[must_use]
+    pub fn has_after(&self, entries: usize, pattern: &str) -> bool {
+        let wanted = Wanted::new(pattern);
+        self.entries.iter().skip(entries).any(|entry| wanted.is(entry))
+    }
+
     /// How often a supervisor started somebody at this place again.
     #[must_use]
     pub fn restarts_of(&self, path: &str) -> usize {

@@ -5,7 +5,7 @@ mod node;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -104,6 +104,11 @@ struct Nodes {
 pub trait Condition {
     /// Whether it is so.
     fn is_so(&self, trace: &Trace) -> bool;
+    /// Whether it is so, where it was not before so many entries came. Whoever need not look at those again says so here.
+    fn has_become_so(&self, trace: &Trace, before: usize) -> bool {
+        let _ = before;
+        self.is_so(trace)
+    }
     /// What it is, for whoever waited for it in vain.
     fn told(&self) -> String;
 }
@@ -111,6 +116,10 @@ pub trait Condition {
 impl Condition for &str {
     fn is_so(&self, trace: &Trace) -> bool {
         trace.has(self)
+    }
+
+    fn has_become_so(&self, trace: &Trace, before: usize) -> bool {
+        trace.has_after(before, self)
     }
 
     fn told(&self) -> String {
@@ -260,7 +269,10 @@ impl World {
     pub fn eventually(&self, limit: Duration, condition: impl Condition) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();
         async move {
-            let so = self.inner.recording.until_so(limit, |trace| condition.is_so(trace)).await;
+            let seen = AtomicUsize::new(0);
+            let is_so =
+                |trace: &Trace| condition.has_become_so(trace, seen.swap(trace.entries().len(), Ordering::Relaxed));
+            let so = self.inner.recording.until_so(limit, is_so).await;
             assert!(
                 so,
                 "{place}: {} did not come within {limit:?}; at last there was\n{}",
@@ -275,6 +287,19 @@ impl World {
     /// The function must not ask the world for anything.
     pub fn always(&self, name: &str, holds: impl FnMut(&Trace) -> bool + Send + 'static) {
         self.inner.recording.watch(name, holds);
+    }
+
+    /// From now on until the test returns nothing may happen that a [pattern](Trace) means; or the test fails at that moment.
+    ///
+    /// # Panics
+    ///
+    /// When no entry begins so.
+    pub fn never(&self, pattern: &str) {
+        let (name, pattern) = (format!("never {pattern}"), pattern.to_owned());
+        let mut seen = self.look(|trace| trace.entries().len());
+        self.always(&name, move |trace| {
+            !trace.has_after(std::mem::replace(&mut seen, trace.entries().len()), &pattern)
+        });
     }
 
     /// Waits for a time during which it must be so, after everything that happens.
