@@ -45,6 +45,8 @@ const WANTED: &[(&str, &[&str])] = &[
             "Dozing",
             "Resting",
             "BreakerChanged",
+            "HookFailed",
+            "SpawnRefused",
             "Killing",
             "Leaked",
             "LeakEnded",

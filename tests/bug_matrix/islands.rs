@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use steadfast::flow::DomainLimits;
+use steadfast::lifecycle::hook::On;
 use steadfast::seam::{Interest, Message};
-use steadfast::testing::{Node, Passage, Ran, Sim, Trace, What, World};
-use steadfast::{BoxError, Strategy, SupervisorSpec};
+use steadfast::testing::{Log, Node, Passage, Probe, Ran, Sim, Trace, What, World};
+use steadfast::{BoxError, DomainSpec, StateName, Strategy, SupervisorSpec};
 
 const NODES: [&str; 3] = ["a", "b", "c"];
 
@@ -20,12 +22,34 @@ pub(crate) fn try_seed(seed: u64) -> Ran {
     Sim::new("islands").faults(PLAN).may_not_fire().chaos(CHAOS).try_seed(seed, tell_each_other)
 }
 
+/// Somebody whose rest a hook does not allow.
+fn tree() -> SupervisorSpec {
+    let restless = Probe::spec("restless", &Log::default());
+    let no_rest = |_, _| async { Err("it is needed day and night".into()) };
+    let restless = restless.hook_before("no rest", On::Entering(StateName::Suspended), no_rest);
+    SupervisorSpec::new("root", Strategy::OneForOne).child(restless)
+}
+
+/// A domain that has room for one agent; the next is refused.
+async fn fill_a_domain(node: &Node) -> Result<(), BoxError> {
+    let mut limits = DomainLimits::default();
+    limits.agents = Some(1);
+    let spec = DomainSpec::new("full").limits(limits).agent(Probe::spec("only", &Log::default()));
+    node.system().add_domain(spec).await?;
+    let more = node.system().supervisor("root/full")?.start_child(Probe::spec("more", &Log::default())).await;
+    if more.is_ok() { Err("room: a domain with room for one has two".into()) } else { Ok(()) }
+}
+
 async fn tell_each_other(world: World) -> Result<(), BoxError> {
     let mut nodes = Vec::new();
     for name in NODES {
-        let node = world.node(name).start(|| SupervisorSpec::new("root", Strategy::OneForOne)).await?;
+        let node = world.node(name).start(tree).await?;
         listen(&world, &node);
         nodes.push(node);
+    }
+    fill_a_domain(&nodes[0]).await?;
+    if nodes[0].system().suspend("root/restless").await.is_ok() {
+        return Err("hooks: what a hook refuses has come".into());
     }
     for number in 0..2000_u64 {
         let node = &nodes[usize::try_from(number % 3)?];
