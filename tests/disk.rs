@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use steadfast::RunId;
+use steadfast::fault::Crash;
 use steadfast::seam::{AppendAt, Epoch, Journal, JournalError};
-use steadfast::testing::{CrashKind, Disk, DiskFault, Level, SimJournal};
+use steadfast::testing::{Disk, DiskFault, Level, SimJournal};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 const SEEDS: u64 = 200;
-const CRASHES: [CrashKind; 3] = [CrashKind::Process, CrashKind::PowerCut, CrashKind::TornTail];
+const CRASHES: [Crash; 3] = [Crash::Process, Crash::Power, Crash::Torn];
 
 fn run() -> RunId {
     RunId::new(Uuid::from_u128(1))
@@ -43,12 +44,12 @@ async fn left(disk: &Disk) -> usize {
 #[tokio::test(start_paused = true)]
 async fn what_is_left_after_a_crash_is_what_the_level_says() {
     for (level, crash, expected) in [
-        (Level::Durable, CrashKind::Process, 3),
-        (Level::Durable, CrashKind::PowerCut, 3),
-        (Level::Durable, CrashKind::TornTail, 3),
-        (Level::ProcessCrashSafe, CrashKind::Process, 3),
-        (Level::ProcessCrashSafe, CrashKind::PowerCut, 0),
-        (Level::ProcessCrashSafe, CrashKind::TornTail, 2),
+        (Level::Durable, Crash::Process, 3),
+        (Level::Durable, Crash::Power, 3),
+        (Level::Durable, Crash::Torn, 3),
+        (Level::ProcessCrashSafe, Crash::Process, 3),
+        (Level::ProcessCrashSafe, Crash::Power, 0),
+        (Level::ProcessCrashSafe, Crash::Torn, 2),
     ] {
         let disk = with(7, level, 3).await;
         disk.crash(crash);
@@ -64,7 +65,7 @@ async fn what_the_operating_system_has_synced_outlives_a_power_cut_at_every_leve
     let journal = disk.journal(Level::ProcessCrashSafe);
     let epoch = journal.fence(run(), "me").await.expect("a fence");
     append(&journal, epoch, 2).await.expect("an append");
-    disk.crash(CrashKind::PowerCut);
+    disk.crash(Crash::Power);
     assert_eq!(left(&disk).await, 2);
 }
 
@@ -125,7 +126,7 @@ async fn who_opened_the_journal_before_a_crash_can_do_nothing_after_it() {
     let disk = with(7, Level::Durable, 1).await;
     let old = disk.journal(Level::Durable);
     let epoch = old.fence(run(), "old").await.expect("a fence");
-    let (outcome, ()) = tokio::join!(append(&old, epoch, 1), async { disk.crash(CrashKind::Process) });
+    let (outcome, ()) = tokio::join!(append(&old, epoch, 1), async { disk.crash(Crash::Process) });
     assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "it was not written yet: {outcome:?}");
     assert!(matches!(old.fence(run(), "old").await, Err(JournalError::Unavailable(_))));
     assert!(matches!(old.read(run(), 0).await, Err(JournalError::Unavailable(_))));
@@ -140,7 +141,7 @@ async fn an_append_that_a_crash_hits_between_write_and_sync_is_in_doubt() {
     let epoch = journal.fence(run(), "me").await.expect("a fence");
     let crash = async {
         tokio::time::sleep(second + second / 2).await;
-        disk.crash(CrashKind::PowerCut);
+        disk.crash(Crash::Power);
     };
     let (outcome, ()) = tokio::join!(append(&journal, epoch, 0), crash);
     assert!(matches!(outcome, Err(JournalError::InDoubt(_))), "{outcome:?}");

@@ -13,9 +13,10 @@ mod wrong_worlds;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use steadfast::fault::Crash;
 use steadfast::seam::{Clock, Entropy, Journal, Transport};
 use steadfast::testing::conformance::{self, Places};
-use steadfast::testing::{CrashKind, Disk, Level, Network, VirtualClock};
+use steadfast::testing::{Disk, Level, Network, VirtualClock};
 use steadfast::{LocalTransport, MemoryJournal, SeededEntropy, TokioClock};
 
 fn virtual_clock() -> Arc<dyn Clock> {
@@ -82,10 +83,10 @@ async fn the_journal_on_a_simulated_disk_keeps_its_contract_at_every_level() {
 #[tokio::test(start_paused = true)]
 async fn the_journal_on_a_simulated_disk_outlives_what_its_level_says() {
     for (level, crash) in [
-        (Level::ProcessCrashSafe, CrashKind::Process),
-        (Level::Durable, CrashKind::Process),
-        (Level::Durable, CrashKind::PowerCut),
-        (Level::Durable, CrashKind::TornTail),
+        (Level::ProcessCrashSafe, Crash::Process),
+        (Level::Durable, Crash::Process),
+        (Level::Durable, Crash::Power),
+        (Level::Durable, Crash::Torn),
     ] {
         let disk = Disk::new(7);
         conformance::journal_over_restarts(|| {

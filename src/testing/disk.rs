@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use self::journal::SimJournal;
 use self::log::Log;
+use crate::fault::Crash;
 use crate::id::RunId;
 use crate::runtime::guard::lock;
 use crate::runtime::wait;
@@ -23,11 +24,11 @@ pub const DEFAULT_DISK_TIME: RangeInclusive<Duration> = Duration::from_millis(1)
 ///
 /// What is written is in the page cache of the machine until it is synced.
 ///
-/// | [`CrashKind`] | of what was synced | of what was only written |
+/// | [`Crash`] | of what was synced | of what was only written |
 /// |---|---|---|
 /// | `Process` | all is there | all is there |
-/// | `PowerCut` | all is there | nothing is there |
-/// | `TornTail` | all is there | all but the last append, and of that one the first half of its bytes |
+/// | `Power` | all is there | nothing is there |
+/// | `Torn` | all is there | all but the last append, and of that one the first half of its bytes |
 ///
 /// A crash ends every [`SimJournal`] that was opened before it: what is asked of it then is refused. Opening the next one
 /// finds a torn append by its checksum and cuts it off.
@@ -35,7 +36,8 @@ pub const DEFAULT_DISK_TIME: RangeInclusive<Duration> = Duration::from_millis(1)
 /// ```
 /// use steadfast::RunId;
 /// use steadfast::seam::{AppendAt, Journal};
-/// use steadfast::testing::{CrashKind, Disk, Level};
+/// use steadfast::fault::Crash;
+/// use steadfast::testing::{Disk, Level};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -45,7 +47,7 @@ pub const DEFAULT_DISK_TIME: RangeInclusive<Duration> = Duration::from_millis(1)
 /// let epoch = journal.fence(run, "first life").await?;
 /// journal.append(run, AppendAt { epoch, expected: 0 }, vec![b"begun".to_vec()]).await?;
 ///
-/// disk.crash(CrashKind::PowerCut);
+/// disk.crash(Crash::Power);
 /// assert!(journal.read(run, 0).await.is_err());
 /// assert_eq!(disk.journal(Level::Durable).read(run, 0).await?, [b"begun"]);
 /// # Ok(())
@@ -81,18 +83,6 @@ pub enum Level {
     ProcessCrashSafe,
     /// Once it is synced: it outlives a crash of the machine.
     Durable,
-}
-
-/// How a crash comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CrashKind {
-    /// The process ends; the machine goes on.
-    Process,
-    /// The machine loses its power, and all that was not synced.
-    PowerCut,
-    /// The machine loses its power while it writes: half of the last append that was not synced is there.
-    TornTail,
 }
 
 /// An append that is about to be written.
@@ -154,13 +144,13 @@ impl Disk {
     }
 
     /// Crashes what runs on it. To be done when what appends to it is gone: as the last step of the crash of a node.
-    pub fn crash(&self, kind: CrashKind) {
+    pub fn crash(&self, kind: Crash) {
         let mut state = lock(&self.0.state);
         state.life += 1;
         match kind {
-            CrashKind::Process => {}
-            CrashKind::PowerCut => state.log.lose_power(),
-            CrashKind::TornTail => state.log.tear(),
+            Crash::Process => {}
+            Crash::Power => state.log.lose_power(),
+            Crash::Torn => state.log.tear(),
         }
     }
 

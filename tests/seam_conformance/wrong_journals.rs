@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use steadfast::RunId;
+use steadfast::fault::Crash;
 use steadfast::seam::{AppendAt, BoxFuture, Epoch, Journal, JournalError, Seq};
-use steadfast::testing::{CrashKind, Disk, Level, conformance};
+use steadfast::testing::{Disk, Level, conformance};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -192,7 +193,7 @@ fn a_journal_that_is_wrong_is_noticed() {
 fn a_journal_that_does_not_outlive_what_it_should_is_noticed() {
     let disk = Disk::new(7);
     let suite = conformance::journal_over_restarts(move || {
-        disk.crash(CrashKind::PowerCut);
+        disk.crash(Crash::Power);
         let journal: Arc<dyn Journal> = Arc::new(disk.journal(Level::ProcessCrashSafe));
         async { journal }
     });

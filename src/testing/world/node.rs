@@ -19,7 +19,7 @@ use crate::runtime::wait::Turnstile;
 use crate::runtime::world::SeededEntropy;
 use crate::seam::{Clock, seed_of};
 use crate::testing::VirtualClock;
-use crate::testing::disk::{CrashKind, Disk, Level};
+use crate::testing::disk::{Disk, Level};
 use crate::testing::trace::{NodeChange, NodeTap, What};
 
 type Configure = Box<dyn Fn(SystemBuilder) -> SystemBuilder + Send + Sync>;
@@ -183,11 +183,7 @@ impl Node {
         if let Some(world) = self.inner.world.upgrade() {
             world.with_network(|network| network.disconnect(&self.inner.name));
         }
-        self.inner.disk.crash(match how {
-            Crash::Process => CrashKind::Process,
-            Crash::Power => CrashKind::PowerCut,
-            Crash::Torn => CrashKind::TornTail,
-        });
+        self.inner.disk.crash(how);
         if let Some(crash) = crash {
             crash.await;
         }

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
+use steadfast::fault::Crash;
 use steadfast::seam::{Rng, seed_of};
-use steadfast::testing::{Bug, CrashKind, Disk, DiskFault, Level, Node, Ran, Sim, World};
+use steadfast::testing::{Bug, Disk, DiskFault, Level, Node, Ran, Sim, World};
 use steadfast::{Incarnation, RunId, SupervisorSpec, TokioClock};
 use steadfast_orchestration::agents::desk::Workshop;
 use steadfast_orchestration::agents::orchestrator::{Feed, RunArgs};
@@ -221,10 +222,10 @@ fn host(world: &World, node: Node, disk: Disk) {
         loop {
             let now = clock.now();
             if crashes.pop_if(|millis| MS * u32::try_from(*millis).unwrap_or(0) <= now).is_some() && node.is_up() {
-                let kind = [CrashKind::Process, CrashKind::PowerCut, CrashKind::TornTail];
+                let kind = [Crash::Process, Crash::Power, Crash::Torn];
                 let kind = kind[usize::try_from(rng.next_u64() % 3).unwrap_or(0)];
                 node.crash().await;
-                disk.crash(if level == Level::Durable { kind } else { CrashKind::Process });
+                disk.crash(if level == Level::Durable { kind } else { Crash::Process });
             }
             tokio::time::sleep(20 * MS).await;
             if !node.is_up() {
