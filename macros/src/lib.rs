@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use proc_macro::{Delimiter, Ident, Literal, Span, TokenStream, TokenTree};
+use proc_macro::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
 
 /// The options that stand alone, and those with a value.
 const ALONE: [&str; 2] = ["twice", "may_not_fire"];
@@ -44,13 +44,12 @@ type Problem = (String, Span);
 fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStream, Problem> {
     let options = read_options(options)?;
     let (attributes, function, name) = read_function(item)?;
-    let text = format!(
-        "#[test] fn {name}() {{ {function} \
-         ::steadfast::testing::Sim::new(::std::concat!(::std::module_path!(), \"::\", ::std::stringify!({name}))){options}.run({name}); }}",
-        function = "__FUNCTION__;",
-    );
-    let shell: TokenStream = text.parse().map_err(|error| (format!("{error}"), Span::call_site()))?;
-    Ok(attributes.into_iter().chain(put_in(shell, &function)).collect())
+    let tokens = |text: String| text.parse::<TokenStream>().map_err(|error| (error.to_string(), Span::call_site()));
+    let head = tokens(format!("#[test] fn {name}()"))?;
+    let path = format!("::std::concat!(::std::module_path!(), \"::\", ::std::stringify!({name}))");
+    let run = tokens(format!("::steadfast::testing::Sim::new({path}){options}.run({name});"))?;
+    let body = Group::new(Delimiter::Brace, function.into_iter().chain(run).collect());
+    Ok(attributes.into_iter().chain(head).chain([TokenTree::Group(body)]).collect())
 }
 
 /// The options, as calls of methods.
@@ -119,28 +118,6 @@ fn is_attribute(tokens: &[TokenTree]) -> bool {
         [TokenTree::Punct(hash), TokenTree::Group(group), ..]
             if hash.as_char() == '#' && group.delimiter() == Delimiter::Bracket
     )
-}
-
-/// Puts the function where it is to be, with the places in the source that its tokens came from.
-fn put_in(shell: TokenStream, function: &[TokenTree]) -> TokenStream {
-    let mut tokens = Vec::new();
-    let mut rest = shell.into_iter();
-    while let Some(token) = rest.next() {
-        match token {
-            TokenTree::Ident(ident) if ident.to_string() == "__FUNCTION__" => {
-                tokens.extend(function.iter().cloned());
-                // The semicolon that made a statement of it.
-                rest.next();
-            }
-            TokenTree::Group(group) => {
-                let mut filled = proc_macro::Group::new(group.delimiter(), put_in(group.stream(), function));
-                filled.set_span(group.span());
-                tokens.push(TokenTree::Group(filled));
-            }
-            other => tokens.push(other),
-        }
-    }
-    tokens.into_iter().collect()
 }
 
 fn error(problem: &str, span: Span) -> TokenStream {
