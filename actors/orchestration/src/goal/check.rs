@@ -4,18 +4,21 @@
 //! depends on several tasks together (order, cycles, the critical path) is the business of
 //! [`plan`](crate::plan).
 
+mod children;
 mod names;
 mod needs;
 mod params;
 mod rules;
 mod statics;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+pub(crate) use children::{given, within};
 pub(crate) use needs::Need;
-pub(crate) use params::resolved_params;
+pub(crate) use params::{check_defaults, resolved_params};
 
 use crate::goal::error::{GoalError, closest, list};
 use crate::goal::model::{Goal, Task};
@@ -69,6 +72,7 @@ pub(crate) fn check(goal: &Goal, params: &BTreeMap<String, Value>, findings: &mu
     for (index, task) in goal.tasks.iter().enumerate() {
         let subject = Subject { goal, params, task, index };
         rules::check_task(subject, findings);
+        waits::check(subject, findings);
         statics::check(subject, findings);
         all.push(needs::needs(subject, &ids, findings));
     }
@@ -92,7 +96,8 @@ pub(crate) fn check_offered(goal: &Goal, offered: &BTreeSet<String>, findings: &
     }
 }
 
-/// The capability a task needs: its own, or that of its kind.
+/// The capability a task needs: its own, or that of its kind. The kinds that the run itself carries out need none.
 pub(crate) fn capability_of(task: &Task) -> Option<&str> {
-    task.capability.as_deref().or_else(|| task.work().map(|work| work.kind().capability()))
+    let kind = task.work()?.kind();
+    kind.capability().map(|by_kind| task.capability.as_deref().unwrap_or(by_kind))
 }

@@ -243,7 +243,7 @@ impl Orchestrator {
 
     fn first_ready(&self) -> Option<((usize, TaskId), u32, String)> {
         self.bench.ready.iter().find_map(|(key, ready)| {
-            let capability = self.planned_task(key.1.task()).ok()?.capability();
+            let capability = self.planned_task(key.1.task()).ok()?.capability()?;
             let free = !self.bench.crowded.contains(capability);
             free.then(|| (key.clone(), ready.attempt, capability.to_owned()))
         })
@@ -263,8 +263,7 @@ impl Orchestrator {
             return Ok(());
         }
         let RouteReply::Assigned(chosen) = reply else {
-            let capability = self.planned_task(task.1.task())?.capability().to_owned();
-            self.bench.crowded.insert(capability);
+            self.bench.crowded.extend(self.planned_task(task.1.task())?.capability().map(str::to_owned));
             let message = OrchestratorMessage::Own(ctx.incarnation(), Own::Retry);
             ctx.after(RETRY, message);
             return Ok(());
@@ -299,8 +298,8 @@ impl Orchestrator {
 
     /// Sends a lease until its holder has it, or is no more.
     pub(super) fn deliver(&self, id: LeaseId, work: Work, ctx: &mut Context<Self>) {
-        let Ok(task) = self.planned_task(id.attempt.task.task()) else { return };
-        let capability = task.capability().to_owned();
+        let task = self.planned_task(id.attempt.task.task()).ok();
+        let Some(capability) = task.and_then(|task| task.capability()).map(str::to_owned) else { return };
         let lease = Lease { id, orchestrator: ctx.path().clone(), work };
         let system = ctx.system().clone();
         set_going(ctx, async move { deliver(&system, &capability, lease).await });
@@ -314,7 +313,7 @@ impl Orchestrator {
         });
         for task in recorded {
             let (Some(held), Ok(planned)) = (self.lease_of(task), self.planned_task(task.task())) else { continue };
-            let capability = task_capability(planned.capability());
+            let Some(capability) = planned.capability().map(task_capability) else { continue };
             let system = ctx.system().clone();
             set_going(ctx, async move {
                 let provider = system.provider(&capability, &held.agent)?;
