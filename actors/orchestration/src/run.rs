@@ -12,8 +12,10 @@
 //! * A task whose outcome is recorded is never leased again, and its outcome never changes.
 //! * The [digest](result_digest) depends on the declared results alone: not on order, times, attempts or agents.
 
+mod children;
 mod decide;
 mod digest;
+mod gather;
 mod id;
 mod outline;
 mod record;
@@ -21,11 +23,14 @@ mod report;
 mod settle;
 mod shared;
 mod state;
+mod waits;
 
+pub use children::{ChildEnd, child_ended, child_run, failures, results};
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
+pub use gather::Gathering;
 pub use id::{InvalidTaskId, Millis, TaskId};
-pub use outline::{Entry, Fan, Outline, RunLimits};
+pub use outline::{Carried, Entry, Fan, Outline, RunLimits};
 pub use record::{
     BudgetKind, Class, Leased, Lookups, Outcome, Parent, PauseCause, Record, RecordError, SkipCause, Status,
     UndoOutcome, UndoSummary, WaitFor, decode, encode,
@@ -33,7 +38,8 @@ pub use record::{
 pub use report::{Facts, FailureNote, Report, Restarts, TaskReport, Totals};
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost};
 pub use shared::Shared;
-pub use state::{Counts, Held, Misfit, RunState, Settled, TaskState};
+pub use state::{Child, Counts, Held, Misfit, RunState, Settled, TaskState, Waiting};
+pub use waits::{Begin, On, Tell, Untold, Wait, begun, only_waits, standing, told};
 
 #[cfg(test)]
 mod tests;

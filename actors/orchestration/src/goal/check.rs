@@ -19,6 +19,7 @@ use serde_json::Value;
 pub(crate) use children::{given, within};
 pub(crate) use needs::Need;
 pub(crate) use params::{check_defaults, resolved_params};
+pub(crate) use waits::signal_name;
 
 use crate::goal::error::{GoalError, closest, list};
 use crate::goal::model::{Goal, Task};

@@ -1,5 +1,7 @@
 //! What a run does next.
 
+mod waits;
+
 use crate::run::id::{Millis, TaskId};
 use crate::run::record::{Class, Outcome, Record, SkipCause, Status, UndoSummary};
 use crate::run::state::RunState;
@@ -42,11 +44,14 @@ pub fn next(state: &RunState, now: Millis) -> Vec<Step> {
     let mut steps = Vec::new();
     if !state.is_draining() {
         let room = state.outline().limits().concurrency.saturating_sub(state.held().count());
-        steps.extend(state.due(now, room).into_iter().map(|task| prepare(state, task)));
+        // Who waits holds no lease, so that no room is needed for it.
+        let waits = state.ready_to_wait().cloned();
+        steps.extend(waits.chain(state.due(now, room)).map(|task| prepare(state, task)));
     }
     let deadline = deadline(state);
     let due = if state.is_draining() { None } else { state.next_due(now) };
-    steps.extend(deadline.into_iter().chain(due).min().map(Step::WakeAt));
+    let over = state.timers().next().map(|(until, _)| *until);
+    steps.extend(deadline.into_iter().chain(due).chain(over).min().map(Step::WakeAt));
     steps
 }
 
@@ -88,6 +93,10 @@ fn to_append(state: &RunState, now: Millis) -> Vec<Record> {
     if state.open() == 0 {
         return vec![ended(status(state), now)];
     }
+    let waited = waits::waited(state, now);
+    if !waited.is_empty() {
+        return waited;
+    }
     if state.is_draining() {
         let idle = state.held().next().is_none();
         return idle.then(|| ended(Status::Drained, now)).into_iter().collect();
@@ -101,8 +110,10 @@ fn deadline(state: &RunState) -> Option<Millis> {
 
 fn out_of_time(state: &RunState, task: &TaskId, now: Millis) -> Record {
     let limit = state.outline().limits().deadline.unwrap_or_default();
+    let waits = state.waits_on(task).is_some() || state.child(task).is_some();
     let stood = match (state.lease(task), state.task(task).map_or(0, |task| task.attempts)) {
         (Some(held), _) => format!("while attempt {} was running", held.attempt),
+        (None, 0) if waits => "while it waited".to_owned(),
         (None, 0) => "before it was started".to_owned(),
         (None, attempts) => format!("after {attempts} attempts"),
     };
@@ -136,8 +147,9 @@ fn ended(status: Status, now: Millis) -> Record {
 
 /// How a run whose tasks all have their outcome ended.
 fn status(state: &RunState) -> Status {
-    let failed = state.tasks().any(|(_, task)| {
-        task.settled.as_ref().is_some_and(|settled| matches!(settled.outcome, Outcome::Failed { .. }))
+    let failed = state.tasks().any(|(id, task)| {
+        let failed = task.settled.as_ref().is_some_and(|settled| matches!(settled.outcome, Outcome::Failed { .. }));
+        failed && !state.outline().is_spare(id.task())
     });
     if failed { Status::Failed } else { Status::Reached }
 }

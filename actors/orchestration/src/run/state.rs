@@ -1,6 +1,7 @@
 //! Where a run stands: what its records add up to.
 
 mod view;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,6 +13,9 @@ use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Outline;
 use crate::run::record::{Leased, Lookups, Outcome, Record, SkipCause, Status};
 use crate::run::shared::Shared;
+pub(crate) use waits::Gathered;
+use waits::Waits;
+pub use waits::{Child, Waiting};
 
 /// Where a run stands.
 ///
@@ -37,6 +41,7 @@ pub struct RunState {
     held: BTreeMap<TaskId, Held>,
     open: usize,
     counts: Counts,
+    wait: Waits,
 }
 
 /// Where one task stands.
@@ -164,13 +169,15 @@ impl RunState {
             held: BTreeMap::new(),
             open: outline.order().len(),
             counts: Counts::default(),
+            wait: Waits::default(),
             outline,
         };
-        for (position, id) in state.outline.order().iter().enumerate() {
-            let needs = state.outline.entry(id).map_or(0, |entry| entry.needs.len());
+        let outline = Arc::clone(&state.outline);
+        for (position, id) in outline.order().iter().enumerate() {
+            let needs = outline.entry(id).map_or(0, |entry| entry.needs.len());
             state.waits.insert(id.clone(), needs);
             if needs == 0 {
-                state.idle.insert((position, TaskId::single(id)));
+                state.may_begin(position, TaskId::single(id));
             }
         }
         state
@@ -205,27 +212,7 @@ impl RunState {
             Record::Draining => self.draining = true,
             Record::TakenUp { .. } => self.draining = false,
             Record::Ended { status, wall, .. } => self.ended = Some((*status, *wall)),
-            Record::Forked { .. }
-            | Record::Paused { .. }
-            | Record::Resumed { .. }
-            | Record::CancelAsked { .. }
-            | Record::Undoing { .. }
-            | Record::UndoLeased(_)
-            | Record::UndoFailed { .. }
-            | Record::UndoLost { .. }
-            | Record::UndoRecorded { .. }
-            | Record::Waiting { .. }
-            | Record::Approved { .. }
-            | Record::Rejected { .. }
-            | Record::Signalled { .. }
-            | Record::ChildStarted { .. }
-            | Record::ChildEnded { .. }
-            | Record::Reserved { .. }
-            | Record::Charged { .. }
-            | Record::BudgetSpent { .. }
-            | Record::ToolCalled { .. }
-            | Record::RequestTaken { .. }
-            | Record::RequestRefused { .. } => {}
+            other => self.apply_wait(other)?,
         }
         Ok(())
     }
@@ -237,11 +224,11 @@ impl RunState {
             return Ok(());
         }
         self.groups.insert(id.to_owned(), Group { items, open: items });
-        self.idle.remove(&(position, single));
+        self.begins_no_more(&(position, single));
         self.open = self.open - 1 + items as usize;
         for item in (0..items).map(|item| TaskId::item(id, item)) {
             self.tasks.insert(item.clone(), TaskState::default());
-            self.idle.insert((position, item));
+            self.may_begin(position, item);
         }
         if items == 0 {
             self.settle(id, Fate::Met, Value::Array(Vec::new()));
@@ -301,9 +288,11 @@ impl RunState {
             return Ok(());
         }
         let settlement = (fate_of(&settled.outcome), value_of(&settled.outcome));
+        let outcome = settled.outcome.clone();
         task.settled = Some(settled);
         self.open -= 1;
         self.rest(id);
+        self.waits_no_more(id, &outcome);
         self.held.remove(id);
         self.doomed.remove(id.task());
         let (fate, value) = match self.groups.get_mut(id.task()) {
@@ -342,15 +331,16 @@ impl RunState {
             if self.failed_needs(dependent).next().is_some() {
                 self.doomed.insert(dependent.to_owned());
             } else if let Some(position) = outline.position(dependent) {
-                self.idle.insert((position, TaskId::single(dependent)));
+                self.may_begin(position, TaskId::single(dependent));
             }
         }
+        self.is_gathered(id, fate == Fate::Met);
     }
 
     /// The task is leased or done, so it is not to be given out.
     fn rest(&mut self, id: &TaskId) {
         if let Some(position) = self.outline.position(id.task()) {
-            self.idle.remove(&(position, id.clone()));
+            self.begins_no_more(&(position, id.clone()));
         }
         if let Some(due) = self.tasks.get_mut(id).and_then(|task| task.due.take()) {
             self.later.remove(&(due, id.clone()));
