@@ -314,7 +314,11 @@ fn no_state(folder: &Path, error: &std::io::Error) -> Problem {
 /// Commands cannot be watched over, or those of an earlier process have not ended.
 fn no_guard(error: &GuardError) -> Problem {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    Problem::new("commands", format!("{error}{cause}"), "run it again once that is so; `--volatile` runs without a guard")
+    Problem::new(
+        "commands",
+        format!("{error}{cause}"),
+        "run it again once that is so; `--volatile` runs without a guard",
+    )
 }
 
 fn no_report(folder: &Path, error: &std::io::Error) -> Problem {
