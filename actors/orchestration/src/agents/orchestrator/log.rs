@@ -8,7 +8,7 @@ use steadfast::{BoxError, Context, RunId};
 use super::Orchestrator;
 use crate::agents::ask::wait_for;
 use crate::redact::Redactor;
-use crate::run::{Outcome, Record, decode, encode};
+use crate::run::{Record, decode, encode};
 
 /// The stream of one run, which this incarnation alone may append to until the next one fences it.
 pub(super) struct Log {
@@ -56,18 +56,8 @@ impl Log {
 
     /// The record without secrets in its texts. Results were redacted before they were digested.
     fn redacted(&self, mut record: Record) -> Record {
-        let clean = |text: &mut String| *text = self.redactor.text(text).into_owned();
-        match &mut record {
-            Record::Unplannable { message: text }
-            | Record::Failed { message: text, .. }
-            | Record::Lost { why: text, .. }
-            | Record::Recorded { outcome: Outcome::Failed { message: text, .. }, .. }
-            | Record::Recorded { outcome: Outcome::Skipped { reason: text, .. }, .. } => clean(text),
-            Record::RunStarted { goal, params, .. } => {
-                clean(goal);
-                clean(params);
-            }
-            _ => {}
+        for text in record.texts_mut() {
+            *text = self.redactor.text(text).into_owned();
         }
         record
     }
