@@ -15,6 +15,7 @@
 mod decide;
 mod digest;
 mod id;
+pub mod large;
 mod outline;
 mod record;
 mod report;
