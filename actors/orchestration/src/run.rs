@@ -17,6 +17,7 @@ mod decide;
 mod digest;
 mod gather;
 mod id;
+pub mod large;
 mod outline;
 mod phase;
 mod record;

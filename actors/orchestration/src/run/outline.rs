@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
+use steadfast::seam::Level;
 
 use crate::goal::model::{FailureClass, Goal, OnExhausted, Retries};
 use crate::goal::span::Span;
@@ -57,6 +58,12 @@ pub enum Kept {
     /// A journal that outlives this process, so that another one may go on.
     #[default]
     Journaled,
+}
+
+impl From<Level> for Kept {
+    fn from(level: Level) -> Self {
+        if level == Level::Volatile { Self::Volatile } else { Self::Journaled }
+    }
 }
 
 /// Who carries a task out.

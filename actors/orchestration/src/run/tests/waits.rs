@@ -426,7 +426,7 @@ proptest! {
             }
             let _ = drive.steps();
         }
-        let all = |kind: u8| ends.iter().filter(|end| **end == kind).count();
+        let all = |kind: u8| ends.iter().filter(|&&end| u32::from(end) == u32::from(kind)).count();
         let needed = match take { Take::All => ends.len() - all(1), Take::First => 1, Take::Quorum(need) => need as usize };
         let reached = all(2) >= needed && (take != Take::All || all(0) == 0);
         prop_assert_eq!(drive.status(), Some(if reached { Status::Reached } else { Status::Failed }));
