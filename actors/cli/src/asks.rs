@@ -1,0 +1,116 @@
+//! What one process asks of a run that another one may be carrying.
+//!
+//! Where somebody owns the folder of the runs, a request is left there and its answer is waited for; where nobody does,
+//! what is asked is done here. Either way it is recorded in the run, once.
+
+use std::path::Path;
+use std::time::Duration;
+
+use steadfast::seam::{Entropy, Level};
+use steadfast::{RunId, SeededEntropy, TokioClock};
+use steadfast_orchestration::host::{Answer, Ask, Asked, answer_of, apply};
+use steadfast_storage::{Store, StoreError};
+use uuid::Uuid;
+
+use crate::kept::{self, refused, with_causes};
+use crate::outcome::Problem;
+
+/// How long an owner that lives is waited for; it looks four times a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked for the answer.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// What came of it, for people.
+pub(crate) enum Told {
+    /// It is done.
+    Taken,
+    /// It is refused, for this reason.
+    Refused(String),
+    /// It is left with its owner, who has not answered.
+    Left,
+}
+
+/// A fresh id.
+pub(crate) fn id() -> Uuid {
+    SeededEntropy::from_os(std::sync::Arc::new(TokioClock)).id()
+}
+
+/// Who asks, as the record of it has it.
+pub(crate) fn who() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    user.unwrap_or_else(|_| "somebody".to_owned())
+}
+
+/// Asks, of the owner of the folder or in its place.
+pub(crate) async fn ask(dir: &Path, what: Ask) -> Result<Told, Problem> {
+    let asked = Asked { id: id(), who: who(), wall: kept::now(), what };
+    let mut is_left = false;
+    loop {
+        let owner = Store::owner(dir).map_err(|error| refused(dir, &error))?;
+        if owner.is_none() {
+            match Store::open(dir, Level::Durable, "a command").await {
+                Ok(store) => return here(dir, store, &asked).await,
+                // Somebody came in between.
+                Err(StoreError::Owned { .. }) => {}
+                Err(error) => return Err(refused(dir, &error)),
+            }
+        }
+        if !is_left {
+            leave(dir, &asked).await?;
+            is_left = true;
+        }
+        if let Some(told) = answer(dir, &asked).await? {
+            return Ok(told);
+        }
+    }
+}
+
+/// Leaves a request for the owner.
+pub(crate) async fn leave(dir: &Path, asked: &Asked) -> Result<(), Problem> {
+    let request = asked.to_request().map_err(|error| Problem::new("request", with_causes(&error), "ask for less at once"))?;
+    Store::leave(dir, &request).await.map_err(|error| refused(dir, &error))
+}
+
+/// Waits for the owner's answer; nothing where the owner is gone without one.
+pub(crate) async fn answer(dir: &Path, asked: &Asked) -> Result<Option<Told>, Problem> {
+    let store = kept::look(dir).await?;
+    let (journal, run) = (store.journal(), asked.what.run());
+    let mut waited = Duration::ZERO;
+    while waited < PATIENCE {
+        match answer_of(&*journal, run, asked.id).await {
+            Ok(Answer::Taken) => return Ok(Some(Told::Taken)),
+            Ok(Answer::Refused { why }) => return Ok(Some(Told::Refused(why))),
+            Ok(_) => {}
+            Err(error) => return Err(Problem::new(format!("run {run}"), with_causes(&error), "try it again")),
+        }
+        if Store::owner(dir).map_err(|error| refused(dir, &error))?.is_none() {
+            return Ok(None);
+        }
+        tokio::time::sleep(LOOK).await;
+        waited += LOOK;
+    }
+    Ok(Some(Told::Left))
+}
+
+/// Does it here, since nobody owns the folder.
+async fn here(dir: &Path, store: Store, asked: &Asked) -> Result<Told, Problem> {
+    let by = format!("a command of {}", asked.who);
+    let answer = apply((&*store.journal(), &*store.artifacts()), asked, &by, kept::now()).await;
+    let run = asked.what.run();
+    let answer = answer.map_err(|error| Problem::new(format!("run {run}"), with_causes(&error), "see the cause"))?;
+    if let Ok(requests) = store.requests() {
+        // It may have been left for an owner that has gone since. Whoever finds it again knows it by its id.
+        let _ = requests.done(asked.id).await;
+    }
+    store.close().await.map_err(|error| refused(dir, &error))?;
+    Ok(match answer {
+        Answer::Refused { why } => Told::Refused(why),
+        _ => Told::Taken,
+    })
+}
+
+/// The run that a new one gets.
+pub(crate) fn new_run() -> RunId {
+    RunId::new(id())
+}
