@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use steadfast_orchestration::seam::BoxFuture;
+use steadfast_orchestration::seam::artifacts::{ArtifactError, ArtifactId, Artifacts, MemoryArtifacts};
 use steadfast_orchestration::seam::commands::{CommandError, Completed, Exit, Invocation, OsCommands};
 use steadfast_orchestration::seam::files::{Digest, DiskFiles, Files, FilesError, Globs, Part};
+use steadfast_orchestration::seam::requests::{MemoryRequests, Request, Requests, RequestsError};
 use steadfast_orchestration::seam::testing::conformance::{self, scripts};
 use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
+use uuid::Uuid;
 
 #[tokio::test]
 async fn files_on_disk_keep_their_contract() {
@@ -19,6 +22,12 @@ async fn files_on_disk_keep_their_contract() {
 #[tokio::test(start_paused = true)]
 async fn files_in_memory_keep_the_same_contract() {
     conformance::files(&MemoryFiles::new()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn artifacts_and_requests_in_memory_keep_their_contract() {
+    conformance::artifacts(&MemoryArtifacts::new()).await;
+    conformance::requests(&MemoryRequests::new()).await;
 }
 
 #[tokio::test]
@@ -153,6 +162,80 @@ impl Files for WrongFiles {
 
     fn write<'a>(&'a self, path: &'a str, bytes: &'a [u8]) -> BoxFuture<'a, Result<(), FilesError>> {
         if matches!(self.1, Bug::WritesNothing) { self.0.write(path, b"") } else { self.0.write(path, bytes) }
+    }
+}
+
+/// Artifacts and requests that are wrong in one thing.
+#[derive(Clone)]
+struct WrongKept(MemoryArtifacts, MemoryRequests, KeptBug);
+
+#[derive(Clone, Copy, Debug)]
+enum KeptBug {
+    NamesAllAlike,
+    GivesNothingForMissing,
+    ForgetsOrder,
+    KeepsTheLast,
+    NeverDone,
+}
+
+impl Artifacts for WrongKept {
+    fn put(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<ArtifactId, ArtifactError>> {
+        match self.2 {
+            KeptBug::NamesAllAlike => Box::pin(async { Ok(ArtifactId::of(b"x")) }),
+            _ => self.0.put(bytes),
+        }
+    }
+
+    fn get<'a>(&'a self, id: &'a ArtifactId) -> BoxFuture<'a, Result<Vec<u8>, ArtifactError>> {
+        Box::pin(async move {
+            match (self.0.get(id).await, self.2) {
+                (Err(ArtifactError::Missing { .. }), KeptBug::GivesNothingForMissing) => Ok(Vec::new()),
+                (other, _) => other,
+            }
+        })
+    }
+}
+
+impl Requests for WrongKept {
+    fn put(&self, request: Request) -> BoxFuture<'_, Result<(), RequestsError>> {
+        Box::pin(async move {
+            if matches!(self.2, KeptBug::KeepsTheLast) {
+                self.1.done(request.id).await?;
+            }
+            self.1.put(request).await
+        })
+    }
+
+    fn pending(&self) -> BoxFuture<'_, Result<Vec<Request>, RequestsError>> {
+        Box::pin(async move {
+            let mut pending = self.1.pending().await?;
+            if matches!(self.2, KeptBug::ForgetsOrder) {
+                pending.reverse();
+            }
+            Ok(pending)
+        })
+    }
+
+    fn done(&self, id: Uuid) -> BoxFuture<'_, Result<(), RequestsError>> {
+        if matches!(self.2, KeptBug::NeverDone) { Box::pin(async { Ok(()) }) } else { self.1.done(id) }
+    }
+}
+
+#[test]
+fn artifacts_and_requests_that_are_wrong_are_noticed() {
+    let wrong = |bug| WrongKept(MemoryArtifacts::new(), MemoryRequests::new(), bug);
+    for (bug, promise) in [
+        (KeptBug::NamesAllAlike, "under the digest of its bytes"),
+        (KeptBug::GivesNothingForMissing, "what was never put is missing"),
+    ] {
+        is_noticed(promise, async move { conformance::artifacts(&wrong(bug)).await });
+    }
+    for (bug, promise) in [
+        (KeptBug::ForgetsOrder, "in the order of the ids"),
+        (KeptBug::NeverDone, "until it is done"),
+        (KeptBug::KeepsTheLast, "a request that was asked for already changes nothing"),
+    ] {
+        is_noticed(promise, async move { conformance::requests(&wrong(bug)).await });
     }
 }
 
