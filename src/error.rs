@@ -239,7 +239,7 @@ fn rate_limited(domain: &Path, retry_after: Duration) -> String {
     )
 }
 
-fn fenced(sender: &Path, incarnation: Incarnation) -> String {
+pub(crate) fn fenced(sender: &Path, incarnation: Incarnation) -> String {
     format!(
         "`{sender}`, incarnation {incarnation}, has ended or was given up, and nothing it does has an effect any more"
     )

@@ -6,6 +6,7 @@
 mod agent;
 mod message;
 pub(crate) mod place;
+mod stream;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 pub use self::agent::{AgentId, AgentIdProblem, InvalidAgentId};
 pub use self::message::MessageId;
+pub use self::stream::{InvalidStreamId, StreamId};
 
 /// The name of a child, unique in its supervisor.
 ///

@@ -87,7 +87,10 @@ pub use event::{DropReason, Event, EventKind, RefuseReason};
 pub use exit::{BoxError, Escalation, ExitClass, ExitReason, Failure, GaveUp, ShutdownCause};
 pub use fault::{Fault, FaultPlan, FaultPoint, Subject};
 pub use flow::mailbox::DEFAULT_BOUND;
-pub use id::{AgentId, AgentIdProblem, ChildId, Incarnation, InvalidAgentId, InvalidName, MessageId, Path, RunId};
+pub use id::{
+    AgentId, AgentIdProblem, ChildId, Incarnation, InvalidAgentId, InvalidName, InvalidStreamId, MessageId, Path,
+    RunId, StreamId,
+};
 pub use lifecycle::{AgentState, StateName};
 pub use registry::capability::{Capability, Wire};
 pub use runtime::addressee::Addressee;

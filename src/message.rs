@@ -7,6 +7,7 @@
 //! | [`dead_letter`] | what becomes of messages that nobody handled |
 //! | [`blackboard`] | what agents know in common |
 //! | [`codec`], [`wire`] | bytes of values and of envelopes, where they leave the process |
+//! | [`record`] | bytes of what outlives its writer: checked, and readable by later versions |
 //! | `exchange` | who gets what is published over a transport, and what becomes of it |
 //!
 //! All of it is values: nothing here waits, reads a clock or draws a number.
@@ -18,6 +19,7 @@ pub mod envelope;
 pub(crate) mod exchange;
 pub mod headers;
 pub mod kind;
+pub mod record;
 pub mod subject;
 pub mod subject_map;
 pub mod trace;

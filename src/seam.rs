@@ -14,7 +14,11 @@ use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
-pub use self::journal::{AppendAt, Epoch, Journal, JournalError, Seq};
+pub use self::journal::{
+    AppendAt, Epoch, Head, InvalidLevel, Journal, JournalError, Level, Place, Seq, Snapshot, StreamInfo, Upto, Write,
+    Written,
+};
+pub(crate) use self::journal::{Change, Streams};
 pub use self::transport::{
     DEFAULT_ACK_WITHIN, DEFAULT_INBOX, Delivery, Durability, Inbox, Interest, Message, Settle, Transport,
     TransportError,

@@ -21,7 +21,7 @@ mod world;
 pub use crate::runtime::faults::run::{Attended, FaultRun, Injector, NotInjected};
 pub use bug::{Bug, UnknownBug};
 pub use clock::VirtualClock;
-pub use disk::{Append, DEFAULT_DISK_TIME, Disk, DiskFault, Level, SimJournal};
+pub use disk::{Append, DEFAULT_DISK_TIME, Disk, DiskFault, SimJournal};
 pub use fault::{Drawn, Faults};
 pub use net::{DEFAULT_LATENCY, Network, Passage, Passed};
 pub use probe::{Log, Order, Probe, Script};

@@ -4,29 +4,29 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use steadfast::RunId;
 use steadfast::fault::Crash;
-use steadfast::seam::{AppendAt, Epoch, Journal, JournalError};
-use steadfast::testing::{Disk, DiskFault, Level, SimJournal};
+use steadfast::seam::{AppendAt, Epoch, Journal, JournalError, Level};
+use steadfast::testing::{Disk, DiskFault, SimJournal};
+use steadfast::{RunId, StreamId};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 const SEEDS: u64 = 200;
 const CRASHES: [Crash; 3] = [Crash::Process, Crash::Power, Crash::Torn];
 
-fn run() -> RunId {
-    RunId::new(Uuid::from_u128(1))
+fn run() -> StreamId {
+    RunId::new(Uuid::from_u128(1)).into()
 }
 
 async fn append(journal: &SimJournal, epoch: Epoch, number: u8) -> Result<u64, JournalError> {
-    journal.append(run(), AppendAt { epoch, expected: number.into() }, vec![vec![number; 20]]).await
+    journal.append(&run(), AppendAt { epoch, expected: number.into() }, vec![vec![number; 20]]).await
 }
 
 /// A disk with so many appends that were said to be kept.
 async fn with(seed: u64, level: Level, appends: u8) -> Disk {
     let disk = Disk::new(seed);
     let journal = disk.journal(level);
-    let epoch = journal.fence(run(), "me").await.expect("a fence");
+    let epoch = journal.fence(&run(), "me").await.expect("a fence");
     for number in 0..appends {
         assert_eq!(append(&journal, epoch, number).await, Ok(u64::from(number) + 1));
     }
@@ -34,7 +34,7 @@ async fn with(seed: u64, level: Level, appends: u8) -> Disk {
 }
 
 async fn left(disk: &Disk) -> usize {
-    let records = disk.journal(Level::Durable).read(run(), 0).await.expect("it was opened after the crash");
+    let records = disk.journal(Level::Durable).read(&run(), 0).await.expect("it was opened after the crash");
     for (number, record) in records.iter().enumerate() {
         assert_eq!(*record, vec![u8::try_from(number).expect("there are few"); 20], "what is left is whole");
     }
@@ -63,7 +63,7 @@ async fn what_the_operating_system_has_synced_outlives_a_power_cut_at_every_leve
     let disk = with(7, Level::ProcessCrashSafe, 2).await;
     disk.sync();
     let journal = disk.journal(Level::ProcessCrashSafe);
-    let epoch = journal.fence(run(), "me").await.expect("a fence");
+    let epoch = journal.fence(&run(), "me").await.expect("a fence");
     append(&journal, epoch, 2).await.expect("an append");
     disk.crash(Crash::Power);
     assert_eq!(left(&disk).await, 2);
@@ -76,7 +76,7 @@ async fn at_any_moment_a_crash_costs_a_durable_journal_nothing_that_it_said_was_
         for crash in CRASHES {
             let disk = Disk::new(seed);
             let journal = disk.journal(Level::Durable);
-            let epoch = journal.fence(run(), "me").await.expect("a fence");
+            let epoch = journal.fence(&run(), "me").await.expect("a fence");
             let mut kept = 0;
             // The callers are dropped in the middle, as a crash of their node does.
             let _ = timeout(Duration::from_millis(20 + seed % 17), async {
@@ -103,15 +103,15 @@ async fn an_append_whose_caller_is_gone_is_kept_or_not_by_the_seed_and_stays_so(
         let go = async || {
             let disk = with(seed, Level::Durable, 0).await;
             let journal = disk.journal(Level::Durable);
-            let epoch = journal.fence(run(), "me").await.expect("a fence");
+            let epoch = journal.fence(&run(), "me").await.expect("a fence");
             let dropped = timeout(Duration::from_micros(1), append(&journal, epoch, 0)).await;
             // Nothing on the disk takes less than a millisecond.
             assert!(dropped.is_err());
-            let records = journal.read(run(), 0).await.expect("a read");
-            assert_eq!(journal.read(run(), 0).await, Ok(records.clone()), "what was read stays");
+            let records = journal.read(&run(), 0).await.expect("a read");
+            assert_eq!(journal.read(&run(), 0).await, Ok(records.clone()), "what was read stays");
             let here = u64::try_from(records.len()).expect("there are few");
             let at = AppendAt { epoch, expected: here };
-            assert_eq!(journal.append(run(), at, vec![vec![9]]).await, Ok(here + 1), "there the stream ends");
+            assert_eq!(journal.append(&run(), at, vec![vec![9]]).await, Ok(here + 1), "there the stream ends");
             here
         };
         let one = go().await;
@@ -125,11 +125,11 @@ async fn an_append_whose_caller_is_gone_is_kept_or_not_by_the_seed_and_stays_so(
 async fn who_opened_the_journal_before_a_crash_can_do_nothing_after_it() {
     let disk = with(7, Level::Durable, 1).await;
     let old = disk.journal(Level::Durable);
-    let epoch = old.fence(run(), "old").await.expect("a fence");
+    let epoch = old.fence(&run(), "old").await.expect("a fence");
     let (outcome, ()) = tokio::join!(append(&old, epoch, 1), async { disk.crash(Crash::Process) });
     assert!(matches!(outcome, Err(JournalError::Unavailable(_))), "it was not written yet: {outcome:?}");
-    assert!(matches!(old.fence(run(), "old").await, Err(JournalError::Unavailable(_))));
-    assert!(matches!(old.read(run(), 0).await, Err(JournalError::Unavailable(_))));
+    assert!(matches!(old.fence(&run(), "old").await, Err(JournalError::Unavailable(_))));
+    assert!(matches!(old.read(&run(), 0).await, Err(JournalError::Unavailable(_))));
     assert_eq!(left(&disk).await, 1);
 }
 
@@ -138,7 +138,7 @@ async fn an_append_that_a_crash_hits_between_write_and_sync_is_in_doubt() {
     let second = Duration::from_secs(1);
     let disk = Disk::new(7).takes(second..=second);
     let journal = disk.journal(Level::Durable);
-    let epoch = journal.fence(run(), "me").await.expect("a fence");
+    let epoch = journal.fence(&run(), "me").await.expect("a fence");
     let crash = async {
         tokio::time::sleep(second + second / 2).await;
         disk.crash(Crash::Power);
@@ -154,10 +154,10 @@ async fn what_was_read_from_a_durable_journal_outlives_every_crash() {
         let second = Duration::from_secs(1);
         let disk = Disk::new(7).takes(second..=second);
         let journal = disk.journal(Level::Durable);
-        let epoch = journal.fence(run(), "me").await.expect("a fence");
+        let epoch = journal.fence(&run(), "me").await.expect("a fence");
         // Written, and its caller is gone before it is synced.
         let _ = timeout(second + second / 2, append(&journal, epoch, 0)).await;
-        assert_eq!(journal.read(run(), 0).await.expect("a read").len(), 1);
+        assert_eq!(journal.read(&run(), 0).await.expect("a read").len(), 1);
         disk.crash(crash);
         assert_eq!(left(&disk).await, 1, "{crash:?}");
     }
@@ -170,7 +170,7 @@ async fn an_append_that_is_made_to_fail_says_so_and_is_kept_or_not_as_the_fault_
     {
         let disk = with(7, Level::Durable, 0).await;
         let journal = disk.journal(Level::Durable);
-        let epoch = journal.fence(run(), "me").await.expect("a fence");
+        let epoch = journal.fence(&run(), "me").await.expect("a fence");
         disk.fail_next(fault);
         let outcome = append(&journal, epoch, 0).await;
         assert_eq!(matches!(outcome, Err(JournalError::InDoubt(_))), in_doubt, "{fault:?}: {outcome:?}");
@@ -186,7 +186,7 @@ async fn an_append_that_is_made_to_fail_says_so_and_is_kept_or_not_as_the_fault_
 async fn a_function_says_which_appends_fail() {
     let disk = Disk::new(7);
     let journal = disk.journal(Level::Durable);
-    let epoch = journal.fence(run(), "me").await.expect("a fence");
+    let epoch = journal.fence(&run(), "me").await.expect("a fence");
     disk.fail_when(|append| (append.records == [[1; 20]]).then_some(DiskFault::Unavailable));
     append(&journal, epoch, 0).await.expect("this one does not");
     assert!(append(&journal, epoch, 1).await.is_err());
@@ -197,7 +197,7 @@ async fn epochs_grow_over_crashes() {
     let disk = Disk::new(7);
     let mut last = None;
     for crash in CRASHES {
-        let epoch = disk.journal(Level::Durable).fence(run(), "me").await.expect("a fence");
+        let epoch = disk.journal(Level::Durable).fence(&run(), "me").await.expect("a fence");
         assert!(Some(epoch) > last);
         last = Some(epoch);
         disk.crash(crash);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use steadfast::fault::{Plan, Point};
 use steadfast::seam::{AppendAt, JournalError};
 use steadfast::testing::{Attended, FaultRun, Log, Order, Probe, Recorder, Script, VirtualClock, settled};
-use steadfast::{AgentRef, Backoff, Intensity, RequestError, RunId, Strategy, SupervisorSpec, System};
+use steadfast::{AgentRef, Backoff, Intensity, RequestError, RunId, Strategy, StreamId, SupervisorSpec, System};
 use uuid::Uuid;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,14 +120,14 @@ async fn others_are_killed_at_a_time_at_a_point_and_while_somebody_waits_for_its
 #[tokio::test(start_paused = true)]
 async fn the_journal_and_places_in_the_code_of_users_have_points_too() {
     let ground = with("panic at before-append of system/journal; error at after-append of system/journal; error at point:half-way of root/a").await;
-    let (journal, stream) = (ground.system.journal(), RunId::new(Uuid::from_u128(1)));
-    let epoch = journal.fence(stream, "the test").await.expect("a fence");
-    let append = || journal.append(stream, AppendAt { epoch, expected: 0 }, vec![vec![7]]);
+    let (journal, stream) = (ground.system.journal(), StreamId::from(RunId::new(Uuid::from_u128(1))));
+    let epoch = journal.fence(&stream, "the test").await.expect("a fence");
+    let append = || journal.append(&stream, AppendAt { epoch, expected: 0 }, vec![vec![7]]);
     for kept in [0, 1] {
         assert!(matches!(append().await, Err(JournalError::InDoubt(_))), "whether it is kept is not known");
         settled().await;
         assert_eq!(
-            journal.read(stream, 0).await.expect("it is back").len(),
+            journal.read(&stream, 0).await.expect("it is back").len(),
             kept,
             "before it is not kept, after it is"
         );

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use steadfast::message::Subject;
+use steadfast::seam::Level;
 use steadfast::seam::{AppendAt, Interest, Message};
-use steadfast::testing::{Level, Log, Node, Order, Probe, Sim, World};
-use steadfast::{Backoff, BoxError, MemoryJournal, RunId, Strategy, SupervisorSpec};
+use steadfast::testing::{Log, Node, Order, Probe, Sim, World};
+use steadfast::{Backoff, BoxError, MemoryJournal, RunId, Strategy, StreamId, SupervisorSpec};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -15,8 +16,8 @@ fn tree() -> SupervisorSpec {
     SupervisorSpec::new("root", Strategy::OneForOne).child(Probe::spec("w", &Log::default()))
 }
 
-fn run_id() -> RunId {
-    RunId::new(uuid::Uuid::from_u128(1))
+fn run_id() -> StreamId {
+    RunId::new(uuid::Uuid::from_u128(1)).into()
 }
 
 async fn publish(node: &Node, text: &str) {
@@ -155,10 +156,10 @@ fn what_a_disk_had_synced_outlives_a_power_cut_and_what_it_had_not_does_not() {
         Sim::new("nodes").seeds(3).faults(plan).run(move |world: World| async move {
             let node = world.node("a").journal(level).start(tree).await?;
             let journal = node.system().journal();
-            let epoch = journal.fence(run_id(), "me").await?;
-            journal.append(run_id(), AppendAt { epoch, expected: 0 }, vec![vec![1]]).await?;
+            let epoch = journal.fence(&run_id(), "me").await?;
+            journal.append(&run_id(), AppendAt { epoch, expected: 0 }, vec![vec![1]]).await?;
             world.eventually(20 * SECOND, |trace: &steadfast::testing::Trace| trace.count("ready a:root") == 2).await;
-            assert_eq!(node.system().journal().read(run_id(), 0).await?.len(), kept, "{plan}");
+            assert_eq!(node.system().journal().read(&run_id(), 0).await?.len(), kept, "{plan}");
             Ok::<_, BoxError>(())
         });
     }

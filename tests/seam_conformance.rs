@@ -3,6 +3,8 @@
 
 #[path = "seam_conformance/breach.rs"]
 mod breach;
+#[path = "seam_conformance/twisted_journals.rs"]
+mod twisted_journals;
 #[path = "seam_conformance/wrong_journals.rs"]
 mod wrong_journals;
 #[path = "seam_conformance/wrong_transports.rs"]
@@ -14,9 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use steadfast::fault::Crash;
-use steadfast::seam::{Clock, Entropy, Journal, Transport};
+use steadfast::seam::{Clock, Entropy, Journal, Level, Transport};
 use steadfast::testing::conformance::{self, Places};
-use steadfast::testing::{Disk, Level, Network, VirtualClock};
+use steadfast::testing::{Disk, Network, VirtualClock};
 use steadfast::{LocalTransport, MemoryJournal, SeededEntropy, TokioClock};
 
 fn virtual_clock() -> Arc<dyn Clock> {
@@ -68,7 +70,7 @@ async fn the_journal_of_a_system_keeps_the_contract_of_what_is_behind_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_journal_on_a_simulated_disk_keeps_its_contract_at_every_level() {
-    for level in [Level::ProcessCrashSafe, Level::Durable] {
+    for level in Level::ALL {
         let seed = AtomicU64::new(0);
         for _ in 0..20 {
             conformance::journal(|| {

@@ -59,7 +59,7 @@ fn who_starts_a_node_again_that_just_crashed_finds_its_network_and_its_disk() {
         let subject = "news.today".parse()?;
         node.system().transport().publish(steadfast::seam::Message::new(subject, *b"")).await?;
         let run = steadfast::RunId::new(uuid::Uuid::from_u128(1));
-        node.system().journal().fence(run, "me").await?;
+        node.system().journal().fence(&run.into(), "me").await?;
         Ok::<_, BoxError>(())
     });
 }

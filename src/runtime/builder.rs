@@ -8,7 +8,7 @@ use crate::fault::FaultPlan;
 use crate::flow::Limits;
 use crate::message::DEFAULT_DEAD_LETTERS;
 use crate::runtime::agent::Agent;
-use crate::runtime::keeper::Keeper;
+use crate::runtime::keeper::{Desk, Keeper};
 use crate::runtime::registrar::Registrar;
 use crate::runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};
 use crate::runtime::system::{System, World};
@@ -187,13 +187,15 @@ impl SystemBuilder {
     /// As [`System::start`].
     pub async fn start(self, root: impl Into<SupervisorSpec>) -> Result<System, StartError> {
         let root = root.into();
-        let services = self.services();
+        let desk = Arc::new(Desk::new(self.journal.clone().unwrap_or_else(|| Arc::new(MemoryJournal::default()))));
+        let services = self.services(&desk);
         let clock = self.clock.unwrap_or_else(|| Arc::new(TokioClock));
         let entropy = self.entropy.unwrap_or_else(|| Arc::new(SeededEntropy::from_os(Arc::clone(&clock))));
         let world = World {
             clock,
             entropy,
             transport: self.transport.map_or_else(OnceLock::new, OnceLock::from),
+            desk,
             faults: self.faults,
             watch: self.watch,
             dead_letters: self.dead_letters.unwrap_or(DEFAULT_DEAD_LETTERS),
@@ -210,14 +212,13 @@ impl SystemBuilder {
         System::start_in(world, services, root).await
     }
 
-    fn services(&self) -> SupervisorSpec {
-        let journal = self.journal.clone().unwrap_or_else(|| Arc::new(MemoryJournal::default()));
+    fn services(&self, desk: &Arc<Desk>) -> SupervisorSpec {
         SupervisorSpec::new("system", Strategy::OneForOne)
             .intensity(self.service_intensity.unwrap_or(Intensity::at_most(SERVICE_RESTARTS)))
             .failed_starts(SERVICE_FAILED_STARTS)
             .child(self.limited(ChildSpec::agent::<Registrar>("registrar", ())))
             .child(self.limited(ChildSpec::task("bus", telemetry::report)))
-            .child(self.limited(ChildSpec::agent::<Keeper>("journal", journal)))
+            .child(self.limited(ChildSpec::agent::<Keeper>("journal", Arc::clone(desk))))
     }
 
     fn limited<A: Agent>(&self, spec: AgentSpec<A>) -> AgentSpec<A> {

@@ -1,153 +1,147 @@
-//! The system's journal, as an agent: one writer, through which everyone appends and reads.
+//! The system's journal, as an agent: one writer, through which everyone writes.
 //!
-//! What is kept belongs to the journal behind the seam, not to an incarnation of this agent.
+//! Whoever wants to write puts that into a queue and wakes the agent. The agent takes everything that waits, up to
+//! [`MOST_RECORDS`] records, and has the journal write it at once: while one batch is on its way to the disk the next one
+//! gathers, so that one sync serves everybody (group commit). Reads go past the agent; they wait for no write.
+//!
+//! What is kept belongs to the journal behind the seam, not to an incarnation of this agent. What an incarnation took and
+//! did not answer is in doubt; what still waits is for the next one.
 
+mod handle;
+mod queue;
+
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::RequestError;
 use crate::exit::BoxError;
 use crate::fault::Point;
-use crate::id::RunId;
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::faults::Visitor;
-use crate::runtime::system::System;
-use crate::seam::{AppendAt, BoxFuture, Epoch, Journal, JournalError, Seq};
+use crate::seam::{AppendAt, Journal, JournalError, Seq, Write, Written};
 
-/// How long the journal may take for one answer.
+pub(crate) use handle::JournalHandle;
+use queue::{Queue, Waiting};
+
+/// How long the journal may take for one batch, and whoever wrote waits for the answer.
 const JOURNAL_DEADLINE: Duration = Duration::from_secs(30);
 
-pub(crate) struct Keeper(Arc<dyn Journal>);
+/// How many records are written at once.
+const MOST_RECORDS: usize = 1024;
 
-pub(crate) enum KeeperMessage {
-    Fence { stream: RunId, owner: String },
-    Append { stream: RunId, at: AppendAt, records: Vec<Vec<u8>> },
-    Read { stream: RunId, after: Seq },
+/// How often the agent says that it waits for the disk and has not hung; well within the deadline of any handler.
+const BEAT: Duration = Duration::from_millis(50);
+
+/// The journal of a system, and what waits to be written to it.
+pub(crate) struct Desk {
+    journal: Arc<dyn Journal>,
+    queue: Queue,
 }
 
-pub(crate) enum KeeperReply {
-    Fenced(Result<Epoch, JournalError>),
-    Appended(Result<Seq, JournalError>),
-    Read(Result<Vec<Vec<u8>>, JournalError>),
+impl Desk {
+    pub(crate) fn new(journal: Arc<dyn Journal>) -> Self {
+        Self { journal, queue: Queue::default() }
+    }
 }
+
+pub(crate) struct Keeper(Arc<Desk>);
+
+/// There is something to write.
+pub(crate) struct Wake;
 
 impl Agent for Keeper {
-    type Args = Arc<dyn Journal>;
-    type Message = KeeperMessage;
-    type Reply = KeeperReply;
+    type Args = Arc<Desk>;
+    type Message = Wake;
+    type Reply = ();
 
-    async fn start(journal: Arc<dyn Journal>, _: &mut Context<Self>) -> Result<Self, BoxError> {
-        Ok(Self(journal))
+    async fn start(desk: Arc<Desk>, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+        // Whoever waited while nobody was here was heard by nobody.
+        if desk.queue.is_waiting() {
+            ctx.myself().tell(Wake)?;
+        }
+        Ok(Self(desk))
     }
 
-    async fn handle(&mut self, message: KeeperMessage, ctx: &mut Context<Self>) -> Result<KeeperReply, BoxError> {
-        let visitor = Visitor::of(ctx).filter(|_| matches!(message, KeeperMessage::Append { .. }));
-        if let Some(visitor) = &visitor {
-            visitor.come_to(&Point::BeforeAppend, None).await?;
+    async fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let taken = self.0.queue.take(MOST_RECORDS);
+        let appends = taken.iter().filter(|waiting| matches!(waiting.write, Write::Append { .. })).count();
+        come_to(ctx, &Point::BeforeAppend, appends).await?;
+        let (writes, answers): (Vec<_>, Vec<_>) = taken.into_iter().map(Waiting::apart).unzip();
+        let written = self.write(writes, ctx).await?;
+        come_to(ctx, &Point::AfterAppend, appends).await?;
+        for (answer, written) in answers.into_iter().zip(written) {
+            // Nobody waits for it any more when this fails.
+            let _ = answer.send(written);
         }
-        #[cfg(any(test, feature = "testing"))]
-        let reply = self.reply_or_mistake(message, ctx).await;
-        #[cfg(not(any(test, feature = "testing")))]
-        let reply = self.reply_to(message).await;
-        if let Some(visitor) = &visitor {
-            visitor.come_to(&Point::AfterAppend, None).await?;
+        if self.0.queue.is_waiting() {
+            ctx.myself().tell(Wake)?;
         }
-        Ok(reply)
+        Ok(())
     }
+}
+
+/// Comes to a point once for each append.
+async fn come_to(ctx: &Context<Keeper>, point: &Point, appends: usize) -> Result<(), BoxError> {
+    if let Some(visitor) = Visitor::of(ctx) {
+        for _ in 0..appends {
+            visitor.come_to(point, None).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Keeper {
-    async fn reply_to(&self, message: KeeperMessage) -> KeeperReply {
-        match message {
-            KeeperMessage::Fence { stream, owner } => KeeperReply::Fenced(self.0.fence(stream, &owner).await),
-            KeeperMessage::Append { stream, at, records } => {
-                KeeperReply::Appended(self.0.append(stream, at, records).await)
-            }
-            KeeperMessage::Read { stream, after } => KeeperReply::Read(self.0.read(stream, after).await),
+    /// Writes, and says all the while that this is no hang, up to a limit.
+    async fn write(
+        &self,
+        writes: Vec<Write>,
+        ctx: &mut Context<Self>,
+    ) -> Result<Vec<Result<Written, JournalError>>, BoxError> {
+        let (count, journal) = (writes.len(), Arc::clone(&self.0.journal));
+        if bug_on_purpose!(ctx.system(), AcknowledgedFirst) && writes.iter().all(|write| write.records() > 0) {
+            // On purpose: it will be kept, so that can be said already.
+            let answers = writes.iter().map(|write| Ok(end_of(write))).collect();
+            ctx.spawn(async move { drop(journal.write(writes).await) });
+            return Ok(answers);
         }
-    }
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl Keeper {
-    /// As [`reply_to`](Self::reply_to), but for the mistakes that are made on purpose.
-    async fn reply_or_mistake(&self, message: KeeperMessage, ctx: &mut Context<Self>) -> KeeperReply {
-        match message {
-            KeeperMessage::Append { stream, at, records } if bug_on_purpose!(ctx.system(), AcknowledgedFirst) => {
-                // On purpose: it will be kept, so that can be said already.
-                let (journal, end) = (Arc::clone(&self.0), at.expected + records.len() as Seq);
-                ctx.spawn(async move { drop(journal.append(stream, at, records).await) });
-                KeeperReply::Appended(Ok(end))
+        let lets_in = bug_on_purpose!(ctx.system(), FencedWriterLetIn);
+        let writing =
+            async { if lets_in { write_and_let_in(&*journal, writes).await } else { journal.write(writes).await } };
+        let mut writing = pin!(tokio::time::timeout(JOURNAL_DEADLINE, writing));
+        let written = loop {
+            tokio::select! {
+                biased;
+                written = &mut writing => break written,
+                () = tokio::time::sleep(BEAT) => ctx.progress(),
             }
-            KeeperMessage::Append { stream, at, records } if bug_on_purpose!(ctx.system(), FencedWriterLetIn) => {
-                let mut outcome = self.0.append(stream, at, records.clone()).await;
-                if matches!(outcome, Err(JournalError::Fenced { .. }))
-                    && let Ok(epoch) = self.0.fence(stream, "the same again").await
-                {
-                    // On purpose: whoever is refused is fenced in.
-                    outcome = self.0.append(stream, AppendAt { epoch, ..at }, records).await;
-                }
-                KeeperReply::Appended(outcome)
-            }
-            message => self.reply_to(message).await,
+        };
+        let written =
+            written.map_err(|_| format!("the journal took longer than {JOURNAL_DEADLINE:?} for {count} writes"))?;
+        if written.len() != count {
+            return Err(format!("the journal answered {} of {count} writes", written.len()).into());
         }
+        Ok(written)
     }
 }
 
-/// The journal as everyone else reaches it.
-pub(crate) struct JournalHandle(pub(crate) System);
-
-impl JournalHandle {
-    async fn ask(&self, message: KeeperMessage) -> Result<KeeperReply, RequestError> {
-        self.0.keeper()?.ask_within(message, JOURNAL_DEADLINE).await
-    }
+/// On purpose: where an append ends that is taken for granted.
+fn end_of(write: &Write) -> Written {
+    let expected = if let Write::Append { at, .. } = write { at.expected } else { 0 };
+    Written::Seq(expected + write.records() as Seq)
 }
 
-fn unavailable(error: &RequestError) -> JournalError {
-    JournalError::Unavailable(error.to_string())
-}
-
-impl Journal for JournalHandle {
-    fn fence(&self, stream: RunId, owner: &str) -> BoxFuture<'_, Result<Epoch, JournalError>> {
-        let owner = owner.to_owned();
-        Box::pin(async move {
-            match self.ask(KeeperMessage::Fence { stream, owner }).await {
-                Ok(KeeperReply::Fenced(outcome)) => outcome,
-                Ok(_) => Err(JournalError::Unavailable("it answered another question".to_owned())),
-                Err(error) => Err(unavailable(&error)),
-            }
-        })
+/// On purpose: whoever is refused is fenced in.
+async fn write_and_let_in(journal: &dyn Journal, writes: Vec<Write>) -> Vec<Result<Written, JournalError>> {
+    let mut written = Vec::new();
+    for write in writes {
+        let mut outcome = journal.write_one(write.clone()).await;
+        if let (Err(JournalError::Fenced { .. }), Write::Append { stream, at, records }) = (&outcome, write)
+            && let Ok(epoch) = journal.fence(&stream, "the same again").await
+        {
+            let append = Write::Append { stream, at: AppendAt { epoch, ..at }, records };
+            outcome = journal.write_one(append).await;
+        }
+        written.push(outcome);
     }
-
-    fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
-        #[cfg(any(test, feature = "testing"))]
-        let again = bug_on_purpose!(self.0, DoubtfulRepeated).then(|| records.clone());
-        Box::pin(async move {
-            match self.ask(KeeperMessage::Append { stream, at, records }).await {
-                Ok(KeeperReply::Appended(outcome)) => outcome,
-                Ok(_) => Err(JournalError::InDoubt("the journal answered another question".to_owned())),
-                // Sent and not answered: it may have been kept.
-                Err(error @ (RequestError::Exited { .. } | RequestError::Timeout { .. })) => {
-                    #[cfg(any(test, feature = "testing"))]
-                    if let Some(records) = again {
-                        // On purpose: it may not have been kept, so it is sent again, behind what was.
-                        let expected = at.expected + records.len() as Seq;
-                        return self.append(stream, AppendAt { expected, ..at }, records).await;
-                    }
-                    Err(JournalError::InDoubt(error.to_string()))
-                }
-                Err(error) => Err(unavailable(&error)),
-            }
-        })
-    }
-
-    fn read(&self, stream: RunId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
-        Box::pin(async move {
-            match self.ask(KeeperMessage::Read { stream, after }).await {
-                Ok(KeeperReply::Read(outcome)) => outcome,
-                Ok(_) => Err(JournalError::Unavailable("it answered another question".to_owned())),
-                Err(error) => Err(unavailable(&error)),
-            }
-        })
-    }
+    written
 }

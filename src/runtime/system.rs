@@ -38,7 +38,7 @@ use crate::runtime::bus::{Bus, Events};
 use crate::runtime::current;
 use crate::runtime::faults::Blocks;
 use crate::runtime::guardian::{Guardian, GuardianBirth, GuardianMessage};
-use crate::runtime::keeper::JournalHandle;
+use crate::runtime::keeper::{Desk, JournalHandle};
 use crate::runtime::office::Office;
 use crate::runtime::patterns::Patterns;
 use crate::runtime::route::Reached;
@@ -104,6 +104,7 @@ pub(crate) struct World {
     pub(crate) entropy: Arc<dyn Entropy>,
     /// Made when it is first asked for, where none was given.
     pub(crate) transport: OnceLock<Arc<dyn Transport>>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) faults: Option<Arc<dyn FaultPlan>>,
     pub(crate) watch: WatchRules,
     pub(crate) dead_letters: usize,

@@ -1,15 +1,17 @@
 //! The real world behind the seams: tokio's clock, randomness of the operating system, a journal in memory.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use uuid::{Builder, Uuid};
 
-use crate::id::RunId;
+use crate::id::StreamId;
 use crate::runtime::guard::lock;
-use crate::seam::{AppendAt, BoxFuture, Clock, Entropy, Epoch, Journal, JournalError, Rng, Seq, seed_of};
+use crate::seam::{
+    BoxFuture, Clock, Entropy, Journal, JournalError, Level, Rng, Seq, Snapshot, StreamInfo, Streams, Write, Written,
+    seed_of,
+};
 
 /// Tokio's clock, which a test may pause, and the time of day of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,58 +88,38 @@ impl Entropy for SeededEntropy {
 /// A journal that lasts as long as the process: volatile.
 #[derive(Default)]
 pub struct MemoryJournal {
-    streams: Mutex<BTreeMap<RunId, Stream>>,
-}
-
-#[derive(Default)]
-struct Stream {
-    epoch: u64,
-    owner: String,
-    records: Vec<Vec<u8>>,
+    streams: Mutex<Streams>,
 }
 
 impl Journal for MemoryJournal {
-    fn fence(&self, stream: RunId, owner: &str) -> BoxFuture<'_, Result<Epoch, JournalError>> {
-        let mut streams = lock(&self.streams);
-        let stream = streams.entry(stream).or_default();
-        stream.epoch += 1;
-        owner.clone_into(&mut stream.owner);
-        let epoch = Epoch(stream.epoch);
-        Box::pin(async move { Ok(epoch) })
+    fn level(&self) -> Level {
+        Level::Volatile
     }
 
-    fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
-        let mut streams = lock(&self.streams);
-        let stream = streams.entry(stream).or_default();
-        let actual = stream.records.len() as Seq;
-        let outcome = if stream.epoch == 0 {
-            Err(JournalError::Fenced { owner: "nobody".to_owned() })
-        } else if at.epoch != Epoch(stream.epoch) {
-            Err(JournalError::Fenced { owner: stream.owner.clone() })
-        } else if at.expected != actual {
-            Err(JournalError::Moved { expected: at.expected, actual })
-        } else {
-            stream.records.extend(records);
-            Ok(stream.records.len() as Seq)
-        };
-        Box::pin(async move { outcome })
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
+        let answers = lock(&self.streams).write(batch);
+        Box::pin(async move { answers })
     }
 
-    fn read(&self, stream: RunId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
-        let streams = lock(&self.streams);
-        let after = usize::try_from(after).unwrap_or(usize::MAX);
-        let records = streams.get(&stream).map(|stream| stream.records.iter().skip(after).cloned().collect());
-        Box::pin(async move { Ok(records.unwrap_or_default()) })
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+        let records = lock(&self.streams).read(stream, after);
+        Box::pin(async move { records })
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        let snapshot = lock(&self.streams).snapshot(stream);
+        Box::pin(async move { Ok(snapshot) })
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        let streams = lock(&self.streams).list(prefix);
+        Box::pin(async move { Ok(streams) })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn run(number: u128) -> RunId {
-        RunId::new(Uuid::from_u128(number))
-    }
 
     #[test]
     fn ids_sort_in_the_order_in_which_they_were_made() {
@@ -152,27 +134,5 @@ mod tests {
         let entropy = SeededEntropy::new(7, Arc::new(TokioClock));
         assert_eq!(entropy.stream("a").next_u64(), entropy.stream("a").next_u64());
         assert_ne!(entropy.stream("a").next_u64(), entropy.stream("b").next_u64());
-    }
-
-    #[tokio::test]
-    async fn who_was_fenced_off_appends_nothing_more() {
-        let journal = MemoryJournal::default();
-        let old = journal.fence(run(1), "old").await.expect("a fence");
-        let new = journal.fence(run(1), "new").await.expect("a fence");
-        let late = journal.append(run(1), AppendAt { epoch: old, expected: 0 }, vec![vec![1]]).await;
-        assert_eq!(late, Err(JournalError::Fenced { owner: "new".to_owned() }));
-        assert_eq!(journal.append(run(1), AppendAt { epoch: new, expected: 0 }, vec![vec![2]]).await, Ok(1));
-        assert_eq!(journal.read(run(1), 0).await, Ok(vec![vec![2]]));
-    }
-
-    #[tokio::test]
-    async fn an_append_after_a_place_that_is_not_the_end_is_refused_and_keeps_nothing() {
-        let journal = MemoryJournal::default();
-        let epoch = journal.fence(run(1), "me").await.expect("a fence");
-        journal.append(run(1), AppendAt { epoch, expected: 0 }, vec![vec![1], vec![2]]).await.expect("an append");
-        let moved = journal.append(run(1), AppendAt { epoch, expected: 1 }, vec![vec![9]]).await;
-        assert_eq!(moved, Err(JournalError::Moved { expected: 1, actual: 2 }));
-        assert_eq!(journal.read(run(1), 1).await, Ok(vec![vec![2]]));
-        assert_eq!(journal.read(run(2), 0).await, Ok(vec![]));
     }
 }

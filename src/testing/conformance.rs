@@ -27,6 +27,7 @@ mod clock;
 mod entropy;
 mod journal;
 mod restarts;
+mod snapshots;
 mod transport;
 
 use std::fmt::Debug;

@@ -12,10 +12,10 @@ use std::time::Duration;
 pub use self::journal::SimJournal;
 use self::log::Log;
 use crate::fault::Crash;
-use crate::id::RunId;
+use crate::id::StreamId;
 use crate::runtime::guard::lock;
 use crate::runtime::wait;
-use crate::seam::{AppendAt, Rng, seed_of};
+use crate::seam::{AppendAt, Level, Rng, seed_of};
 
 /// How long the disk takes to write, to sync and to read when nothing else was said.
 pub const DEFAULT_DISK_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(3);
@@ -34,22 +34,22 @@ pub const DEFAULT_DISK_TIME: RangeInclusive<Duration> = Duration::from_millis(1)
 /// finds a torn append by its checksum and cuts it off.
 ///
 /// ```
-/// use steadfast::RunId;
-/// use steadfast::seam::{AppendAt, Journal};
+/// use steadfast::{RunId, StreamId};
+/// use steadfast::seam::{AppendAt, Journal, Level};
 /// use steadfast::fault::Crash;
-/// use steadfast::testing::{Disk, Level};
+/// use steadfast::testing::Disk;
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let disk = Disk::new(7);
-/// let run = RunId::new(uuid::Uuid::from_u128(1));
+/// let run = StreamId::from(RunId::new(uuid::Uuid::from_u128(1)));
 /// let journal = disk.journal(Level::Durable);
-/// let epoch = journal.fence(run, "first life").await?;
-/// journal.append(run, AppendAt { epoch, expected: 0 }, vec![b"begun".to_vec()]).await?;
+/// let epoch = journal.fence(&run, "first life").await?;
+/// journal.append(&run, AppendAt { epoch, expected: 0 }, vec![b"begun".to_vec()]).await?;
 ///
 /// disk.crash(Crash::Power);
-/// assert!(journal.read(run, 0).await.is_err());
-/// assert_eq!(disk.journal(Level::Durable).read(run, 0).await?, [b"begun"]);
+/// assert!(journal.read(&run, 0).await.is_err());
+/// assert_eq!(disk.journal(Level::Durable).read(&run, 0).await?, [b"begun"]);
 /// # Ok(())
 /// # }
 /// ```
@@ -75,22 +75,12 @@ struct State {
     fail_next: VecDeque<DiskFault>,
 }
 
-/// When `Ok` is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Level {
-    /// Once it is written: it outlives a crash of the process, and not one of the machine.
-    ProcessCrashSafe,
-    /// Once it is synced: it outlives a crash of the machine.
-    Durable,
-}
-
 /// An append that is about to be written.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Append<'a> {
     /// To which stream.
-    pub stream: RunId,
+    pub stream: &'a StreamId,
     /// Where.
     pub at: AppendAt,
     /// What.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use steadfast::RunId;
 use steadfast::seam::{AppendAt, Epoch, JournalError, Seq};
 use steadfast::testing::{Node, World};
+use steadfast::{RunId, StreamId};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -111,8 +111,8 @@ impl Pages {
     }
 }
 
-fn run(stream: usize) -> RunId {
-    RunId::new(Uuid::from_u128(stream as u128 + 1))
+fn run(stream: usize) -> StreamId {
+    RunId::new(Uuid::from_u128(stream as u128 + 1)).into()
 }
 
 /// Takes a stream over, and appends to it until it is refused.
@@ -123,12 +123,12 @@ async fn write(node: Node, world: World, books: Books, writer: usize) {
         let stream = random.below(STREAMS);
         let Some(system) = node.try_system() else { continue };
         let journal = system.journal();
-        let Ok(epoch) = journal.fence(run(stream), &format!("writer {writer}")).await else { continue };
+        let Ok(epoch) = journal.fence(&run(stream), &format!("writer {writer}")).await else { continue };
         books.with(|pages| {
             let last = pages.fenced.entry(stream).or_insert(epoch);
             *last = epoch.max(*last);
         });
-        let Ok(records) = journal.read(run(stream), 0).await else { continue };
+        let Ok(records) = journal.read(&run(stream), 0).await else { continue };
         let mut expected = records.len() as Seq;
         books.with(|pages| pages.read(stream, records));
         for _ in 0..=random.below(30) {
@@ -136,7 +136,7 @@ async fn write(node: Node, world: World, books: Books, writer: usize) {
             let records = books.records(1 + random.below(3));
             let was_late = books.with(|pages| pages.fenced.get(&stream).is_some_and(|last| *last > epoch));
             let at = AppendAt { epoch, expected };
-            let outcome = journal.append(run(stream), at, records.clone()).await;
+            let outcome = journal.append(&run(stream), at, records.clone()).await;
             books.with(|pages| pages.appended(stream, at, (records, was_late), &outcome));
             match outcome {
                 Ok(end) => expected = end,
@@ -152,7 +152,7 @@ async fn write(node: Node, world: World, books: Books, writer: usize) {
 async fn read_at_last(node: &Node, stream: usize) -> Option<Vec<Vec<u8>>> {
     for _ in 0..100 {
         if let Some(system) = node.try_system()
-            && let Ok(records) = system.journal().read(run(stream), 0).await
+            && let Ok(records) = system.journal().read(&run(stream), 0).await
         {
             return Some(records);
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast::fault::Point;
-use steadfast::seam::{AppendAt, BoxFuture, Epoch, Journal, JournalError, Seq};
+use steadfast::seam::{AppendAt, BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
 use steadfast::testing::{Bug, FaultRun, Faults, VirtualClock};
-use steadfast::{Fault, MemoryJournal, Restart, RunId, Subject, System};
+use steadfast::{Fault, MemoryJournal, Restart, RunId, StreamId, Subject, System};
 use uuid::Uuid;
 
 use crate::{SECOND, WORK, root, seen, start, worker};
@@ -57,24 +57,34 @@ async fn found_when_forgotten(bug: Option<Bug>) -> String {
 struct Slow(MemoryJournal, Duration);
 
 impl Journal for Slow {
-    fn fence(&self, stream: RunId, owner: &str) -> BoxFuture<'_, Result<Epoch, JournalError>> {
-        self.0.fence(stream, owner)
+    fn level(&self) -> Level {
+        self.0.level()
     }
 
-    fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
         Box::pin(async move {
-            tokio::time::sleep(self.1).await;
-            self.0.append(stream, at, records).await
+            if batch.iter().any(|write| write.records() > 0) {
+                tokio::time::sleep(self.1).await;
+            }
+            self.0.write(batch).await
         })
     }
 
-    fn read(&self, stream: RunId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
         self.0.read(stream, after)
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        self.0.snapshot(stream)
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        self.0.list(prefix)
     }
 }
 
-fn run() -> RunId {
-    RunId::new(Uuid::from_u128(1))
+fn run() -> StreamId {
+    RunId::new(Uuid::from_u128(1)).into()
 }
 
 /// After how many seconds it is acknowledged.
@@ -82,9 +92,9 @@ async fn an_append_that_takes_a_second(bug: Option<Bug>) -> String {
     let journal = Arc::new(Slow(MemoryJournal::default(), SECOND));
     let system = System::builder().bug(bug).journal(journal).start(root()).await.expect("the tree starts");
     let journal = system.journal();
-    let epoch = journal.fence(run(), "the test").await.expect("a fence");
+    let epoch = journal.fence(&run(), "the test").await.expect("a fence");
     let clock = VirtualClock::new();
-    journal.append(run(), AppendAt { epoch, expected: 0 }, vec![vec![1]]).await.expect("it is kept");
+    journal.append(&run(), AppendAt { epoch, expected: 0 }, vec![vec![1]]).await.expect("it is kept");
     let took = clock.elapsed();
     system.shutdown().await.expect("an orderly end");
     took.as_secs().to_string()
@@ -93,9 +103,9 @@ async fn an_append_that_takes_a_second(bug: Option<Bug>) -> String {
 async fn an_append_of_who_was_fenced_off(bug: Option<Bug>) -> String {
     let system = start(bug, root()).await;
     let journal = system.journal();
-    let epoch = journal.fence(run(), "one").await.expect("a fence");
-    journal.fence(run(), "the next").await.expect("a fence");
-    let taken = journal.append(run(), AppendAt { epoch, expected: 0 }, vec![vec![1]]).await.is_ok();
+    let epoch = journal.fence(&run(), "one").await.expect("a fence");
+    journal.fence(&run(), "the next").await.expect("a fence");
+    let taken = journal.append(&run(), AppendAt { epoch, expected: 0 }, vec![vec![1]]).await.is_ok();
     system.shutdown().await.expect("an orderly end");
     if taken { "taken" } else { "refused" }.to_owned()
 }
@@ -105,9 +115,9 @@ async fn records_of_an_append_in_doubt(bug: Option<Bug>) -> String {
     let dies = FaultRun::of("panic at after-append of system/journal".parse().expect("a plan"));
     let system = System::builder().bug(bug).faults(dies).start(root()).await.expect("the tree starts");
     let journal = system.journal();
-    let epoch = journal.fence(run(), "the test").await.expect("a fence");
-    drop(journal.append(run(), AppendAt { epoch, expected: 0 }, vec![vec![1]]).await);
-    let records = journal.read(run(), 0).await.expect("they are there").len();
+    let epoch = journal.fence(&run(), "the test").await.expect("a fence");
+    drop(journal.append(&run(), AppendAt { epoch, expected: 0 }, vec![vec![1]]).await);
+    let records = journal.read(&run(), 0).await.expect("they are there").len();
     system.shutdown().await.expect("an orderly end");
     records.to_string()
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use steadfast::RunId;
 use steadfast::fault::Crash;
-use steadfast::seam::{AppendAt, BoxFuture, Epoch, Journal, JournalError, Seq};
-use steadfast::testing::{Disk, Level, conformance};
+use steadfast::seam::{
+    AppendAt, BoxFuture, Epoch, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written,
+};
+use steadfast::testing::{Disk, conformance};
+use steadfast::{RunId, StreamId};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -45,7 +47,7 @@ struct Stream {
 
 struct WrongJournal {
     bug: Bug,
-    streams: Mutex<BTreeMap<RunId, Stream>>,
+    streams: Mutex<BTreeMap<StreamId, Stream>>,
 }
 
 impl WrongJournal {
@@ -57,12 +59,12 @@ impl WrongJournal {
         self.bug == bug
     }
 
-    fn streams(&self) -> MutexGuard<'_, BTreeMap<RunId, Stream>> {
+    fn streams(&self) -> MutexGuard<'_, BTreeMap<StreamId, Stream>> {
         self.streams.lock().expect("nobody panics")
     }
 
-    fn key(&self, run: RunId) -> RunId {
-        if self.is(Bug::OneStreamForAll) { RunId::new(Uuid::nil()) } else { run }
+    fn key(&self, run: &StreamId) -> StreamId {
+        if self.is(Bug::OneStreamForAll) { RunId::new(Uuid::nil()).into() } else { run.clone() }
     }
 
     fn check_right(&self, stream: &Stream, at: AppendAt) -> Result<(), JournalError> {
@@ -86,7 +88,7 @@ impl WrongJournal {
         Err(JournalError::Moved { expected: at.expected, actual })
     }
 
-    fn check(&self, run: RunId, at: AppendAt, records: &[Vec<u8>]) -> Result<(), JournalError> {
+    fn check(&self, run: &StreamId, at: AppendAt, records: &[Vec<u8>]) -> Result<(), JournalError> {
         let mut streams = self.streams();
         let stream = streams.entry(self.key(run)).or_default();
         if self.is(Bug::PlaceBeforeRight) {
@@ -96,7 +98,7 @@ impl WrongJournal {
         self.check_place(stream, at, records)
     }
 
-    fn keep(&self, run: RunId, records: Vec<Vec<u8>>) -> Seq {
+    fn keep(&self, run: &StreamId, records: Vec<Vec<u8>>) -> Seq {
         let mut streams = self.streams();
         let stream = streams.entry(self.key(run)).or_default();
         stream.records.extend(records);
@@ -105,8 +107,8 @@ impl WrongJournal {
     }
 }
 
-impl Journal for WrongJournal {
-    fn fence(&self, run: RunId, owner: &str) -> BoxFuture<'_, Result<Epoch, JournalError>> {
+impl WrongJournal {
+    fn let_in(&self, run: &StreamId, owner: &str) -> Epoch {
         let mut streams = self.streams();
         let stream = streams.entry(self.key(run)).or_default();
         let keeps = self.is(Bug::SameEpoch) || (self.is(Bug::SameOwnerKeepsItsRight) && stream.owner == owner);
@@ -121,31 +123,59 @@ impl Journal for WrongJournal {
         if self.is(Bug::FencesEveryStream) {
             streams.values_mut().filter(|stream| stream.owner != owner).for_each(|stream| stream.epoch += 1);
         }
-        Box::pin(async move { Ok(epoch) })
+        epoch
     }
 
-    fn append(&self, run: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
-        Box::pin(async move {
-            self.check(run, at, &records)?;
-            match self.bug {
-                Bug::ChecksBeforeItWaits => sleep(Duration::from_millis(2)).await,
-                Bug::ChecksThePlaceBeforeItWaits => {
-                    sleep(Duration::from_millis(2)).await;
-                    let streams = self.streams();
-                    self.check_right(&streams[&self.key(run)], at)?;
-                }
-                _ => {}
-            }
-            if self.is(Bug::WritesInTwoSteps) && records.len() > 1 {
-                self.keep(run, records[..1].to_vec());
+    async fn append_wrongly(&self, run: &StreamId, at: AppendAt, records: Vec<Vec<u8>>) -> Result<Seq, JournalError> {
+        self.check(run, at, &records)?;
+        match self.bug {
+            Bug::ChecksBeforeItWaits => sleep(Duration::from_millis(2)).await,
+            Bug::ChecksThePlaceBeforeItWaits => {
                 sleep(Duration::from_millis(2)).await;
-                return Ok(self.keep(run, records[1..].to_vec()));
+                let streams = self.streams();
+                self.check_right(&streams[&self.key(run)], at)?;
             }
-            Ok(self.keep(run, records))
+            _ => {}
+        }
+        if self.is(Bug::WritesInTwoSteps) && records.len() > 1 {
+            self.keep(run, records[..1].to_vec());
+            sleep(Duration::from_millis(2)).await;
+            return Ok(self.keep(run, records[1..].to_vec()));
+        }
+        Ok(self.keep(run, records))
+    }
+}
+
+impl Journal for WrongJournal {
+    fn level(&self) -> Level {
+        Level::Volatile
+    }
+
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
+        Box::pin(async move {
+            let mut answers = Vec::new();
+            for write in batch {
+                answers.push(match write {
+                    Write::Fence { stream, owner } => Ok(Written::Epoch(self.let_in(&stream, &owner))),
+                    Write::Append { stream, at, records } => {
+                        self.append_wrongly(&stream, at, records).await.map(Written::Seq)
+                    }
+                    _ => Ok(Written::Done),
+                });
+            }
+            answers
         })
     }
 
-    fn read(&self, run: RunId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+    fn snapshot(&self, _: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn list(&self, _: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn read(&self, run: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
         let mut records = self.streams().get(&self.key(run)).cloned().unwrap_or_default().records;
         let mut after = usize::try_from(after).unwrap_or(usize::MAX);
         match self.bug {

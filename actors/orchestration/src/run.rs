@@ -15,6 +15,7 @@
 mod decide;
 mod digest;
 mod id;
+pub mod large;
 mod outline;
 mod record;
 mod report;
@@ -26,7 +27,10 @@ pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
 pub use id::{InvalidTaskId, Millis, TaskId};
 pub use outline::{Entry, Fan, Outline, RunLimits};
-pub use record::{Class, Leased, Lookups, Outcome, Record, RecordError, SkipCause, Status, decode, encode};
+pub use record::{
+    BudgetKind, Class, Leased, Lookups, Outcome, Parent, PauseCause, Record, RecordError, SkipCause, Status,
+    UndoOutcome, UndoSummary, WaitFor, decode, encode,
+};
 pub use report::{Facts, FailureNote, Report, Restarts, TaskReport, Totals};
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost};
 pub use shared::Shared;

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use common::{RUN, Running, World};
 use serde_json::json;
-use steadfast::seam::{AppendAt, BoxFuture, Epoch, Journal, JournalError, Seq};
+use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
 use steadfast::testing::{Bug, Recorder};
-use steadfast::{Incarnation, MemoryJournal, Path, RunId, System, SystemBuilder};
+use steadfast::{Incarnation, MemoryJournal, Path, RunId, StreamId, System, SystemBuilder};
 use steadfast_orchestration::agents::orchestrator::{Orchestrator, OrchestratorMessage, Own};
 use steadfast_orchestration::agents::protocol::{Attempt, Lease, LeaseId, LeaseRequest, REPORT, ReportRequest};
 use steadfast_orchestration::agents::task_capability;
@@ -88,7 +88,7 @@ async fn held(bug: Option<Bug>) -> Running {
 }
 
 async fn records_of(journal: &dyn Journal) -> Vec<Record> {
-    let frames = journal.read(RunId::new(RUN), 0).await.expect("they are there");
+    let frames = journal.read(&RunId::new(RUN).into(), 0).await.expect("they are there");
     frames.iter().map(|frame| decode(frame).expect("a record")).collect()
 }
 
@@ -159,19 +159,29 @@ async fn outcomes_recorded(bug: Option<Bug>) -> usize {
 struct Slow(MemoryJournal);
 
 impl Journal for Slow {
-    fn fence(&self, stream: RunId, owner: &str) -> BoxFuture<'_, Result<Epoch, JournalError>> {
-        self.0.fence(stream, owner)
+    fn level(&self) -> Level {
+        self.0.level()
     }
 
-    fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
         Box::pin(async move {
-            tokio::time::sleep(100 * MS).await;
-            self.0.append(stream, at, records).await
+            if batch.iter().any(|write| write.records() > 0) {
+                tokio::time::sleep(100 * MS).await;
+            }
+            self.0.write(batch).await
         })
     }
 
-    fn read(&self, stream: RunId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
         self.0.read(stream, after)
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        self.0.snapshot(stream)
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        self.0.list(prefix)
     }
 }
 

@@ -13,7 +13,8 @@ use common::{RUN, Seen, World};
 use serde_json::{Value, json};
 use steadfast::fault::Point;
 use steadfast::seam::Clock;
-use steadfast::testing::{Disk, Level, VirtualClock};
+use steadfast::seam::Level;
+use steadfast::testing::{Disk, VirtualClock};
 use steadfast::{Fault, FaultPlan, FaultPoint, RunId, SeededEntropy, TokioClock};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::preset;
@@ -273,7 +274,7 @@ collect = ["${tasks.prints.result}", "${tasks.reads.result}"]
     }));
     let running = world.start(None).await;
     let report = running.feed.report().await;
-    let records = running.system.journal().read(RunId::new(RUN), 0).await.expect("the journal can be read");
+    let records = running.system.journal().read(&RunId::new(RUN).into(), 0).await.expect("the journal can be read");
     running.finish().await;
     assert_eq!((report.tasks.succeeded, report.tasks.failed), (3, 1));
     let written = [

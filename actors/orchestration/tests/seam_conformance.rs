@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use steadfast_orchestration::seam::BoxFuture;
-use steadfast_orchestration::seam::artifacts::{ArtifactError, ArtifactId, Artifacts, MemoryArtifacts};
+use steadfast_orchestration::seam::artifacts::{self, ArtifactError, Artifacts, MemoryArtifacts};
 use steadfast_orchestration::seam::commands::{CommandError, Completed, Exit, Invocation, OsCommands};
 use steadfast_orchestration::seam::files::{Digest, DiskFiles, Files, FilesError, Globs, Part};
 use steadfast_orchestration::seam::requests::{MemoryRequests, Request, Requests, RequestsError};
@@ -24,17 +24,58 @@ async fn files_in_memory_keep_the_same_contract() {
     conformance::files(&MemoryFiles::new()).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn artifacts_and_requests_in_memory_keep_their_contract() {
-    conformance::artifacts(&MemoryArtifacts::new()).await;
-    conformance::requests(&MemoryRequests::new()).await;
-}
-
 #[tokio::test]
 async fn programs_of_the_operating_system_keep_their_contract() {
     let commands = OsCommands::new();
     conformance::commands(&commands).await;
     commands.none_left().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn artifacts_in_memory_keep_their_contract() {
+    conformance::artifacts(&MemoryArtifacts::new()).await;
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    NamesByLength,
+    KeepsNothing,
+    MakesUp,
+}
+
+/// Artifacts that are wrong in one thing.
+struct WrongArtifacts(Fault, MemoryArtifacts);
+
+impl Artifacts for WrongArtifacts {
+    fn put(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<artifacts::Digest, ArtifactError>> {
+        match self.0 {
+            Fault::NamesByLength => self.1.put(bytes.len().to_le_bytes().to_vec()),
+            Fault::KeepsNothing => Box::pin(async move { Ok(artifacts::Digest::of(&bytes)) }),
+            Fault::MakesUp => self.1.put(bytes),
+        }
+    }
+
+    fn get(&self, digest: &artifacts::Digest) -> BoxFuture<'_, Result<Vec<u8>, ArtifactError>> {
+        let given = self.1.get(digest);
+        if matches!(self.0, Fault::MakesUp) {
+            return Box::pin(async { Ok(given.await.unwrap_or_default()) });
+        }
+        given
+    }
+}
+
+#[test]
+fn artifacts_that_are_wrong_are_noticed() {
+    for (wrong, promise) in [
+        (Fault::NamesByLength, "what was put is given"),
+        (Fault::KeepsNothing, "what was put is given"),
+        (Fault::MakesUp, "what was never put is missing"),
+    ] {
+        is_noticed(
+            promise,
+            async move { conformance::artifacts(&WrongArtifacts(wrong, MemoryArtifacts::new())).await },
+        );
+    }
 }
 
 /// Answers as a shell would.
@@ -165,80 +206,6 @@ impl Files for WrongFiles {
     }
 }
 
-/// Artifacts and requests that are wrong in one thing.
-#[derive(Clone)]
-struct WrongKept(MemoryArtifacts, MemoryRequests, KeptBug);
-
-#[derive(Clone, Copy, Debug)]
-enum KeptBug {
-    NamesAllAlike,
-    GivesNothingForMissing,
-    ForgetsOrder,
-    KeepsTheLast,
-    NeverDone,
-}
-
-impl Artifacts for WrongKept {
-    fn put(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<ArtifactId, ArtifactError>> {
-        match self.2 {
-            KeptBug::NamesAllAlike => Box::pin(async { Ok(ArtifactId::of(b"x")) }),
-            _ => self.0.put(bytes),
-        }
-    }
-
-    fn get<'a>(&'a self, id: &'a ArtifactId) -> BoxFuture<'a, Result<Vec<u8>, ArtifactError>> {
-        Box::pin(async move {
-            match (self.0.get(id).await, self.2) {
-                (Err(ArtifactError::Missing { .. }), KeptBug::GivesNothingForMissing) => Ok(Vec::new()),
-                (other, _) => other,
-            }
-        })
-    }
-}
-
-impl Requests for WrongKept {
-    fn put(&self, request: Request) -> BoxFuture<'_, Result<(), RequestsError>> {
-        Box::pin(async move {
-            if matches!(self.2, KeptBug::KeepsTheLast) {
-                self.1.done(request.id).await?;
-            }
-            self.1.put(request).await
-        })
-    }
-
-    fn pending(&self) -> BoxFuture<'_, Result<Vec<Request>, RequestsError>> {
-        Box::pin(async move {
-            let mut pending = self.1.pending().await?;
-            if matches!(self.2, KeptBug::ForgetsOrder) {
-                pending.reverse();
-            }
-            Ok(pending)
-        })
-    }
-
-    fn done(&self, id: Uuid) -> BoxFuture<'_, Result<(), RequestsError>> {
-        if matches!(self.2, KeptBug::NeverDone) { Box::pin(async { Ok(()) }) } else { self.1.done(id) }
-    }
-}
-
-#[test]
-fn artifacts_and_requests_that_are_wrong_are_noticed() {
-    let wrong = |bug| WrongKept(MemoryArtifacts::new(), MemoryRequests::new(), bug);
-    for (bug, promise) in [
-        (KeptBug::NamesAllAlike, "under the digest of its bytes"),
-        (KeptBug::GivesNothingForMissing, "what was never put is missing"),
-    ] {
-        is_noticed(promise, async move { conformance::artifacts(&wrong(bug)).await });
-    }
-    for (bug, promise) in [
-        (KeptBug::ForgetsOrder, "in the order of the ids"),
-        (KeptBug::NeverDone, "until it is done"),
-        (KeptBug::KeepsTheLast, "a request that was asked for already changes nothing"),
-    ] {
-        is_noticed(promise, async move { conformance::requests(&wrong(bug)).await });
-    }
-}
-
 #[test]
 fn files_that_are_wrong_are_noticed() {
     for (bug, promise) in [
@@ -249,5 +216,56 @@ fn files_that_are_wrong_are_noticed() {
         (Bug::WritesNothing, "what was written is read"),
     ] {
         is_noticed(promise, async move { conformance::files(&WrongFiles(MemoryFiles::new(), bug)).await });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_in_memory_keep_their_contract() {
+    conformance::requests(&MemoryRequests::new()).await;
+}
+
+#[derive(Clone, Copy, Debug)]
+enum RequestsBug {
+    ForgetOrder,
+    KeepTheLast,
+    AreNeverDone,
+}
+
+/// Requests that are wrong in one thing.
+struct WrongRequests(MemoryRequests, RequestsBug);
+
+impl Requests for WrongRequests {
+    fn put(&self, request: Request) -> BoxFuture<'_, Result<(), RequestsError>> {
+        Box::pin(async move {
+            if matches!(self.1, RequestsBug::KeepTheLast) {
+                self.0.done(request.id).await?;
+            }
+            self.0.put(request).await
+        })
+    }
+
+    fn pending(&self) -> BoxFuture<'_, Result<Vec<Request>, RequestsError>> {
+        Box::pin(async move {
+            let mut pending = self.0.pending().await?;
+            if matches!(self.1, RequestsBug::ForgetOrder) {
+                pending.reverse();
+            }
+            Ok(pending)
+        })
+    }
+
+    fn done(&self, id: Uuid) -> BoxFuture<'_, Result<(), RequestsError>> {
+        if matches!(self.1, RequestsBug::AreNeverDone) { Box::pin(async { Ok(()) }) } else { self.0.done(id) }
+    }
+}
+
+#[test]
+fn requests_that_are_wrong_are_noticed() {
+    for (bug, promise) in [
+        (RequestsBug::ForgetOrder, "in the order of the ids"),
+        (RequestsBug::AreNeverDone, "until it is done"),
+        (RequestsBug::KeepTheLast, "a request that was asked for already changes nothing"),
+    ] {
+        is_noticed(promise, async move { conformance::requests(&WrongRequests(MemoryRequests::new(), bug)).await });
     }
 }

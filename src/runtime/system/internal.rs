@@ -21,7 +21,7 @@ use crate::runtime::bus::Bus;
 use crate::runtime::current;
 use crate::runtime::faults::Blocks;
 use crate::runtime::guardian::GuardianMessage;
-use crate::runtime::keeper::Keeper;
+use crate::runtime::keeper::{Desk, Keeper};
 use crate::runtime::life::Life;
 use crate::runtime::office::Office;
 use crate::runtime::registrar::Registrar;
@@ -163,6 +163,11 @@ impl System {
 
     pub(crate) fn keeper(&self) -> Result<AgentRef<Keeper>, RequestError> {
         self.service("journal")
+    }
+
+    /// The journal, and what waits to be written to it.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.inner.world.desk
     }
 
     fn service<A: Agent>(&self, name: &str) -> Result<AgentRef<A>, RequestError> {

@@ -1,53 +1,59 @@
 //! The journal on a simulated disk.
 
 use std::fmt;
+use std::sync::Mutex;
 
-use super::log::{Request, Written};
-use super::{Append, Disk, DiskFault, Level};
-use crate::id::RunId;
+use super::{Append, Disk, DiskFault};
+use crate::id::StreamId;
 use crate::runtime::guard::lock;
-use crate::seam::{AppendAt, BoxFuture, Epoch, Journal, JournalError, Seq};
+use crate::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Streams, Write, Written};
 
 /// A journal on a [`Disk`], from [`Disk::journal`] until the disk crashes.
 ///
-/// An append takes the time of a write, and at [`Level::Durable`] that of a sync. Where its caller is dropped before it
-/// is written, the seed says whether it is. What is read at that level is synced first: it stays, whatever crashes.
+/// Writes that come together take the time of one write, and at [`Level::Durable`] that of one sync. Where their caller
+/// is dropped before they are written, the seed says whether they are. What is read at that level is synced first: it
+/// stays, whatever crashes. At [`Level::Volatile`] nothing gets to the disk.
 pub struct SimJournal {
     disk: Disk,
     life: u64,
     level: Level,
+    /// What is kept for as long as the process lives.
+    volatile: Mutex<Streams>,
 }
 
-/// What is asked for and not written yet.
+/// What is asked for and not written yet, each write with what is made to go wrong with it.
 struct Pending<'a> {
     journal: &'a SimJournal,
-    request: Option<Request>,
+    batch: Vec<(Write, Option<DiskFault>)>,
 }
+
+type Answers = Vec<Result<Written, JournalError>>;
 
 impl Pending<'_> {
     /// Writes it now.
-    fn write(&mut self) -> Result<Written, JournalError> {
-        let request = self.request.take();
+    fn write(&mut self) -> Answers {
+        let batch = std::mem::take(&mut self.batch);
         let mut state = lock(&self.journal.disk.0.state);
         if state.life != self.journal.life {
-            return Err(SimJournal::over());
+            return batch.iter().map(|_| Err(SimJournal::over())).collect();
         }
-        match request {
-            Some(request) => state.log.write(request),
-            None => Err(JournalError::Unavailable("it was written already".to_owned())),
-        }
-    }
-
-    /// Nothing is written.
-    fn forget(&mut self) {
-        self.request = None;
+        let write = |(write, fault): (Write, Option<DiskFault>)| {
+            let doubt = || JournalError::InDoubt("the disk did not answer".to_owned());
+            match fault {
+                Some(DiskFault::Unavailable) => Err(JournalError::Unavailable("the disk refused".to_owned())),
+                Some(DiskFault::InDoubtLost) => Err(doubt()),
+                Some(DiskFault::InDoubtKept) => state.log.write(write).and_then(|_| Err(doubt())),
+                None => state.log.write(write),
+            }
+        };
+        batch.into_iter().map(write).collect()
     }
 }
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         // Its caller is gone, and nobody told the disk: it may have had it already.
-        if self.request.is_some() && lock(&self.journal.disk.0.state).fates.next_u64() & 1 == 1 {
+        if !self.batch.is_empty() && lock(&self.journal.disk.0.state).fates.next_u64() & 1 == 1 {
             // Nobody is left to be told.
             let _ = self.write();
         }
@@ -55,14 +61,8 @@ impl Drop for Pending<'_> {
 }
 
 impl SimJournal {
-    pub(super) const fn new(disk: Disk, life: u64, level: Level) -> Self {
-        Self { disk, life, level }
-    }
-
-    /// Returns when it says `Ok`.
-    #[must_use]
-    pub const fn level(&self) -> Level {
-        self.level
+    pub(super) fn new(disk: Disk, life: u64, level: Level) -> Self {
+        Self { disk, life, level, volatile: Mutex::default() }
     }
 
     fn over() -> JournalError {
@@ -70,23 +70,53 @@ impl SimJournal {
     }
 
     /// Writes, and waits for as long as the level says.
-    async fn carry_out(&self, mut pending: Pending<'_>) -> Result<Written, JournalError> {
-        let written = pending.write()?;
-        if self.level == Level::Durable {
-            self.disk.wait().await;
-            let mut state = lock(&self.disk.0.state);
-            if state.life != self.life {
-                return Err(JournalError::InDoubt("the disk crashed before it was synced".to_owned()));
-            }
-            state.log.sync();
+    async fn carry_out(&self, batch: Vec<Write>) -> Answers {
+        let with_fault = |write: Write| {
+            let fault = match &write {
+                Write::Append { stream, at, records } => self.disk.fault(&Append { stream, at: *at, records }),
+                _ => None,
+            };
+            (write, fault)
+        };
+        let mut pending = Pending { journal: self, batch: batch.into_iter().map(with_fault).collect() };
+        self.disk.wait().await;
+        let answers = pending.write();
+        if self.level != Level::Durable || answers.iter().all(Result::is_err) {
+            return answers;
         }
-        Ok(written)
+        self.disk.wait().await;
+        let mut state = lock(&self.disk.0.state);
+        if state.life != self.life {
+            let doubt = || JournalError::InDoubt("the disk crashed before it was synced".to_owned());
+            return answers.into_iter().map(|answer| answer.and_then(|_| Err(doubt()))).collect();
+        }
+        state.log.sync();
+        answers
     }
 
-    async fn begin(&self, request: Request) -> Pending<'_> {
-        let pending = Pending { journal: self, request: Some(request) };
+    /// Writes to what is kept for as long as the process lives.
+    fn keep(&self, batch: Vec<Write>) -> Answers {
+        if lock(&self.disk.0.state).life != self.life {
+            return batch.iter().map(|_| Err(Self::over())).collect();
+        }
+        lock(&self.volatile).write(batch)
+    }
+
+    /// Looks at what is there, in the time of a read.
+    async fn look<T>(&self, look: impl FnOnce(&Streams) -> T) -> Result<T, JournalError> {
+        if self.level == Level::Volatile {
+            return Ok(look(&lock(&self.volatile)));
+        }
         self.disk.wait().await;
-        pending
+        let mut state = lock(&self.disk.0.state);
+        if state.life != self.life {
+            return Err(Self::over());
+        }
+        // What is read and not synced could be gone after a crash, and who read it would have acted on it.
+        if self.level == Level::Durable {
+            state.log.sync();
+        }
+        Ok(look(state.log.streams()))
     }
 }
 
@@ -98,53 +128,30 @@ impl fmt::Debug for SimJournal {
 }
 
 impl Journal for SimJournal {
-    fn fence(&self, stream: RunId, owner: &str) -> BoxFuture<'_, Result<Epoch, JournalError>> {
-        let owner = owner.to_owned();
-        Box::pin(async move {
-            let pending = self.begin(Request::Fence { stream, owner }).await;
-            match self.carry_out(pending).await? {
-                Written::Fence(epoch) => Ok(epoch),
-                Written::Append(_) => Err(JournalError::InDoubt("the disk did something else".to_owned())),
-            }
-        })
+    fn level(&self) -> Level {
+        self.level
     }
 
-    fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
-        Box::pin(async move {
-            let fault = self.disk.fault(&Append { stream, at, records: &records });
-            let mut pending = self.begin(Request::Append { stream, at, records }).await;
-            let doubt = || Err(JournalError::InDoubt("the disk did not answer".to_owned()));
-            match fault {
-                Some(DiskFault::Unavailable) => {
-                    pending.forget();
-                    return Err(JournalError::Unavailable("the disk refused".to_owned()));
-                }
-                Some(DiskFault::InDoubtLost) => {
-                    pending.forget();
-                    return doubt();
-                }
-                Some(DiskFault::InDoubtKept) | None => {}
-            }
-            let written = self.carry_out(pending).await?;
-            match (written, fault) {
-                (Written::Append(last), None) => Ok(last),
-                _ => doubt(),
-            }
-        })
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Answers> {
+        if self.level == Level::Volatile {
+            let answers = self.keep(batch);
+            return Box::pin(async move { answers });
+        }
+        Box::pin(self.carry_out(batch))
     }
 
-    fn read(&self, stream: RunId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
-        Box::pin(async move {
-            self.disk.wait().await;
-            let mut state = lock(&self.disk.0.state);
-            if state.life != self.life {
-                return Err(Self::over());
-            }
-            // What is read and not synced could be gone after a crash, and who read it would have acted on it.
-            if self.level == Level::Durable {
-                state.log.sync();
-            }
-            Ok(state.log.read(stream, after))
-        })
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+        let stream = stream.clone();
+        Box::pin(async move { self.look(|streams| streams.read(&stream, after)).await? })
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        let stream = stream.clone();
+        Box::pin(async move { self.look(|streams| streams.snapshot(&stream)).await })
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        let prefix = prefix.to_owned();
+        Box::pin(async move { self.look(|streams| streams.list(&prefix)).await })
     }
 }

@@ -3,14 +3,13 @@
 //! A frame is `[length of the entry, checksum of the entry, entry]`, all numbers little-endian. The first frame that is
 //! not whole ends the log.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::RunId;
+use crate::id::StreamId;
 use crate::message::codec::{Bincode, Codec, Schema};
-use crate::seam::{AppendAt, Epoch, JournalError, Seq};
+use crate::seam::{Change, JournalError, Streams, Write, Written};
 
 const SCHEMA: Schema = Schema(1);
 /// Four bytes of length, and eight of checksum.
@@ -19,35 +18,8 @@ const HEADER: usize = 12;
 /// What is written at once: it is there as a whole or not at all.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
-    stream: [u8; 16],
-    what: What,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum What {
-    Fence { epoch: u64, owner: String },
-    Append { records: Vec<Vec<u8>> },
-}
-
-/// What somebody wants to write.
-#[derive(Debug)]
-pub(super) enum Request {
-    Fence { stream: RunId, owner: String },
-    Append { stream: RunId, at: AppendAt, records: Vec<Vec<u8>> },
-}
-
-/// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    Fence(Epoch),
-    Append(Seq),
-}
-
-#[derive(Default)]
-struct Stream {
-    epoch: u64,
-    owner: String,
-    records: Vec<Vec<u8>>,
+    stream: String,
+    change: Change,
 }
 
 #[derive(Default)]
@@ -58,7 +30,7 @@ pub(super) struct Log {
     /// Where the last frame begins.
     last: usize,
     /// What the bytes say.
-    streams: BTreeMap<RunId, Stream>,
+    streams: Streams,
     torn: u64,
 }
 
@@ -75,35 +47,17 @@ impl fmt::Debug for Log {
 
 impl Log {
     /// Writes what is allowed, and refuses the rest.
-    pub(super) fn write(&mut self, request: Request) -> Result<Written, JournalError> {
-        match request {
-            Request::Fence { stream, owner } => {
-                let epoch = self.streams.get(&stream).map_or(0, |stream| stream.epoch) + 1;
-                self.put(stream, What::Fence { epoch, owner })?;
-                Ok(Written::Fence(Epoch(epoch)))
-            }
-            Request::Append { stream, at, records } => {
-                let none = Stream::default();
-                let found = self.streams.get(&stream).unwrap_or(&none);
-                let actual = found.records.len() as Seq;
-                if found.epoch == 0 {
-                    return Err(JournalError::Fenced { owner: "nobody".to_owned() });
-                }
-                if at.epoch != Epoch(found.epoch) {
-                    return Err(JournalError::Fenced { owner: found.owner.clone() });
-                }
-                if at.expected != actual {
-                    return Err(JournalError::Moved { expected: at.expected, actual });
-                }
-                let last = actual + records.len() as Seq;
-                self.put(stream, What::Append { records })?;
-                Ok(Written::Append(last))
-            }
+    pub(super) fn write(&mut self, write: Write) -> Result<Written, JournalError> {
+        let stream = write.stream().clone();
+        let (written, change) = self.streams.decide(write)?;
+        if let Some(change) = change {
+            self.put(&stream, change)?;
         }
+        Ok(written)
     }
 
-    fn put(&mut self, stream: RunId, what: What) -> Result<(), JournalError> {
-        let entry = Entry { stream: stream.uuid().into_bytes(), what };
+    fn put(&mut self, stream: &StreamId, change: Change) -> Result<(), JournalError> {
+        let entry = Entry { stream: stream.to_string(), change };
         let bytes = Bincode.encode(SCHEMA, &entry).map_err(|error| JournalError::Unavailable(error.to_string()))?;
         // As long as a frame of the codec at most, which is far below four bytes of length.
         let length = u32::try_from(bytes.len()).map_err(|error| JournalError::Unavailable(error.to_string()))?;
@@ -111,22 +65,12 @@ impl Log {
         self.bytes.extend(length.to_le_bytes());
         self.bytes.extend(checksum(&bytes).to_le_bytes());
         self.bytes.extend(bytes);
-        self.apply(entry);
+        self.streams.apply(stream, entry.change);
         Ok(())
     }
 
-    fn apply(&mut self, entry: Entry) {
-        let stream = self.streams.entry(RunId::new(uuid::Uuid::from_bytes(entry.stream))).or_default();
-        match entry.what {
-            What::Fence { epoch, owner } => (stream.epoch, stream.owner) = (epoch, owner),
-            What::Append { records } => stream.records.extend(records),
-        }
-    }
-
-    pub(super) fn read(&self, stream: RunId, after: Seq) -> Vec<Vec<u8>> {
-        let after = usize::try_from(after).unwrap_or(usize::MAX);
-        let stream = self.streams.get(&stream);
-        stream.map(|stream| stream.records.iter().skip(after).cloned().collect()).unwrap_or_default()
+    pub(super) const fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     pub(super) fn sync(&mut self) {
@@ -150,10 +94,12 @@ impl Log {
 
     /// Reads the bytes anew, and cuts off what is not whole.
     pub(super) fn recover(&mut self) {
-        self.streams.clear();
+        self.streams = Streams::default();
         let (mut at, mut last) = (0, 0);
         while let Some((entry, end)) = whole(&self.bytes, at) {
-            self.apply(entry);
+            // A name that was written is a name.
+            let Ok(stream) = entry.stream.parse() else { break };
+            self.streams.apply(&stream, entry.change);
             (last, at) = (at, end);
         }
         if at < self.bytes.len() {
@@ -190,15 +136,21 @@ fn checksum(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::RunId;
+    use crate::seam::{AppendAt, Epoch};
 
-    fn log_of(appends: u8) -> (Log, RunId) {
-        let (mut log, run) = (Log::default(), RunId::new(uuid::Uuid::from_u128(1)));
-        log.write(Request::Fence { stream: run, owner: "me".to_owned() }).expect("a fence");
+    fn log_of(appends: u8) -> (Log, StreamId) {
+        let (mut log, run) = (Log::default(), StreamId::from(RunId::new(uuid::Uuid::from_u128(1))));
+        log.write(Write::Fence { stream: run.clone(), owner: "me".to_owned() }).expect("a fence");
         for number in 0..appends {
             let at = AppendAt { epoch: Epoch(1), expected: number.into() };
-            log.write(Request::Append { stream: run, at, records: vec![vec![number; 9]] }).expect("an append");
+            log.write(Write::Append { stream: run.clone(), at, records: vec![vec![number; 9]] }).expect("an append");
         }
         (log, run)
+    }
+
+    fn records(log: &Log, run: &StreamId) -> Vec<Vec<u8>> {
+        log.streams().read(run, 0).expect("nothing was pruned")
     }
 
     #[test]
@@ -208,8 +160,8 @@ mod tests {
             let (mut log, _) = log_of(3);
             log.bytes.truncate(end);
             log.recover();
-            let records = log.read(run, 0);
-            assert_eq!(records, whole.read(run, 0)[..records.len()], "cut at {end}");
+            let left = records(&log, &run);
+            assert_eq!(left, records(&whole, &run)[..left.len()], "cut at {end}");
             assert!(log.bytes.len() <= end, "nothing is there that was not");
             assert_eq!(log.torn == 1, log.bytes.len() < end, "what is cut off is counted");
             let before = log.bytes.len();
@@ -225,7 +177,7 @@ mod tests {
             let (mut log, _) = log_of(3);
             log.bytes[at] ^= 0x10;
             log.recover();
-            assert_eq!(log.read(run, 0), whole.read(run, 0)[..2], "the byte {at} changed");
+            assert_eq!(records(&log, &run), records(&whole, &run)[..2], "the byte {at} changed");
         }
     }
 }

@@ -17,9 +17,10 @@ use crate::runtime::system::System;
 use crate::runtime::tap::Tap;
 use crate::runtime::wait::Turnstile;
 use crate::runtime::world::SeededEntropy;
+use crate::seam::Level;
 use crate::seam::{Clock, seed_of};
 use crate::testing::VirtualClock;
-use crate::testing::disk::{Disk, Level};
+use crate::testing::disk::Disk;
 use crate::testing::trace::{NodeChange, NodeTap, What};
 
 type Configure = Box<dyn Fn(SystemBuilder) -> SystemBuilder + Send + Sync>;

@@ -114,7 +114,7 @@ impl Conductor {
 
     /// Reads what is new in the journal.
     async fn read(&mut self) -> Result<(), String> {
-        let frames = self.journal.read(self.run, self.read).await.map_err(|error| error.to_string())?;
+        let frames = self.journal.read(&self.run.into(), self.read).await.map_err(|error| error.to_string())?;
         for frame in frames {
             self.read += 1;
             let record = decode(&frame).map_err(|error| error.to_string())?;

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use steadfast::seam::{AppendAt, BoxFuture, Epoch, JournalError, Seq};
+use steadfast::StreamId;
+use steadfast::seam::{BoxFuture, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
 
 use super::*;
 use crate::args::{Cli, Verb};
@@ -16,24 +17,31 @@ impl Breaking {
     }
 }
 
-fn gone<T: Send>() -> BoxFuture<'static, Result<T, JournalError>> {
-    Box::pin(async { Err(JournalError::Unavailable("the disk is gone".to_owned())) })
-}
-
 impl Journal for Breaking {
-    fn fence(&self, run: RunId, owner: &str) -> BoxFuture<'_, Result<Epoch, JournalError>> {
-        if self.1.load(Ordering::Relaxed) > 0 { self.0.fence(run, owner) } else { gone() }
+    fn level(&self) -> Level {
+        self.0.level()
     }
 
-    fn append(&self, run: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
-        if self.1.fetch_sub(1, Ordering::Relaxed) > 0 {
-            return self.0.append(run, at, records);
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
+        let appends = batch.iter().filter(|write| write.records() > 0).count();
+        let appends = i64::try_from(appends).expect("a few");
+        if self.1.fetch_sub(appends, Ordering::Relaxed) > 0 {
+            return self.0.write(batch);
         }
-        gone()
+        let gone = || Err(JournalError::Unavailable("the disk is gone".to_owned()));
+        Box::pin(async move { batch.iter().map(|_| gone()).collect() })
     }
 
-    fn read(&self, run: RunId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
-        self.0.read(run, after)
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+        self.0.read(stream, after)
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        self.0.snapshot(stream)
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        self.0.list(prefix)
     }
 }
 
@@ -43,7 +51,7 @@ fn setting(folder: &Path) -> Setting {
     std::fs::write(&goal, "name = 'g'\n[[tasks]]\nid = 'a'\ncollect = 1\n").expect("a goal is written");
     let report = folder.join("report");
     let args = ["steadfast".as_ref(), "run".as_ref(), goal.as_os_str(), "--input".as_ref(), folder.as_os_str()];
-    let args = args.into_iter().chain(["--report".as_ref(), report.as_os_str()]);
+    let args = args.into_iter().chain(["--volatile".as_ref(), "--report".as_ref(), report.as_os_str()]);
     let Verb::Run(args) = Cli::parse_from(args).verb else { panic!("it is a run") };
     Setting::of(&args, &Screen::open()).expect("it can run")
 }

@@ -1,7 +1,7 @@
 //! What a run does next.
 
 use crate::run::id::{Millis, TaskId};
-use crate::run::record::{Class, Outcome, Record, SkipCause, Status};
+use crate::run::record::{Class, Outcome, Record, SkipCause, Status, UndoSummary};
 use crate::run::state::RunState;
 
 /// One thing to do now.
@@ -56,7 +56,7 @@ fn unplanned(state: &RunState, now: Millis) -> Option<Step> {
         (None, true) => Status::Drained,
         (None, false) => return deadline(state).map(|deadline| planless(state, deadline, now)),
     };
-    Some(Step::Append(Record::Ended { status, wall: now }))
+    Some(Step::Append(ended(status, now)))
 }
 
 /// Waits for a plan until the deadline; then there is none.
@@ -86,11 +86,11 @@ fn to_append(state: &RunState, now: Millis) -> Vec<Record> {
         return state.open_tasks().map(|task| out_of_time(state, task, now)).collect();
     }
     if state.open() == 0 {
-        return vec![Record::Ended { status: status(state), wall: now }];
+        return vec![ended(status(state), now)];
     }
     if state.is_draining() {
         let idle = state.held().next().is_none();
-        return idle.then_some(Record::Ended { status: Status::Drained, wall: now }).into_iter().collect();
+        return idle.then(|| ended(Status::Drained, now)).into_iter().collect();
     }
     state.doomed().map(|task| skipped(state, task, now)).collect()
 }
@@ -128,6 +128,10 @@ fn skipped(state: &RunState, task: &str, now: Millis) -> Record {
         outcome: Outcome::Skipped { reason, cause: SkipCause::NeedFailed },
         wall: now,
     }
+}
+
+fn ended(status: Status, now: Millis) -> Record {
+    Record::Ended { status, undone: UndoSummary::default(), wall: now }
 }
 
 /// How a run whose tasks all have their outcome ended.

@@ -72,7 +72,9 @@ pub fn result_digest(state: &RunState) -> String {
     for (task, state) in state.tasks() {
         let task = task.to_string();
         match state.settled.as_ref().map(|settled| &settled.outcome) {
-            Some(Outcome::Succeeded { digest, .. }) => line(&mut hasher, [&task, "succeeded", digest]),
+            Some(Outcome::Succeeded { digest, .. } | Outcome::Stored { digest, .. }) => {
+                line(&mut hasher, [&task, "succeeded", digest]);
+            }
             Some(Outcome::Failed { .. }) => line(&mut hasher, [&task, "failed", ""]),
             Some(Outcome::Skipped { .. }) => line(&mut hasher, [&task, "skipped", ""]),
             None => line(&mut hasher, [&task, "open", ""]),

@@ -151,7 +151,14 @@ impl Class {
             Self::Start => Some(FailureClass::Start),
             Self::Output => Some(FailureClass::Output),
             Self::Invalid => Some(FailureClass::Invalid),
-            Self::Denied | Self::Plan | Self::Poison | Self::Deadline => None,
+            Self::Denied
+            | Self::Plan
+            | Self::Poison
+            | Self::Deadline
+            | Self::Rejected
+            | Self::Child
+            | Self::Budget
+            | Self::Repeats => None,
         }
     }
 }

@@ -1,15 +1,28 @@
 //! What happened in a run, as the journal keeps it.
 //!
-//! Records are plain enums and structs without optional or tagged fields, so that they can be read back from a compact
-//! binary form. Free-form values travel as JSON text. Everything in a record has passed the
+//! Records are plain enums and structs without tagged fields, so that they can be read back from a compact binary form.
+//! Free-form values travel as JSON text. Everything in a record has passed the
 //! [`Redactor`](crate::redact::Redactor) before.
+//!
+//! # Invariants
+//!
+//! * A layout that was ever written can be read: a record of an earlier one becomes what it is today.
+//! * New variants and fields are a new layout; the bytes of each one stand in a file that a test reads.
+
+mod parts;
+mod texts;
+mod v1;
+mod waits;
 
 use serde::{Deserialize, Serialize};
-use steadfast::message::codec::{Bincode, Codec, DecodeError, EncodeError, Schema};
+use steadfast::message::codec::{Bincode, Codec, EncodeError, Schema};
+use steadfast::message::record::{self, Record as Framed};
 use steadfast::{Path, RunId};
+use uuid::Uuid;
 
-use crate::goal::model::FailureClass;
 use crate::run::id::{Millis, TaskId};
+pub use parts::{Class, Leased, Lookups, Outcome, SkipCause, Status, UndoOutcome, UndoSummary};
+pub use waits::{BudgetKind, Parent, PauseCause, WaitFor};
 
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +35,26 @@ pub enum Record {
         goal: String,
         /// The parameters, as a JSON object.
         params: String,
+        /// The input folder; empty where the run has none that others could name.
+        input: String,
+        /// Whose step this run is.
+        parent: Option<Parent>,
+        /// When.
+        wall: Millis,
+    },
+    /// The run takes the results that another one recorded, up to a task. They follow as records of their own.
+    Forked {
+        /// The other run.
+        from: RunId,
+        /// The first task that is not taken over.
+        task: TaskId,
+        /// When.
+        wall: Millis,
+    },
+    /// A process carries the run on. What an earlier one had begun to drain goes on here.
+    TakenUp {
+        /// Who.
+        by: String,
         /// When.
         wall: Millis,
     },
@@ -94,162 +127,215 @@ pub enum Record {
         /// When.
         wall: Millis,
     },
-    /// No more leases are given out; what is in flight ends.
+    /// Nothing more is given out until the run is resumed. What is in flight ends, and nothing is undone.
+    Paused {
+        /// Why.
+        why: PauseCause,
+        /// Who paused it; `steadfast` where nobody did.
+        who: String,
+        /// What happened, for people.
+        message: String,
+        /// When.
+        wall: Millis,
+    },
+    /// The run goes on. Tasks whose attempts were used up have them again.
+    Resumed {
+        /// Who resumed it.
+        who: String,
+        /// When.
+        wall: Millis,
+    },
+    /// Somebody does not want the run any more.
+    CancelAsked {
+        /// Whether what was done is undone.
+        undo: bool,
+        /// Who.
+        who: String,
+        /// Why, for people.
+        why: String,
+        /// When.
+        wall: Millis,
+    },
+    /// What succeeded is undone, the last first.
+    Undoing {
+        /// When.
+        wall: Millis,
+    },
+    /// An agent's incarnation was given the undo of a task.
+    UndoLeased(Leased),
+    /// An attempt to undo a task ended without success.
+    UndoFailed {
+        /// The task.
+        task: TaskId,
+        /// The attempt of the undo.
+        attempt: u32,
+        /// How it failed.
+        class: Class,
+        /// What happened, for people.
+        message: String,
+        /// When.
+        wall: Millis,
+    },
+    /// An attempt to undo a task was lost with its agent.
+    UndoLost {
+        /// The task.
+        task: TaskId,
+        /// The attempt of the undo.
+        attempt: u32,
+        /// What became of the agent, for people.
+        why: String,
+        /// When.
+        wall: Millis,
+    },
+    /// What came of the undo of a task, for good.
+    UndoRecorded {
+        /// The task.
+        task: TaskId,
+        /// The last attempt of the undo; 0 when there was none.
+        attempt: u32,
+        /// What came of it.
+        outcome: UndoOutcome,
+        /// When.
+        wall: Millis,
+    },
+    /// A task waits for something that no agent does.
+    Waiting {
+        /// The task.
+        task: TaskId,
+        /// What it waits for.
+        on: WaitFor,
+        /// When it began to.
+        wall: Millis,
+    },
+    /// A person said yes to a task that asks.
+    Approved {
+        /// The task.
+        task: TaskId,
+        /// Who.
+        who: String,
+        /// Why, for people.
+        why: String,
+        /// When.
+        wall: Millis,
+    },
+    /// A person said no to a task that asks.
+    Rejected {
+        /// The task.
+        task: TaskId,
+        /// Who.
+        who: String,
+        /// Why, for people.
+        why: String,
+        /// When.
+        wall: Millis,
+    },
+    /// Something happened outside that a task waits, or will wait, for.
+    Signalled {
+        /// The name of the signal.
+        name: String,
+        /// What came with it, as JSON.
+        data: String,
+        /// Who sent it.
+        who: String,
+        /// When.
+        wall: Millis,
+    },
+    /// A task that is a goal of its own has a run.
+    ChildStarted {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        run: RunId,
+        /// When.
+        wall: Millis,
+    },
+    /// The run of a task that is a goal of its own is over.
+    ChildEnded {
+        /// The task.
+        task: TaskId,
+        /// The run.
+        run: RunId,
+        /// How it ended.
+        status: Status,
+        /// When.
+        wall: Millis,
+    },
+    /// So much of a budget is set aside for an attempt, before it is used.
+    Reserved {
+        /// The task.
+        task: TaskId,
+        /// The attempt.
+        attempt: u32,
+        /// Of what.
+        counter: String,
+        /// How much.
+        amount: u64,
+    },
+    /// So much of what was set aside was used; the rest is free again.
+    Charged {
+        /// The task.
+        task: TaskId,
+        /// The attempt.
+        attempt: u32,
+        /// Of what.
+        counter: String,
+        /// How much.
+        amount: u64,
+    },
+    /// A budget is used up, and the run ends with that.
+    BudgetSpent {
+        /// Which.
+        which: BudgetKind,
+        /// What happened and what to do, for people.
+        message: String,
+        /// When.
+        wall: Millis,
+    },
+    /// An attempt called a tool.
+    ToolCalled {
+        /// The task.
+        task: TaskId,
+        /// The attempt.
+        attempt: u32,
+        /// The tool.
+        tool: String,
+        /// The digest of what it was called with.
+        arguments_digest: String,
+    },
+    /// What another process asked for was done.
+    RequestTaken {
+        /// The request.
+        id: Uuid,
+        /// When.
+        wall: Millis,
+    },
+    /// What another process asked for was not done.
+    RequestRefused {
+        /// The request.
+        id: Uuid,
+        /// Why, for people.
+        why: String,
+        /// When.
+        wall: Millis,
+    },
+    /// This process gives out no more leases; what is in flight ends. A run that is kept goes on in another process.
     Draining,
     /// The run is over.
     Ended {
         /// How.
         status: Status,
+        /// What was undone.
+        undone: UndoSummary,
         /// When.
         wall: Millis,
     },
 }
 
-/// A task given to an agent's incarnation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leased {
-    /// The task.
-    pub task: TaskId,
-    /// The attempt, from 1 on.
-    pub attempt: u32,
-    /// Who holds the lease.
-    pub agent: Path,
-    /// The incarnation that holds it, and no other.
-    pub incarnation: u64,
-    /// The idempotency key: the same for every attempt of the task.
-    pub key: String,
-    /// The digest of everything that the attempt was given.
-    pub input_digest: String,
-    /// Where what it was given came from.
-    pub context: Lookups,
-    /// When.
-    pub wall: Millis,
-}
-
-/// Answers that came from a cache, and those that did not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lookups {
-    /// From the cache.
-    pub hits: u64,
-    /// From the source.
-    pub misses: u64,
-}
-
-/// What came of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// The task did what it should.
-    Succeeded {
-        /// The declared result, as JSON.
-        value: String,
-        /// The digest of the result.
-        digest: String,
-    },
-    /// The task failed for good.
-    Failed {
-        /// How.
-        class: Class,
-        /// What happened and what to do, for people.
-        message: String,
-    },
-    /// The task was not run.
-    Skipped {
-        /// Why, for people.
-        reason: String,
-        /// What follows for the tasks that need it.
-        cause: SkipCause,
-    },
-}
-
-/// Why a task was skipped, as far as the tasks that need it are concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum SkipCause {
-    /// Its condition did not hold, or its list does not exist: who needs it runs, and sees null as its result.
-    Condition,
-    /// A task that it needs failed: who needs it is skipped, too.
-    NeedFailed,
-}
-
-/// How an attempt or a task failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Class {
-    /// The program ended with an exit code that was not expected, or by a signal.
-    Exit,
-    /// The attempt took longer than its timeout.
-    Timeout,
-    /// The program could not be started, or a file could not be read.
-    Start,
-    /// The output is not what the task declares.
-    Output,
-    /// A check or a validation said no.
-    Invalid,
-    /// A policy said no.
-    Denied,
-    /// The task could not be prepared: a reference leads nowhere, or a list is no list or too long.
-    Plan,
-    /// Every agent that took the task died or hung.
-    Poison,
-    /// The run's deadline passed.
-    Deadline,
-}
-
-impl Class {
-    /// The word for people and reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exit => "exit",
-            Self::Timeout => "timeout",
-            Self::Start => "start",
-            Self::Output => "output",
-            Self::Invalid => "invalid",
-            Self::Denied => "denied",
-            Self::Plan => "plan",
-            Self::Poison => "poison",
-            Self::Deadline => "deadline",
-        }
-    }
-}
-
-impl From<FailureClass> for Class {
-    fn from(class: FailureClass) -> Self {
-        match class {
-            FailureClass::Exit => Self::Exit,
-            FailureClass::Timeout => Self::Timeout,
-            FailureClass::Start => Self::Start,
-            FailureClass::Output => Self::Output,
-            FailureClass::Invalid => Self::Invalid,
-        }
-    }
-}
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Every task succeeded, or was skipped because its condition did not hold.
-    Reached,
-    /// A task failed.
-    Failed,
-    /// The run was asked to stop before every task had its outcome.
-    Drained,
-}
-
-impl Status {
-    /// The word for people and reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reached => "reached",
-            Self::Failed => "failed",
-            Self::Drained => "drained",
-        }
-    }
-}
-
 /// The layout of [`Record`] in the journal; goes up whenever a record changes.
-const LAYOUT: Schema = Schema(1);
+const LAYOUT: Schema = Schema(2);
+
+/// The first layout, which some journals have.
+const V1: Schema = Schema(1);
 
 /// Bytes of a journal are no record of ours.
 #[derive(Debug, thiserror::Error)]
@@ -260,15 +346,34 @@ pub enum RecordError {
     Write(#[from] EncodeError),
     /// The bytes are no record.
     #[error("a record of the run cannot be read")]
-    Read(#[from] DecodeError),
+    Read(#[from] record::RecordError),
 }
 
-/// The bytes of a record.
+impl Framed for Record {
+    const LAYOUT: Schema = LAYOUT;
+}
+
+/// The bytes of a record, in the present layout, with their checksum.
+///
+/// # Errors
+///
+/// [`RecordError::Write`] when it is longer than a frame may be.
 pub fn encode(record: &Record) -> Result<Vec<u8>, RecordError> {
-    Ok(Bincode.encode(LAYOUT, record)?)
+    Ok(record::encode(record)?)
 }
 
-/// The record that these bytes are.
+/// The record that these bytes are, in whichever layout they were written.
+///
+/// # Errors
+///
+/// [`RecordError::Read`] when they are damaged, none, or of a version to come.
 pub fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
-    Ok(Bincode.decode(LAYOUT, bytes)?)
+    // Layout 1 had no checksum.
+    if bytes.get(1) == Some(&V1.0) {
+        return Ok(Bincode.decode::<v1::Record>(V1, bytes).map_err(record::RecordError::from)?.into());
+    }
+    Ok(record::decode(bytes)?)
 }
+
+#[cfg(test)]
+mod tests;

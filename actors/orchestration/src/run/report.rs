@@ -212,6 +212,10 @@ impl TaskReport {
                 report.value = serde_json::from_str(value).ok();
                 report.digest = Some(digest.clone());
             }
+            Some(Outcome::Stored { digest, .. }) => {
+                "succeeded".clone_into(&mut report.outcome);
+                report.digest = Some(digest.clone());
+            }
             Some(Outcome::Failed { class, message }) => {
                 "failed".clone_into(&mut report.outcome);
                 report.failure = Some(FailureNote {
@@ -247,6 +251,12 @@ impl Class {
             Self::Plan => "correct the reference or the list in the goal file, as the message names it",
             Self::Poison => "run the task by itself to see what it does to the agent that runs it",
             Self::Deadline => "raise `limits.deadline` in the goal file, or run with more `--jobs`",
+            Self::Rejected => "ask whoever said no, change what they object to, and run it again",
+            Self::Child => "see the run of the goal inside, which says what failed there",
+            Self::Budget => "raise the budget in the goal file, or have the task use less",
+            Self::Repeats => {
+                "look at why the task calls the same tool with the same arguments, or raise `budget.repeats`"
+            }
         }
     }
 }

@@ -203,7 +203,29 @@ impl RunState {
                 self.recorded(task, Settled { outcome: outcome.clone(), wall: *wall })?;
             }
             Record::Draining => self.draining = true,
-            Record::Ended { status, wall } => self.ended = Some((*status, *wall)),
+            Record::TakenUp { .. } => self.draining = false,
+            Record::Ended { status, wall, .. } => self.ended = Some((*status, *wall)),
+            Record::Forked { .. }
+            | Record::Paused { .. }
+            | Record::Resumed { .. }
+            | Record::CancelAsked { .. }
+            | Record::Undoing { .. }
+            | Record::UndoLeased(_)
+            | Record::UndoFailed { .. }
+            | Record::UndoLost { .. }
+            | Record::UndoRecorded { .. }
+            | Record::Waiting { .. }
+            | Record::Approved { .. }
+            | Record::Rejected { .. }
+            | Record::Signalled { .. }
+            | Record::ChildStarted { .. }
+            | Record::ChildEnded { .. }
+            | Record::Reserved { .. }
+            | Record::Charged { .. }
+            | Record::BudgetSpent { .. }
+            | Record::ToolCalled { .. }
+            | Record::RequestTaken { .. }
+            | Record::RequestRefused { .. } => {}
         }
         Ok(())
     }
@@ -346,8 +368,12 @@ impl RunState {
 
 fn fate_of(outcome: &Outcome) -> Fate {
     match outcome {
-        Outcome::Succeeded { .. } | Outcome::Skipped { cause: SkipCause::Condition, .. } => Fate::Met,
-        Outcome::Failed { .. } | Outcome::Skipped { cause: SkipCause::NeedFailed, .. } => Fate::Failed,
+        Outcome::Succeeded { .. }
+        | Outcome::Stored { .. }
+        | Outcome::Skipped { cause: SkipCause::Condition | SkipCause::NotNeeded, .. } => Fate::Met,
+        Outcome::Failed { .. } | Outcome::Skipped { cause: SkipCause::NeedFailed | SkipCause::Closed, .. } => {
+            Fate::Failed
+        }
     }
 }
 
@@ -355,9 +381,10 @@ fn fate_of(outcome: &Outcome) -> Fate {
 ///
 /// A recorded value always reads back: it is the canonical JSON of a value that passed `work::bound`, which is less deep
 /// than a reader of JSON puts up with. Only a journal that somebody else wrote could hold another; it is seen as null.
+/// So is a result in the artifact store: whoever reads the journal puts it in its place before it is folded.
 fn value_of(outcome: &Outcome) -> Value {
     match outcome {
         Outcome::Succeeded { value, .. } => serde_json::from_str(value).unwrap_or(Value::Null),
-        Outcome::Failed { .. } | Outcome::Skipped { .. } => Value::Null,
+        Outcome::Stored { .. } | Outcome::Failed { .. } | Outcome::Skipped { .. } => Value::Null,
     }
 }

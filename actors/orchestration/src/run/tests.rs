@@ -44,6 +44,8 @@ impl Drive {
                 run: RunId::new(uuid::Uuid::from_u128(7)),
                 goal: "{}".to_owned(),
                 params: "{}".to_owned(),
+                input: String::new(),
+                parent: None,
                 wall: START,
             },
             Record::Planned { tasks: 0, critical_path: Vec::new(), at_least: 0 },
@@ -129,6 +131,7 @@ impl Drive {
         match task.settled.as_ref().map(|settled| &settled.outcome) {
             None => "open".to_owned(),
             Some(Outcome::Succeeded { value, .. }) => value.clone(),
+            Some(Outcome::Stored { digest, .. }) => digest.clone(),
             Some(Outcome::Failed { class, message }) => format!("{}: {message}", class.as_str()),
             Some(Outcome::Skipped { reason, .. }) => format!("skipped: {reason}"),
         }
@@ -268,7 +271,8 @@ fn a_run_without_a_plan_waits_until_its_deadline_and_fails_with_a_remedy() {
     let limits = RunLimits { deadline: Some(Duration::from_secs(5)), ..RunLimits::default() };
     let mut state = RunState::new(Arc::new(Outline::new(limits)));
     let run = RunId::new(uuid::Uuid::from_u128(7));
-    let first = Record::RunStarted { run, goal: "{}".to_owned(), params: "{}".to_owned(), wall: START };
+    let (goal, params, input) = ("{}".to_owned(), "{}".to_owned(), String::new());
+    let first = Record::RunStarted { run, goal, params, input, parent: None, wall: START };
     state.apply(&first).expect("a record of this plan");
     let deadline = START.after(Duration::from_secs(5));
     assert_eq!(next(&state, START), [Step::WakeAt(deadline)]);
@@ -276,7 +280,7 @@ fn a_run_without_a_plan_waits_until_its_deadline_and_fails_with_a_remedy() {
     let [Step::Append(unplannable @ Record::Unplannable { message })] = steps.as_slice() else { panic!("{steps:?}") };
     assert!(message.contains("raise `limits.deadline`"), "{message}");
     state.apply(unplannable).expect("a record of this plan");
-    let ended = Record::Ended { status: Status::Failed, wall: deadline };
+    let ended = Record::Ended { status: Status::Failed, undone: UndoSummary::default(), wall: deadline };
     assert_eq!(next(&state, deadline), [Step::Append(ended)]);
 }
 

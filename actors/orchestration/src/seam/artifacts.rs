@@ -1,136 +1,107 @@
-//! Large results, kept by what they are: under the digest of their bytes.
-//!
-//! An artifact is put before the record that names it is written, so that whoever reads the record finds it.
+//! Large values beside the journal, by their digest.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::BoxFuture;
-use super::files::Hasher;
+use crate::run::sha256_hex;
 
-/// The name of an artifact: the SHA-256 of its bytes, in hexadecimal.
-///
-/// ```
-/// use steadfast_orchestration::seam::artifacts::ArtifactId;
-///
-/// let id = ArtifactId::of(b"abc");
-/// assert_eq!(id.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-/// assert_eq!(id.to_string().parse(), Ok(id));
-/// assert!("ba78".parse::<ArtifactId>().is_err());
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ArtifactId(String);
+/// The SHA-256 of an artifact, in hexadecimal: its name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(Arc<str>);
 
-/// A text that names no artifact.
+/// A text is no digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no digest; expected the 64 hexadecimal digits of a SHA-256, in lower case")]
-pub struct InvalidArtifactId {
-    /// The refused text.
+#[error("`{text}` is no digest, expected 64 digits of 0 to 9 and a to f")]
+pub struct InvalidDigest {
+    /// The text.
     pub text: String,
 }
 
-impl ArtifactId {
-    /// The name of these bytes.
+impl Digest {
+    /// The digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let mut hasher = Hasher::default();
-        hasher.add(bytes);
-        Self(hasher.hex())
+        Self(sha256_hex(bytes).into())
     }
 
-    /// The digits.
+    /// Its 64 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for ArtifactId {
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if text.len() == 64 && digits { Ok(Self(text.into())) } else { Err(InvalidDigest { text: text.to_owned() }) }
+    }
+}
+
+impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.write_str(&self.0)
     }
 }
 
-impl FromStr for ArtifactId {
-    type Err = InvalidArtifactId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidArtifactId> {
-        let digits = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if digits { Ok(Self(text.to_owned())) } else { Err(InvalidArtifactId { text: text.to_owned() }) }
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
-impl TryFrom<String> for ArtifactId {
-    type Error = InvalidArtifactId;
-
-    fn try_from(text: String) -> Result<Self, InvalidArtifactId> {
-        text.parse()
-    }
+/// An artifact was not kept, or is not to be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArtifactError {
+    /// Nothing with this digest is kept.
+    #[error("the artifact {digest} is missing")]
+    Missing {
+        /// What was asked for.
+        digest: Digest,
+    },
+    /// What is kept under this digest has another one.
+    #[error("the artifact {digest} is damaged: what is kept has the digest {found}")]
+    Damaged {
+        /// What was asked for.
+        digest: Digest,
+        /// The digest of what is there.
+        found: Digest,
+    },
+    /// The store does not work.
+    #[error("the store of artifacts is not available: {0}")]
+    Unavailable(String),
 }
 
-impl From<ArtifactId> for String {
-    fn from(id: ArtifactId) -> Self {
-        id.0
-    }
-}
-
-/// Keeps bytes under their digest.
+/// Keeps large values by their digest.
 ///
 /// | promise | |
 /// |---|---|
-/// | what was put | is there from then on, as durable as the journal beside it |
-/// | the same bytes again | have the same name, and are kept once |
-/// | what is given | has the digest that was asked for: what is damaged is an error |
+/// | `Ok` of a put | what was put is kept as long as what the journal beside it keeps, and was so before that `Ok` |
+/// | the same bytes again | are `Ok`, and kept once |
+/// | a get | gives what was put, or says that it is missing or damaged; never something else |
+///
+/// `seam::testing::conformance::artifacts` holds an implementation to it.
 ///
 /// # Cancel safety
 ///
-/// A put whose future was dropped has kept the whole or nothing.
+/// What a put was dropped with is kept as a whole or not at all.
 pub trait Artifacts: Send + Sync {
-    /// Keeps bytes, and says under which name.
-    fn put(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<ArtifactId, ArtifactError>>;
+    /// Keeps these bytes, and gives their digest.
+    fn put(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<Digest, ArtifactError>>;
 
-    /// Gives the bytes of this name.
-    fn get<'a>(&'a self, id: &'a ArtifactId) -> BoxFuture<'a, Result<Vec<u8>, ArtifactError>>;
+    /// Gives the bytes of this digest.
+    fn get(&self, digest: &Digest) -> BoxFuture<'_, Result<Vec<u8>, ArtifactError>>;
 }
 
-/// Something about an artifact did not work.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ArtifactError {
-    /// There is none of this name.
-    #[error("there is no artifact {id}")]
-    Missing {
-        /// Its name.
-        id: ArtifactId,
-    },
-    /// What is kept under this name is something else.
-    #[error("the artifact {id} is damaged: what is kept under this name has the digest {found}")]
-    Damaged {
-        /// Its name.
-        id: ArtifactId,
-        /// The digest of what is there.
-        found: ArtifactId,
-    },
-    /// The system refused.
-    #[error("the artifact {id} cannot be read or written")]
-    Io {
-        /// Its name.
-        id: ArtifactId,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-/// Artifacts in memory: for as long as the process lives.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryArtifacts {
-    kept: Arc<Mutex<BTreeMap<ArtifactId, Vec<u8>>>>,
-}
+/// Artifacts that are kept as long as this value and its clones.
+#[derive(Clone, Default)]
+pub struct MemoryArtifacts(Arc<Mutex<BTreeMap<Digest, Vec<u8>>>>);
 
 impl MemoryArtifacts {
     /// None yet.
@@ -138,17 +109,63 @@ impl MemoryArtifacts {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Has something else under this digest from now on, or nothing: what happens to a disk, for tests.
+    pub fn damage(&self, digest: &Digest, becomes: Option<Vec<u8>>) {
+        match becomes {
+            Some(bytes) => self.table().insert(digest.clone(), bytes),
+            None => self.table().remove(digest),
+        };
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn digests(&self) -> Vec<Digest> {
+        self.table().keys().cloned().collect()
+    }
+
+    fn table(&self) -> MutexGuard<'_, BTreeMap<Digest, Vec<u8>>> {
+        // Every change of the table is one call, so a panic elsewhere cannot have left half of one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Artifacts for MemoryArtifacts {
-    fn put(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<ArtifactId, ArtifactError>> {
-        let id = ArtifactId::of(&bytes);
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), bytes);
-        Box::pin(async move { Ok(id) })
+    fn put(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<Digest, ArtifactError>> {
+        let digest = Digest::of(&bytes);
+        self.table().insert(digest.clone(), bytes);
+        Box::pin(async { Ok(digest) })
     }
 
-    fn get<'a>(&'a self, id: &'a ArtifactId) -> BoxFuture<'a, Result<Vec<u8>, ArtifactError>> {
-        let found = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        Box::pin(async move { found.ok_or_else(|| ArtifactError::Missing { id: id.clone() }) })
+    fn get(&self, digest: &Digest) -> BoxFuture<'_, Result<Vec<u8>, ArtifactError>> {
+        let found = match self.table().get(digest) {
+            None => Err(ArtifactError::Missing { digest: digest.clone() }),
+            Some(bytes) => match Digest::of(bytes) {
+                found if found == *digest => Ok(bytes.clone()),
+                found => Err(ArtifactError::Damaged { digest: digest.clone(), found }),
+            },
+        };
+        Box::pin(async { found })
+    }
+}
+
+impl fmt::Debug for MemoryArtifacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.digests()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_its_text_and_nothing_else_is_one() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(digest.as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(digest.to_string().parse(), Ok(digest.clone()));
+        for wrong in ["", "ba78", &digest.as_str().to_uppercase(), &format!("{digest}0"), &"../".repeat(22)[..64]] {
+            assert_eq!(wrong.parse::<Digest>(), Err(InvalidDigest { text: wrong.to_owned() }));
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use steadfast::fault::Crash;
-use steadfast::seam::{Rng, seed_of};
-use steadfast::testing::{Bug, Disk, DiskFault, Level, Node, Ran, Sim, World};
+use steadfast::seam::{Level, Rng, seed_of};
+use steadfast::testing::{Bug, Disk, DiskFault, Node, Ran, Sim, World};
 use steadfast::{Incarnation, RunId, SupervisorSpec, TokioClock};
 use steadfast_orchestration::agents::desk::Workshop;
 use steadfast_orchestration::agents::orchestrator::{Feed, RunArgs};

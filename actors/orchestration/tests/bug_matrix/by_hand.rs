@@ -6,7 +6,7 @@ use std::time::Duration;
 use steadfast::RunId;
 use steadfast_orchestration::agents::protocol::ReportReply;
 use steadfast_orchestration::run::{
-    Class, Facts, Leased, Lookups, Millis, Outcome, Outline, Record, Report, RunState, Status, TaskId,
+    Class, Facts, Leased, Lookups, Millis, Outcome, Outline, Record, Report, RunState, Status, TaskId, UndoSummary,
 };
 
 use super::oracles::{ALL, Run};
@@ -51,7 +51,11 @@ fn ended(command: usize, well: bool) -> What {
 }
 
 fn end() -> What {
-    What::Kept(Record::Ended { status: Status::Reached, wall: WALL })
+    What::Kept(reached())
+}
+
+fn reached() -> Record {
+    Record::Ended { status: Status::Reached, undone: UndoSummary::default(), wall: WALL }
 }
 
 fn report() -> What {
@@ -60,9 +64,11 @@ fn report() -> What {
         run: RunId::new(uuid::Uuid::nil()),
         goal: String::new(),
         params: String::new(),
+        input: String::new(),
+        parent: None,
         wall: WALL,
     };
-    for record in [start, Record::Ended { status: Status::Reached, wall: WALL }] {
+    for record in [start, reached()] {
         state.apply(&record).expect("it is of no task");
     }
     What::Reported(Arc::new(Report::of(&state, Facts::default(), WALL)))

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use steadfast::RunId;
-use steadfast::seam::{AppendAt, BoxFuture, Epoch, Journal, JournalError, Seq};
+use steadfast::StreamId;
+use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
 use steadfast::testing::{SimJournal, VirtualClock};
 use steadfast_orchestration::agents::protocol::ReportReply;
 use steadfast_orchestration::run::{Record, Report, decode};
@@ -163,24 +163,37 @@ impl Watched {
 }
 
 impl Journal for Watched {
-    fn fence(&self, stream: RunId, owner: &str) -> BoxFuture<'_, Result<Epoch, JournalError>> {
-        self.journal.fence(stream, owner)
+    fn level(&self) -> Level {
+        self.journal.level()
     }
 
-    fn append(&self, stream: RunId, at: AppendAt, records: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Seq, JournalError>> {
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
         Box::pin(async move {
-            let last = self.journal.append(stream, at, records.clone()).await?;
-            self.witness.kept(at.expected, &records);
-            Ok(last)
+            let answers = self.journal.write(batch.clone()).await;
+            for (write, answer) in batch.into_iter().zip(&answers) {
+                if let (Write::Append { at, records, .. }, Ok(_)) = (write, answer) {
+                    self.witness.kept(at.expected, &records);
+                }
+            }
+            answers
         })
     }
 
-    fn read(&self, stream: RunId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+        let stream = stream.clone();
         Box::pin(async move {
-            let records = self.journal.read(stream, after).await?;
+            let records = self.journal.read(&stream, after).await?;
             self.witness.kept(after, &records);
             Ok(records)
         })
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        self.journal.snapshot(stream)
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        self.journal.list(prefix)
     }
 }
 

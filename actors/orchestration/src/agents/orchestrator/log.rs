@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use steadfast::seam::{AppendAt, Journal};
-use steadfast::{BoxError, Context, RunId};
+use steadfast::{BoxError, Context, RunId, StreamId};
 
 use super::Orchestrator;
 use crate::agents::ask::wait_for;
 use crate::redact::Redactor;
-use crate::run::{Outcome, Record, decode, encode};
+use crate::run::{Record, decode, encode};
 
 /// The stream of one run, which this incarnation alone may append to until the next one fences it.
 pub(super) struct Log {
     journal: Arc<dyn Journal>,
-    run: RunId,
+    stream: StreamId,
     at: AppendAt,
     redactor: Redactor,
 }
@@ -26,9 +26,9 @@ impl Log {
         ctx: &Context<Orchestrator>,
     ) -> Result<(Self, Vec<Record>), BoxError> {
         let (name, redactor) = owner;
-        let journal = ctx.system().journal();
-        let epoch = wait_for(ctx, journal.fence(run, name)).await?;
-        let mut log = Self { journal, run, at: AppendAt { epoch, expected: 0 }, redactor };
+        let (journal, stream) = (ctx.system().journal(), StreamId::from(run));
+        let epoch = wait_for(ctx, journal.fence(&stream, name)).await?;
+        let mut log = Self { journal, stream, at: AppendAt { epoch, expected: 0 }, redactor };
         let records = log.read(ctx).await?;
         log.at.expected = records.len() as u64;
         Ok((log, records))
@@ -36,7 +36,7 @@ impl Log {
 
     /// All records.
     pub(super) async fn read(&self, ctx: &Context<Orchestrator>) -> Result<Vec<Record>, BoxError> {
-        let frames = wait_for(ctx, self.journal.read(self.run, 0)).await?;
+        let frames = wait_for(ctx, self.journal.read(&self.stream, 0)).await?;
         Ok(frames.iter().map(|frame| decode(frame)).collect::<Result<_, _>>()?)
     }
 
@@ -50,24 +50,14 @@ impl Log {
     ) -> Result<Vec<Record>, BoxError> {
         let records: Vec<_> = records.into_iter().map(|record| self.redacted(record)).collect();
         let frames = records.iter().map(encode).collect::<Result<_, _>>()?;
-        self.at.expected = wait_for(ctx, self.journal.append(self.run, self.at, frames)).await?;
+        self.at.expected = wait_for(ctx, self.journal.append(&self.stream, self.at, frames)).await?;
         Ok(records)
     }
 
     /// The record without secrets in its texts. Results were redacted before they were digested.
     fn redacted(&self, mut record: Record) -> Record {
-        let clean = |text: &mut String| *text = self.redactor.text(text).into_owned();
-        match &mut record {
-            Record::Unplannable { message: text }
-            | Record::Failed { message: text, .. }
-            | Record::Lost { why: text, .. }
-            | Record::Recorded { outcome: Outcome::Failed { message: text, .. }, .. }
-            | Record::Recorded { outcome: Outcome::Skipped { reason: text, .. }, .. } => clean(text),
-            Record::RunStarted { goal, params, .. } => {
-                clean(goal);
-                clean(params);
-            }
-            _ => {}
+        for text in record.texts_mut() {
+            *text = self.redactor.text(text).into_owned();
         }
         record
     }

@@ -32,6 +32,8 @@ impl Orchestrator {
                 run: args.run,
                 goal: serde_json::to_string(&args.goal)?,
                 params: serde_json::to_string(&args.params)?,
+                input: String::new(),
+                parent: None,
                 wall: Millis::of(ctx.system().clock().wall()),
             };
             records = log.append(vec![first], ctx).await?;

@@ -1,38 +1,10 @@
-//! What [`Artifacts`] and [`Requests`] promise.
+//! What [`Requests`] promises.
 
 use uuid::Uuid;
 
 use super::Clause;
 use crate::run::Millis;
-use crate::seam::artifacts::{ArtifactError, ArtifactId, Artifacts};
 use crate::seam::requests::{Request, Requests, RequestsError};
-
-/// Holds artifacts to what [`Artifacts`] promises.
-///
-/// # Panics
-///
-/// With the promise that is broken.
-pub async fn artifacts(artifacts: &dyn Artifacts) {
-    let clause = Clause("what was put is given, byte for byte, under the digest of its bytes");
-    let long: Vec<u8> = (0..=255).cycle().take(300_000).collect();
-    for bytes in [b"abc".to_vec(), Vec::new(), vec![0, 255, 10, 13], long] {
-        let id = done(clause, artifacts.put(bytes.clone()).await);
-        clause.is("its name", &id, &ArtifactId::of(&bytes));
-        clause.holds(done(clause, artifacts.get(&id).await) == bytes, || "other bytes".to_owned());
-    }
-
-    let clause = Clause("the same bytes again have the same name, and change nothing");
-    for _ in 0..3 {
-        clause.is("its name", &done(clause, artifacts.put(b"abc".to_vec()).await), &ArtifactId::of(b"abc"));
-    }
-    clause.is("it", &done(clause, artifacts.get(&ArtifactId::of(b"abc")).await), &b"abc".to_vec());
-
-    let clause = Clause("what was never put is missing, and named");
-    let id = ArtifactId::of(b"nobody puts this");
-    let outcome = artifacts.get(&id).await;
-    let named = matches!(&outcome, Err(ArtifactError::Missing { id: missing }) if *missing == id);
-    clause.holds(named, || format!("{outcome:?}"));
-}
 
 /// Holds requests to what [`Requests`] promises. There are none at first.
 ///
@@ -70,11 +42,6 @@ pub async fn requests(requests: &dyn Requests) {
         ready(clause, requests.done(Uuid::from_u128(id)).await);
     }
     clause.is("pending in the end", &pending(clause).await, &Vec::new());
-}
-
-#[track_caller]
-fn done<T>(clause: Clause, outcome: Result<T, ArtifactError>) -> T {
-    outcome.unwrap_or_else(|error| panic!("the seam breaks its contract. Promised: {}. Found: {error}", clause.0))
 }
 
 #[track_caller]
