@@ -161,6 +161,7 @@ impl Setting {
             jobs: self.jobs,
             redactor: self.prepared.redactor.clone(),
             feed: Feed::new(),
+            around: None,
         }
     }
 

@@ -14,10 +14,12 @@
 //! * No handler waits for another agent but the journal, which answers or ends within a limit of its own.
 
 mod carry;
+mod children;
 mod feed;
 mod log;
 mod reports;
 mod resume;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,6 +30,7 @@ use std::time::Duration;
 use serde_json::Value;
 use steadfast::seam::Clock;
 use steadfast::{Agent, BoxError, Context, Incarnation, Path, RunId, Subject, TellError, bug_on_purpose};
+use uuid::Uuid;
 
 use crate::agents::ask::Unanswered;
 use crate::agents::planner::plan_subject;
@@ -35,10 +38,12 @@ use crate::agents::protocol::{ContextReply, LeaseId, PlanReply, ReportReply, Rep
 use crate::goal::model::Goal;
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{Lookups, Millis, RunState, TaskId};
+use crate::run::{ChildEnd, Lookups, Millis, RunState, TaskId, Tell};
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
+pub use children::Around;
+pub(crate) use children::CHILDREN;
 pub use feed::Feed;
 use log::Log;
 
@@ -57,6 +62,8 @@ pub struct RunArgs {
     pub redactor: Redactor,
     /// Where others hear of the run.
     pub feed: Feed,
+    /// Who is told how it ended, where it is a step of another run.
+    pub around: Option<Around>,
 }
 
 impl fmt::Debug for RunArgs {
@@ -111,18 +118,35 @@ pub enum OrchestratorMessage {
     Report(ReportRequest),
     /// To give out no more leases, and end when those that are out have ended.
     Drain,
+    /// What a person decided, or what happened outside.
+    Tell {
+        /// What it is asked by, where it may be asked again: it is taken once.
+        id: Option<Uuid>,
+        /// What.
+        tell: Tell,
+    },
+    /// A run inside this one is over.
+    #[doc(hidden)]
+    ChildOver {
+        /// The task that the run is.
+        task: TaskId,
+        /// How it ended.
+        end: ChildEnd,
+    },
     /// What this incarnation set going has come back. Anything of an earlier incarnation is dropped.
     #[doc(hidden)]
     Own(Incarnation, Own),
 }
 
 /// What an orchestrator answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrchestratorReply {
     /// To a report.
     Report(ReportReply),
     /// It is so.
     Done,
+    /// What was told makes no sense; why, for people.
+    Untold(String),
 }
 
 /// What comes back to the orchestrator itself.
@@ -136,6 +160,10 @@ pub enum Own {
     Resumed { lease: LeaseId, reply: ContextReply },
     /// From the retriever, for a list.
     Listed { task: String, reply: ContextReply },
+    /// From the retriever, for a run inside this one that was begun before this incarnation.
+    Reborn { task: TaskId, reply: ContextReply },
+    /// A run inside this one cannot be carried out.
+    Unstarted { task: TaskId, why: String },
     /// From the router.
     Routed { task: (usize, TaskId), reply: RouteReply },
     /// From the validator.
@@ -174,6 +202,11 @@ impl Agent for Orchestrator {
                 self.drain(ctx).await?;
                 OrchestratorReply::Done
             }
+            OrchestratorMessage::Tell { id, tell } => self.told(id, tell, ctx).await?,
+            OrchestratorMessage::ChildOver { task, end } => {
+                self.child_over(&task, &end, ctx).await?;
+                OrchestratorReply::Done
+            }
             OrchestratorMessage::Own(of, own) => {
                 // On purpose: an answer is an answer.
                 if of == ctx.incarnation() || bug_on_purpose!(ctx.system(), StaleAnswerCounts) {
@@ -190,7 +223,8 @@ impl Agent for Orchestrator {
         match message {
             OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
             OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
-            OrchestratorMessage::Drain | OrchestratorMessage::Own(..) => None,
+            OrchestratorMessage::ChildOver { task, .. } => Some(Subject::new(task.to_string(), 1)),
+            OrchestratorMessage::Drain | OrchestratorMessage::Tell { .. } | OrchestratorMessage::Own(..) => None,
         }
     }
 }
@@ -202,6 +236,8 @@ impl Orchestrator {
             Own::Prepared { task, attempt, reply } => self.prepared((task, attempt), reply, ctx).await,
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
+            Own::Reborn { task, reply } => self.reborn(&task, reply, ctx),
+            Own::Unstarted { task, why } => self.unstarted(task, why, ctx).await,
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
             Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx).await,
             Own::Unanswered { task, unanswered } => self.unanswered(task, unanswered, ctx).await,

@@ -91,7 +91,9 @@ fn to_append(state: &RunState, now: Millis) -> Vec<Record> {
         return state.open_tasks().map(|task| out_of_time(state, task, now)).collect();
     }
     if state.open() == 0 {
-        return vec![ended(status(state), now)];
+        // What is not needed any more ends first: nothing of a run goes on when it is over.
+        let over = state.children_running() == 0;
+        return over.then(|| ended(status(state), now)).into_iter().collect();
     }
     let waited = waits::waited(state, now);
     if !waited.is_empty() {

@@ -192,6 +192,7 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
         jobs: goal.jobs,
         redactor: Redactor::new(),
         feed: feed.clone(),
+        around: None,
     };
     let staff = Staff::new(goal.jobs, shop);
     move || preset::tree(&staff, run.clone())

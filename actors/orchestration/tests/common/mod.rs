@@ -115,6 +115,7 @@ impl World {
             jobs: self.jobs,
             redactor: self.redactor.clone(),
             feed: Feed::new(),
+            around: None,
         };
         (Staff::new(self.jobs, shop), run)
     }

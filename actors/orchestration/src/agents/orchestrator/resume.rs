@@ -65,6 +65,7 @@ impl Orchestrator {
             return Ok(());
         }
         self.compare(ctx).await?;
+        self.take_up_children(ctx)?;
         let held: Vec<_> = self.state.held().map(|(task, held)| (task.clone(), held.clone())).collect();
         for (task, held) in held {
             let Some(incarnation) = Incarnation::new(held.incarnation) else { continue };
