@@ -7,8 +7,8 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use steadfast_orchestration::goal::model::{
-    Approve, ChildGoal, Command, Condition, EnvValue, FailureClass, FromEnv, Gather, Limits, Param, ResultKind,
-    Retries, Retrieve, Signal, Take, Task, Variable, Wait,
+    Approve, ChildGoal, Command, Condition, EnvValue, FailureClass, FromEnv, Gather, Limits, OnExhausted, Param,
+    ResultKind, Retries, Retrieve, Signal, Take, Task, Variable, Wait,
 };
 use steadfast_orchestration::goal::{self, Goal, Span, TaskKind};
 use steadfast_orchestration::plan::Plan;
@@ -255,6 +255,7 @@ fn bare_goal() -> Goal {
         description: None,
         params: BTreeMap::new(),
         limits: Limits::default(),
+        on_exhausted: OnExhausted::default(),
         tasks: vec![bare_task("a")],
     }
 }
@@ -268,8 +269,12 @@ fn any_goal() -> impl Strategy<Value = Goal> {
         .prop_map(|(description, default)| Param { description, default });
     let limits = (option::of(any::<u32>()), option::of(any_span()))
         .prop_map(|(concurrency, deadline)| Limits { concurrency, deadline });
-    (".{0,8}", option::of(".{0,20}"), btree_map(".{0,6}", param, 0..3), limits, vec(any_task(), 0..4))
-        .prop_map(|(name, description, params, limits, tasks)| Goal { name, description, params, limits, tasks })
+    (".{0,8}", option::of(".{0,20}"), btree_map(".{0,6}", param, 0..3), limits, vec(any_task(), 0..4)).prop_map(
+        |(name, description, params, limits, tasks)| {
+            let on_exhausted = OnExhausted::default();
+            Goal { name, description, params, limits, on_exhausted, tasks }
+        },
+    )
 }
 
 /// Tasks in the order of a file, where each waits for some of those with a lower rank.

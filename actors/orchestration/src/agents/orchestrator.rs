@@ -15,10 +15,13 @@
 
 mod carry;
 mod children;
+mod control;
 mod feed;
 mod log;
 mod reports;
 mod resume;
+mod route;
+mod undo;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,16 +37,19 @@ use uuid::Uuid;
 
 use crate::agents::ask::Unanswered;
 use crate::agents::planner::plan_subject;
-use crate::agents::protocol::{ContextReply, LeaseId, PlanReply, ReportReply, ReportRequest, RouteReply};
+use crate::agents::protocol::{
+    Attempt, ContextReply, LeaseId, Part, PlanReply, ReportReply, ReportRequest, RouteReply,
+};
 use crate::goal::model::Goal;
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{ChildEnd, Lookups, Millis, RunState, TaskId, Tell};
+use crate::run::{ChildEnd, Kept, Lookups, Millis, Order, Parent, RunState, Standing, TaskId, Tell};
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
 pub use children::Around;
 pub(crate) use children::CHILDREN;
+pub use control::Refusal;
 pub use feed::Feed;
 use log::Log;
 
@@ -56,6 +62,12 @@ pub struct RunArgs {
     pub goal: Goal,
     /// The parameters that were given.
     pub params: BTreeMap<String, Value>,
+    /// The input folder, as it is recorded; empty where the run has none that others could name.
+    pub input: String,
+    /// Whose step this run is.
+    pub parent: Option<Parent>,
+    /// Whether anybody keeps what happens in it: by the level of the journal.
+    pub kept: Kept,
     /// How many executors there are.
     pub jobs: usize,
     /// What may be told.
@@ -103,11 +115,16 @@ struct Bench {
     /// The timer for the next moment at which something is due.
     wake: Option<(Millis, steadfast::TaskId)>,
     published: bool,
+    /// What the runs inside this one were told last.
+    led: BTreeMap<TaskId, Order>,
+    /// Those that are being told.
+    leading: BTreeSet<TaskId>,
 }
 
 /// An attempt that waits for an agent.
 struct Ready {
     attempt: u32,
+    part: Part,
     work: Work,
     lookups: Lookups,
 }
@@ -116,14 +133,48 @@ struct Ready {
 pub enum OrchestratorMessage {
     /// How an attempt ended.
     Report(ReportRequest),
-    /// To give out no more leases, and end when those that are out have ended.
+    /// To give out no more leases in this process. When those that are out have ended, a run that nobody keeps ends; one
+    /// that is kept goes on in another process.
     Drain,
+    /// To stand still until it is resumed. What is in flight ends, and nothing is undone.
+    Pause {
+        /// Who wants it.
+        who: String,
+    },
+    /// To go on, and give their attempts again to tasks that had used them up.
+    Resume {
+        /// Who wants it.
+        who: String,
+    },
+    /// To end before its time. What is in flight is dropped.
+    Cancel {
+        /// Whether what was done is undone.
+        undo: bool,
+        /// Who wants it.
+        who: String,
+        /// Why, for people.
+        why: String,
+    },
+    /// To drop what is in flight at once. A run that is kept stands still then, as if it had been paused; one that nobody
+    /// keeps ends.
+    Stop {
+        /// Who wants it.
+        who: String,
+    },
     /// What a person decided, or what happened outside.
     Tell {
         /// What it is asked by, where it may be asked again: it is taken once.
         id: Option<Uuid>,
         /// What.
         tell: Tell,
+    },
+    /// What the run around this one wants of it.
+    #[doc(hidden)]
+    Follow {
+        /// That run.
+        around: RunId,
+        /// What it wants.
+        order: Order,
     },
     /// A run inside this one is over.
     #[doc(hidden)]
@@ -138,6 +189,18 @@ pub enum OrchestratorMessage {
     Own(Incarnation, Own),
 }
 
+impl OrchestratorMessage {
+    /// The same once more, for those that may be said again.
+    fn again(&self) -> Option<Self> {
+        match self {
+            Self::Follow { around, order } => Some(Self::Follow { around: *around, order: order.clone() }),
+            Self::Resume { who } => Some(Self::Resume { who: who.clone() }),
+            Self::Stop { who } => Some(Self::Stop { who: who.clone() }),
+            _ => None,
+        }
+    }
+}
+
 /// What an orchestrator answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrchestratorReply {
@@ -147,6 +210,8 @@ pub enum OrchestratorReply {
     Done,
     /// What was told makes no sense; why, for people.
     Untold(String),
+    /// It is not so.
+    Refused(Refusal),
 }
 
 /// What comes back to the orchestrator itself.
@@ -155,13 +220,17 @@ pub enum Own {
     /// From the planner.
     Planned(PlanReply),
     /// From the retriever, for an attempt that is to be given out.
-    Prepared { task: TaskId, attempt: u32, reply: ContextReply },
+    Prepared { attempt: Attempt, reply: ContextReply },
     /// From the retriever, for a lease that was out when this incarnation began.
     Resumed { lease: LeaseId, reply: ContextReply },
     /// From the retriever, for a list.
     Listed { task: String, reply: ContextReply },
     /// From the retriever, for a run inside this one that was begun before this incarnation.
     Reborn { task: TaskId, reply: ContextReply },
+    /// A run inside this one stands otherwise than before.
+    ChildStands { task: TaskId, now: Standing },
+    /// A run inside this one was told what is wanted of it.
+    Led { task: TaskId, order: Order },
     /// A run inside this one cannot be carried out.
     Unstarted { task: TaskId, why: String },
     /// From the router.
@@ -169,7 +238,7 @@ pub enum Own {
     /// From the validator.
     Judged { lease: LeaseId, verdicts: Verdicts },
     /// Everybody who was asked about a task died or hung with the question.
-    Unanswered { task: TaskId, unanswered: Unanswered },
+    Unanswered { task: TaskId, part: Part, unanswered: Unanswered },
     /// A lease cannot be delivered, since its incarnation is no more.
     Undelivered { lease: LeaseId, why: String },
     /// An incarnation ended.
@@ -198,11 +267,13 @@ impl Agent for Orchestrator {
     ) -> Result<OrchestratorReply, BoxError> {
         let reply = match message {
             OrchestratorMessage::Report(report) => OrchestratorReply::Report(self.report(report, ctx).await?),
-            OrchestratorMessage::Drain => {
-                self.drain(ctx).await?;
-                OrchestratorReply::Done
-            }
+            OrchestratorMessage::Drain => self.drain(ctx).await?,
+            OrchestratorMessage::Pause { who } => self.pause(who, ctx).await?,
+            OrchestratorMessage::Resume { who } => self.go_on(who, ctx).await?,
+            OrchestratorMessage::Cancel { undo, who, why } => self.cancel(undo, (who, why), ctx).await?,
+            OrchestratorMessage::Stop { who } => self.stop_at_once(who, ctx).await?,
             OrchestratorMessage::Tell { id, tell } => self.told(id, tell, ctx).await?,
+            OrchestratorMessage::Follow { around, order } => self.follow((around, order), ctx).await?,
             OrchestratorMessage::ChildOver { task, end } => {
                 self.child_over(&task, &end, ctx).await?;
                 OrchestratorReply::Done
@@ -224,7 +295,7 @@ impl Agent for Orchestrator {
             OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
             OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
             OrchestratorMessage::ChildOver { task, .. } => Some(Subject::new(task.to_string(), 1)),
-            OrchestratorMessage::Drain | OrchestratorMessage::Tell { .. } | OrchestratorMessage::Own(..) => None,
+            _ => None,
         }
     }
 }
@@ -233,14 +304,23 @@ impl Orchestrator {
     async fn own(&mut self, own: Own, ctx: &mut Context<Self>) -> Result<(), BoxError> {
         match own {
             Own::Planned(reply) => self.planned(reply, ctx).await,
-            Own::Prepared { task, attempt, reply } => self.prepared((task, attempt), reply, ctx).await,
+            Own::Prepared { attempt, reply } => self.prepared(attempt, reply, ctx).await,
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
             Own::Reborn { task, reply } => self.reborn(&task, reply, ctx),
-            Own::Unstarted { task, why } => self.unstarted(task, why, ctx).await,
+            Own::Unstarted { task, why } => self.unstarted(&task, why, ctx).await,
+            Own::ChildStands { task, now } => {
+                self.watch_child(&task, now, ctx);
+                Ok(())
+            }
+            Own::Led { task, order } => {
+                self.bench.leading.remove(&task);
+                self.bench.led.insert(task, order);
+                Ok(())
+            }
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
             Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx).await,
-            Own::Unanswered { task, unanswered } => self.unanswered(task, unanswered, ctx).await,
+            Own::Unanswered { task, part, unanswered } => self.unanswered((task, part), unanswered, ctx).await,
             Own::Undelivered { lease, why } => self.lost_with((&lease.agent, lease.incarnation), &why, ctx).await,
             // On purpose: whoever holds a lease reports on it.
             Own::Exited { .. } if bug_on_purpose!(ctx.system(), LeaseNotTakenBack) => Ok(()),

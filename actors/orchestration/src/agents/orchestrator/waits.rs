@@ -4,7 +4,7 @@ use steadfast::{BoxError, Context};
 use uuid::Uuid;
 
 use super::{Orchestrator, OrchestratorReply};
-use crate::run::{Begin, Record, TaskId, Tell, Untold, begun, told};
+use crate::run::{Begin, Order, Record, TaskId, Tell, Untold, begun, told};
 
 impl Orchestrator {
     /// A task begins to wait: that is recorded, and holds no agent up.
@@ -21,6 +21,7 @@ impl Orchestrator {
         let record = begun(&self.state, task, &begin, self.wall());
         self.commit(vec![record.ok_or("the run has no beginning")?], ctx).await?;
         if let Begin::Child { params } = begin {
+            self.bench.led.insert(task.clone(), Order::GoOn);
             self.start_child(task, &params, ctx)?;
         }
         Ok(())

@@ -61,7 +61,7 @@ impl Scene {
             match step {
                 Step::Expand(task) => drive.expand(task, 2),
                 Step::Prepare { task, .. } => self.begin(drive, task),
-                Step::Append(_) | Step::WakeAt(_) => continue,
+                Step::Undo { .. } | Step::Append(_) | Step::WakeAt(_) => continue,
             }
             return true;
         }
