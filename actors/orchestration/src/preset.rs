@@ -27,7 +27,9 @@ use steadfast::{
 
 use crate::agents::desk::Workshop;
 use crate::agents::executor::Executor;
-use crate::agents::orchestrator::{CHILDREN, Orchestrator, OrchestratorMessage, RunArgs};
+use crate::agents::orchestrator::{
+    CHILDREN, Orchestrator, OrchestratorMessage, OrchestratorReply, Refusal, RunArgs,
+};
 use crate::agents::planner::Planner;
 use crate::agents::protocol::{LeaseReply, LeaseRequest};
 use crate::agents::retriever::Retriever;
@@ -137,15 +139,42 @@ pub fn child_path(run: RunId) -> Path {
     format!("root/domains/orchestration/{CHILDREN}/{run}").parse().expect("the id of a run is a name of a child")
 }
 
-/// Asks the run of a goal to end: no more leases are given out, and those that are out come to their end.
+/// Asks the run of a goal to end in this process: no more leases are given out, and those that are out come to their
+/// end.
+///
+/// # Errors
+///
+/// [`RequestError`] when there is no such run, or its orchestrator does not answer.
 pub async fn drain(system: &System, goal: &str) -> Result<(), RequestError> {
+    order(system, goal, || OrchestratorMessage::Drain).await.map(|_| ())
+}
+
+/// Tells the run of a goal to stand still, to go on, or to end: whatever the message says. It is so when the answer is
+/// there, as far as the journal says.
+///
+/// # Errors
+///
+/// [`RequestError`] when there is no such run, or its orchestrator does not answer.
+pub async fn order(
+    system: &System,
+    goal: &str,
+    message: impl Fn() -> OrchestratorMessage,
+) -> Result<OrchestratorReply, RequestError> {
     let orchestrator = system.agent::<Orchestrator>(&orchestrator_path(goal))?;
+    let mut is_again = false;
     loop {
-        match orchestrator.ask(OrchestratorMessage::Drain).await {
-            // The incarnation that was asked ended before it answered; the next one is asked. Asking twice is asking once.
-            Err(RequestError::Exited { .. }) => {}
-            answer => return answer.map(|_| ()),
-        }
+        return match orchestrator.ask(message()).await {
+            // The incarnation that was asked ended before it answered; the next one is asked.
+            Err(RequestError::Exited { .. }) => {
+                is_again = true;
+                continue;
+            }
+            // Asking twice is asking once: the one before had done it.
+            Ok(OrchestratorReply::Refused(refusal)) if is_again && refusal != Refusal::Over => {
+                Ok(OrchestratorReply::Done)
+            }
+            answer => answer,
+        };
     }
 }
 

@@ -39,7 +39,7 @@ pub use record::{
     BudgetKind, Class, Leased, Lookups, Outcome, Parent, PauseCause, Record, RecordError, SkipCause, Status,
     UndoOutcome, UndoSummary, WaitFor, decode, encode,
 };
-pub use report::{Facts, FailureNote, Report, Restarts, TaskReport, Totals};
+pub use report::{CancelNote, Facts, FailureNote, Report, Restarts, TaskReport, Totals, UndoReport};
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, undo_ended, undo_lost};
 pub use shared::Shared;
 pub use standing::{Inside, PauseNote, Standing};
