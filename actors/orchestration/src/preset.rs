@@ -27,9 +27,7 @@ use steadfast::{
 
 use crate::agents::desk::Workshop;
 use crate::agents::executor::Executor;
-use crate::agents::orchestrator::{
-    CHILDREN, Orchestrator, OrchestratorMessage, OrchestratorReply, Refusal, RunArgs,
-};
+use crate::agents::orchestrator::{CHILDREN, Orchestrator, OrchestratorMessage, OrchestratorReply, Refusal, RunArgs};
 use crate::agents::planner::Planner;
 use crate::agents::protocol::{LeaseReply, LeaseRequest};
 use crate::agents::retriever::Retriever;
