@@ -175,6 +175,7 @@ impl Setting {
             artifacts: Arc::clone(&self.artifacts),
             commands: Arc::clone(&self.gate) as _,
             feed: Feed::new(),
+            around: None,
         }
     }
 

@@ -9,6 +9,7 @@
 //!       retrievers        1 .. jobs
 //!       validators        1 .. jobs
 //!       executors         1 .. jobs
+//!       children          the orchestrators of runs inside others, by their run
 //!       goals             the orchestrator of the run, by the name of its goal
 //! ```
 //!
@@ -20,11 +21,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::{AgentSpec, ChildSpec, Intensity, Path, RequestError, Strategy, SupervisorSpec, System, SystemBuilder};
+use steadfast::{
+    AgentSpec, ChildSpec, Intensity, Path, RequestError, RunId, Strategy, SupervisorSpec, System, SystemBuilder,
+};
 
 use crate::agents::desk::Workshop;
 use crate::agents::executor::Executor;
-use crate::agents::orchestrator::{Orchestrator, OrchestratorMessage, RunArgs};
+use crate::agents::orchestrator::{CHILDREN, Orchestrator, OrchestratorMessage, OrchestratorReply, Refusal, RunArgs};
 use crate::agents::planner::Planner;
 use crate::agents::protocol::{LeaseReply, LeaseRequest};
 use crate::agents::retriever::Retriever;
@@ -107,6 +110,7 @@ pub fn tree(staff: &Staff, run: RunArgs) -> SupervisorSpec {
         .child(ChildSpec::supervisor(pool(staff, "retrievers", retriever)))
         .child(ChildSpec::supervisor(pool(staff, "validators", validator)))
         .child(ChildSpec::supervisor(pool(staff, "executors", executor)))
+        .child(ChildSpec::supervisor(hardy(CHILDREN, staff.restarts.min(GOALS_RESTARTS))))
         .child(ChildSpec::supervisor(goals(staff, run)));
     let domains = SupervisorSpec::new("domains", Strategy::OneForOne).child(ChildSpec::supervisor(orchestration));
     SupervisorSpec::new("root", Strategy::OneForAll).child(ChildSpec::system()).child(ChildSpec::supervisor(domains))
@@ -123,15 +127,52 @@ pub fn orchestrator_path(goal: &str) -> Path {
     path.parse().expect("a goal's name was checked when the goal was")
 }
 
-/// Asks the run of a goal to end: no more leases are given out, and those that are out come to their end.
+/// Where the orchestrator of a run inside another one stands in the tree.
+///
+/// # Panics
+///
+/// Never: the id of a run is a name of a child.
+#[must_use]
+pub fn child_path(run: RunId) -> Path {
+    format!("root/domains/orchestration/{CHILDREN}/{run}").parse().expect("the id of a run is a name of a child")
+}
+
+/// Asks the run of a goal to end in this process: no more leases are given out, and those that are out come to their
+/// end.
+///
+/// # Errors
+///
+/// [`RequestError`] when there is no such run, or its orchestrator does not answer.
 pub async fn drain(system: &System, goal: &str) -> Result<(), RequestError> {
+    order(system, goal, || OrchestratorMessage::Drain).await.map(|_| ())
+}
+
+/// Tells the run of a goal to stand still, to go on, or to end: whatever the message says. It is so when the answer is
+/// there, as far as the journal says.
+///
+/// # Errors
+///
+/// [`RequestError`] when there is no such run, or its orchestrator does not answer.
+pub async fn order(
+    system: &System,
+    goal: &str,
+    message: impl Fn() -> OrchestratorMessage,
+) -> Result<OrchestratorReply, RequestError> {
     let orchestrator = system.agent::<Orchestrator>(&orchestrator_path(goal))?;
+    let mut is_again = false;
     loop {
-        match orchestrator.ask(OrchestratorMessage::Drain).await {
-            // The incarnation that was asked ended before it answered; the next one is asked. Asking twice is asking once.
-            Err(RequestError::Exited { .. }) => {}
-            answer => return answer.map(|_| ()),
-        }
+        return match orchestrator.ask(message()).await {
+            // The incarnation that was asked ended before it answered; the next one is asked.
+            Err(RequestError::Exited { .. }) => {
+                is_again = true;
+                continue;
+            }
+            // Asking twice is asking once: the one before had done it.
+            Ok(OrchestratorReply::Refused(refusal)) if is_again && refusal != Refusal::Over => {
+                Ok(OrchestratorReply::Done)
+            }
+            answer => answer,
+        };
     }
 }
 

@@ -15,6 +15,7 @@
 
 mod artifacts;
 mod carry;
+mod children;
 mod control;
 mod feed;
 mod hold_up;
@@ -23,6 +24,7 @@ mod reports;
 mod resume;
 mod route;
 mod undo;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -33,6 +35,7 @@ use std::time::Duration;
 use serde_json::Value;
 use steadfast::seam::Clock;
 use steadfast::{Agent, BoxError, Context, Incarnation, Path, RunId, Subject, TellError, bug_on_purpose};
+use uuid::Uuid;
 
 use crate::agents::ask::Unanswered;
 use crate::agents::planner::plan_subject;
@@ -42,13 +45,15 @@ use crate::agents::protocol::{
 use crate::goal::model::Goal;
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{Kept, Lacking, Lookups, Millis, Parent, RunState, TaskId};
+use crate::run::{ChildEnd, Kept, Lacking, Lookups, Millis, Order, Parent, RunState, Standing, TaskId, Tell};
 use crate::seam::artifacts::Artifacts;
 use crate::seam::commands::Commands;
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
 pub use artifacts::{Lacks, NotWhole, make_whole};
+pub use children::Around;
+pub(crate) use children::CHILDREN;
 pub use control::Refusal;
 pub use feed::Feed;
 use log::Log;
@@ -78,6 +83,8 @@ pub struct RunArgs {
     pub commands: Arc<dyn Commands>,
     /// Where others hear of the run.
     pub feed: Feed,
+    /// Who is told how it ended, where it is a step of another run.
+    pub around: Option<Around>,
 }
 
 impl fmt::Debug for RunArgs {
@@ -119,6 +126,10 @@ struct Bench {
     /// The timer for the next moment at which something is due.
     wake: Option<(Millis, steadfast::TaskId)>,
     published: bool,
+    /// What the runs inside this one were told last.
+    led: BTreeMap<TaskId, Order>,
+    /// Those that are being told.
+    leading: BTreeSet<TaskId>,
 }
 
 /// An attempt that waits for an agent.
@@ -161,18 +172,55 @@ pub enum OrchestratorMessage {
         /// Who wants it.
         who: String,
     },
+    /// What a person decided, or what happened outside.
+    Tell {
+        /// What it is asked by, where it may be asked again: it is taken once.
+        id: Option<Uuid>,
+        /// What.
+        tell: Tell,
+    },
+    /// What the run around this one wants of it.
+    #[doc(hidden)]
+    Follow {
+        /// That run.
+        around: RunId,
+        /// What it wants.
+        order: Order,
+    },
+    /// A run inside this one is over.
+    #[doc(hidden)]
+    ChildOver {
+        /// The task that the run is.
+        task: TaskId,
+        /// How it ended.
+        end: ChildEnd,
+    },
     /// What this incarnation set going has come back. Anything of an earlier incarnation is dropped.
     #[doc(hidden)]
     Own(Incarnation, Own),
 }
 
+impl OrchestratorMessage {
+    /// The same once more, for those that may be said again.
+    fn again(&self) -> Option<Self> {
+        match self {
+            Self::Follow { around, order } => Some(Self::Follow { around: *around, order: order.clone() }),
+            Self::Resume { who } => Some(Self::Resume { who: who.clone() }),
+            Self::Stop { who } => Some(Self::Stop { who: who.clone() }),
+            _ => None,
+        }
+    }
+}
+
 /// What an orchestrator answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrchestratorReply {
     /// To a report.
     Report(ReportReply),
     /// It is so.
     Done,
+    /// What was told makes no sense; why, for people.
+    Untold(String),
     /// It is not so.
     Refused(Refusal),
 }
@@ -188,6 +236,14 @@ pub enum Own {
     Resumed { lease: LeaseId, reply: ContextReply },
     /// From the retriever, for a list.
     Listed { task: String, reply: ContextReply },
+    /// From the retriever, for a run inside this one that was begun before this incarnation.
+    Reborn { task: TaskId, reply: ContextReply },
+    /// A run inside this one stands otherwise than before.
+    ChildStands { task: TaskId, now: Standing },
+    /// A run inside this one was told what is wanted of it.
+    Led { task: TaskId, order: Order },
+    /// A run inside this one cannot be carried out.
+    Unstarted { task: TaskId, why: String },
     /// From the router.
     Routed { task: (usize, TaskId), reply: RouteReply },
     /// From the validator.
@@ -227,6 +283,12 @@ impl Agent for Orchestrator {
             OrchestratorMessage::Resume { who } => self.go_on(who, ctx).await?,
             OrchestratorMessage::Cancel { undo, who, why } => self.cancel(undo, (who, why), ctx).await?,
             OrchestratorMessage::Stop { who } => self.stop_at_once(who, ctx).await?,
+            OrchestratorMessage::Tell { id, tell } => self.told(id, tell, ctx).await?,
+            OrchestratorMessage::Follow { around, order } => self.follow((around, order), ctx).await?,
+            OrchestratorMessage::ChildOver { task, end } => {
+                self.child_over(&task, &end, ctx).await?;
+                OrchestratorReply::Done
+            }
             OrchestratorMessage::Own(of, own) => {
                 // On purpose: an answer is an answer.
                 if of == ctx.incarnation() || bug_on_purpose!(ctx.system(), StaleAnswerCounts) {
@@ -243,6 +305,7 @@ impl Agent for Orchestrator {
         match message {
             OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
             OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
+            OrchestratorMessage::ChildOver { task, .. } => Some(Subject::new(task.to_string(), 1)),
             _ => None,
         }
     }
@@ -255,6 +318,17 @@ impl Orchestrator {
             Own::Prepared { attempt, reply } => self.prepared(attempt, reply, ctx).await,
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
+            Own::Reborn { task, reply } => self.reborn(&task, reply, ctx),
+            Own::Unstarted { task, why } => self.unstarted(&task, why, ctx).await,
+            Own::ChildStands { task, now } => {
+                self.watch_child(&task, now, ctx);
+                Ok(())
+            }
+            Own::Led { task, order } => {
+                self.bench.leading.remove(&task);
+                self.bench.led.insert(task, order);
+                Ok(())
+            }
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
             Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx).await,
             Own::Unanswered { task, part, unanswered } => self.unanswered((task, part), unanswered, ctx).await,

@@ -200,6 +200,7 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
         artifacts: Arc::new(MemoryArtifacts::new()),
         commands,
         feed: feed.clone(),
+        around: None,
     };
     let staff = Staff::new(goal.jobs, shop);
     move || preset::tree(&staff, run.clone())

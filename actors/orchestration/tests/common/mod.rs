@@ -123,6 +123,7 @@ impl World {
             artifacts: Arc::new(MemoryArtifacts::new()),
             commands: Arc::clone(&self.commands),
             feed: Feed::new(),
+            around: None,
         };
         (Staff::new(self.jobs, shop), run)
     }

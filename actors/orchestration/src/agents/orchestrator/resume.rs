@@ -83,6 +83,7 @@ impl Orchestrator {
         if self.state.not_whole().next().is_some() {
             return self.lose_leases("a result of the run is not to be had", ctx).await;
         }
+        self.take_up_children(ctx)?;
         for lease in self.leases() {
             let attempt = lease.attempt.clone();
             let context = match attempt.part {
