@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::goal::model::{Check, Command, Condition, EnvValue, ResultKind, Retrieve, Scan, Task};
+use crate::goal::model::{Check, Command, Condition, EnvValue, ResultKind, Retrieve, Scan, Task, Undo};
 use crate::goal::source::escaped;
 use crate::goal::template::{Scope, TemplateError, kind_of, render_text, resolve, resolve_text};
 
@@ -20,6 +20,8 @@ pub enum Stage {
     Inputs,
     /// The work itself: also the inputs.
     Work,
+    /// The undo: also the task's own result.
+    Undo,
 }
 
 /// A template of a task.
@@ -96,15 +98,12 @@ impl Task {
         let whole = scope.inputs(&inputs);
         visit(&mut task, &mut |_, stage, slot| {
             let scope = match stage {
-                Stage::Start => return Ok(()),
+                // An undo is resolved as a task of its own.
+                Stage::Start | Stage::Undo => return Ok(()),
                 Stage::Inputs => scope,
                 Stage::Work => &whole,
             };
-            match slot {
-                Slot::Text(text) => *text = render_text(text, scope)?,
-                Slot::Value(value) => *value = resolve(value, scope)?,
-            }
-            Ok(())
+            fill(slot, scope)
         })?;
         Ok(task)
     }
@@ -112,9 +111,7 @@ impl Task {
     /// The task's condition with its references resolved, if it has one.
     pub fn resolved_when(&self, scope: &Scope<'_>) -> Result<Option<Condition>, TemplateError> {
         let Some(mut when) = self.when.clone() else { return Ok(None) };
-        for text in [&mut when.exists, &mut when.missing].into_iter().flatten() {
-            *text = render_text(text, scope)?;
-        }
+        visit_when(&mut when, &mut |_, _, slot| fill(slot, scope))?;
         Ok(Some(when))
     }
 
@@ -159,11 +156,19 @@ pub enum ItemsError {
     },
 }
 
+/// Puts what a template stands for in its place.
+fn fill(slot: Slot<'_>, scope: &Scope<'_>) -> Result<(), TemplateError> {
+    match slot {
+        Slot::Text(text) => *text = render_text(text, scope)?,
+        Slot::Value(value) => *value = resolve(value, scope)?,
+    }
+    Ok(())
+}
+
 /// Visits every field of a task that is a template, in the order of their declaration.
 fn visit<E>(task: &mut Task, each: &mut Visitor<'_, E>) -> Result<(), E> {
     if let Some(when) = &mut task.when {
-        optional(&mut when.exists, ("/when/exists", Stage::Start), each)?;
-        optional(&mut when.missing, ("/when/missing", Stage::Start), each)?;
+        visit_when(when, each)?;
     }
     for (name, value) in &mut task.inputs {
         each(&format!("/inputs/{}", escaped(name)), Stage::Inputs, Slot::Value(value))?;
@@ -173,7 +178,7 @@ fn visit<E>(task: &mut Task, each: &mut Visitor<'_, E>) -> Result<(), E> {
         all(globs, "/result/files", each)?;
     }
     if let Some(command) = &mut task.command {
-        visit_command(command, each)?;
+        visit_command(command, ("/command", Stage::Work), each)?;
     }
     if let Some(retrieve) = &mut task.retrieve {
         visit_retrieve(retrieve, each)?;
@@ -184,19 +189,64 @@ fn visit<E>(task: &mut Task, each: &mut Visitor<'_, E>) -> Result<(), E> {
     if let Some(collect) = &mut task.collect {
         each("/collect", Stage::Work, Slot::Value(collect))?;
     }
+    visit_waits(task, each)?;
+    task.undo.as_mut().map_or(Ok(()), |undo| visit_undo(undo, each))
+}
+
+fn visit_when<E>(when: &mut Condition, each: &mut Visitor<'_, E>) -> Result<(), E> {
+    optional(&mut when.exists, ("/when/exists", Stage::Start), each)?;
+    optional(&mut when.missing, ("/when/missing", Stage::Start), each)?;
+    let values = [
+        ("/when/value", &mut when.value),
+        ("/when/equals", &mut when.equals),
+        ("/when/not_equals", &mut when.not_equals),
+        ("/when/contains", &mut when.contains),
+    ];
+    for (pointer, value) in values {
+        if let Some(value) = value {
+            each(pointer, Stage::Start, Slot::Value(value))?;
+        }
+    }
     Ok(())
 }
 
-fn visit_command<E>(command: &mut Command, each: &mut Visitor<'_, E>) -> Result<(), E> {
-    each("/command/program", Stage::Work, Slot::Text(&mut command.program))?;
-    all(&mut command.args, "/command/args", each)?;
-    optional(&mut command.dir, ("/command/dir", Stage::Work), each)?;
+/// What a goal inside this one refers to is its own business.
+fn visit_waits<E>(task: &mut Task, each: &mut Visitor<'_, E>) -> Result<(), E> {
+    if let Some(approve) = &mut task.approve {
+        each("/approve/prompt", Stage::Work, Slot::Text(&mut approve.prompt))?;
+    }
+    if let Some(wait) = &mut task.wait {
+        optional(&mut wait.until, ("/wait/until", Stage::Work), each)?;
+    }
+    if let Some(signal) = &mut task.signal {
+        each("/signal/name", Stage::Work, Slot::Text(&mut signal.name))?;
+    }
+    for (name, value) in task.goal.iter_mut().flat_map(|goal| &mut goal.params) {
+        each(&format!("/goal/params/{}", escaped(name)), Stage::Work, Slot::Value(value))?;
+    }
+    Ok(())
+}
+
+fn visit_undo<E>(undo: &mut Undo, each: &mut Visitor<'_, E>) -> Result<(), E> {
+    if let Some(command) = &mut undo.command {
+        visit_command(command, ("/undo/command", Stage::Undo), each)?;
+    }
+    undo.collect.as_mut().map_or(Ok(()), |collect| each("/undo/collect", Stage::Undo, Slot::Value(collect)))
+}
+
+fn visit_command<E>(command: &mut Command, at: (&str, Stage), each: &mut Visitor<'_, E>) -> Result<(), E> {
+    let (at, stage) = at;
+    each(&format!("{at}/program"), stage, Slot::Text(&mut command.program))?;
+    for (index, text) in command.args.iter_mut().enumerate() {
+        each(&format!("{at}/args/{index}"), stage, Slot::Text(text))?;
+    }
+    optional(&mut command.dir, (&format!("{at}/dir"), stage), each)?;
     for (name, value) in &mut command.env {
         if let EnvValue::Literal(text) = value {
-            each(&format!("/command/env/{}", escaped(name)), Stage::Work, Slot::Text(text))?;
+            each(&format!("{at}/env/{}", escaped(name)), stage, Slot::Text(text))?;
         }
     }
-    optional(&mut command.stdin, ("/command/stdin", Stage::Work), each)
+    optional(&mut command.stdin, (&format!("{at}/stdin"), stage), each)
 }
 
 fn visit_retrieve<E>(retrieve: &mut Retrieve, each: &mut Visitor<'_, E>) -> Result<(), E> {
