@@ -15,6 +15,7 @@
 mod children;
 mod decide;
 mod digest;
+pub mod explain;
 mod gather;
 mod id;
 pub mod large;
