@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::*;
 use crate::goal::model::{Approve, Goal, Signal, Wait};
 use crate::goal::work::Work;
-use crate::run::record::{BudgetKind, Class, Leased, Lookups, Outcome, PauseCause, Record, UndoOutcome};
+use crate::run::record::{BudgetKind, Class, Leased, Lookups, Outcome, PauseCause, Record};
 use crate::run::{
     AttemptEnd, Begin, ChildEnd, Millis, RunState, Step, TaskId, Tell, attempt_ended, attempt_lost, begun, child_ended,
     next, taken_up, told, undo_ended,
@@ -76,7 +76,8 @@ impl Scene {
     fn settle(&mut self) -> &mut Self {
         loop {
             let steps = next(&self.state, self.now).into_iter();
-            let records: Vec<_> = steps.filter_map(|step| if let Step::Append(record) = step { Some(record) } else { None }).collect();
+            let records: Vec<_> =
+                steps.filter_map(|step| if let Step::Append(record) = step { Some(record) } else { None }).collect();
             if records.is_empty() {
                 return self;
             }
@@ -147,7 +148,8 @@ impl Scene {
     fn begin(&mut self, task: &str) -> &mut Self {
         let origin = Origin::of(&self.records[0]).expect("a beginning");
         let goal = origin.goal.expect("a goal");
-        let work = goal.tasks.iter().find(|one| one.id == task).and_then(|task| task.work()).expect("a task of the goal");
+        let work =
+            goal.tasks.iter().find(|one| one.id == task).and_then(|task| task.work()).expect("a task of the goal");
         let begin = match work {
             Work::Approve(Approve { prompt, timeout }) => {
                 Begin::Approval { prompt: prompt.clone(), timeout: timeout.map(|span| span.duration()) }

@@ -134,13 +134,24 @@ impl Why {
         Self { run, task: None, status, is: sentence(&capitalised(is)), because, tried, next }
     }
 
+    /// Adds what is not said already.
     fn because(mut self, clauses: impl IntoIterator<Item = String>) -> Self {
-        self.because.extend(clauses.into_iter().map(|clause| sentence(&capitalised(&clause))));
+        for clause in clauses {
+            let told = sentence(&capitalised(&clause));
+            if told != self.is && !self.because.contains(&told) {
+                self.because.push(told);
+            }
+        }
         self
     }
 
     fn tried(mut self, clauses: impl IntoIterator<Item = String>) -> Self {
-        self.tried.extend(clauses.into_iter().map(|clause| sentence(&capitalised(&clause))));
+        for clause in clauses {
+            let told = sentence(&capitalised(&clause));
+            if !self.tried.contains(&told) {
+                self.tried.push(told);
+            }
+        }
         self
     }
 

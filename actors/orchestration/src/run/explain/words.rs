@@ -71,6 +71,11 @@ pub(crate) fn flat(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// A text as the end of a clause, where there is one.
+pub(crate) fn after_colon(text: &str) -> String {
+    if text.trim().is_empty() { String::new() } else { format!(": {}", flat(text)) }
+}
+
 /// A text in one line of at most so many characters.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
@@ -83,17 +88,20 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
 /// A text in lines of at most [`WIDTH`] characters, all but the first of which begin with `indent` blanks. Words longer
 /// than a line stay whole, so that what is to be copied can be.
 pub(crate) fn wrapped(text: &str, indent: usize) -> String {
-    let (mut out, mut at) = (String::new(), 0);
-    for word in text.split(' ') {
+    let words = text.trim_start_matches(' ');
+    let first = text.len() - words.len();
+    let (mut out, mut at, mut is_first) = (" ".repeat(first), first, true);
+    for word in words.split(' ') {
         let length = word.chars().count();
-        if at > indent && at + 1 + length > WIDTH {
+        if !is_first && at + 1 + length > WIDTH {
             out.push('\n');
-            out.extend(std::iter::repeat_n(' ', indent));
+            out.push_str(&" ".repeat(indent));
             at = indent;
-        } else if at > 0 {
+        } else if !is_first {
             out.push(' ');
             at += 1;
         }
+        is_first = false;
         out.push_str(word);
         at += length;
     }
@@ -115,7 +123,7 @@ pub(crate) fn sentence(clause: &str) -> String {
     if clause.ends_with(['.', '!', '?', '…']) { clause.to_owned() } else { format!("{clause}.") }
 }
 
-/// A sentence begins with a capital letter, where it does not begin with the name of a task.
+/// A clause that begins with a capital letter, where it does not begin with the name of a task.
 pub(crate) fn capitalised(clause: &str) -> String {
     let mut letters = clause.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -97,7 +97,8 @@ tasks = [
 #[test]
 fn a_run_that_is_paused_because_attempts_are_used_up() {
     let mut scene = Scene::planned(PATIENT);
-    let message = "exit code 101, where 0 was expected; stderr:\nerror: could not compile `shop` (lib) due to 3 previous errors";
+    let message =
+        "exit code 101, where 0 was expected; stderr:\nerror: could not compile `shop` (lib) due to 3 previous errors";
     scene.succeed("fetch").fail("build", Class::Exit, message).after(400).fail("build", Class::Exit, message);
     scene.after(11_100_000);
     check("exhausted.txt", &scene, &["build", "sign"]);

@@ -23,7 +23,8 @@ pub(super) fn tree(account: &Account, view: &View) -> Tree {
     let ended = state.ended();
     let end = ended.map_or(view.now(), |(_, wall)| wall);
     let paused = state.pauses().first().map_or(Millis(end.0), |pause| pause.wall);
-    let (origin, millis) = (account.origin(), |of: std::time::Duration| u64::try_from(of.as_millis()).unwrap_or(u64::MAX));
+    let (origin, millis) =
+        (account.origin(), |of: std::time::Duration| u64::try_from(of.as_millis()).unwrap_or(u64::MAX));
     let tasks = nodes(account, &waits(state));
     let parent = origin.parent.as_ref();
     Tree {

@@ -16,6 +16,9 @@ const NAMES: usize = 48;
 /// How many items of a list are shown.
 const ITEMS: usize = 16;
 
+/// How many attempts of a task are shown.
+const ATTEMPTS: usize = 6;
+
 /// Where the words of a line about the whole run begin.
 const INDENT: usize = 13;
 
@@ -54,7 +57,11 @@ fn head(tree: &Tree) -> String {
     };
     line("run", tree.run.as_deref().unwrap_or("not recorded"));
     let took = format!("{}; it took {}", moment(Millis(tree.started_unix_ms)), of_millis(tree.elapsed_ms));
-    let stood = if tree.paused_ms == 0 { String::new() } else { format!(", and stood still for {} of it", of_millis(tree.paused_ms)) };
+    let stood = if tree.paused_ms == 0 {
+        String::new()
+    } else {
+        format!(", and stood still for {} of it", of_millis(tree.paused_ms))
+    };
     line("began", &format!("{took}{}{stood}", if tree.ended_unix_ms.is_some() { "" } else { " so far" }));
     if tree.ended_unix_ms.is_none() {
         line("goes on", goes_on(tree.standing));
@@ -78,6 +85,9 @@ fn head(tree: &Tree) -> String {
     if let Some(run) = tree.run.as_deref().filter(|run| has_plain_keys(tree, run)) {
         line("keys", &format!("{run}/TASK"));
     }
+    if let Some(home) = home(tree).strip_suffix('/') {
+        line("agents", &format!("in {home}"));
+    }
     out
 }
 
@@ -85,7 +95,9 @@ fn head(tree: &Tree) -> String {
 fn told(tree: &Tree) -> Vec<(&'static str, String)> {
     let text = |value: &serde_json::Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let mut told = Vec::new();
-    told.extend(tree.parent.as_ref().map(|of| ("part of", format!("task {} of run {}", text(of, "task"), text(of, "run")))));
+    told.extend(
+        tree.parent.as_ref().map(|of| ("part of", format!("task {} of run {}", text(of, "task"), text(of, "run")))),
+    );
     told.extend(tree.forked.as_ref().map(|of| {
         ("forked", format!("from run {}, whose results it has up to task {}", text(of, "run"), text(of, "task")))
     }));
@@ -149,6 +161,8 @@ struct Rows<'t> {
     below: BTreeMap<&'t str, Vec<&'t TaskNode>>,
     /// What needs each task and does not stand below it.
     elsewhere: BTreeMap<&'t str, Vec<&'t str>>,
+    /// What the paths of all agents begin with, which is told once.
+    home: &'t str,
     rows: Vec<Row>,
 }
 
@@ -156,7 +170,7 @@ impl<'t> Rows<'t> {
     fn of(tree: &'t Tree) -> Self {
         let plain_keys = tree.run.as_deref().is_some_and(|run| has_plain_keys(tree, run));
         let (below, elsewhere) = (BTreeMap::new(), BTreeMap::new());
-        let mut rows = Self { tree, plain_keys, below, elsewhere, rows: Vec::new() };
+        let mut rows = Self { tree, plain_keys, below, elsewhere, home: home(tree), rows: Vec::new() };
         for task in &tree.tasks {
             if let Some(below) = &task.below {
                 rows.below.entry(below).or_default().push(task);
@@ -173,9 +187,10 @@ impl<'t> Rows<'t> {
     /// The lines of a task and of all that stand below it; `first` is before its name, `rest` before what is below it.
     fn task(&mut self, task: &'t TaskNode, first: &str, rest: &str) {
         let name = format!("{first}{}", task.id);
-        self.rows.push(Row { name, status: task.status.as_str(), detail: flat(&detail(task, self.tree.now)) });
         let all = self.below.remove(task.id.as_str()).unwrap_or_default();
         let (items, tasks): (Vec<_>, Vec<_>) = all.into_iter().partition(|below| below.needs.is_empty());
+        let detail = if task.items.is_some() { each(&items) } else { self.detail(task) };
+        self.rows.push(Row { name, status: task.status.as_str(), detail: flat(&detail) });
         let (shown, hidden) = telling(items);
         let elsewhere = self.elsewhere.remove(task.id.as_str()).unwrap_or_default();
         let below = shown.len() + tasks.len() + usize::from(!elsewhere.is_empty()) + usize::from(!hidden.is_empty());
@@ -192,9 +207,7 @@ impl<'t> Rows<'t> {
         }
         if !hidden.is_empty() {
             let name = format!("{rest}{}… ", branch().0);
-            let each: Vec<_> = hidden.iter().map(|(status, count)| format!("{count} {status}")).collect();
-            let total: usize = hidden.values().sum();
-            self.rows.push(Row { name, status: "", detail: format!("{total} more: {}", each.join(", ")) });
+            self.rows.push(Row { name, status: "", detail: each(&hidden).replacen(" item", " more item", 1) });
         }
         for below in tasks {
             let (one, more) = branch();
@@ -214,10 +227,15 @@ impl<'t> Rows<'t> {
         }
         let plain = matches!(task.attempts.as_slice(), [] | [Attempt { end: "succeeded" | "running" | "skipped", .. }]);
         if !plain {
-            told.extend(task.attempts.iter().map(|attempt| self.attempt("", attempt)));
+            let earlier = task.attempts.len().saturating_sub(ATTEMPTS);
+            told.extend((earlier > 0).then(|| format!("… {} before these", count(earlier, "attempt"))));
+            told.extend(task.attempts.iter().skip(earlier).map(|attempt| self.attempt("", attempt)));
         }
         if task.refused > 0 {
-            told.push(format!("{} of others about it refused", count(usize::try_from(task.refused).unwrap_or(0), "report")));
+            told.push(format!(
+                "{} of others about it refused",
+                count(usize::try_from(task.refused).unwrap_or(0), "report")
+            ));
         }
         let undos = task.undo.iter().flat_map(|undo| &undo.attempts);
         told.extend(undos.map(|attempt| self.attempt("undo, ", attempt)));
@@ -227,91 +245,109 @@ impl<'t> Rows<'t> {
 
     fn attempt(&self, what: &str, attempt: &Attempt) -> String {
         let after = of_millis(attempt.began_unix_ms.saturating_sub(self.tree.started_unix_ms));
-        let end = ended(attempt, self.tree.now);
-        format!("{what}attempt {} after {after} by {}: {end}", attempt.number, holder(attempt))
+        let took = of_millis(attempt.ended_unix_ms.unwrap_or(self.tree.now).saturating_sub(attempt.began_unix_ms));
+        let class = attempt.class.map_or_else(String::new, |class| format!(" ({class})"));
+        let message = attempt.message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
+        let number = attempt.number;
+        format!(
+            "{what}attempt {number} at {after}, {}{class}, {took}, by {}{message}",
+            attempt.end,
+            self.holder(attempt)
+        )
     }
-}
 
-fn holder(attempt: &Attempt) -> String {
-    format!("{}, incarnation {}", attempt.agent, attempt.incarnation)
-}
+    fn holder(&self, attempt: &Attempt) -> String {
+        let name = attempt.agent.strip_prefix(self.home).unwrap_or(&attempt.agent);
+        format!("{name}, incarnation {}", attempt.incarnation)
+    }
 
-fn ended(attempt: &Attempt, now: u64) -> String {
-    let took = of_millis(attempt.ended_unix_ms.unwrap_or(now).saturating_sub(attempt.began_unix_ms));
-    let class = attempt.class.map_or_else(String::new, |class| format!(" ({class})"));
-    let message = attempt.message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
-    match attempt.end {
-        "running" => format!("running for {took}"),
-        end => format!("{end}{class} after {took}{message}"),
-    }
-}
-
-/// The items to show, and of the others how many are in which status: those that did not simply succeed come first.
-fn telling(items: Vec<&TaskNode>) -> (Vec<&TaskNode>, BTreeMap<TaskStatus, usize>) {
-    if items.len() <= ITEMS {
-        return (items, BTreeMap::new());
-    }
-    let is_plain = |item: &TaskNode| item.attempts.len() < 2 && !matches!(item.status, TaskStatus::Failed | TaskStatus::Exhausted);
-    let is_quiet = |item: &TaskNode| matches!(item.status, TaskStatus::Succeeded | TaskStatus::Waiting | TaskStatus::Ready);
-    let mut places: Vec<usize> = (0..items.len()).collect();
-    places.sort_by_key(|place| (is_plain(items[*place]), is_quiet(items[*place]), *place));
-    let mut shown: Vec<usize> = places.iter().copied().take(ITEMS).collect();
-    shown.sort_unstable();
-    let mut hidden: BTreeMap<TaskStatus, usize> = BTreeMap::new();
-    for place in &places[ITEMS..] {
-        *hidden.entry(items[*place].status).or_default() += 1;
-    }
-    (shown.into_iter().map(|place| items[place]).collect(), hidden)
-}
-
-/// What there is to tell of a task in the rest of its line.
-fn detail(task: &TaskNode, now: u64) -> String {
-    use TaskStatus as S;
-    if let Some(items) = task.items {
-        return count(items as usize, "item");
-    }
-    let message = || task.outcome.as_ref().and_then(|outcome| outcome.message.clone()).unwrap_or_default();
-    let last = task.attempts.last();
-    match task.status {
-        S::Waiting => format!("for {}", task.waits_for.join(", ")),
-        S::Leased | S::Validating => last.map_or_else(String::new, |attempt| {
-            format!("attempt {} by {}, {}", attempt.number, holder(attempt), ended(attempt, now))
-        }),
-        S::BackingOff => {
-            let due = task.next_attempt_unix_ms.unwrap_or(now);
-            format!("the next attempt in {}", of_millis(due.saturating_sub(now)))
+    /// What there is to tell of a task in the rest of its line.
+    fn detail(&self, task: &TaskNode) -> String {
+        use TaskStatus as S;
+        let now = self.tree.now;
+        let message = || task.outcome.as_ref().and_then(|outcome| outcome.message.clone()).unwrap_or_default();
+        match task.status {
+            S::Waiting => format!("for {}", task.waits_for.join(", ")),
+            S::Leased | S::Validating => task.attempts.last().map_or_else(String::new, |attempt| {
+                let long = of_millis(now.saturating_sub(attempt.began_unix_ms));
+                format!("for {long}, attempt {} by {}", attempt.number, self.holder(attempt))
+            }),
+            S::BackingOff => {
+                let due = task.next_attempt_unix_ms.unwrap_or(now);
+                format!("the next attempt in {}", of_millis(due.saturating_sub(now)))
+            }
+            S::Exhausted => format!("after {}", count(task.attempts.len(), "attempt")),
+            S::Failed => {
+                let class = task.outcome.as_ref().and_then(|outcome| outcome.class).unwrap_or_default();
+                format!("({class}) {}", message())
+            }
+            S::Skipped => message(),
+            S::UndoFailed => {
+                let why = task.undo.as_ref().and_then(|undo| undo.message.clone()).unwrap_or_default();
+                format!("a person has to look at it: {why}")
+            }
+            S::Undoing => task.undo.as_ref().map_or_else(String::new, |undo| undo.state.replace('_', " ")),
+            S::Succeeded | S::Undone => self.done(task),
+            _ => waits(task, now),
         }
-        S::Exhausted => format!("after {}", count(task.attempts.len(), "attempt")),
-        S::Failed => {
-            let class = task.outcome.as_ref().and_then(|outcome| outcome.class).unwrap_or_default();
-            format!("({class}) {}", message())
-        }
-        S::Skipped => message(),
-        S::UndoFailed => {
-            let why = task.undo.as_ref().and_then(|undo| undo.message.clone()).unwrap_or_default();
-            format!("a person has to look at it: {why}")
-        }
-        S::Undoing => task.undo.as_ref().map_or_else(String::new, |undo| undo.state.replace('_', " ")),
-        S::Succeeded | S::Undone => done(task),
-        _ => waits(task, now),
+    }
+
+    /// How a task that succeeded did.
+    fn done(&self, task: &TaskNode) -> String {
+        let by = task.attempts.last().map(|attempt| {
+            let took = of_millis(attempt.ended_unix_ms.unwrap_or_default().saturating_sub(attempt.began_unix_ms));
+            format!("in {took}, attempt {} by {}", attempt.number, self.holder(attempt))
+        });
+        let child = task.child.as_ref().map(|child| format!("run {}", child.run));
+        let at = task.since_unix_ms.map(|since| moment(Millis(since)));
+        by.or(child).or(at).unwrap_or_default()
     }
 }
 
-/// How a task that succeeded did.
-fn done(task: &TaskNode) -> String {
-    let by = task.attempts.last().map(|attempt| {
-        let took = of_millis(attempt.ended_unix_ms.unwrap_or_default().saturating_sub(attempt.began_unix_ms));
-        format!("in {took}, attempt {} by {}", attempt.number, holder(attempt))
+/// What the paths of all agents begin with, up to their names; nothing where they have no home in common.
+fn home(tree: &Tree) -> &str {
+    let undos = tree.tasks.iter().filter_map(|task| task.undo.as_ref()).flat_map(|undo| &undo.attempts);
+    let mut homes = tree.tasks.iter().flat_map(|task| &task.attempts).chain(undos).map(|attempt| {
+        let path = attempt.agent.as_str();
+        path.rfind('/').map_or("", |end| &path[..=end])
     });
-    let child = task.child.as_ref().map(|child| format!("run {}", child.run));
-    let at = task.since_unix_ms.map(|since| moment(Millis(since)));
-    by.or(child).or(at).unwrap_or_default()
+    let first = homes.next().unwrap_or_default();
+    if homes.all(|home| home == first) { first } else { "" }
+}
+
+/// The items to show, and the others: where there are many, those that simply did what they should are not shown.
+fn telling(items: Vec<&TaskNode>) -> (Vec<&TaskNode>, Vec<&TaskNode>) {
+    if items.len() <= ITEMS {
+        return (items, Vec::new());
+    }
+    let is_quiet = |item: &TaskNode| {
+        let quiet = [TaskStatus::Succeeded, TaskStatus::Skipped, TaskStatus::Waiting, TaskStatus::Ready];
+        item.attempts.len() < 2 && quiet.contains(&item.status)
+    };
+    let mut left = ITEMS;
+    items.into_iter().partition(|item| {
+        let shown = left > 0 && !is_quiet(item);
+        left -= usize::from(shown);
+        shown
+    })
+}
+
+/// How many items there are, and in which status.
+fn each(items: &[&TaskNode]) -> String {
+    let mut counts: BTreeMap<TaskStatus, usize> = BTreeMap::new();
+    items.iter().for_each(|item| *counts.entry(item.status).or_default() += 1);
+    let each: Vec<_> = counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+    let colon = if each.is_empty() { "" } else { ": " };
+    format!("{}{colon}{}", count(items.len(), "item"), each.join(", "))
 }
 
 /// What a task waits for that no agent does.
 fn waits(task: &TaskNode, now: u64) -> String {
-    let for_long = task.waits_since_unix_ms.map_or_else(String::new, |since| format!("for {}", of_millis(now.saturating_sub(since))));
-    let most = |limit: &Option<Millis>| limit.map_or_else(String::new, |limit| format!(", {}", until(limit, Millis(now))));
+    let for_long = task
+        .waits_since_unix_ms
+        .map_or_else(String::new, |since| format!("for {}", of_millis(now.saturating_sub(since))));
+    let most =
+        |limit: &Option<Millis>| limit.map_or_else(String::new, |limit| format!(", {}", until(limit, Millis(now))));
     match &task.waits_on {
         None => String::new(),
         Some(On::Approval { prompt, until }) => format!("{for_long}{}: {prompt}", most(until)),

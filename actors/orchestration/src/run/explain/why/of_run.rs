@@ -5,7 +5,7 @@ use super::say::{clause, few, tried};
 use super::todo::Todos;
 use crate::run::explain::account::Account;
 use crate::run::explain::view::View;
-use crate::run::explain::words::{count, flat, lasting, moment, span};
+use crate::run::explain::words::{after_colon, count, flat, lasting, moment, span};
 use crate::run::id::TaskId;
 use crate::run::phase::{Phase, TaskStatus};
 use crate::run::record::{Outcome, PauseCause};
@@ -22,7 +22,7 @@ pub(super) fn why(account: &Account, view: &View) -> Why {
     let is = format!("The run{} {}", named(account), stands(account, view));
     let why = Why::new(account, phase.as_str(), &is).because(unattended(account, view));
     match phase {
-        Phase::Init => init(why, account, view),
+        Phase::Init => init(why, view),
         Phase::Ready | Phase::Planning | Phase::Validating => between(why, account, view),
         Phase::Executing => executing(why, account, view),
         Phase::Paused => paused(why, account, view),
@@ -50,21 +50,26 @@ fn stands(account: &Account, view: &View) -> String {
         Phase::Ready => format!("is recorded and was not begun, {long}"),
         Phase::Planning => format!("has no plan yet: one is being made, {long}"),
         Phase::Executing => {
-            let only = if matches!(Standing::of(state, view.now()), Standing::Waiting(_)) {
-                "does nothing but wait"
-            } else {
-                "is being carried out"
+            let only = match Standing::of(state, view.now()) {
+                Standing::Waiting(_) => "does nothing but wait",
+                Standing::Drained => "was put down in order",
+                _ => "is being carried out",
             };
-            format!("{only}: {done} of its {} have their outcome", count(total, "task"))
+            format!("{only}: {}", outcomes(done, total))
         }
         Phase::Validating => "has the outcome of every task, and what they come to is being settled".to_owned(),
-        Phase::Paused => format!("is paused, {long}: {done} of its {} have their outcome", count(total, "task")),
+        Phase::Paused => format!("is paused, {long}: {}", outcomes(done, total)),
         Phase::Undoing => format!("is being undone, the last task first, {long}"),
         Phase::Complete | Phase::Failed | Phase::Cancelled | Phase::BudgetSpent | Phase::Drained => {
             let (status, wall) = state.ended().unwrap_or((crate::run::record::Status::Drained, account.last()));
             format!("{}, {}, after {}", how(status), moment(wall), span(wall.since(state.started())))
         }
     }
+}
+
+fn outcomes(done: usize, total: usize) -> String {
+    let have = if done == 1 { "has its outcome" } else { "have their outcome" };
+    format!("{done} of its {} {have}", count(total, "task"))
 }
 
 /// That nobody carries the run on, where that is known and matters.
@@ -76,9 +81,8 @@ fn unattended(account: &Account, view: &View) -> Option<String> {
         .then(|| format!("no process carries it on; the last thing that was recorded is of {last}"))
 }
 
-fn init(why: Why, account: &Account, view: &View) -> Why {
+fn init(why: Why, view: &View) -> Why {
     let list = super::Todo { what: "see which runs there are".to_owned(), command: Some(view.command("runs", &[])) };
-    let _ = account;
     why.because(["nothing was recorded of it".to_owned()]).next([list])
 }
 
@@ -89,7 +93,7 @@ fn between(why: Why, account: &Account, view: &View) -> Why {
         Phase::Planning => "no planner has answered yet".to_owned(),
         _ => "its end, or its undoing, is the next thing that is recorded".to_owned(),
     };
-    why.because([because]).next(todos.carry()).next([todos.watch()])
+    why.because([because]).next(todos.go_on())
 }
 
 fn executing(mut why: Why, account: &Account, view: &View) -> Why {
@@ -109,12 +113,12 @@ fn executing(mut why: Why, account: &Account, view: &View) -> Why {
         TaskStatus::Validating,
     ];
     let (before, mut why) = (why.because.len(), about_tasks(why, account, view, &active));
-    if why.because.len() == before {
+    if why.because.len() == before && !drained {
         why = about_tasks(why, account, view, &[TaskStatus::Ready]);
     }
     let waits = with_status(state, &active[..4]);
     why = why.next(waits.iter().take(MOST).flat_map(|id| todos.task(id)));
-    why.next(todos.carry()).next([todos.watch()])
+    why.next(todos.go_on())
 }
 
 fn paused(mut why: Why, account: &Account, view: &View) -> Why {
@@ -133,15 +137,14 @@ fn is_are(out: usize) -> String {
     if out == 1 { "1 task is".to_owned() } else { format!("{out} tasks are") }
 }
 
-fn pause_clause(account: &Account, view: &View, pause: &Pause) -> String {
+pub(super) fn pause_clause(account: &Account, view: &View, pause: &Pause) -> String {
     match &pause.why {
         PauseCause::Asked => {
-            let message = if pause.message.is_empty() { String::new() } else { format!(": {}", flat(&pause.message)) };
-            format!("{} asked for it, {}{message}", pause.who, moment(pause.wall))
+            format!("it was asked for by {}, {}{}", pause.who, moment(pause.wall), after_colon(&pause.message))
         }
         PauseCause::Exhausted { task, .. } | PauseCause::Poison { task } => clause(account, view, task),
         PauseCause::MissingVariable { name } => {
-            format!("the environment variable {name}, which the goal names, is not set where it was carried on: {}", flat(&pause.message))
+            format!("the environment variable {name}, which the goal names, is not set where the run was carried on")
         }
     }
 }
@@ -150,8 +153,8 @@ fn pause_clause(account: &Account, view: &View, pause: &Pause) -> String {
 fn cause_of_end(account: &Account) -> Option<String> {
     let state = account.state();
     let cancelled = state.cancel().map(|cancel| {
-        let why = if cancel.why.is_empty() { String::new() } else { format!(": {}", flat(&cancel.why)) };
-        format!("{} cancelled it{}{why}", cancel.who, if cancel.undo { ", with everything undone" } else { "" })
+        let undo = if cancel.undo { ", with everything undone" } else { "" };
+        format!("it was cancelled by {}{undo}{}", cancel.who, after_colon(&cancel.why))
     });
     let budget = || state.budget_message().map(flat);
     let problem = || state.problem().map(|problem| format!("the goal cannot be planned: {}", flat(problem)));
@@ -165,7 +168,9 @@ fn undoing(why: Why, account: &Account, view: &View) -> Why {
     why = why.because(failed.iter().take(MOST).map(|id| clause(account, view, id)));
     let (now, summary) = (state.undo_at(), state.undone());
     let undos = summary.undone + summary.failed;
-    why = why.because([format!("{} undone so far", count(summary.undone as usize, "task")).replace("task undone", "task is undone").replace("tasks undone", "tasks are undone")].into_iter().filter(|_| undos > 0));
+    let are = if summary.undone == 1 { "is" } else { "are" };
+    let so_far = format!("{} {are} undone so far", count(summary.undone as usize, "task"));
+    why = why.because((undos > 0).then_some(so_far));
     why = why.because(now.map(|id| match state.status(id) {
         Some(TaskStatus::Undoing) => clause(account, view, id),
         _ => format!("what `{id}` did is undone next"),
@@ -174,16 +179,15 @@ fn undoing(why: Why, account: &Account, view: &View) -> Why {
     let in_trouble = failed.iter().take(3).chain(now);
     why = why.tried(few(in_trouble.flat_map(|id| tried(account, id)).collect(), "attempt"));
     let by_hand = with_status(state, &[TaskStatus::UndoFailed]);
-    why.next(by_hand.iter().take(MOST).flat_map(|id| todos.task(id))).next(todos.carry()).next([todos.watch()])
+    why.next(by_hand.iter().take(MOST).flat_map(|id| todos.task(id))).next(todos.go_on())
 }
 
 fn complete(why: Why, account: &Account, view: &View) -> Why {
     let state = account.state();
     let (total, succeeded) = (state.tasks().count(), with_status(state, &[TaskStatus::Succeeded]).len());
-    let other = total - succeeded;
-    let rest = if other == 0 { String::new() } else { format!("; the other {other} did not have to be, or were not needed") };
     let todos = Todos::of(account, view);
-    why.because([format!("{succeeded} of its {} succeeded{rest}", count(total, "task"))])
+    let why = why.because([format!("{succeeded} of its {} succeeded", count(total, "task"))]);
+    about_tasks(why, account, view, &[TaskStatus::Failed, TaskStatus::Skipped])
         .next([Todos::by_hand("nothing: it is done"), todos.show()])
 }
 
@@ -237,7 +241,8 @@ fn failures(state: &RunState) -> Vec<TaskId> {
     let mut failed = with_status(state, &[TaskStatus::Failed]);
     failed.retain(|id| {
         let settled = state.task(id).and_then(|task| task.settled.as_ref());
-        settled.is_some_and(|settled| matches!(settled.outcome, Outcome::Failed { .. })) && !state.outline().is_spare(id.task())
+        settled.is_some_and(|settled| matches!(settled.outcome, Outcome::Failed { .. }))
+            && !state.outline().is_spare(id.task())
     });
     failed
 }

@@ -7,7 +7,7 @@ use super::todo::Todos;
 use crate::run::explain::account::Account;
 use crate::run::explain::tree::together;
 use crate::run::explain::view::View;
-use crate::run::explain::words::{count, flat, moment, names};
+use crate::run::explain::words::{after_colon, count, lasting, moment, names};
 use crate::run::id::TaskId;
 use crate::run::phase::TaskStatus;
 use crate::run::record::{Outcome, SkipCause};
@@ -51,7 +51,8 @@ pub(super) fn of_group(account: &Account, view: &View, id: &str) -> Why {
     };
     let why = Why { task: Some(id.to_owned()), ..Why::new(account, together(state, id).as_str(), &is) };
     let quiet = [TaskStatus::Succeeded, TaskStatus::Skipped, TaskStatus::Undone];
-    let loud: Vec<_> = items.into_iter().filter(|item| state.status(item).is_none_or(|status| !quiet.contains(&status))).collect();
+    let loud: Vec<_> =
+        items.into_iter().filter(|item| state.status(item).is_none_or(|status| !quiet.contains(&status))).collect();
     let loud = telling(state, &loud);
     let mut why = stopped(why, account, view).because(loud.iter().take(MOST).map(|item| clause(account, view, item)));
     if loud.len() > MOST {
@@ -72,7 +73,7 @@ fn go_on(why: Why, account: &Account, view: &View) -> Why {
     if state.is_paused() {
         return why;
     }
-    why.next(todos.carry()).next([todos.watch()])
+    why.next(todos.go_on())
 }
 
 /// That the run as a whole does not go on, where that is so.
@@ -80,17 +81,23 @@ fn stopped(why: Why, account: &Account, view: &View) -> Why {
     let why = paused(why, account, view);
     let abandoned = view.is_carried() == Some(false) && account.state().ended().is_none();
     let last = moment(account.last());
-    why.because(abandoned.then(|| format!("no process carries the run on; the last thing that was recorded is of {last}")))
+    why.because(
+        abandoned.then(|| format!("no process carries the run on; the last thing that was recorded is of {last}")),
+    )
 }
 
+/// Why the run is paused, where it is: the cause first.
 fn paused(why: Why, account: &Account, view: &View) -> Why {
-    let pauses = account.state().pauses();
-    let told = pauses.iter().map(|pause| match pause.why.task() {
-        Some(task) => format!("the run is paused: {}", clause(account, view, task)),
-        None => format!("the run is paused by {}, {}: {}", pause.who, moment(pause.wall), flat(&pause.message)),
-    });
-    let said = why.is.clone();
-    why.because(told.filter(|told| !said.contains(told.trim_start_matches("the run is paused: "))))
+    account.state().pauses().iter().fold(why, |why, pause| match pause.why.task() {
+        Some(task) => why
+            .because([clause(account, view, task)])
+            .because([format!("the run is paused because of `{task}`, {}", lasting(pause.wall, view.now()))])
+            .tried(tried(account, task)),
+        None => {
+            let cause = super::of_run::pause_clause(account, view, pause);
+            why.because([format!("the run is paused, {}: {cause}", lasting(pause.wall, view.now()))])
+        }
+    })
 }
 
 /// What a task that has not begun waits for in the end.
@@ -104,9 +111,6 @@ fn held_up(why: Why, account: &Account, view: &View, id: &TaskId) -> Why {
     }
     if roots.len() > MOST {
         why = why.because([format!("and on {}", count(roots.len() - MOST, "more task"))]);
-    }
-    if roots.iter().all(|root| root.path.len() < 2) && state.is_draining() {
-        why = why.because(["the process that carried the run was asked to stop: it gives out nothing more".to_owned()]);
     }
     why
 }
@@ -147,15 +151,13 @@ fn skipped(why: Why, account: &Account, view: &View, id: &TaskId) -> Why {
 fn undone(why: Why, account: &Account) -> Why {
     let state = account.state();
     let cancelled = state.cancel().map(|cancel| {
-        let why = if cancel.why.is_empty() { String::new() } else { format!(": {}", flat(&cancel.why)) };
-        format!("{} cancelled the run, with everything undone{why}", cancel.who)
+        format!("the run was cancelled by {}, with everything undone{}", cancel.who, after_colon(&cancel.why))
     });
     why.because([cancelled.unwrap_or_else(|| failed_goal(state))])
 }
 
 fn failed_goal(state: &RunState) -> String {
-    let why = crate::run::children::failures(state);
-    if why.is_empty() { "the goal failed".to_owned() } else { format!("the goal failed: {}", flat(&why)) }
+    format!("the goal failed{}", after_colon(&crate::run::children::failures(state)))
 }
 
 /// Whether a task was not run because of what happened to others, or to the run.

@@ -61,7 +61,8 @@ fn waiting(account: &Account, id: &TaskId) -> String {
 
 fn ready(account: &Account, id: &TaskId) -> String {
     let state = account.state();
-    if let Some(On::Tasks { of, need }) = standing(state).into_iter().find(|wait| wait.task == *id).map(|wait| wait.on) {
+    if let Some(On::Tasks { of, need }) = standing(state).into_iter().find(|wait| wait.task == *id).map(|wait| wait.on)
+    {
         let more = if need == 1 { "1 more of them must".to_owned() } else { format!("{need} more of them must") };
         return format!("`{id}` gathers {}, and {more} succeed", names(of));
     }
@@ -76,7 +77,9 @@ fn ready(account: &Account, id: &TaskId) -> String {
     }
     let places = state.outline().limits().concurrency;
     if state.held().count() >= places {
-        return format!("`{id}` may begin, but as many tasks are out as `limits.concurrency` of the goal allows: {places}");
+        return format!(
+            "`{id}` may begin, but as many tasks are out as `limits.concurrency` of the goal allows: {places}"
+        );
     }
     let by_agent = state.outline().entry(id.task()).is_none_or(|entry| entry.carried == Carried::ByAgent);
     let capability = account.task(id.task()).and_then(crate::goal::check::capability_of);
@@ -132,7 +135,9 @@ fn child(account: &Account, view: &View, id: &TaskId) -> String {
     match account.state().child(id) {
         Some(child) => match child.ended {
             None => format!("`{id}` is a goal of its own, the run {}, {}", child.run, lasting(child.since, view.now())),
-            Some(status) => format!("`{id}` is a goal of its own, the run {}, which {}", child.run, super::of_run::how(status)),
+            Some(status) => {
+                format!("`{id}` is a goal of its own, the run {}, which {}", child.run, super::of_run::how(status))
+            }
         },
         None => format!("`{id}` is a goal of its own"),
     }
@@ -144,7 +149,11 @@ fn exhausted(id: &TaskId, task: &TaskState) -> String {
         Some((class, message)) => {
             let failed = count(task.failed.len(), "attempt");
             let why = said(*class);
-            format!("`{id}` has used up its attempts: {failed} failed, the last one ({}) because {why}: {}", class.as_str(), flat(message))
+            format!(
+                "`{id}` has used up its attempts: {failed} failed, the last one ({}) because {why}: {}",
+                class.as_str(),
+                flat(message)
+            )
         }
         None => format!("`{id}` has used up its attempts"),
     }
@@ -153,7 +162,9 @@ fn exhausted(id: &TaskId, task: &TaskState) -> String {
 fn succeeded(account: &Account, id: &TaskId, task: &TaskState) -> String {
     let at = task.settled.as_ref().map_or_else(String::new, |settled| format!(", {}", moment(settled.wall)));
     match account.tries(id).last() {
-        Some(one) => format!("`{id}` succeeded{at}: attempt {} by {}, incarnation {}", one.number, one.agent, one.incarnation),
+        Some(one) => {
+            format!("`{id}` succeeded{at}: attempt {} by {}, incarnation {}", one.number, one.agent, one.incarnation)
+        }
         None => format!("`{id}` succeeded{at}"),
     }
 }

@@ -34,17 +34,14 @@ impl<'a> Todos<'a> {
         Todo { what: what.into(), command: None }
     }
 
-    /// To have a process carry the run on, where it is not known that one does.
-    pub(super) fn carry(&self) -> Option<Todo> {
+    /// What there is to do where nothing is but to let it go on: nobody watches what nobody carries on.
+    pub(super) fn go_on(&self) -> Vec<Todo> {
+        let watch = self.verb("watch it go on", "log", &["--follow"]);
         match self.view.is_carried() {
-            Some(true) => None,
-            Some(false) => Some(self.verb("have a process carry it on", "resume", &[])),
-            None => Some(self.verb("have a process carry it on, where none does", "resume", &[])),
+            Some(true) => vec![watch],
+            Some(false) => vec![self.verb("have a process carry it on", "resume", &[])],
+            None => vec![watch, self.verb("where no process carries it on, have one do so", "resume", &[])],
         }
-    }
-
-    pub(super) fn watch(&self) -> Todo {
-        self.verb("watch it go on", "log", &["--follow"])
     }
 
     pub(super) fn show(&self) -> Todo {
@@ -76,7 +73,7 @@ impl<'a> Todos<'a> {
 
     /// To begin again in the middle.
     pub(super) fn fork(&self, task: &TaskId) -> Todo {
-        let what = format!("begin a new run there, which takes over what was recorded before `{}`", task.task());
+        let what = format!("begin a new run at `{}`, which takes over what was recorded before it", task.task());
         self.verb(what, "fork", &["--from", task.task()])
     }
 
@@ -92,7 +89,9 @@ impl<'a> Todos<'a> {
                 pause.map(|pause| self.pause(pause)).into_iter().collect()
             }
             Some(TaskStatus::Failed) => task.map_or_else(Vec::new, |task| self.failed(id, task)),
-            Some(TaskStatus::UndoFailed) => vec![Self::by_hand(format!("look at what `{id}` did, and undo it by hand"))],
+            Some(TaskStatus::UndoFailed) => {
+                vec![Self::by_hand(format!("look at what `{id}` did, and undo it by hand"))]
+            }
             _ => Vec::new(),
         }
     }
@@ -107,7 +106,11 @@ impl<'a> Todos<'a> {
                 self.verb("or reject it, which fails the task", "approve", &[&task, "--reject", "--why", "TEXT"]),
             ],
             WaitFor::Signal { name, .. } => {
-                vec![self.verb(format!("once `{name}` has happened, tell the run"), "signal", &[name, "--data", "JSON"])]
+                vec![self.verb(
+                    format!("once `{name}` has happened, tell the run"),
+                    "signal",
+                    &[name, "--data", "JSON"],
+                )]
             }
             WaitFor::Until(then) if *then > self.view.now() => {
                 let left = span(then.since(self.view.now()));
