@@ -1,6 +1,8 @@
 //! What is told of runs, whole, as people read it.
 
 mod golden;
+mod log;
+mod runs;
 mod sentences;
 
 use std::sync::Arc;

@@ -102,6 +102,8 @@ fn a_run_that_is_paused_because_attempts_are_used_up() {
     scene.succeed("fetch").fail("build", Class::Exit, message).after(400).fail("build", Class::Exit, message);
     scene.after(11_100_000);
     check("exhausted.txt", &scene, &["build", "sign"]);
+    scene.resume().succeed("build");
+    check("resumed.txt", &scene, &["build", "sign"]);
 }
 
 #[test]
