@@ -7,6 +7,7 @@
 pub mod artifacts;
 pub mod commands;
 pub mod files;
+pub mod requests;
 pub mod testing;
 
 use std::pin::Pin;
