@@ -22,6 +22,7 @@ use steadfast_orchestration::cache::{Bounds, Cache};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::preset::{self, Staff};
 use steadfast_orchestration::run::{Facts, Kept, Millis, Report, Restarts, RunState, Status as RunStatus};
+use steadfast_orchestration::seam::artifacts::{Artifacts, MemoryArtifacts};
 use steadfast_orchestration::seam::commands::guard::GuardError;
 use steadfast_orchestration::seam::files::DiskFiles;
 use tokio::runtime::{Builder, Runtime};
@@ -57,6 +58,7 @@ struct Setting {
     clock: Arc<dyn Clock>,
     faults: Option<Arc<dyn FaultPlan>>,
     journal: Arc<dyn Journal>,
+    artifacts: Arc<dyn Artifacts>,
     gate: Arc<Gate>,
     screen: Screen,
 }
@@ -134,6 +136,7 @@ impl Setting {
             clock,
             faults,
             journal: Arc::new(MemoryJournal::default()),
+            artifacts: Arc::new(MemoryArtifacts::new()),
             gate: Arc::new(if args.volatile { Gate::default() } else { Gate::guarded(state.join("guards")) }),
             screen: screen.clone(),
         })
@@ -169,6 +172,7 @@ impl Setting {
             kept: Kept::Volatile,
             jobs: self.jobs,
             redactor: self.prepared.redactor.clone(),
+            artifacts: Arc::clone(&self.artifacts),
             feed: Feed::new(),
         }
     }

@@ -261,6 +261,53 @@ fn numbers_that_would_never_let_a_task_run_are_refused() {
 }
 
 #[test]
+fn what_a_waiting_task_cannot_mean_is_refused() {
+    let one = "expected exactly one of `for`, `until`";
+    let gather = "write it for the gathered tasks, or for those that need this one";
+    check(
+        &wrong!("waits.toml"),
+        &[
+            ("5:22", "the prompt is empty", "write what the person is to decide, such as \"Deploy to production?\""),
+            ("5:37", "a timeout of 0 fails at once", "write such as \"3d\""),
+            ("6:1", "`timeout` means nothing for the task `ask`, of kind `approve`", "write it as `approve.timeout`"),
+            ("10:8", one, "keep one of them"),
+            ("14:18", "there is no such day from 1970 on", "write such as \"2026-12-01T00:00:00Z\""),
+            ("15:1", "`retries` means nothing", "remove it; there are no attempts that could fail"),
+            ("19:19", "`pay ment` is no name of a signal", "write such as \"payment\" or \"payment.${item}\""),
+            ("20:1", "`capability` means nothing", "remove it; the run itself carries this task out"),
+            ("24:18", "there is no task `aks`", "did you mean `ask`?"),
+            ("24:34", "`until` is gathered already, by of[1]", "remove it here"),
+            ("24:62", "3 of 2 tasks make no quorum; expected 1 to 2", "lower it, or gather more tasks"),
+            ("25:1", "`when` means nothing", gather),
+            (
+                "25:8",
+                "`when` has nothing; expected exactly one of `exists`, `missing`, `value`",
+                "add one of `exists`, `missing`, `value`",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_condition_is_about_one_thing_and_says_one_thing_of_it() {
+    let claims = "`equals`, `not_equals`, `at_least`, `at_most`, `matches`, `contains`";
+    check(
+        &wrong!("conditions.toml"),
+        &[
+            ("5:8", "`when` has `exists`, `value`", "keep one of them"),
+            ("10:8", &format!("`when` has nothing; expected exactly one of {claims}"), &format!("add one of {claims}")),
+            ("15:19", "`equals` has no `value` to be about", "add value = \"${tasks.ID.result}\""),
+            (
+                "20:33",
+                "the pattern is no regular expression",
+                "correct the pattern; a special character is taken literally after a backslash",
+            ),
+            ("25:19", "`${item}` is not known yet here", "refer to a parameter or to a result"),
+        ],
+    );
+}
+
+#[test]
 fn an_error_prints_its_line_with_a_mark_and_the_remedy() {
     assert_eq!(
         wrong!("type.toml").to_string(),
