@@ -26,6 +26,7 @@ mod offline;
 mod outfit;
 mod summary;
 
+pub(crate) use answer::answered;
 pub use answer::{Answer, answer_of};
 pub use ask::{Ask, Asked, AskedError};
 pub use begin::{BeginError, Start, begin, fork_run};
@@ -33,4 +34,5 @@ pub use fork::{ForkError, fork};
 pub use identity::{Change, Difference, Identity, changed_steps, find_unfinished};
 pub use offline::{ApplyError, apply};
 pub use outfit::{DiskOutfit, Gear, Outfit, Unfit, variables};
+pub(crate) use summary::end_of;
 pub use summary::{Found, Head, HostError, RunSummary, found, head, summaries, summary, unfinished};

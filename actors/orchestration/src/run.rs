@@ -40,6 +40,7 @@ pub use record::{
     UndoOutcome, UndoSummary, WaitFor, decode, encode,
 };
 pub use report::{Facts, FailureNote, Report, Restarts, TaskReport, Totals};
+pub(crate) use settle::NOBODY;
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, undo_ended, undo_lost};
 pub use shared::Shared;
 pub use standing::{PauseNote, Standing};

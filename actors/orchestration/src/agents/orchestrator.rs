@@ -14,10 +14,12 @@
 //! * No handler waits for another agent but the journal, which answers or ends within a limit of its own.
 
 mod artifacts;
+mod asked;
 mod carry;
 mod control;
 mod feed;
 mod log;
+mod part;
 mod reports;
 mod resume;
 mod route;
@@ -34,15 +36,18 @@ use steadfast::seam::Clock;
 use steadfast::{Agent, BoxError, Context, Incarnation, Path, RunId, Subject, TellError, bug_on_purpose};
 
 use crate::agents::ask::Unanswered;
+use crate::agents::desk::Workshop;
 use crate::agents::planner::plan_subject;
 use crate::agents::protocol::{
     Attempt, ContextReply, LeaseId, Part, PlanReply, ReportReply, ReportRequest, RouteReply,
 };
 use crate::goal::model::Goal;
+use crate::host::{Answer, Asked};
 use crate::plan::Plan;
 use crate::redact::Redactor;
 use crate::run::{Kept, Lookups, Millis, Parent, RunState, TaskId};
 use crate::seam::artifacts::Artifacts;
+use crate::seam::files::Files;
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
@@ -68,6 +73,15 @@ pub struct RunArgs {
     pub kept: Kept,
     /// How many executors there are.
     pub jobs: usize,
+    /// Who carries it: the name of this process, which no other one has. Where it is empty, nobody else can take the run
+    /// over but an incarnation of the same orchestrator.
+    pub by: String,
+    /// The input folder.
+    pub files: Arc<dyn Files>,
+    /// Where agents find what the run works with. It is opened there when the orchestrator begins.
+    pub shop: Workshop,
+    /// The variables of the environment that the goal names and that are not set here: the run stands still for them.
+    pub missing: Vec<String>,
     /// What may be told.
     pub redactor: Redactor,
     /// Where large results are kept, as durably as the journal keeps their records.
@@ -113,6 +127,8 @@ struct Bench {
     /// The timer for the next moment at which something is due.
     wake: Option<(Millis, steadfast::TaskId)>,
     published: bool,
+    /// Somebody else carries the run, or nobody can: this incarnation does nothing more.
+    parted: bool,
 }
 
 /// An attempt that waits for an agent.
@@ -155,13 +171,15 @@ pub enum OrchestratorMessage {
         /// Who wants it.
         who: String,
     },
+    /// Something that was asked by a request, which may come again: it is done once.
+    Asked(Box<Asked>),
     /// What this incarnation set going has come back. Anything of an earlier incarnation is dropped.
     #[doc(hidden)]
     Own(Incarnation, Own),
 }
 
 /// What an orchestrator answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrchestratorReply {
     /// To a report.
     Report(ReportReply),
@@ -169,6 +187,8 @@ pub enum OrchestratorReply {
     Done,
     /// It is not so.
     Refused(Refusal),
+    /// To what was asked by a request.
+    Answered(Answer),
 }
 
 /// What comes back to the orchestrator itself.
@@ -198,6 +218,8 @@ pub enum Own {
     Tick,
     /// Somebody may be free.
     Retry,
+    /// Those who held leases know that nobody here waits for them.
+    Parted,
 }
 
 impl Agent for Orchestrator {
@@ -206,7 +228,7 @@ impl Agent for Orchestrator {
     type Reply = OrchestratorReply;
 
     async fn start(args: RunArgs, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
-        Self::resume(args, ctx).await
+        Self::begin(args, ctx).await
     }
 
     async fn handle(
@@ -214,23 +236,14 @@ impl Agent for Orchestrator {
         message: OrchestratorMessage,
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
-        let reply = match message {
-            OrchestratorMessage::Report(report) => OrchestratorReply::Report(self.report(report, ctx).await?),
-            OrchestratorMessage::Drain => self.drain(ctx).await?,
-            OrchestratorMessage::Pause { who } => self.pause(who, ctx).await?,
-            OrchestratorMessage::Resume { who } => self.go_on(who, ctx).await?,
-            OrchestratorMessage::Cancel { undo, who, why } => self.cancel(undo, (who, why), ctx).await?,
-            OrchestratorMessage::Stop { who } => self.stop_at_once(who, ctx).await?,
-            OrchestratorMessage::Own(of, own) => {
-                // On purpose: an answer is an answer.
-                if of == ctx.incarnation() || bug_on_purpose!(ctx.system(), StaleAnswerCounts) {
-                    self.own(own, ctx).await?;
-                }
-                OrchestratorReply::Done
-            }
-        };
-        self.advance(ctx).await?;
-        Ok(reply)
+        let parted = Self::reply_of_parted(&message);
+        if self.bench.parted {
+            return Ok(Self::after_parting(&message, ctx));
+        }
+        match self.told(message, ctx).await {
+            Ok(reply) => Ok(reply),
+            Err(error) => self.part(error, ctx).map(|()| parted),
+        }
     }
 
     fn subject(message: &OrchestratorMessage) -> Option<Subject> {
@@ -243,6 +256,31 @@ impl Agent for Orchestrator {
 }
 
 impl Orchestrator {
+    async fn told(
+        &mut self,
+        message: OrchestratorMessage,
+        ctx: &mut Context<Self>,
+    ) -> Result<OrchestratorReply, BoxError> {
+        let reply = match message {
+            OrchestratorMessage::Report(report) => OrchestratorReply::Report(self.report(report, ctx).await?),
+            OrchestratorMessage::Drain => self.drain(ctx).await?,
+            OrchestratorMessage::Pause { who } => self.pause(who, ctx).await?,
+            OrchestratorMessage::Resume { who } => self.go_on(who, ctx).await?,
+            OrchestratorMessage::Cancel { undo, who, why } => self.cancel(undo, (who, why), ctx).await?,
+            OrchestratorMessage::Stop { who } => self.stop_at_once(who, ctx).await?,
+            OrchestratorMessage::Asked(asked) => OrchestratorReply::Answered(self.asked(&asked, ctx).await?),
+            OrchestratorMessage::Own(of, own) => {
+                // On purpose: an answer is an answer.
+                if of == ctx.incarnation() || bug_on_purpose!(ctx.system(), StaleAnswerCounts) {
+                    self.own(own, ctx).await?;
+                }
+                OrchestratorReply::Done
+            }
+        };
+        self.advance(ctx).await?;
+        Ok(reply)
+    }
+
     async fn own(&mut self, own: Own, ctx: &mut Context<Self>) -> Result<(), BoxError> {
         match own {
             Own::Planned(reply) => self.planned(reply, ctx).await,
@@ -265,6 +303,7 @@ impl Orchestrator {
                 self.bench.crowded.clear();
                 Ok(())
             }
+            Own::Parted => Ok(()),
         }
     }
 }

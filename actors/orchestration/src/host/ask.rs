@@ -7,6 +7,7 @@ use steadfast::message::record::{self, Record as Framed, RecordError};
 use uuid::Uuid;
 
 use crate::host::Start;
+use crate::redact::Redactor;
 use crate::run::{Millis, TaskId};
 use crate::seam::requests::Request;
 
@@ -138,6 +139,24 @@ pub enum AskedError {
 }
 
 impl Asked {
+    /// The same without secrets in its texts. A goal and its parameters stay as they are, since the run goes on from them.
+    #[must_use]
+    pub fn redacted(mut self, redactor: &Redactor) -> Self {
+        let clean = |text: &mut String| *text = redactor.text(text).into_owned();
+        clean(&mut self.who);
+        match &mut self.what {
+            Ask::Cancel { why, .. } | Ask::Approve { why, .. } | Ask::Reject { why, .. } => clean(why),
+            Ask::Signal { data, .. } => {
+                // It becomes a result, and is looked through as one.
+                if let Ok(value) = serde_json::from_str::<serde_json::Value>(data) {
+                    *data = redactor.value(&value).to_string();
+                }
+            }
+            Ask::Start(_) | Ask::Pause { .. } | Ask::Resume { .. } | Ask::Fork { .. } => {}
+        }
+        self
+    }
+
     /// The request as it is left for another process.
     ///
     /// # Errors

@@ -154,7 +154,8 @@ mod tests {
         read("goal.toml", text).unwrap_or_else(|error| panic!("{error}")).goal
     }
 
-    const GOAL: &str = "name = 'g'\n[[tasks]]\nid = 'a'\ncollect = { description = 'x' }\n[[tasks]]\nid = 'b'\ncollect = 2\n";
+    const GOAL: &str =
+        "name = 'g'\n[[tasks]]\nid = 'a'\ncollect = { description = 'x' }\n[[tasks]]\nid = 'b'\ncollect = 2\n";
 
     #[track_caller]
     fn check(now: &str, expected: &[(&str, Change)]) {
@@ -172,9 +173,14 @@ mod tests {
     #[test]
     fn steps_that_differ_are_named_and_descriptions_and_the_order_do_not_count() {
         check(GOAL, &[]);
-        let described = GOAL.replace("name = 'g'", "name = 'g'\ndescription = 'd'").replace("id = 'b'", "id = 'b'\ndescription = 'd'");
+        let described = GOAL
+            .replace("name = 'g'", "name = 'g'\ndescription = 'd'")
+            .replace("id = 'b'", "id = 'b'\ndescription = 'd'");
         check(&described, &[]);
-        check("name = 'g'\n[[tasks]]\nid = 'b'\ncollect = 2\n[[tasks]]\nid = 'a'\ncollect = { description = 'x' }\n", &[]);
+        check(
+            "name = 'g'\n[[tasks]]\nid = 'b'\ncollect = 2\n[[tasks]]\nid = 'a'\ncollect = { description = 'x' }\n",
+            &[],
+        );
         check(&GOAL.replace("collect = 2", "collect = 3"), &[("b", Change::Changed)]);
         check(&GOAL.replace("description = 'x'", "description = 'y'"), &[("a", Change::Changed)]);
         check(&GOAL.replace("id = 'b'", "id = 'c'"), &[("b", Change::Removed), ("c", Change::Added)]);

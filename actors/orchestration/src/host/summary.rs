@@ -10,7 +10,7 @@ use steadfast::{RunId, StreamId};
 use crate::goal::model::Goal;
 use crate::plan::Plan;
 use crate::run::{
-    Kept, Millis, Outline, Parent, Phase, Record, RecordError, RunState, Standing, Status, canonical, decode, standing,
+    Kept, Millis, Outline, Parent, Phase, Record, RecordError, RunState, Standing, Status, canonical, decode,
 };
 
 /// What a run began with: everything that a process needs to go on with it, but the records themselves.
@@ -131,20 +131,10 @@ impl RunSummary {
     /// # Errors
     ///
     /// Says why they are not those of one run.
-    pub fn of(records: &[Record], owner: &str) -> Result<Self, String> {
-        let head = Head::of(records.first().ok_or("it has no records")?)?;
-        let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));
-        let params = Value::from_iter(head.params.clone());
-        let goal = head.goal.name.clone();
-        let outline = if planned {
-            let plan = Plan::rebuild(head.goal, head.params).map_err(|errors| errors.to_string())?;
-            // The number of executors is that of whoever carries the run, and changes nothing here.
-            Outline::of(&plan, 1)
-        } else {
-            Outline::unplanned(&head.goal, 1)
-        };
-        let outline = Arc::new(outline.kept(Kept::Journaled));
-        let state = RunState::fold(outline, records).map_err(|error| error.to_string())?;
+    pub fn of(records: &[Record], owner: &str, now: Millis) -> Result<Self, String> {
+        let (head, state) = stand(records)?;
+        let params = Value::from_iter(head.params);
+        let goal = head.goal.name;
         let all = state.tasks().count();
         Ok(Self {
             run: head.run,
@@ -153,7 +143,7 @@ impl RunSummary {
             input: head.input,
             parent: head.parent.map(|parent| parent.run),
             phase: state.phase(),
-            standing: standing(&state),
+            standing: Standing::of(&state, now),
             tasks: (all - state.open(), all),
             started: head.started,
             last: records.iter().rev().find_map(Record::wall).unwrap_or(head.started),
@@ -173,6 +163,22 @@ impl RunSummary {
     pub fn canonical_params(&self) -> String {
         canonical(&self.params)
     }
+}
+
+/// What the records of a run begin with, and what they add up to. The number of executors is that of whoever carries the
+/// run, and makes no difference here.
+pub(crate) fn stand(records: &[Record]) -> Result<(Head, RunState), String> {
+    let head = Head::of(records.first().ok_or("it has no records")?)?;
+    let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));
+    let outline = if planned {
+        let plan = Plan::rebuild(head.goal.clone(), head.params.clone()).map_err(|errors| errors.to_string())?;
+        Outline::of(&plan, 1)
+    } else {
+        Outline::unplanned(&head.goal, 1)
+    };
+    let outline = Arc::new(outline.kept(Kept::Journaled));
+    let state = RunState::fold(outline, records).map_err(|error| error.to_string())?;
+    Ok((head, state))
 }
 
 /// Says of every run whether its last record is its end. Reads one record of each.
@@ -221,9 +227,8 @@ pub(crate) async fn records(journal: &dyn Journal, run: RunId) -> Result<Vec<Rec
     if frames.is_empty() {
         return Err(HostError::Unknown { run });
     }
-    let decoded = (1..).zip(&frames).map(|(seq, frame)| {
-        decode(frame).map_err(|source| HostError::Record { run, seq, source })
-    });
+    let decoded =
+        (1..).zip(&frames).map(|(seq, frame)| decode(frame).map_err(|source| HostError::Record { run, seq, source }));
     decoded.collect()
 }
 
@@ -244,12 +249,12 @@ pub async fn head(journal: &dyn Journal, run: RunId) -> Result<Head, HostError> 
 /// # Errors
 ///
 /// [`HostError`] where there is no such run, or its records make no sense.
-pub async fn summary(journal: &dyn Journal, run: RunId) -> Result<RunSummary, HostError> {
+pub async fn summary(journal: &dyn Journal, run: RunId, now: Millis) -> Result<RunSummary, HostError> {
     let stream = StreamId::from(run);
     let infos = journal.list(stream.as_str()).await.map_err(|source| HostError::Journal { run, source })?;
     let owner = infos.into_iter().find(|info| info.stream == stream).map(|info| info.owner).unwrap_or_default();
     let records = records(journal, run).await?;
-    RunSummary::of(&records, &owner).map_err(|why| HostError::Unfit { run, why })
+    RunSummary::of(&records, &owner, now).map_err(|why| HostError::Unfit { run, why })
 }
 
 /// All runs in short, by id: the later ones after the earlier ones. One that is damaged is an error of its own.
@@ -257,11 +262,11 @@ pub async fn summary(journal: &dyn Journal, run: RunId) -> Result<RunSummary, Ho
 /// # Errors
 ///
 /// Where the journal cannot be listed.
-pub async fn summaries(journal: &dyn Journal) -> Result<Vec<Result<RunSummary, HostError>>, JournalError> {
+pub async fn summaries(journal: &dyn Journal, now: Millis) -> Result<Vec<Result<RunSummary, HostError>>, JournalError> {
     let mut all = Vec::new();
     for info in journal.list(StreamId::RUNS).await? {
         if let Some(run) = info.stream.run() {
-            all.push(in_short(journal, run, &info.owner).await);
+            all.push(in_short(journal, run, &info.owner, now).await);
         }
     }
     Ok(all)
@@ -272,15 +277,18 @@ pub async fn summaries(journal: &dyn Journal) -> Result<Vec<Result<RunSummary, H
 /// # Errors
 ///
 /// Where the journal cannot be listed.
-pub async fn unfinished(journal: &dyn Journal) -> Result<Vec<Result<RunSummary, HostError>>, JournalError> {
+pub async fn unfinished(
+    journal: &dyn Journal,
+    now: Millis,
+) -> Result<Vec<Result<RunSummary, HostError>>, JournalError> {
     let mut all = Vec::new();
     for found in found(journal).await?.into_iter().filter(|found| found.ended.is_none()) {
-        all.push(in_short(journal, found.run, &found.info.owner).await);
+        all.push(in_short(journal, found.run, &found.info.owner, now).await);
     }
     Ok(all)
 }
 
-async fn in_short(journal: &dyn Journal, run: RunId, owner: &str) -> Result<RunSummary, HostError> {
+async fn in_short(journal: &dyn Journal, run: RunId, owner: &str, now: Millis) -> Result<RunSummary, HostError> {
     let records = records(journal, run).await?;
-    RunSummary::of(&records, owner).map_err(|why| HostError::Unfit { run, why })
+    RunSummary::of(&records, owner, now).map_err(|why| HostError::Unfit { run, why })
 }

@@ -23,6 +23,24 @@ pub enum Standing {
     Drained,
     /// It is over.
     Ended(Status),
+    /// Another process carries it now, and this one writes nothing more to it.
+    TakenOver {
+        /// Who.
+        owner: String,
+    },
+    /// Nobody can carry it: its records, or what they name, are damaged.
+    GivenUp {
+        /// Why, and what to do, for people.
+        why: String,
+    },
+}
+
+impl Standing {
+    /// Whether the run does nothing more in this process, whatever anybody asks.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::TakenOver { .. } | Self::GivenUp { .. })
+    }
 }
 
 /// Why a run stands still, and what to do.

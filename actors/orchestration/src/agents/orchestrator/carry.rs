@@ -24,6 +24,7 @@ pub(super) const RETRY: Duration = Duration::from_millis(20);
 impl Orchestrator {
     /// Does everything that is to be done now.
     pub(super) async fn advance(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        self.pause_for_missing(ctx).await?;
         loop {
             let now = self.wall();
             let steps = next(&self.state, now);
@@ -66,6 +67,7 @@ impl Orchestrator {
         }
         // Whoever held a lease may be free now.
         self.bench.crowded.clear();
+        self.take_seats();
         Ok(())
     }
 

@@ -84,7 +84,7 @@ impl Feed {
         still.expect("this feed holds the sender").clone()
     }
 
-    pub(super) fn stand(&self, standing: Standing) {
+    pub(crate) fn stand(&self, standing: Standing) {
         self.standing.send_if_modified(|last| {
             let changed = *last != standing;
             *last = standing;

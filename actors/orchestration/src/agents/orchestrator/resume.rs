@@ -7,6 +7,8 @@ use steadfast::{BoxError, Context, EventKind, Events, EventsError, System, TellE
 
 use super::{Log, Orchestrator, Own, RunArgs, set_going};
 use crate::agents::ask::ask_any;
+use crate::agents::desk::Room;
+use crate::agents::orchestrator::part::{owned, still_ours};
 use crate::agents::orchestrator::{Bench, OrchestratorMessage};
 use crate::agents::protocol::{ContextReply, LeaseId, PLAN, Part, PlanReply, PlanRequest};
 use crate::plan::Plan;
@@ -19,9 +21,13 @@ const APART: Duration = Duration::from_millis(50);
 impl Orchestrator {
     /// Fences the journal, reads it, and goes on from there.
     pub(super) async fn resume(args: RunArgs, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+        args.shop.open(args.run, Room { files: Arc::clone(&args.files), redactor: args.redactor.clone() });
         // Before anything is read, so that no exit falls between the two.
         watch(ctx);
-        let owner = format!("{}#{}", ctx.path(), ctx.incarnation());
+        let owner = format!("{}#{}", owned(&args.by, ctx.path()), ctx.incarnation());
+        if args.feed.is_taken_up() {
+            still_ours(&args, ctx).await?;
+        }
         let (mut log, mut records) = Log::open(&args, &owner, ctx).await?;
         if records.len() > 1 && bug_on_purpose!(ctx.system(), LastRecordOverlooked) {
             // On purpose: the end of the stream is where the last one begins.

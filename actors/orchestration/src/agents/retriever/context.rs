@@ -72,7 +72,8 @@ pub(super) async fn find(request: ContextRequest, shop: &Workshop) -> ContextRep
         Wanted::Work | Wanted::ItemWork(_) | Wanted::Undo { .. } => work(&request, &scope, lookups),
     };
     found.unwrap_or_else(|failure| {
-        ContextReply::Impossible(Failure { message: shop.redactor.text(&failure.message).into_owned(), ..failure })
+        let redactor = shop.room(request.attempt.run).map(|room| room.redactor).unwrap_or_default();
+        ContextReply::Impossible(Failure { message: redactor.text(&failure.message).into_owned(), ..failure })
     })
 }
 
@@ -130,7 +131,7 @@ async fn items(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> 
         ..Work::new(request.attempt.task.to_string(), WorkSpec::Collect(Value::Null))
     };
     let quiet: crate::seam::commands::Heartbeat = std::sync::Arc::new(|| {});
-    if let Outcome::Skipped { reason } = shop.perform(&work, &quiet).await? {
+    if let Outcome::Skipped { reason } = shop.perform(request.attempt.run, &work, &quiet).await? {
         return Ok(ContextReply::Skip(reason));
     }
     let items = request.task.items(scope).map_err(|error| match error {
