@@ -173,6 +173,7 @@ impl Setting {
             redactor: self.prepared.redactor.clone(),
             artifacts: Arc::clone(&self.artifacts),
             feed: Feed::new(),
+            around: None,
         }
     }
 

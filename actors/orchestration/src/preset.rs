@@ -9,6 +9,7 @@
 //!       retrievers        1 .. jobs
 //!       validators        1 .. jobs
 //!       executors         1 .. jobs
+//!       children          the orchestrators of runs inside others, by their run
 //!       goals             the orchestrators, by the ids of their runs
 //!       host              starts orchestrators, and lets go of those whose runs are over; only in `serving`
 //! ```
@@ -32,7 +33,7 @@ use steadfast::{
 use crate::agents::desk::Workshop;
 use crate::agents::executor::Executor;
 use crate::agents::host::{Host, HostArgs, HostMessage};
-use crate::agents::orchestrator::{Orchestrator, OrchestratorMessage, RunArgs};
+use crate::agents::orchestrator::{CHILDREN, Orchestrator, OrchestratorMessage, OrchestratorReply, Refusal, RunArgs};
 use crate::agents::planner::Planner;
 use crate::agents::protocol::{LeaseReply, LeaseRequest};
 use crate::agents::retriever::Retriever;
@@ -133,6 +134,7 @@ fn working(staff: &Staff) -> SupervisorSpec {
         .child(ChildSpec::supervisor(pool(staff, "retrievers", retriever)))
         .child(ChildSpec::supervisor(pool(staff, "validators", validator)))
         .child(ChildSpec::supervisor(pool(staff, "executors", executor)))
+        .child(ChildSpec::supervisor(hardy(CHILDREN, staff.restarts.min(GOALS_RESTARTS))))
 }
 
 fn rooted(orchestration: SupervisorSpec) -> SupervisorSpec {
@@ -170,19 +172,51 @@ pub fn host_path() -> Path {
     "root/domains/orchestration/host".parse().expect("it is a path")
 }
 
+/// Where the orchestrator of a run inside another one stands in the tree.
+///
+/// # Panics
+///
+/// Never: the id of a run is a name of a child.
+#[must_use]
+pub fn child_path(run: RunId) -> Path {
+    format!("root/domains/orchestration/{CHILDREN}/{run}").parse().expect("the id of a run is a name of a child")
+}
+
 /// Asks a run to end in this process: no more leases are given out, and those that are out come to their end.
 ///
 /// # Errors
 ///
-/// Where there is no such run here.
+/// [`RequestError`] when there is no such run, or its orchestrator does not answer.
 pub async fn drain(system: &System, run: RunId) -> Result<(), RequestError> {
+    order(system, run, || OrchestratorMessage::Drain).await.map(|_| ())
+}
+
+/// Tells a run to stand still, to go on, or to end: whatever the message says. It is so when the answer is there, as far
+/// as the journal says.
+///
+/// # Errors
+///
+/// [`RequestError`] when there is no such run, or its orchestrator does not answer.
+pub async fn order(
+    system: &System,
+    run: RunId,
+    message: impl Fn() -> OrchestratorMessage,
+) -> Result<OrchestratorReply, RequestError> {
     let orchestrator = system.agent::<Orchestrator>(&orchestrator_path(run))?;
+    let mut is_again = false;
     loop {
-        match orchestrator.ask(OrchestratorMessage::Drain).await {
-            // The incarnation that was asked ended before it answered; the next one is asked. Asking twice is asking once.
-            Err(RequestError::Exited { .. }) => {}
-            answer => return answer.map(|_| ()),
-        }
+        return match orchestrator.ask(message()).await {
+            // The incarnation that was asked ended before it answered; the next one is asked.
+            Err(RequestError::Exited { .. }) => {
+                is_again = true;
+                continue;
+            }
+            // Asking twice is asking once: the one before had done it.
+            Ok(OrchestratorReply::Refused(refusal)) if is_again && refusal != Refusal::Over => {
+                Ok(OrchestratorReply::Done)
+            }
+            answer => answer,
+        };
     }
 }
 

@@ -16,6 +16,7 @@
 mod artifacts;
 mod asked;
 mod carry;
+mod children;
 mod control;
 mod feed;
 mod log;
@@ -24,6 +25,7 @@ mod reports;
 mod resume;
 mod route;
 mod undo;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,6 +36,7 @@ use std::time::Duration;
 use serde_json::Value;
 use steadfast::seam::Clock;
 use steadfast::{Agent, BoxError, Context, Incarnation, Path, RunId, Subject, TellError, bug_on_purpose};
+use uuid::Uuid;
 
 use crate::agents::ask::Unanswered;
 use crate::agents::desk::Workshop;
@@ -45,13 +48,15 @@ use crate::goal::model::Goal;
 use crate::host::{Answer, Asked};
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{Kept, Lookups, Millis, Parent, RunState, TaskId};
+use crate::run::{ChildEnd, Kept, Lookups, Millis, Order, Parent, RunState, Standing, TaskId, Tell};
 use crate::seam::artifacts::Artifacts;
 use crate::seam::files::Files;
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
 pub use artifacts::{Lacks, NotWhole, make_whole};
+pub use children::Around;
+pub(crate) use children::CHILDREN;
 pub use control::Refusal;
 pub use feed::Feed;
 use log::Log;
@@ -88,6 +93,8 @@ pub struct RunArgs {
     pub artifacts: Arc<dyn Artifacts>,
     /// Where others hear of the run.
     pub feed: Feed,
+    /// Who is told how it ended, where it is a step of another run.
+    pub around: Option<Around>,
 }
 
 impl fmt::Debug for RunArgs {
@@ -129,6 +136,10 @@ struct Bench {
     published: bool,
     /// Somebody else carries the run, or nobody can: this incarnation does nothing more.
     parted: bool,
+    /// What the runs inside this one were told last.
+    led: BTreeMap<TaskId, Order>,
+    /// Those that are being told.
+    leading: BTreeSet<TaskId>,
 }
 
 /// An attempt that waits for an agent.
@@ -173,9 +184,44 @@ pub enum OrchestratorMessage {
     },
     /// Something that was asked by a request, which may come again: it is done once.
     Asked(Box<Asked>),
+    /// What a person decided, or what happened outside.
+    Tell {
+        /// What it is asked by, where it may be asked again: it is taken once.
+        id: Option<Uuid>,
+        /// What.
+        tell: Tell,
+    },
+    /// What the run around this one wants of it.
+    #[doc(hidden)]
+    Follow {
+        /// That run.
+        around: RunId,
+        /// What it wants.
+        order: Order,
+    },
+    /// A run inside this one is over.
+    #[doc(hidden)]
+    ChildOver {
+        /// The task that the run is.
+        task: TaskId,
+        /// How it ended.
+        end: ChildEnd,
+    },
     /// What this incarnation set going has come back. Anything of an earlier incarnation is dropped.
     #[doc(hidden)]
     Own(Incarnation, Own),
+}
+
+impl OrchestratorMessage {
+    /// The same once more, for those that may be said again.
+    fn again(&self) -> Option<Self> {
+        match self {
+            Self::Follow { around, order } => Some(Self::Follow { around: *around, order: order.clone() }),
+            Self::Resume { who } => Some(Self::Resume { who: who.clone() }),
+            Self::Stop { who } => Some(Self::Stop { who: who.clone() }),
+            _ => None,
+        }
+    }
 }
 
 /// What an orchestrator answers.
@@ -185,6 +231,8 @@ pub enum OrchestratorReply {
     Report(ReportReply),
     /// It is so.
     Done,
+    /// What was told makes no sense; why, for people.
+    Untold(String),
     /// It is not so.
     Refused(Refusal),
     /// To what was asked by a request.
@@ -202,6 +250,14 @@ pub enum Own {
     Resumed { lease: LeaseId, reply: ContextReply },
     /// From the retriever, for a list.
     Listed { task: String, reply: ContextReply },
+    /// From the retriever, for a run inside this one that was begun before this incarnation.
+    Reborn { task: TaskId, reply: ContextReply },
+    /// A run inside this one stands otherwise than before.
+    ChildStands { task: TaskId, now: Standing },
+    /// A run inside this one was told what is wanted of it.
+    Led { task: TaskId, order: Order },
+    /// A run inside this one cannot be carried out.
+    Unstarted { task: TaskId, why: String },
     /// From the router.
     Routed { task: (usize, TaskId), reply: RouteReply },
     /// From the validator.
@@ -212,6 +268,8 @@ pub enum Own {
     Undelivered { lease: LeaseId, why: String },
     /// An incarnation ended.
     Exited { agent: Path, incarnation: Incarnation, why: String },
+    /// An agent failed too often, and does not come back by itself.
+    PutAside { agent: Path, why: String },
     /// Events were missed.
     Compare,
     /// Something may be due.
@@ -240,7 +298,7 @@ impl Agent for Orchestrator {
         if self.bench.parted {
             return Ok(Self::after_parting(&message, ctx));
         }
-        match self.told(message, ctx).await {
+        match self.heard(message, ctx).await {
             Ok(reply) => Ok(reply),
             Err(error) => self.part(error, ctx).map(|()| parted),
         }
@@ -250,13 +308,14 @@ impl Agent for Orchestrator {
         match message {
             OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
             OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
+            OrchestratorMessage::ChildOver { task, .. } => Some(Subject::new(task.to_string(), 1)),
             _ => None,
         }
     }
 }
 
 impl Orchestrator {
-    async fn told(
+    async fn heard(
         &mut self,
         message: OrchestratorMessage,
         ctx: &mut Context<Self>,
@@ -268,6 +327,12 @@ impl Orchestrator {
             OrchestratorMessage::Resume { who } => self.go_on(who, ctx).await?,
             OrchestratorMessage::Cancel { undo, who, why } => self.cancel(undo, (who, why), ctx).await?,
             OrchestratorMessage::Stop { who } => self.stop_at_once(who, ctx).await?,
+            OrchestratorMessage::Tell { id, tell } => self.told(id, tell, ctx).await?,
+            OrchestratorMessage::Follow { around, order } => self.follow((around, order), ctx).await?,
+            OrchestratorMessage::ChildOver { task, end } => {
+                self.child_over(&task, &end, ctx).await?;
+                OrchestratorReply::Done
+            }
             OrchestratorMessage::Asked(asked) => OrchestratorReply::Answered(self.asked(&asked, ctx).await?),
             OrchestratorMessage::Own(of, own) => {
                 // On purpose: an answer is an answer.
@@ -287,6 +352,18 @@ impl Orchestrator {
             Own::Prepared { attempt, reply } => self.prepared(attempt, reply, ctx).await,
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
+            Own::Reborn { task, reply } => self.reborn(&task, reply, ctx),
+            Own::Unstarted { task, why } => self.unstarted(&task, why, ctx).await,
+            Own::ChildStands { task, now: Standing::GivenUp { why } } => self.unstarted(&task, why, ctx).await,
+            Own::ChildStands { task, now } => {
+                self.watch_child(&task, now, ctx);
+                Ok(())
+            }
+            Own::Led { task, order } => {
+                self.bench.leading.remove(&task);
+                self.bench.led.insert(task, order);
+                Ok(())
+            }
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
             Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx).await,
             Own::Unanswered { task, part, unanswered } => self.unanswered((task, part), unanswered, ctx).await,
@@ -294,6 +371,10 @@ impl Orchestrator {
             // On purpose: whoever holds a lease reports on it.
             Own::Exited { .. } if bug_on_purpose!(ctx.system(), LeaseNotTakenBack) => Ok(()),
             Own::Exited { agent, incarnation, why } => self.lost_with((&agent, incarnation), &why, ctx).await,
+            Own::PutAside { agent, why } => {
+                self.compare(ctx).await?;
+                self.put_aside(&agent, &why, ctx).await
+            }
             Own::Compare => self.compare(ctx).await,
             Own::Tick => {
                 self.bench.wake = None;

@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(hex, GOLDEN);
     }
 
-    const GOLDEN: &str = "";
+    const GOLDEN: &str = "0101026d6501100000000000000000000000000000000111556859";
 
     #[test]
     fn a_damaged_request_is_refused_with_its_id() {

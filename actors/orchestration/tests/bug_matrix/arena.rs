@@ -196,6 +196,7 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
         redactor: Redactor::new(),
         artifacts: Arc::new(MemoryArtifacts::new()),
         feed: feed.clone(),
+        around: None,
     };
     let staff = Staff::new(goal.jobs, shop);
     move || preset::tree(&staff, run.clone())

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod waiting;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -122,6 +124,7 @@ impl World {
             redactor: self.redactor.clone(),
             artifacts: Arc::new(MemoryArtifacts::new()),
             feed: Feed::new(),
+            around: None,
         };
         (Staff::new(self.jobs, shop), run)
     }

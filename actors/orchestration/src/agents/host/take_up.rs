@@ -146,7 +146,6 @@ async fn taken_up(system: &System, (args, staff): (&HostArgs, &Staff), run: RunI
         Ok(None) => return TakenUp::NotOurs,
         Err(why) => return TakenUp::GivenUp(why),
     };
-    let feed = args.feeds.of(run);
     let orders = RunArgs {
         run,
         goal: head.goal,
@@ -161,7 +160,8 @@ async fn taken_up(system: &System, (args, staff): (&HostArgs, &Staff), run: RunI
         missing: gear.missing,
         redactor: gear.redactor,
         artifacts: Arc::clone(&args.artifacts),
-        feed: feed.clone(),
+        feed: args.feeds.of(run),
+        around: None,
     };
     let mut failed = 0;
     loop {

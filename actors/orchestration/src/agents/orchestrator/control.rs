@@ -4,9 +4,9 @@ use std::fmt;
 
 use steadfast::{BoxError, Context};
 
-use super::{Orchestrator, OrchestratorReply};
+use super::{Orchestrator, OrchestratorMessage, OrchestratorReply};
 use crate::agents::protocol::Part;
-use crate::run::{Kept, PauseCause, Record};
+use crate::run::{Kept, PauseCause, Record, Standing};
 
 /// Why a run does not do what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,14 @@ impl Orchestrator {
     }
 
     /// Lets the run go on, with their attempts given again to the tasks that had used them up.
-    pub(super) async fn go_on(&mut self, who: String, ctx: &Context<Self>) -> Result<OrchestratorReply, BoxError> {
+    ///
+    /// Where only runs inside it stand still, those are told to go on.
+    pub(super) async fn go_on(&mut self, who: String, ctx: &mut Context<Self>) -> Result<OrchestratorReply, BoxError> {
+        let inside = self.inside().iter().any(|inside| matches!(inside.standing, Standing::Paused(_)));
+        if inside && !self.state.is_paused() && self.state.ended().is_none() {
+            self.pass_on(|| OrchestratorMessage::Resume { who: who.clone() }, ctx);
+            return Ok(OrchestratorReply::Done);
+        }
         let refusal = match (self.state.ended(), self.state.is_paused()) {
             (Some(_), _) => Refusal::Over,
             (None, false) => Refusal::NotPaused,
@@ -117,6 +124,7 @@ impl Orchestrator {
         }
         self.commit(records, ctx).await?;
         self.release(leases, ctx);
+        self.pass_on(|| OrchestratorMessage::Stop { who: who.clone() }, ctx);
         Ok(OrchestratorReply::Done)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::{BoxError, Context, EventKind, Events, EventsError, System, TellError, bug_on_purpose};
+use steadfast::{BoxError, Context, EventKind, Events, EventsError, System, TellError, Verdict, bug_on_purpose};
 
 use super::{Log, Orchestrator, Own, RunArgs, set_going};
 use crate::agents::ask::ask_any;
@@ -90,6 +90,7 @@ impl Orchestrator {
             return Ok(());
         }
         self.compare(ctx).await?;
+        self.take_up_children(ctx)?;
         for lease in self.leases() {
             let attempt = lease.attempt.clone();
             let context = match attempt.part {
@@ -200,9 +201,19 @@ async fn next_exit(events: &mut Events) -> Option<Own> {
     loop {
         match events.next().await {
             Ok(event) => {
-                if let EventKind::Exited { incarnation, reason, .. } = &event.kind {
-                    let why = format!("`{}`, incarnation {incarnation}, {reason}", event.path);
-                    return Some(Own::Exited { agent: event.path.clone(), incarnation: *incarnation, why });
+                match &event.kind {
+                    EventKind::Exited { reason, verdict: Verdict::Quarantined(_), .. } => {
+                        return Some(Own::PutAside { agent: event.path.clone(), why: reason.to_string() });
+                    }
+                    EventKind::Quarantined { .. } => {
+                        let why = "it does not start".to_owned();
+                        return Some(Own::PutAside { agent: event.path.clone(), why });
+                    }
+                    EventKind::Exited { incarnation, reason, .. } => {
+                        let why = format!("`{}`, incarnation {incarnation}, {reason}", event.path);
+                        return Some(Own::Exited { agent: event.path.clone(), incarnation: *incarnation, why });
+                    }
+                    _ => {}
                 }
             }
             Err(EventsError::Lagged { .. }) => return Some(Own::Compare),
