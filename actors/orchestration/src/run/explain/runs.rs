@@ -78,6 +78,8 @@ impl Row {
             Standing::Waiting(_) => "waiting",
             Standing::Drained => "drained",
             Standing::Ended(status) => status.as_str(),
+            Standing::TakenOver { .. } => "taken over",
+            Standing::GivenUp { .. } => "given up",
         }
     }
 
@@ -97,10 +99,13 @@ impl Row {
                     On::Until(_) => Some(format!("{}: a time", wait.task)),
                     On::Signal { name, .. } => Some(format!("{}: {name}", wait.task)),
                     On::Child { run } => Some(format!("{}: run {run}", wait.task)),
+                    On::Paused(note) => Some(format!("{}: somebody who resumes it ({})", wait.task, note.cause)),
                     On::Tasks { .. } => None,
                 });
                 told.collect::<Vec<_>>().join("; ")
             }
+            Standing::TakenOver { owner } => format!("by {owner}"),
+            Standing::GivenUp { why } => why.clone(),
             Standing::Working | Standing::Drained | Standing::Ended(_) => String::new(),
         }
     }

@@ -146,6 +146,9 @@ pub(super) fn pause_clause(account: &Account, view: &View, pause: &Pause) -> Str
         PauseCause::MissingVariable { name } => {
             format!("the environment variable {name}, which the goal names, is not set where the run was carried on")
         }
+        PauseCause::MissingArtifact { task, digest } => {
+            format!("the result of `{task}`, artifact {digest}, is missing or damaged")
+        }
     }
 }
 

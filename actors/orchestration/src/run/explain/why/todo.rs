@@ -68,6 +68,10 @@ impl<'a> Todos<'a> {
             PauseCause::MissingVariable { name } => {
                 self.verb(format!("set the environment variable {name} where you type this"), "resume", &[])
             }
+            PauseCause::MissingArtifact { task, digest } => {
+                let what = format!("put the artifact {digest} back, or fork the run from `{task}`; then resume it");
+                self.verb(what, "resume", &[])
+            }
         }
     }
 
