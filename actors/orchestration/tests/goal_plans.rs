@@ -255,7 +255,7 @@ fn bare_goal() -> Goal {
         description: None,
         params: BTreeMap::new(),
         limits: Limits::default(),
-        on_exhausted: steadfast_orchestration::goal::model::OnExhausted::default(),
+        on_exhausted: OnExhausted::default(),
         tasks: vec![bare_task("a")],
     }
 }

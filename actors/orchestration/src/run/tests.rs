@@ -1,5 +1,7 @@
 //! The rules of a run, shown on the pure core: any interleaving ends in the same results.
 
+mod halts;
+mod sagas;
 mod sweep;
 mod waits;
 
