@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use chaos::ChaosArg;
-pub(crate) use of_run::{Keeping, ResumeArgs, RunArgs, ServeArgs, Working};
+pub(crate) use of_run::{ResumeArgs, RunArgs, ServeArgs, Working};
 pub(crate) use of_runs::{
-    ApproveArgs, CancelArgs, ForkArgs, LogArgs, OneRun, PruneArgs, RunsArgs, ShowArgs, SignalArgs, StateArg, VerifyArgs,
-    WhyArgs,
+    ApproveArgs, CancelArgs, ForkArgs, LogArgs, OneRun, PruneArgs, RunsArgs, ShowArgs, SignalArgs, StateArg,
+    VerifyArgs, WhyArgs,
 };
 
 /// The most executors that may be asked for.

@@ -8,12 +8,16 @@ use std::time::Duration;
 
 use steadfast::seam::{Entropy, Level};
 use steadfast::{RunId, SeededEntropy, TokioClock};
-use steadfast_orchestration::host::{Answer, Ask, Asked, answer_of, apply};
+use steadfast_orchestration::host::{Answer, Ask, Asked, Start, answer_of, apply};
+use steadfast_orchestration::plan::Plan;
+use steadfast_orchestration::run::TaskId;
 use steadfast_storage::{Store, StoreError};
 use uuid::Uuid;
 
+use crate::args::{ApproveArgs, CancelArgs, ForkArgs, OneRun, SignalArgs, StateArg};
 use crate::kept::{self, refused, with_causes};
-use crate::outcome::Problem;
+use crate::outcome::{Problem, Status};
+use crate::screen::print;
 
 /// How long an owner that lives is waited for; it looks four times a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,7 +72,8 @@ pub(crate) async fn ask(dir: &Path, what: Ask) -> Result<Told, Problem> {
 
 /// Leaves a request for the owner.
 pub(crate) async fn leave(dir: &Path, asked: &Asked) -> Result<(), Problem> {
-    let request = asked.to_request().map_err(|error| Problem::new("request", with_causes(&error), "ask for less at once"))?;
+    let request =
+        asked.to_request().map_err(|error| Problem::new("request", with_causes(&error), "ask for less at once"))?;
     Store::leave(dir, &request).await.map_err(|error| refused(dir, &error))
 }
 
@@ -110,7 +115,93 @@ async fn here(dir: &Path, store: Store, asked: &Asked) -> Result<Told, Problem> 
     })
 }
 
-/// The run that a new one gets.
-pub(crate) fn new_run() -> RunId {
-    RunId::new(id())
+/// Leaves a goal with whoever serves the folder, and returns the run that it becomes.
+pub(crate) async fn detach(dir: &Path, plan: &Plan, input: &str) -> Result<RunId, Problem> {
+    let place = || format!("--state {}", dir.display());
+    let nobody = || {
+        let remedy = format!("start `steadfast serve --state {}`, or run it here without `--detach`", dir.display());
+        Problem::new(place(), "nobody serves this folder, so nobody would carry the goal", remedy)
+    };
+    if Store::owner(dir).map_err(|error| refused(dir, &error))?.is_none() {
+        return Err(nobody());
+    }
+    let run = RunId::new(id());
+    let start = Start::of(run, plan.goal(), plan.params(), input);
+    let start = start.map_err(|error| Problem::new("goal", error.to_string(), "see the reason"))?;
+    let asked = Asked { id: id(), who: who(), wall: kept::now(), what: Ask::Start(start) };
+    leave(dir, &asked).await?;
+    match answer(dir, &asked).await? {
+        Some(Told::Taken) => Ok(run),
+        Some(Told::Refused(why)) => Err(Problem::new("goal", why, "see the reason")),
+        Some(Told::Left) => {
+            let what = "whoever owns the folder has not taken the goal, and may carry one run alone";
+            Err(Problem::new(place(), what, "wait until it has ended, and start `steadfast serve`"))
+        }
+        None => Err(nobody()),
+    }
+}
+
+type Said = Result<Status, Vec<Problem>>;
+
+/// Asks of the run that is called so, and says what came of it.
+fn say(run: &str, state: &StateArg, done: &str, what: impl FnOnce(RunId) -> Ask) -> Said {
+    let one = |problem| vec![problem];
+    let dir = &state.dir;
+    kept::runtime().map_err(one)?.block_on(async {
+        let store = kept::look(dir).await.map_err(one)?;
+        let run = kept::which(&store, dir, run).await.map_err(one)?;
+        drop(store);
+        let what = what(run);
+        let about = what.run();
+        match ask(dir, what).await.map_err(one)? {
+            Told::Taken => print(&format!("run {about}: {done}")),
+            Told::Left => print(&format!("run {about}: left with its owner, who has not answered yet")),
+            Told::Refused(why) => {
+                return Err(one(Problem::new(format!("run {run}"), why, format!("see `steadfast why {run}`"))));
+            }
+        }
+        Ok(Status::Reached)
+    })
+}
+
+/// `steadfast pause`
+pub(crate) fn pause(args: &OneRun) -> Said {
+    say(&args.run, &args.state, "paused", |run| Ask::Pause { run })
+}
+
+/// `steadfast cancel`
+pub(crate) fn cancel(args: &CancelArgs) -> Said {
+    let (undo, why) = (args.undo, args.why.clone());
+    say(&args.run.run, &args.run.state, "cancelled", |run| Ask::Cancel { run, undo, why })
+}
+
+/// `steadfast approve`
+pub(crate) fn approve(args: &ApproveArgs) -> Said {
+    let task = args.task.parse();
+    let task: TaskId = task.map_err(|error: steadfast_orchestration::run::InvalidTaskId| {
+        vec![Problem::new("TASK", error.to_string(), "name a task of the goal")]
+    })?;
+    let why = args.why.clone();
+    if args.reject {
+        say(&args.run, &args.state, "rejected", |run| Ask::Reject { run, task, why })
+    } else {
+        say(&args.run, &args.state, "approved", |run| Ask::Approve { run, task, why })
+    }
+}
+
+/// `steadfast signal`
+pub(crate) fn signal(args: &SignalArgs) -> Said {
+    let data = serde_json::from_str::<serde_json::Value>(&args.data);
+    let data = data.map_err(|error| {
+        vec![Problem::new("--data", format!("it is no JSON: {error}"), "write for example --data '{\"amount\": 3}'")]
+    })?;
+    let (name, data) = (args.name.clone(), data.to_string());
+    say(&args.run, &args.state, "told", |run| Ask::Signal { run, name, data })
+}
+
+/// `steadfast fork`
+pub(crate) fn fork(args: &ForkArgs) -> Said {
+    let (task, run) = (args.from.clone(), RunId::new(id()));
+    let done = "begun; `steadfast resume` carries it where nobody serves the folder";
+    say(&args.run.run, &args.run.state, done, |from| Ask::Fork { from, task, run })
 }

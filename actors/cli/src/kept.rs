@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use steadfast::RunId;
-use steadfast::seam::Clock;
 use steadfast::TokioClock;
+use steadfast::seam::Clock;
 use steadfast_orchestration::host::{Found, found};
 use steadfast_orchestration::run::Millis;
 use steadfast_storage::{Store, StoreError};
@@ -65,12 +65,13 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
 /// The run that is meant: by its id, the beginning or the end of it, or `last`.
 pub(crate) async fn which(store: &Store, dir: &Path, text: &str) -> Result<RunId, Problem> {
     let runs = found(&*store.journal()).await;
-    let runs = runs.map_err(|error| Problem::new(format!("--state {}", dir.display()), with_causes(&error), "try it again"))?;
+    let runs =
+        runs.map_err(|error| Problem::new(format!("--state {}", dir.display()), with_causes(&error), "try it again"))?;
     let ids: Vec<RunId> = runs.iter().map(|Found { run, .. }| *run).collect();
     named(&ids, text)
 }
 
-fn named(ids: &[RunId], text: &str) -> Result<RunId, Problem> {
+pub(crate) fn named(ids: &[RunId], text: &str) -> Result<RunId, Problem> {
     let list = "`steadfast runs` lists all that there are";
     let problem = |what: String| Err(Problem::new(format!("run `{text}`"), what, list));
     if text == LAST {
@@ -85,7 +86,9 @@ fn named(ids: &[RunId], text: &str) -> Result<RunId, Problem> {
     let fitting: Vec<_> = ids.iter().filter(fits).collect();
     match fitting.as_slice() {
         [run] => Ok(**run),
-        [] if wanted.len() < FEWEST => problem(format!("it is too short; expected {FEWEST} characters of an id at least")),
+        [] if wanted.len() < FEWEST => {
+            problem(format!("it is too short; expected {FEWEST} characters of an id at least"))
+        }
         [] => problem("there is none".to_owned()),
         several => problem(format!("{} runs are called so; expected more of the id", several.len())),
     }
@@ -103,10 +106,10 @@ mod tests {
     #[test]
     fn a_run_is_named_by_its_id_a_part_of_it_or_as_the_last() {
         let id = |text: &str| RunId::new(text.parse().expect("an id"));
-        let (one, two) =
-            (id("01980000-0000-7000-8000-00000000aaaa"), id("01980000-0001-7000-8000-00000000bbbb"));
+        let (one, two) = (id("01980000-0000-7000-8000-00000000aaaa"), id("01980000-0001-7000-8000-00000000bbbb"));
         let ids = [two, one];
-        for (text, run) in [("last", two), ("aaaa", one), ("01980000-0001", two), ("01980000-0000-7000-8000-00000000AAAA", one)]
+        for (text, run) in
+            [("last", two), ("aaaa", one), ("01980000-0001", two), ("01980000-0000-7000-8000-00000000AAAA", one)]
         {
             assert_eq!(named(&ids, text).expect("there is one"), run, "{text}");
         }

@@ -25,7 +25,10 @@ pub(crate) type Watched = Result<u8, Outcome>;
 pub(crate) fn watch(args: &RunArgs, every: Duration, screen: &Screen) -> Watched {
     let gave_up = |error: std::io::Error| {
         let problem = format!("the run cannot be started in a process of its own: {error}");
-        Outcome { status: Status::GaveUp, ..Outcome::invalid(vec![Problem::new("run", problem, "run it without kill9")]) }
+        Outcome {
+            status: Status::GaveUp,
+            ..Outcome::invalid(vec![Problem::new("run", problem, "run it without kill9")])
+        }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(gave_up)?;
     let clock = std::sync::Arc::new(TokioClock);

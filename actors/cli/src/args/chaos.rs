@@ -41,8 +41,7 @@ impl FromStr for ChaosArg {
     type Err = InvalidChaos;
 
     fn from_str(text: &str) -> Result<Self, InvalidChaos> {
-        let (kills, others): (Vec<_>, Vec<_>) =
-            text.split(',').map(str::trim).partition(|part| part.starts_with(KILL));
+        let (kills, others): (Vec<_>, Vec<_>) = text.split(',').map(str::trim).partition(|part| part.starts_with(KILL));
         let kill = match kills.as_slice() {
             [] => None,
             [kill] => Some(every(&kill[KILL.len()..])?),
@@ -78,7 +77,8 @@ mod tests {
 
     #[test]
     fn what_says_no_failures_is_refused() {
-        for text in ["", "kill9", "kill9=3s", "kill9=every:", "kill9=every:0s", "kill9=every:3s,kill9=every:4s", "x=1%"] {
+        for text in ["", "kill9", "kill9=3s", "kill9=every:", "kill9=every:0s", "kill9=every:3s,kill9=every:4s", "x=1%"]
+        {
             assert!(text.parse::<ChaosArg>().is_err(), "{text:?}");
         }
     }
