@@ -15,6 +15,7 @@
 mod children;
 mod decide;
 mod digest;
+pub mod explain;
 mod gather;
 mod hold_up;
 mod id;
