@@ -240,5 +240,9 @@ pub fn table(rows: &[Row], view: &View) -> String {
 /// The runs for programs: a JSON object in a line of its own for each.
 #[must_use]
 pub fn json_lines(rows: &[Row]) -> String {
-    rows.iter().map(|row| format!("{}\n", serde_json::to_string(row).unwrap_or_default())).collect()
+    rows.iter().fold(String::new(), |mut lines, row| {
+        lines.push_str(&serde_json::to_string(row).unwrap_or_default());
+        lines.push('\n');
+        lines
+    })
 }
