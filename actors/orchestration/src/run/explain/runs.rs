@@ -97,6 +97,7 @@ impl Row {
                     On::Until(_) => Some(format!("{}: a time", wait.task)),
                     On::Signal { name, .. } => Some(format!("{}: {name}", wait.task)),
                     On::Child { run } => Some(format!("{}: run {run}", wait.task)),
+                    On::Paused(note) => Some(format!("{}: paused, {}", wait.task, note.cause)),
                     On::Tasks { .. } => None,
                 });
                 told.collect::<Vec<_>>().join("; ")

@@ -356,6 +356,7 @@ fn waits(task: &TaskNode, now: u64) -> String {
         Some(On::Until(then)) => until(*then, Millis(now)),
         Some(On::Signal { name, until }) => format!("{name}, {for_long}{}", most(until)),
         Some(On::Child { run }) => format!("run {run}, {for_long}"),
+        Some(On::Paused(note)) => format!("paused: {}", note.message),
         Some(On::Tasks { of, need }) => format!("gathers {}, {need} more needed", of.join(", ")),
     }
 }

@@ -148,6 +148,9 @@ pub(super) fn pause_clause(account: &Account, view: &View, pause: &Pause) -> Str
         PauseCause::MissingVariable { name } => {
             format!("the environment variable {name}, which the goal names, is not set where the run was carried on")
         }
+        PauseCause::MissingArtifact { task, digest } => {
+            format!("the result of `{task}`, which is kept beside the journal as {digest}, is not to be had")
+        }
     }
 }
 

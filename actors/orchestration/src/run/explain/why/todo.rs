@@ -68,6 +68,9 @@ impl<'a> Todos<'a> {
             PauseCause::MissingVariable { name } => {
                 self.verb(format!("set the environment variable {name} where you type this"), "resume", &[])
             }
+            PauseCause::MissingArtifact { digest, .. } => {
+                self.verb(format!("put {digest} back among the artifacts, from a copy of them"), "resume", &[])
+            }
         }
     }
 
