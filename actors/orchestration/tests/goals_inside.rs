@@ -158,7 +158,7 @@ wait = { for = "1d" }
     let child = preset::child_path(child_run(RunId::new(RUN), &TaskId::single("child")));
     for hour in 0..6 {
         tokio::time::sleep(Duration::from_hours(3)).await;
-        let victim = if hour % 2 == 0 { child.clone() } else { preset::orchestrator_path("around") };
+        let victim = if hour % 2 == 0 { child.clone() } else { preset::orchestrator_path(RunId::new(RUN)) };
         run.system.kill(victim.as_str()).expect("it is there");
     }
     let clock = run.clock;
@@ -190,7 +190,7 @@ approve = { prompt = "Go on?" }
 "#;
 
 fn leads() -> String {
-    preset::orchestrator_path("leads").to_string()
+    preset::orchestrator_path(RunId::new(RUN)).to_string()
 }
 
 fn child() -> RunId {

@@ -49,7 +49,7 @@ async fn a_person_may_take_two_days_to_approve() {
     let Record::Waiting { on: WaitFor::Approval { prompt, .. }, .. } = &*waiting else { panic!("{waiting:?}") };
     assert_eq!(prompt, "Ship 4.2?");
     tokio::time::sleep(Duration::from_hours(48)).await;
-    assert_eq!(run.tell("asks", None, approve("ask")).await, OrchestratorReply::Done);
+    assert_eq!(run.tell(None, approve("ask")).await, OrchestratorReply::Done);
     let report = run.finish().await;
     assert_eq!(report.status, Status::Reached, "{report:#?}");
     assert_eq!(value(&report, "ask"), json!({ "who": "ann", "why": "it is time" }));
@@ -62,7 +62,7 @@ async fn a_rejection_and_a_time_that_is_over_end_the_goal() {
     let mut run = Waiting::start(&world(ASKS), None).await;
     run.until_waits("ask").await;
     let no = Tell::Reject { task: TaskId::single("ask"), who: "bob".to_owned(), why: "it is Friday".to_owned() };
-    assert_eq!(run.tell("asks", None, no).await, OrchestratorReply::Done);
+    assert_eq!(run.tell(None, no).await, OrchestratorReply::Done);
     let report = run.finish().await;
     assert_eq!((report.status, report.tasks.skipped), (Status::Failed, 1));
     assert_eq!(note(&report, "ask"), ("rejected".to_owned(), "bob rejected it: it is Friday".to_owned()));
@@ -81,7 +81,7 @@ async fn whoever_dies_while_it_waits_changes_nothing_about_when_it_ends() {
     let clock = run.clock;
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_hours(20)).await;
-        run.system.kill(preset::orchestrator_path("asks").as_str()).expect("it is there");
+        run.system.kill(preset::orchestrator_path(steadfast::RunId::new(common::RUN)).as_str()).expect("it is there");
     }
     let report = run.finish().await;
     assert_eq!((note(&report, "ask").0.as_str(), report.restarts.total), ("timeout", 3));
@@ -113,17 +113,14 @@ signal = { name = "paid.${params.order}", timeout = "1h" }
     let paid = signal("paid.7", json!({ "amount": 5, "password": "hunter2hunter2" }));
     let id = Some(Uuid::from_u128(9));
     for _ in 0..3 {
-        assert_eq!(run.tell("events", id, paid.clone()).await, OrchestratorReply::Done);
+        assert_eq!(run.tell(id, paid.clone()).await, OrchestratorReply::Done);
     }
     run.until_waits("again").await;
     let clock = run.clock;
     assert!(clock.elapsed() >= Duration::from_mins(10), "{:?}", clock.elapsed());
     let strange = signal("pa id", json!(1));
-    assert!(matches!(
-        run.tell("events", Some(Uuid::from_u128(10)), strange.clone()).await,
-        OrchestratorReply::Untold(_)
-    ));
-    assert!(matches!(run.tell("events", Some(Uuid::from_u128(10)), strange).await, OrchestratorReply::Untold(_)));
+    assert!(matches!(run.tell(Some(Uuid::from_u128(10)), strange.clone()).await, OrchestratorReply::Untold(_)));
+    assert!(matches!(run.tell(Some(Uuid::from_u128(10)), strange).await, OrchestratorReply::Untold(_)));
     let report = run.finish().await;
     assert_eq!(value(&report, "paid"), json!({ "amount": 5, "password": "***REDACTED***" }));
     assert_eq!(note(&report, "again").0, "timeout", "one signal is taken once");

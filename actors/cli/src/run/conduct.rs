@@ -45,7 +45,6 @@ pub(crate) enum End {
 pub(crate) struct Conductor {
     system: System,
     screen: Screen,
-    goal: String,
     run: RunId,
     journal: Arc<dyn Journal>,
     artifacts: Arc<dyn Artifacts>,
@@ -68,7 +67,6 @@ impl Conductor {
         Self {
             system: system.clone(),
             screen: setting.screen.clone(),
-            goal: orders.goal.name.clone(),
             run: orders.run,
             journal: Arc::clone(&setting.journal),
             artifacts: Arc::clone(&setting.artifacts),
@@ -143,8 +141,8 @@ impl Conductor {
     }
 
     fn ask_to_drain(&self) -> Asking {
-        let (system, goal) = (self.system.clone(), self.goal.clone());
-        Box::pin(async move { preset::drain(&system, &goal).await })
+        let (system, run) = (self.system.clone(), self.run);
+        Box::pin(async move { preset::drain(&system, run).await })
     }
 
     /// The orchestrator answered, or did not.

@@ -48,8 +48,9 @@ impl Waiting {
         self.until(|record| matches!(record, Record::Waiting { task, .. } if task.to_string() == id)).await;
     }
 
-    pub(crate) async fn tell(&self, goal: &str, id: Option<Uuid>, tell: Tell) -> OrchestratorReply {
-        let orchestrator = self.system.agent::<Orchestrator>(preset::orchestrator_path(goal));
+    pub(crate) async fn tell(&self, id: Option<Uuid>, tell: Tell) -> OrchestratorReply {
+        let orchestrator =
+            self.system.agent::<Orchestrator>(preset::orchestrator_path(steadfast::RunId::new(super::RUN)));
         let orchestrator = orchestrator.expect("the orchestrator is there");
         loop {
             let message = OrchestratorMessage::Tell { id, tell: tell.clone() };

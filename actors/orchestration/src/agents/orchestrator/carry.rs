@@ -71,6 +71,7 @@ impl Orchestrator {
         }
         // Whoever held a lease may be free now.
         self.bench.crowded.clear();
+        self.take_seats();
         Ok(())
     }
 

@@ -26,7 +26,7 @@ use crate::run::waits::On;
 /// | `run`, `goal`, `params`, `input` | the run's id, the name of its goal, its parameters, its input folder |
 /// | `parent` | the run that it is a step of |
 /// | `phase` | a [`Phase`], as in [`Tree`](super::Tree) |
-/// | `standing` | whether it goes on by itself, a [`Standing`]: `"working"`, `{"paused": […]}`, `{"waiting": […]}`, `"drained"`, `{"ended": status}` |
+/// | `standing` | whether it goes on by itself, a [`Standing`]: `"working"`, `{"paused": […]}`, `{"waiting": […]}`, `"drained"`, `{"ended": status}`, `{"taken_over": {owner}}`, `{"given_up": {why}}` |
 /// | `done`, `tasks` | how many of its tasks have their outcome, and how many there are |
 /// | `started_unix_ms`, `last_unix_ms` | when it began, when something was recorded last |
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,6 +78,8 @@ impl Row {
             Standing::Waiting(_) => "waiting",
             Standing::Drained => "drained",
             Standing::Ended(status) => status.as_str(),
+            Standing::TakenOver { .. } => "taken over",
+            Standing::GivenUp { .. } => "given up",
         }
     }
 
@@ -102,6 +104,8 @@ impl Row {
                 });
                 told.collect::<Vec<_>>().join("; ")
             }
+            Standing::TakenOver { owner } => format!("by {owner}"),
+            Standing::GivenUp { why } => why.clone(),
             Standing::Working | Standing::Drained | Standing::Ended(_) => String::new(),
         }
     }
