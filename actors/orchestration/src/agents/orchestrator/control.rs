@@ -4,9 +4,8 @@ use std::fmt;
 
 use steadfast::{BoxError, Context};
 
-use super::{Orchestrator, OrchestratorReply};
-use crate::agents::protocol::Part;
-use crate::run::{Kept, PauseCause, Record};
+use super::{Orchestrator, OrchestratorMessage, OrchestratorReply};
+use crate::run::{Kept, PauseCause, Record, Standing};
 
 /// Why a run does not do what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +54,14 @@ impl Orchestrator {
     }
 
     /// Lets the run go on, with their attempts given again to the tasks that had used them up.
-    pub(super) async fn go_on(&mut self, who: String, ctx: &Context<Self>) -> Result<OrchestratorReply, BoxError> {
+    ///
+    /// Where only runs inside it stand still, those are told to go on.
+    pub(super) async fn go_on(&mut self, who: String, ctx: &mut Context<Self>) -> Result<OrchestratorReply, BoxError> {
+        let inside = self.inside().iter().any(|inside| matches!(inside.standing, Standing::Paused(_)));
+        if inside && !self.state.is_paused() && self.state.ended().is_none() {
+            self.pass_on(|| OrchestratorMessage::Resume { who: who.clone() }, ctx);
+            return Ok(OrchestratorReply::Done);
+        }
         let refusal = match (self.state.ended(), self.state.is_paused()) {
             (Some(_), _) => Refusal::Over,
             (None, false) => Refusal::NotPaused,
@@ -107,16 +113,10 @@ impl Orchestrator {
             Kept::Journaled if self.is_paused_by_somebody() => {}
             Kept::Journaled => records.push(self.asked_to_pause(who.clone(), "it was stopped at once")),
         }
-        for lease in &leases {
-            let (task, attempt) = (lease.attempt.task.clone(), lease.attempt.number);
-            let (why, wall) = (format!("{who} stopped the run at once"), self.wall());
-            records.push(match lease.attempt.part {
-                Part::Task => Record::Lost { task, attempt, why, wall },
-                Part::Undo => Record::UndoLost { task, attempt, why, wall },
-            });
-        }
+        records.extend(self.lost(&leases, &format!("{who} stopped the run at once")));
         self.commit(records, ctx).await?;
         self.release(leases, ctx);
+        self.pass_on(|| OrchestratorMessage::Stop { who: who.clone() }, ctx);
         Ok(OrchestratorReply::Done)
     }
 
