@@ -119,10 +119,7 @@ signal = { name = "paid.${params.order}", timeout = "1h" }
     let clock = run.clock;
     assert!(clock.elapsed() >= Duration::from_mins(10), "{:?}", clock.elapsed());
     let strange = signal("pa id", json!(1));
-    assert!(matches!(
-        run.tell(Some(Uuid::from_u128(10)), strange.clone()).await,
-        OrchestratorReply::Untold(_)
-    ));
+    assert!(matches!(run.tell(Some(Uuid::from_u128(10)), strange.clone()).await, OrchestratorReply::Untold(_)));
     assert!(matches!(run.tell(Some(Uuid::from_u128(10)), strange).await, OrchestratorReply::Untold(_)));
     let report = run.finish().await;
     assert_eq!(value(&report, "paid"), json!({ "amount": 5, "password": "***REDACTED***" }));

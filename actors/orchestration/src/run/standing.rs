@@ -120,11 +120,7 @@ impl Standing {
                     let since = Some(Millis(note.since_unix_ms));
                     Wait { run: Some(run), task: task.clone(), on: On::Paused(note), since }
                 })),
-                Self::Working
-                | Self::Drained
-                | Self::Ended(_)
-                | Self::TakenOver { .. }
-                | Self::GivenUp { .. } => {}
+                Self::Working | Self::Drained | Self::Ended(_) | Self::TakenOver { .. } | Self::GivenUp { .. } => {}
             }
         }
         Self::Waiting(waits)

@@ -49,7 +49,8 @@ impl Waiting {
     }
 
     pub(crate) async fn tell(&self, id: Option<Uuid>, tell: Tell) -> OrchestratorReply {
-        let orchestrator = self.system.agent::<Orchestrator>(preset::orchestrator_path(steadfast::RunId::new(super::RUN)));
+        let orchestrator =
+            self.system.agent::<Orchestrator>(preset::orchestrator_path(steadfast::RunId::new(super::RUN)));
         let orchestrator = orchestrator.expect("the orchestrator is there");
         loop {
             let message = OrchestratorMessage::Tell { id, tell: tell.clone() };

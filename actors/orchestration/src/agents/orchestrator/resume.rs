@@ -200,22 +200,20 @@ fn watch(ctx: &mut Context<Orchestrator>) {
 async fn next_exit(events: &mut Events) -> Option<Own> {
     loop {
         match events.next().await {
-            Ok(event) => {
-                match &event.kind {
-                    EventKind::Exited { reason, verdict: Verdict::Quarantined(_), .. } => {
-                        return Some(Own::PutAside { agent: event.path.clone(), why: reason.to_string() });
-                    }
-                    EventKind::Quarantined { .. } => {
-                        let why = "it does not start".to_owned();
-                        return Some(Own::PutAside { agent: event.path.clone(), why });
-                    }
-                    EventKind::Exited { incarnation, reason, .. } => {
-                        let why = format!("`{}`, incarnation {incarnation}, {reason}", event.path);
-                        return Some(Own::Exited { agent: event.path.clone(), incarnation: *incarnation, why });
-                    }
-                    _ => {}
+            Ok(event) => match &event.kind {
+                EventKind::Exited { reason, verdict: Verdict::Quarantined(_), .. } => {
+                    return Some(Own::PutAside { agent: event.path.clone(), why: reason.to_string() });
                 }
-            }
+                EventKind::Quarantined { .. } => {
+                    let why = "it does not start".to_owned();
+                    return Some(Own::PutAside { agent: event.path.clone(), why });
+                }
+                EventKind::Exited { incarnation, reason, .. } => {
+                    let why = format!("`{}`, incarnation {incarnation}, {reason}", event.path);
+                    return Some(Own::Exited { agent: event.path.clone(), incarnation: *incarnation, why });
+                }
+                _ => {}
+            },
             Err(EventsError::Lagged { .. }) => return Some(Own::Compare),
             Err(_) => return None,
         }
