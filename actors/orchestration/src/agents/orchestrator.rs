@@ -135,7 +135,7 @@ struct Bench {
     wake: Option<(Millis, steadfast::TaskId)>,
     published: bool,
     /// Somebody else carries the run, or nobody can: this incarnation does nothing more.
-    parted: bool,
+    parted: Option<Standing>,
     /// What the runs inside this one were told last.
     led: BTreeMap<TaskId, Order>,
     /// Those that are being told.
@@ -182,6 +182,9 @@ pub enum OrchestratorMessage {
         /// Who wants it.
         who: String,
     },
+    /// The run around this one is not carried here any more, and so is this one.
+    #[doc(hidden)]
+    Abandon(Standing),
     /// Something that was asked by a request, which may come again: it is done once.
     Asked(Box<Asked>),
     /// What a person decided, or what happened outside.
@@ -295,8 +298,8 @@ impl Agent for Orchestrator {
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
         let parted = Self::reply_of_parted(&message);
-        if self.bench.parted {
-            return Ok(Self::after_parting(&message, ctx));
+        if let Some(standing) = self.bench.parted.clone() {
+            return Ok(self.after_parting(standing, &message, ctx));
         }
         match self.heard(message, ctx).await {
             Ok(reply) => Ok(reply),
@@ -332,6 +335,10 @@ impl Orchestrator {
             OrchestratorMessage::ChildOver { task, end } => {
                 self.child_over(&task, &end, ctx).await?;
                 OrchestratorReply::Done
+            }
+            OrchestratorMessage::Abandon(standing) => {
+                self.abandon(standing, ctx);
+                return Ok(OrchestratorReply::Done);
             }
             OrchestratorMessage::Asked(asked) => OrchestratorReply::Answered(self.asked(&asked, ctx).await?),
             OrchestratorMessage::Own(of, own) => {
