@@ -169,7 +169,6 @@ impl Setting {
             by: String::new(),
             files: Arc::new(self.files.clone()),
             shop: Workshop::new(Arc::clone(&self.gate) as _, Arc::new(cache)),
-            missing: Vec::new(),
             redactor: self.prepared.redactor.clone(),
             artifacts: Arc::clone(&self.artifacts),
             feed: Feed::new(),

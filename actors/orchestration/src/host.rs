@@ -33,6 +33,6 @@ pub use begin::{BeginError, Start, begin, fork_run};
 pub use fork::{ForkError, fork};
 pub use identity::{Change, Difference, Identity, changed_steps, find_unfinished};
 pub use offline::{ApplyError, apply};
-pub use outfit::{DiskOutfit, Gear, Outfit, Unfit, variables};
+pub use outfit::{DiskOutfit, Gear, Outfit, Unfit, secrets};
 pub(crate) use summary::end_of;
 pub use summary::{Found, Head, HostError, RunSummary, found, head, summaries, summary, unfinished};

@@ -15,7 +15,9 @@
 mod children;
 mod decide;
 mod digest;
+pub mod explain;
 mod gather;
+mod hold_up;
 mod id;
 pub mod large;
 mod outline;
@@ -32,6 +34,7 @@ pub use children::{ChildEnd, Order, child_ended, child_run, failures, order, res
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
 pub use gather::Gathering;
+pub use hold_up::{Lacking, hold_up};
 pub use id::{InvalidTaskId, Millis, TaskId};
 pub use outline::{Carried, Entry, Fan, Kept, Outline, RunLimits, Verdict};
 pub use phase::{Phase, TaskStatus};
@@ -40,7 +43,6 @@ pub use record::{
     UndoOutcome, UndoSummary, WaitFor, decode, encode,
 };
 pub use report::{CancelNote, Facts, FailureNote, Report, Restarts, TaskReport, Totals, UndoReport};
-pub(crate) use settle::NOBODY;
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, undo_ended, undo_lost};
 pub use shared::Shared;
 pub use standing::{Inside, PauseNote, Standing};

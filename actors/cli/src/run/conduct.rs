@@ -12,7 +12,7 @@ use steadfast::seam::Journal;
 use steadfast::{Events, EventsError, RequestError, RunId, System};
 use steadfast_orchestration::agents::orchestrator::{RunArgs as Orders, make_whole};
 use steadfast_orchestration::preset;
-use steadfast_orchestration::run::{Millis, Outline, Record, RunState, decode};
+use steadfast_orchestration::run::{Millis, Outline, Record, RunState, decode, explain};
 use steadfast_orchestration::seam::artifacts::Artifacts;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -123,7 +123,7 @@ impl Conductor {
                 // The orchestrator has noticed, too, and says what follows; the report names the digest.
                 self.screen.line(format!("{error}: {}", error.source));
             }
-            self.screen.line(narrate::record(&record, &self.state));
+            self.screen.line(explain::line(&record, &self.state));
             self.state.apply(&record).map_err(|error| error.to_string())?;
         }
         Ok(())

@@ -19,6 +19,7 @@ mod carry;
 mod children;
 mod control;
 mod feed;
+mod hold_up;
 mod log;
 mod part;
 mod reports;
@@ -48,7 +49,7 @@ use crate::goal::model::Goal;
 use crate::host::{Answer, Asked};
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{ChildEnd, Kept, Lookups, Millis, Order, Parent, RunState, Standing, TaskId, Tell};
+use crate::run::{ChildEnd, Kept, Lacking, Lookups, Millis, Order, Parent, RunState, Standing, TaskId, Tell};
 use crate::seam::artifacts::Artifacts;
 use crate::seam::files::Files;
 use crate::work::Work;
@@ -85,8 +86,6 @@ pub struct RunArgs {
     pub files: Arc<dyn Files>,
     /// Where agents find what the run works with. It is opened there when the orchestrator begins.
     pub shop: Workshop,
-    /// The variables of the environment that the goal names and that are not set here: the run stands still for them.
-    pub missing: Vec<String>,
     /// What may be told.
     pub redactor: Redactor,
     /// Where large results are kept, as durably as the journal keeps their records.
@@ -110,6 +109,8 @@ pub struct Orchestrator {
     log: Log,
     /// Nothing until the plan is made.
     plan: Option<Arc<Plan>>,
+    /// What its commands need and this process does not have.
+    lacking: Lacking,
     state: RunState,
     bench: Bench,
 }

@@ -1,6 +1,6 @@
 //! What a run works with on this machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,22 +20,19 @@ pub struct Gear {
     pub files: Arc<dyn Files>,
     /// What may be told.
     pub redactor: Redactor,
-    /// The variables of the environment that the goal names and that are not set here: the run stands still and names
-    /// them.
-    pub missing: Vec<String>,
 }
 
 impl Gear {
-    /// These, with no variable missing.
+    /// These.
     #[must_use]
     pub fn new(files: Arc<dyn Files>, redactor: Redactor) -> Self {
-        Self { files, redactor, missing: Vec::new() }
+        Self { files, redactor }
     }
 }
 
 impl fmt::Debug for Gear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gear").field("root", &self.files.root()).field("missing", &self.missing).finish_non_exhaustive()
+        f.debug_struct("Gear").field("root", &self.files.root()).finish_non_exhaustive()
     }
 }
 
@@ -85,59 +82,31 @@ impl DiskOutfit {
 
 impl Outfit for DiskOutfit {
     fn gear<'a>(&'a self, head: &'a Head) -> BoxFuture<'a, Result<Gear, Unfit>> {
-        let (secrets, missing) = variables(&head.goal, &*self.commands);
-        let redactor = Redactor::new().with_words(secrets);
+        let redactor = Redactor::new().with_words(secrets(&head.goal, &*self.commands));
         let opened = DiskFiles::open(Path::new(&head.input));
         Box::pin(async move {
             let files = opened.map_err(|error| Unfit { input: head.input.clone(), why: chain(&error) })?;
             let files = Arc::new(files.excluding(&self.excluded));
-            Ok(Gear { files, redactor, missing })
+            Ok(Gear { files, redactor })
         })
     }
 }
 
-/// The values of the variables of our environment that a goal, and the goals inside it, name as secrets; and the names of
-/// those that are not set and not optional, sorted.
+/// The values of the variables of our environment that a goal, and the goals inside it, name as secrets, by name.
 #[must_use]
-pub fn variables(goal: &Goal, commands: &dyn Commands) -> (Vec<String>, Vec<String>) {
-    let (mut values, mut missing) = (Vec::new(), BTreeSet::new());
-    for of_task in named(goal).into_values() {
-        match commands.variable(&of_task.name) {
-            Some(value) if of_task.secret => values.push(value),
-            Some(_) => {}
-            None if of_task.optional => {}
-            None => {
-                missing.insert(of_task.name);
-            }
-        }
-    }
-    (values, missing.into_iter().collect())
-}
-
-/// A variable as a goal names it; where it does so several times, the strictest counts.
-struct Named {
-    name: String,
-    secret: bool,
-    optional: bool,
-}
-
-fn named(goal: &Goal) -> BTreeMap<String, Named> {
-    let mut all: BTreeMap<String, Named> = BTreeMap::new();
-    let mut goals = vec![goal];
+pub fn secrets(goal: &Goal, commands: &dyn Commands) -> Vec<String> {
+    let (mut names, mut goals) = (BTreeSet::new(), vec![goal]);
     while let Some(goal) = goals.pop() {
         goals.extend(goal.tasks.iter().filter_map(|task| task.goal.as_ref()?.inline.as_deref()));
         let undos = goal.tasks.iter().filter_map(|task| task.undo.as_ref()?.command.as_ref());
         let commands = goal.tasks.iter().filter_map(|task| task.command.as_ref()).chain(undos);
-        for value in commands.flat_map(|command| command.env.values()) {
-            let EnvValue::From(from) = value else { continue };
-            let name = from.from.name.clone();
-            let new = || Named { name: name.clone(), secret: false, optional: true };
-            let known = all.entry(name.clone()).or_insert_with(new);
-            known.secret |= from.from.secret;
-            known.optional &= from.optional;
-        }
+        names.extend(commands.flat_map(|command| command.env.values()).filter_map(|value| match value {
+            // Where it is a secret somewhere, it is one everywhere.
+            EnvValue::From(from) if from.from.secret => Some(from.from.name.clone()),
+            EnvValue::From(_) | EnvValue::Literal(_) => None,
+        }));
     }
-    all
+    names.iter().filter_map(|name| commands.variable(name)).collect()
 }
 
 #[cfg(test)]
@@ -148,16 +117,15 @@ mod tests {
     use crate::seam::testing::ScriptedCommands;
 
     #[test]
-    fn secrets_are_found_wherever_a_goal_names_them_and_what_is_not_set_is_named() {
+    fn secrets_are_found_wherever_a_goal_names_them() {
         let goal = "name = 'g'\n[[tasks]]\nid = 'a'\n\
             command = { program = 'x', env = { A = { from = 'SET' }, B = { from = 'UNSET' }, C = { from = 'MAY', optional = true } } }\n\
             [tasks.undo]\ncommand = { program = 'y', env = { D = { from = 'UNDO' }, E = { from = 'OPEN', secret = false } } }\n";
         let goal = read("g.toml", goal).unwrap_or_else(|error| panic!("{error}")).goal;
         let commands = ScriptedCommands::new(|_| Ok(Completed::new(Exit::Code(0))))
             .variable("SET", "value of set")
+            .variable("UNDO", "value of undo")
             .variable("OPEN", "value of open");
-        let (secrets, missing) = variables(&goal, &commands);
-        assert_eq!(secrets, ["value of set"]);
-        assert_eq!(missing, ["UNDO", "UNSET"]);
+        assert_eq!(secrets(&goal, &commands), ["value of set", "value of undo"]);
     }
 }

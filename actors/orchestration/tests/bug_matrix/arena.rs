@@ -192,7 +192,6 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
         by: String::new(),
         files: Arc::new(goal.files.clone()),
         shop: shop.clone(),
-        missing: Vec::new(),
         redactor: Redactor::new(),
         artifacts: Arc::new(MemoryArtifacts::new()),
         feed: feed.clone(),

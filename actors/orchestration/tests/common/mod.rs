@@ -121,7 +121,6 @@ impl World {
             by: String::new(),
             files: Arc::new(self.files.clone()),
             shop: shop.clone(),
-            missing: Vec::new(),
             redactor: self.redactor.clone(),
             artifacts: Arc::new(MemoryArtifacts::new()),
             feed: Feed::new(),

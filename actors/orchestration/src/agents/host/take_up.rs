@@ -157,7 +157,6 @@ async fn taken_up(system: &System, (args, staff): (&HostArgs, &Staff), run: RunI
         by: args.by.clone(),
         files: gear.files,
         shop: staff.shop.clone(),
-        missing: gear.missing,
         redactor: gear.redactor,
         artifacts: Arc::clone(&args.artifacts),
         feed: args.feeds.of(run),

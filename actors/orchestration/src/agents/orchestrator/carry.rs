@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_mins(1);
 impl Orchestrator {
     /// Does everything that is to be done now.
     pub(super) async fn advance(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
-        self.pause_for_missing(ctx).await?;
         loop {
+            self.hold_up(ctx).await?;
             let now = self.wall();
             let steps = next(&self.state, now);
             let mut records = Vec::new();
