@@ -242,17 +242,19 @@ async fn a_run_with_thousands_of_tasks_does_not_keep_a_short_one_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn a_variable_that_is_missing_lets_the_run_stand_still_and_is_named() {
+    const NEEDS: &str =
+        "name = 'one'\n[[tasks]]\nid = 'a'\ncommand = { program = 'x', env = { A = { from = 'TOKEN' } } }\n";
     let (journal, mut store) = (disk(), Store::new());
-    store.missing = vec!["TOKEN".to_owned()];
     let (system, _events) = process(&store, &journal).await;
     let feed = store.feeds().of(run(1));
-    preset::start_run(&system, "process-0", &start(run(1), ONE, None), NOW).await.expect("it is started");
+    preset::start_run(&system, "process-0", &start(run(1), NEEDS, None), NOW).await.expect("it is started");
     let Standing::Paused(notes) = feed.stands_still().await else { panic!("it goes on") };
     assert!(notes[0].cause == "missing variable" && notes[0].message.contains("`TOKEN`"), "{notes:?}");
     system.shutdown().await.expect("in order");
 
     // Another process, which has it: it stays paused until somebody resumes it.
-    store.missing.clear();
+    let commands = ScriptedCommands::new(|_| Ok(Completed::new(Exit::Code(0)))).variable("TOKEN", "value of token");
+    store.commands = Arc::new(commands);
     let (system, mut events) = process(&store, &journal).await;
     let feed = store.feeds().of(run(1));
     while !matches!(&*feed.standing().borrow(), Standing::Paused(_)) {

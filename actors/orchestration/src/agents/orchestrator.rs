@@ -361,8 +361,9 @@ impl Orchestrator {
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
             Own::Reborn { task, reply } => self.reborn(&task, reply, ctx),
-            Own::Unstarted { task, why } => self.unstarted(&task, why, ctx).await,
-            Own::ChildStands { task, now: Standing::GivenUp { why } } => self.unstarted(&task, why, ctx).await,
+            Own::Unstarted { task, why } | Own::ChildStands { task, now: Standing::GivenUp { why } } => {
+                self.unstarted(&task, why, ctx).await
+            }
             Own::ChildStands { task, now } => {
                 self.watch_child(&task, now, ctx);
                 Ok(())

@@ -33,19 +33,17 @@ pub(crate) struct Store {
     pub(crate) commands: Arc<dyn Commands>,
     pub(crate) jobs: usize,
     pub(crate) takes: Takes,
-    pub(crate) missing: Vec<String>,
     boots: Arc<AtomicU64>,
     feeds: Arc<Mutex<Vec<Feeds>>>,
 }
 
 /// Every run has the same folder.
-struct OneFolder(Vec<String>);
+struct OneFolder;
 
 impl Outfit for OneFolder {
     fn gear<'a>(&'a self, _: &'a Head) -> BoxFuture<'a, Result<Gear, Unfit>> {
         let files = MemoryFiles::new().with("a.txt", "a");
-        let gear = Gear { missing: self.0.clone(), ..Gear::new(Arc::new(files), Redactor::new()) };
-        Box::pin(async move { Ok(gear) })
+        Box::pin(async move { Ok(Gear::new(Arc::new(files), Redactor::new())) })
     }
 }
 
@@ -63,7 +61,6 @@ impl Store {
             commands: Arc::new(commands),
             jobs: 3,
             takes: Takes::All,
-            missing: Vec::new(),
             boots: Arc::default(),
             feeds: Arc::default(),
         }
@@ -77,7 +74,7 @@ impl Store {
             let clock = steadfast::TokioClock;
             let cache = Cache::new(Bounds::default(), Arc::new(move || steadfast::seam::Clock::now(&clock)));
             let shop = Workshop::new(Arc::clone(&store.commands), Arc::new(cache));
-            let mut host = HostArgs::new(format!("process-{boot}"), Arc::new(OneFolder(store.missing.clone())));
+            let mut host = HostArgs::new(format!("process-{boot}"), Arc::new(OneFolder));
             host.takes = store.takes;
             host.requests = Arc::new(store.requests.clone());
             host.artifacts = Arc::new(store.artifacts.clone());
