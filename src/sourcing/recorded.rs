@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_an_event_stay_what_they_are() {
-        let at = UNIX_EPOCH + Duration::from_millis(1_000);
+        let at = UNIX_EPOCH + Duration::from_secs(1);
         let frame = frame_of(&Added(7), "added", at).expect("it has bytes");
         let event = [1, 1, 7, 0x4f, 0x1a, 0x5b, 0x5f];
         assert_eq!(record::encode(&Added(7)).expect("it has bytes"), event);

@@ -92,7 +92,8 @@ fn refuse(problems: &[Problem], screen: &Screen) -> Status {
 fn watch(args: &RunArgs, every: std::time::Duration, screen: &Screen) -> u8 {
     let outcome = if args.keeping.volatile || args.detach {
         let what = "a process that is killed and keeps nothing would begin anew for ever";
-        Err(Outcome::invalid(vec![Problem::new("--chaos kill9", what, "leave out `--volatile` and `--detach`")]))
+        let problem = Problem::new("--chaos kill9", what, "leave out `--volatile` and `--detach`");
+        Err(Box::new(Outcome::invalid(vec![problem])))
     } else {
         watcher::watch(args, every, screen)
     };

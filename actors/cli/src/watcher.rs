@@ -14,21 +14,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::args::RunArgs;
-use crate::outcome::{Outcome, Problem, Status};
+use crate::outcome::{Outcome, Status};
+use crate::run::not_begun;
 use crate::run::signals::Signals;
 use crate::screen::Screen;
 
 /// What came of it: the exit status of the process that ended by itself, or what kept it from beginning.
-pub(crate) type Watched = Result<u8, Outcome>;
+pub(crate) type Watched = Result<u8, Box<Outcome>>;
 
 /// Watches over a run.
 pub(crate) fn watch(args: &RunArgs, every: Duration, screen: &Screen) -> Watched {
     let gave_up = |error: std::io::Error| {
         let problem = format!("the run cannot be started in a process of its own: {error}");
-        Outcome {
-            status: Status::GaveUp,
-            ..Outcome::invalid(vec![Problem::new("run", problem, "run it without kill9")])
-        }
+        Box::new(not_begun(Status::GaveUp, problem))
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(gave_up)?;
     let clock = std::sync::Arc::new(TokioClock);
@@ -38,7 +36,7 @@ pub(crate) fn watch(args: &RunArgs, every: Duration, screen: &Screen) -> Watched
     let entropy = SeededEntropy::new(seed, clock);
     let words = words(args, std::env::args_os().skip(1), seed, &os.id().to_string());
     let mut watcher = Watcher { words, every, times: entropy.stream("kill9"), killed: 0 };
-    let code = runtime.block_on(watcher.to_its_end()).map_err(gave_up)?;
+    let code = runtime.block_on(watcher.watch()).map_err(gave_up)?;
     screen.line(format!("chaos: it was killed {} times", watcher.killed));
     Ok(code)
 }
@@ -81,7 +79,7 @@ fn words(args: &RunArgs, given: impl Iterator<Item = OsString>, seed: u64, run: 
 }
 
 impl Watcher {
-    async fn to_its_end(&mut self) -> std::io::Result<u8> {
+    async fn watch(&mut self) -> std::io::Result<u8> {
         let mut signals = Signals::listen()?;
         let mut is_over = false;
         loop {

@@ -1,9 +1,10 @@
 //! Ends of a run that cannot be brought about from outside.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use steadfast::StreamId;
-use steadfast::seam::{BoxFuture, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
+use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
+use steadfast::{MemoryJournal, StreamId};
 
 use super::*;
 use crate::args::{Cli, Verb};
