@@ -384,7 +384,8 @@ fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
     let child = TaskId::single("child");
     let end = |drive: &mut Drive, status, why: &str| {
         let run = drive.state.child(&TaskId::single("child")).expect("it began").run;
-        let end = ChildEnd { run, status, results: json!({ "a": 1 }), why: why.to_owned() };
+        let end =
+            ChildEnd { run, status, results: json!({ "a": 1 }), why: why.to_owned(), undone: UndoSummary::default() };
         let records = child_ended(&drive.state, &TaskId::single("child"), &end, drive.now);
         drive.append(records.clone());
         records.len()
@@ -396,6 +397,7 @@ fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
         status: Status::Reached,
         results: json!({}),
         why: String::new(),
+        undone: UndoSummary::default(),
     };
     assert_eq!(child_ended(&drive.state, &child, &strange, drive.now), []);
     assert_eq!((end(&mut drive, Status::Reached, ""), end(&mut drive, Status::Reached, "")), (2, 0));
@@ -409,6 +411,31 @@ fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
         told.starts_with("child: the goal of its own ended as failed") && told.ends_with(": `x` (exit): no"),
         "{told}"
     );
+}
+
+#[test]
+fn a_run_that_reached_its_goal_is_taken_up_again_only_to_be_undone() {
+    let undone = || Entry { undo: Some(Retries::default()), ..entry(&[]) };
+    let reached = |entry: Entry| {
+        let mut drive = Drive::new(Outline::new(RunLimits::default()).task("a", entry));
+        drive.succeed("a", json!(1));
+        let _ = drive.steps();
+        assert_eq!(drive.status(), Some(Status::Reached));
+        drive
+    };
+    let cancel = |undo| Record::CancelAsked { undo, who: String::new(), why: String::new(), wall: START };
+    for (entry, undo) in [(entry(&[]), true), (undone(), false)] {
+        let mut drive = reached(entry);
+        drive.append(vec![cancel(undo)]);
+        assert_eq!((drive.status(), drive.steps()), (Some(Status::Reached), Vec::new()));
+    }
+    let mut drive = reached(undone());
+    drive.append(vec![cancel(true)]);
+    assert_eq!(drive.steps(), [Step::Undo { task: TaskId::single("a"), attempt: 1 }]);
+    let task = TaskId::single("a");
+    drive.append(vec![Record::UndoRecorded { task, attempt: 1, outcome: UndoOutcome::Undone, wall: START }]);
+    let _ = drive.steps();
+    assert_eq!((drive.status(), drive.state.undone().undone), (Some(Status::Cancelled), 1));
 }
 
 #[test]
