@@ -30,7 +30,7 @@ mod standing;
 mod state;
 mod waits;
 
-pub use children::{ChildEnd, Order, child_ended, child_run, failures, order, results};
+pub use children::{ChildEnd, Order, child_ended, child_run, child_undone, failures, order, results};
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
 pub use gather::Gathering;

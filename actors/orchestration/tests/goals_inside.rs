@@ -330,3 +330,58 @@ gather = { of = ["child", "rest"], take = "first" }
     assert_eq!((report.status, report.tasks.skipped), (Status::Reached, 1), "{report:#?}");
     assert_eq!(inside.report().await.status, Status::Cancelled);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_goals_inside_did_is_taken_back_there_when_the_goal_around_them_fails() {
+    const GOAL: &str = r#"
+name = "leads"
+[[tasks]]
+id = "child"
+[tasks.goal.inline]
+name = "follows"
+[[tasks.goal.inline.tasks]]
+id = "book"
+result = "stdout"
+command = { program = "print", args = ["booked"] }
+undo = { command = { program = "print", args = ["undo ${result}"] } }
+[[tasks.goal.inline.tasks]]
+id = "deep"
+[tasks.goal.inline.tasks.goal.inline]
+name = "deepest"
+[[tasks.goal.inline.tasks.goal.inline.tasks]]
+id = "pay"
+result = "stdout"
+after = []
+command = { program = "print", args = ["paid"] }
+undo = { command = { program = "print", args = ["undo ${result}"] } }
+[[tasks]]
+id = "rest"
+after = ["child"]
+wait = { for = "1h" }
+[[tasks]]
+id = "wrong"
+after = ["rest"]
+command = { program = "wrong" }
+"#;
+    for kills in [false, true] {
+        let mut world = world(GOAL);
+        let said = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let log = Arc::clone(&said);
+        world.commands = Arc::new(ScriptedCommands::new(move |invocation| {
+            let text = invocation.args.join(" ");
+            log.lock().expect("nobody panics with it").push(text.clone());
+            Ok(Completed::new(Exit::Code(i32::from(invocation.program == "wrong"))).stdout(text))
+        }));
+        let mut run = Waiting::start(&world, None).await;
+        run.until(|record| matches!(record, Record::Undoing { .. })).await;
+        if kills {
+            run.system.kill(leads().as_str()).expect("it is there");
+        }
+        let report = run.finish().await;
+        assert_eq!((report.status, report.undone.undone), (Status::Failed, 1), "{report:#?}");
+        let mut said = said.lock().expect("nobody panics with it").clone();
+        said.retain(|text| text.starts_with("undo"));
+        said.sort();
+        assert_eq!(said, ["undo booked", "undo paid"]);
+    }
+}

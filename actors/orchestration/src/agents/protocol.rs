@@ -153,6 +153,11 @@ pub enum Wanted {
     ItemWork(Value),
     /// The items of a `for_each`.
     Items,
+    /// What a task began with that was begun before: whether its condition holds is not asked again.
+    Begun {
+        /// Its item, where it is one of a `for_each`.
+        item: Option<Value>,
+    },
     /// The work that takes back what a task did.
     Undo {
         /// The result that was recorded for it.

@@ -6,7 +6,7 @@ use steadfast::RunId;
 
 use crate::run::digest::{canonical, sha256_hex};
 use crate::run::id::{Millis, TaskId};
-use crate::run::record::{Class, Outcome, Record, Status};
+use crate::run::record::{Class, Outcome, Record, Status, UndoOutcome, UndoSummary};
 use crate::run::state::RunState;
 use crate::run::waits::fits;
 use crate::work::bound::bounded;
@@ -41,6 +41,8 @@ pub struct ChildEnd {
     pub results: Value,
     /// What failed in it, for people.
     pub why: String,
+    /// What was undone in it.
+    pub undone: UndoSummary,
 }
 
 /// What failed in a run, for people; empty where nothing did.
@@ -68,6 +70,11 @@ pub enum Order {
     Pause,
     /// To give out nothing more in this process.
     Drain,
+    /// To take back what it did, although it reached its goal.
+    Undo {
+        /// Why, for people.
+        why: String,
+    },
     /// To end: its task has its outcome, or is not wanted any more.
     Cancel {
         /// Whether what was done is undone.
@@ -110,6 +117,18 @@ pub fn child_ended(state: &RunState, task: &TaskId, end: &ChildEnd, now: Millis)
         records.push(Record::Recorded { task: task.clone(), attempt: 0, outcome, wall: now });
     }
     records
+}
+
+/// Returns what to append when the run of a task took back what it had done. Nothing is returned where that is not what is
+/// being undone now.
+#[must_use]
+pub fn child_undone(state: &RunState, task: &TaskId, end: &ChildEnd, now: Millis) -> Option<Record> {
+    let child = state.child(task).filter(|child| child.run == end.run)?;
+    let is_next = state.is_undoing() && state.undo_at() == Some(task) && end.status != Status::Reached;
+    let failed = end.undone.failed;
+    let message = format!("{failed} tasks of the run {} could not be undone; see what it says of them", child.run);
+    let outcome = if failed == 0 { UndoOutcome::Undone } else { UndoOutcome::Failed { class: Class::Child, message } };
+    is_next.then(|| Record::UndoRecorded { task: task.clone(), attempt: 1, outcome, wall: now })
 }
 
 fn outcome(state: &RunState, task: &TaskId, end: &ChildEnd) -> Outcome {

@@ -152,7 +152,8 @@ impl Outline {
             let gathered: &[String] = if let Carried::Gathers(gathering) = &carried { &gathering.of } else { &[] };
             let is_need = |id: &&String| !gathered.contains(id) || task.task().after.contains(id);
             let needs = task.dependencies().iter().filter(is_need).cloned().collect();
-            let undo = task.task().undo.as_ref().map(|undo| undo.retries.clone());
+            let inside = task.task().is_undone_inside().then(Retries::default);
+            let undo = task.task().undo.as_ref().map(|undo| undo.retries.clone()).or(inside);
             outline.task(task.id(), Entry { needs, fan, retries: task.task().retries.clone(), undo, carried })
         })
     }

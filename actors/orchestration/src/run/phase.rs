@@ -43,11 +43,6 @@ macro_rules! machine {
                 self.next().contains(&next)
             }
 
-            /// Whether nothing follows.
-            #[must_use]
-            pub const fn is_final(self) -> bool {
-                self.next().is_empty()
-            }
         }
 
         impl fmt::Display for $name {
@@ -77,8 +72,8 @@ machine! {
     ];
     /// What was done is undone, the last first.
     Undoing = "undoing" => [Paused, Failed, Cancelled, BudgetSpent];
-    /// The goal is reached.
-    Complete = "complete" => [];
+    /// The goal is reached. A run inside another one is taken up again when that one undoes what it did.
+    Complete = "complete" => [Validating];
     /// The goal failed.
     Failed = "failed" => [];
     /// Somebody did not want it any more.
@@ -128,6 +123,22 @@ machine! {
     UndoFailed = "undo failed" => [];
 }
 
+impl Phase {
+    /// Whether the run is over.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed | Self::Cancelled | Self::BudgetSpent | Self::Drained)
+    }
+}
+
+impl TaskStatus {
+    /// Whether nothing follows.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        self.next().is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +160,7 @@ mod tests {
             ".....xxxxxx.", // validating
             ".xxxx.xxxxxx", // paused
             ".....x..xxx.", // undoing
-            "............", // complete
+            "....x.......", // complete
             "............", // failed
             "............", // cancelled
             "............", // budget spent

@@ -250,6 +250,8 @@ impl Orchestrator {
     /// Tells of the report once the run is over. A new incarnation tells it again.
     fn publish(&mut self, ctx: &mut Context<Self>) {
         self.args.feed.stand(Standing::of(&self.state, self.wall()).with(self.inside()));
+        // A run inside another one may be taken up again when that is undone.
+        self.bench.published &= self.state.ended().is_some();
         if self.bench.published || self.state.ended().is_none() {
             return;
         }

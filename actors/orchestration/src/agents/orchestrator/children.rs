@@ -13,11 +13,12 @@ use steadfast::{BoxError, ChildError, Context, Path, RequestError, RunId, Superv
 
 use super::{Feed, Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
 use crate::agents::ask::{TRY, again};
-use crate::agents::protocol::{Attempt, ContextReply, Part};
+use crate::agents::protocol::{Attempt, ContextReply, ContextRequest, Part, Wanted};
 use crate::goal::span::Span;
 use crate::preset::{RESTARTS, child_path, orchestrator};
 use crate::run::{
-    ChildEnd, Inside, Order, Parent, PauseCause, Standing, Status, TaskId, child_ended, failures, order, results,
+    ChildEnd, Inside, Order, Parent, PauseCause, Record, Standing, Status, TaskId, UndoSummary, child_ended,
+    child_undone, failures, order, results,
 };
 
 /// The name of the supervisor of these orchestrators.
@@ -125,6 +126,20 @@ impl Orchestrator {
             Order::Pause => self.pause(who, ctx).await,
             Order::Drain => self.drain(ctx).await,
             Order::Cancel { undo, why } => self.cancel(undo, (who, why), ctx).await,
+            Order::Undo { why } if self.state.may_be_undone(true) => {
+                let asked = Record::CancelAsked { undo: true, who, why, wall: self.wall() };
+                self.commit(vec![asked], ctx).await?;
+                Ok(OrchestratorReply::Done)
+            }
+            Order::Undo { .. } => {
+                if let (Some((Status::Reached, _)), Some(around)) = (self.state.ended(), self.args.around.clone()) {
+                    // There is nothing to take back.
+                    let (run, status, undone) = (self.args.run, Status::Cancelled, UndoSummary::default());
+                    let end = ChildEnd { run, status, results: Value::Null, why: String::new(), undone };
+                    Self::tell_end(around, end, ctx);
+                }
+                Ok(OrchestratorReply::Done)
+            }
         }
     }
 
@@ -147,17 +162,25 @@ impl Orchestrator {
         let open = |task: &TaskId| self.state.task(task).is_some_and(|task| task.settled.is_none());
         let children = self.state.children().filter(|(task, child)| child.ended.is_none() || open(task));
         let tasks: Vec<_> = children.map(|(task, _)| task.clone()).collect();
-        for task in tasks {
-            let request =
-                self.context_of(Attempt { run: self.args.run, task: task.clone(), part: Part::Task, number: 1 })?;
-            let system = ctx.system().clone();
-            set_going(ctx, async move {
-                Some(match super::carry::context(&system, request).await {
-                    Ok(reply) => Own::Reborn { task, reply },
-                    Err(unanswered) => Own::Unstarted { task, why: unanswered.why },
-                })
-            });
-        }
+        tasks.iter().try_for_each(|task| self.find_child(task, ctx))
+    }
+
+    /// Finds out what a run inside this one, which was begun before, was begun with.
+    pub(super) fn find_child(&mut self, task: &TaskId, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let attempt = Attempt { run: self.args.run, task: task.clone(), part: Part::Task, number: 1 };
+        let request = self.context_of(attempt)?;
+        let item = match request.wanted {
+            Wanted::ItemWork(item) => Some(item),
+            _ => None,
+        };
+        let request = ContextRequest { wanted: Wanted::Begun { item }, ..request };
+        let (system, task) = (ctx.system().clone(), task.clone());
+        set_going(ctx, async move {
+            Some(match super::carry::context(&system, request).await {
+                Ok(reply) => Own::Reborn { task, reply },
+                Err(unanswered) => Own::Unstarted { task, why: unanswered.why },
+            })
+        });
         Ok(())
     }
 
@@ -174,11 +197,25 @@ impl Orchestrator {
                 if let Begin::Child { params } = *begin {
                     self.start_child(task, &params, ctx)?;
                 }
+                self.undo_inside(task, ctx);
                 Ok(())
             }
             // The same question had an answer when the run was begun, and nothing that it depends on changes.
             other => Err(format!("the parameters of `{task}` cannot be found again: {other:?}").into()),
         }
+    }
+
+    /// Tells a run inside this one to take back what it did, where that is what is to be undone now.
+    fn undo_inside(&self, task: &TaskId, ctx: &mut Context<Self>) {
+        let Some(run) = self.state.child(task).map(|child| child.run).filter(|_| self.is_to_undo(task)) else { return };
+        let order = Order::Undo { why: format!("the run around it, {}, is undone", self.args.run) };
+        let message = OrchestratorMessage::Follow { around: self.args.run, order };
+        let (system, child) = (ctx.system().clone(), self.child_at(run, ctx));
+        set_going(ctx, async move {
+            // It reached its goal, and is told all the same.
+            send(&system, (child?.0, Feed::new()), message).await;
+            None
+        });
     }
 
     /// A run inside this one cannot be carried out.
@@ -189,7 +226,8 @@ impl Orchestrator {
         ctx: &mut Context<Self>,
     ) -> Result<(), BoxError> {
         let Some(run) = self.state.child(task).map(|child| child.run) else { return Ok(()) };
-        let end = ChildEnd { run, status: Status::Failed, results: Value::Null, why };
+        let undone = UndoSummary { undone: 0, failed: 1 };
+        let end = ChildEnd { run, status: Status::Failed, results: Value::Null, why, undone };
         self.args.feed.inside(run).stand(Standing::Ended(Status::Failed));
         self.child_over(task, &end, ctx).await
     }
@@ -210,8 +248,14 @@ impl Orchestrator {
         end: &ChildEnd,
         ctx: &mut Context<Self>,
     ) -> Result<(), BoxError> {
+        if self.state.is_undoing() && self.state.undo_at() == Some(task) && end.status == Status::Reached {
+            // It is about to take back what it did.
+            return Ok(());
+        }
         if self.state.ended().is_none() {
-            let records = child_ended(&self.state, task, end, self.wall());
+            let mut records = child_ended(&self.state, task, end, self.wall());
+            records.extend(child_undone(&self.state, task, end, self.wall()));
+            self.bench.preparing.remove(task);
             self.commit(records, ctx).await?;
         }
         self.args.feed.forget(end.run);
@@ -230,7 +274,12 @@ impl Orchestrator {
     pub(super) fn tell_around(&self, ctx: &mut Context<Self>) {
         let (Some(around), Some((status, _))) = (self.args.around.clone(), self.state.ended()) else { return };
         let why = self.args.redactor.text(&failures(&self.state)).into_owned();
-        let end = ChildEnd { run: self.args.run, status, results: results(&self.state), why };
+        let undone = self.state.undone();
+        let end = ChildEnd { run: self.args.run, status, results: results(&self.state), why, undone };
+        Self::tell_end(around, end, ctx);
+    }
+
+    fn tell_end(around: Around, end: ChildEnd, ctx: &mut Context<Self>) {
         let system = ctx.system().clone();
         set_going(ctx, async move {
             tell(&system, &around, end).await;

@@ -15,6 +15,9 @@ impl Orchestrator {
         if !self.bench.preparing.insert(task.clone()) {
             return Ok(());
         }
+        if self.planned_task(task.task())?.task().is_undone_inside() {
+            return self.find_child(&task, ctx);
+        }
         let request = self.context_of_undo(self.attempt(&task, (attempt, Part::Undo)))?;
         let system = ctx.system().clone();
         set_going(ctx, async move {

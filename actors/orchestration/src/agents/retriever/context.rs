@@ -72,6 +72,7 @@ pub(super) async fn find(request: ContextRequest, shop: &Workshop) -> ContextRep
     let found = match &request.wanted {
         Wanted::Items => items(&request, &scope, shop).await,
         Wanted::Work | Wanted::ItemWork(_) if waits => begin(&request, &scope, shop).await,
+        Wanted::Begun { item } => begun(&request, &scope, item.as_ref()),
         Wanted::Work | Wanted::ItemWork(_) | Wanted::Undo { .. } => work(&request, &scope, lookups),
     };
     found.unwrap_or_else(|failure| {
@@ -137,6 +138,15 @@ async fn begin(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> 
         },
     };
     Ok(ContextReply::Begin(Box::new(begin?)))
+}
+
+/// What a task began with.
+fn begun(request: &ContextRequest, scope: &Scope<'_>, item: Option<&Value>) -> Result<ContextReply, Failure> {
+    let scope = match (item, request.attempt.task.index()) {
+        (Some(item), Some(index)) => scope.item(index as usize, item),
+        _ => *scope,
+    };
+    begin::begin(&request.task, &scope).map(|begin| ContextReply::Begin(Box::new(begin)))
 }
 
 /// Why the task's condition does not hold, where it does not.

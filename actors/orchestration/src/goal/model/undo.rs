@@ -50,6 +50,14 @@ impl OnExhausted {
 }
 
 impl Task {
+    /// Whether the task is a goal of its own, and what it did is taken back by the undos there: it names none itself.
+    #[must_use]
+    pub fn is_undone_inside(&self) -> bool {
+        let goal = self.goal.as_ref().and_then(|child| child.inline.as_deref());
+        let mut tasks = goal.into_iter().flat_map(super::Goal::goals).flat_map(|goal| &goal.tasks);
+        self.undo.is_none() && tasks.any(|task| task.undo.is_some())
+    }
+
     /// The undo as a task of the same id, with the same inputs and items; nothing where the task names none.
     #[must_use]
     pub fn undo_task(&self) -> Option<Self> {

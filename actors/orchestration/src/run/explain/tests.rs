@@ -153,10 +153,10 @@ impl Scene {
         let work = goal.tasks.iter().find(|one| one.id == task).and_then(Task::work).expect("a task of the goal");
         let begin = match work {
             Work::Approve(Approve { prompt, timeout }) => {
-                Begin::Approval { prompt: prompt.clone(), timeout: timeout.map(crate::goal::span::Span::duration) }
+                Begin::Approval { prompt: prompt.clone(), timeout: timeout.map(crate::goal::Span::duration) }
             }
             Work::Signal(Signal { name, timeout }) => {
-                Begin::Signal { name: name.clone(), timeout: timeout.map(crate::goal::span::Span::duration) }
+                Begin::Signal { name: name.clone(), timeout: timeout.map(crate::goal::Span::duration) }
             }
             Work::Wait(Wait { span: Some(span), .. }) => Begin::For(span.duration()),
             Work::Goal(_) => Begin::Child { params: json!({}) },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Misfit, RunState};
 use crate::run::id::{Millis, TaskId};
-use crate::run::record::PauseCause;
+use crate::run::record::{PauseCause, Status};
 
 /// Why a run stands still.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,11 +89,17 @@ impl RunState {
     }
 
     pub(super) fn cancelled(&mut self, cancel: Cancel, wall: Millis) {
-        // Once it is being undone, or over, there is nothing left to cancel.
-        if self.cancel.is_none() && self.undo.is_none() && self.ended.is_none() {
+        // Once it is being undone, or over, there is nothing left to cancel; but what was reached can still be undone.
+        if self.cancel.is_none() && self.undo.is_none() && (self.ended.is_none() || self.may_be_undone(cancel.undo)) {
+            self.ended = None;
             self.cancel = Some(cancel);
             self.lift(wall);
         }
+    }
+
+    /// Whether the run reached its goal, and what it did can be taken back.
+    pub(crate) fn may_be_undone(&self, undo: bool) -> bool {
+        undo && self.undo.is_none() && self.has_undos() && matches!(self.ended, Some((Status::Reached, _)))
     }
 
     pub(super) fn budget_spent(&mut self, message: &str, wall: Millis) {

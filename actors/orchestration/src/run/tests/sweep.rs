@@ -77,7 +77,13 @@ impl Scene {
         let child = drive.state.children().find(|(task, _)| is_open(task));
         if let Some((task, child)) = child.map(|(task, child)| (task.clone(), child.clone())) {
             let results = json!({ "inside": task.to_string() });
-            let end = ChildEnd { run: child.run, status: Status::Reached, results, why: String::new() };
+            let end = ChildEnd {
+                run: child.run,
+                status: Status::Reached,
+                results,
+                why: String::new(),
+                undone: UndoSummary::default(),
+            };
             let records = child_ended(&drive.state, &task, &end, drive.now);
             drive.append(records);
             return true;

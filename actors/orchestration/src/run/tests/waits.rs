@@ -1,7 +1,5 @@
 //! Tasks that the run itself carries out: people, times, events, and tasks of which some are enough.
 
-use proptest::prelude::{any, prop_assert_eq, proptest};
-
 use super::*;
 use crate::goal::model::Take;
 
@@ -384,7 +382,8 @@ fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
     let child = TaskId::single("child");
     let end = |drive: &mut Drive, status, why: &str| {
         let run = drive.state.child(&TaskId::single("child")).expect("it began").run;
-        let end = ChildEnd { run, status, results: json!({ "a": 1 }), why: why.to_owned() };
+        let end =
+            ChildEnd { run, status, results: json!({ "a": 1 }), why: why.to_owned(), undone: UndoSummary::default() };
         let records = child_ended(&drive.state, &TaskId::single("child"), &end, drive.now);
         drive.append(records.clone());
         records.len()
@@ -396,6 +395,7 @@ fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
         status: Status::Reached,
         results: json!({}),
         why: String::new(),
+        undone: UndoSummary::default(),
     };
     assert_eq!(child_ended(&drive.state, &child, &strange, drive.now), []);
     assert_eq!((end(&mut drive, Status::Reached, ""), end(&mut drive, Status::Reached, "")), (2, 0));
@@ -409,6 +409,31 @@ fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
         told.starts_with("child: the goal of its own ended as failed") && told.ends_with(": `x` (exit): no"),
         "{told}"
     );
+}
+
+#[test]
+fn a_run_that_reached_its_goal_is_taken_up_again_only_to_be_undone() {
+    let undone = || Entry { undo: Some(Retries::default()), ..entry(&[]) };
+    let reached = |entry: Entry| {
+        let mut drive = Drive::new(Outline::new(RunLimits::default()).task("a", entry));
+        drive.succeed("a", json!(1));
+        let _ = drive.steps();
+        assert_eq!(drive.status(), Some(Status::Reached));
+        drive
+    };
+    let cancel = |undo| Record::CancelAsked { undo, who: String::new(), why: String::new(), wall: START };
+    for (entry, undo) in [(entry(&[]), true), (undone(), false)] {
+        let mut drive = reached(entry);
+        drive.append(vec![cancel(undo)]);
+        assert_eq!((drive.status(), drive.steps()), (Some(Status::Reached), Vec::new()));
+    }
+    let mut drive = reached(undone());
+    drive.append(vec![cancel(true)]);
+    assert_eq!(drive.steps(), [Step::Undo { task: TaskId::single("a"), attempt: 1 }]);
+    let task = TaskId::single("a");
+    drive.append(vec![Record::UndoRecorded { task, attempt: 1, outcome: UndoOutcome::Undone, wall: START }]);
+    let _ = drive.steps();
+    assert_eq!((drive.status(), drive.state.undone().undone), (Some(Status::Cancelled), 1));
 }
 
 #[test]
@@ -434,48 +459,4 @@ fn waiting_ends_with_the_deadline_of_the_run() {
     let _ = drive.steps();
     assert!(drive.outcome("ask").contains("passed while it waited; raise"), "{}", drive.outcome("ask"));
     assert_eq!(drive.state.waiting().count(), 0);
-}
-
-proptest! {
-    #[test]
-    fn whoever_gathers_comes_to_the_same_by_its_members_alone(
-        ends in proptest::collection::vec(0..3_u8, 1..7),
-        order in any::<u64>(),
-        need in 0..7_u32,
-    ) {
-        let names: Vec<String> = (0..ends.len()).map(|number| format!("m{number}")).collect();
-        let members: Vec<&str> = names.iter().map(String::as_str).collect();
-        let take = match need { 0 => Take::All, 1 => Take::First, need => Take::Quorum(need) };
-        let outline = names.iter().fold(Outline::new(RunLimits::default()), |outline, name| outline.task(name, entry(&[])));
-        let mut drive = Drive::new(outline.task("some", gathers(&members, take)));
-        let mut rng = Rng::new(order);
-        let mut left: Vec<usize> = (0..ends.len()).collect();
-        let mut succeeded = Vec::new();
-        while !left.is_empty() {
-            let next = left.swap_remove(below(&mut rng, left.len()));
-            if drive.outcome(members[next]) != "open" {
-                continue;
-            }
-            match ends[next] {
-                0 => drive.fail(members[next], Class::Invalid),
-                1 => skip(&mut drive, &TaskId::single(members[next])),
-                _ => {
-                    succeeded.push(next);
-                    drive.succeed(members[next], json!(next));
-                }
-            }
-            let _ = drive.steps();
-        }
-        let all = |kind: u8| ends.iter().map(|end| usize::from(*end == kind)).sum::<usize>();
-        let needed = match take { Take::All => ends.len() - all(1), Take::First => 1, Take::Quorum(need) => need as usize };
-        let reached = all(2) >= needed && (take != Take::All || all(0) == 0);
-        prop_assert_eq!(drive.status(), Some(if reached { Status::Reached } else { Status::Failed }));
-        if reached {
-            succeeded.truncate(needed);
-            succeeded.sort_unstable();
-            let taken: Vec<_> = succeeded.iter().map(|member| json!({ "task": members[*member], "result": member })).collect();
-            prop_assert_eq!(drive.outcome("some"), canonical(&json!(taken)));
-        }
-        prop_assert_eq!(drive.state.open(), 0);
-    }
 }

@@ -181,7 +181,13 @@ fn a_goal_inside_a_goal_first_while_it_goes_on_and_then_failed() {
     check("child.txt", &scene, &["mail"]);
     let run = scene.state.child(&id("ship")).expect("it has a run").run;
     let why = "`send` (exit): exit code 1".to_owned();
-    let end = ChildEnd { run, status: crate::run::Status::Failed, results: json!({}), why };
+    let end = ChildEnd {
+        run,
+        status: crate::run::Status::Failed,
+        results: json!({}),
+        why,
+        undone: crate::run::UndoSummary::default(),
+    };
     let records = child_ended(&scene.state, &id("ship"), &end, scene.now);
     scene.append(records);
     scene.settle();
