@@ -399,4 +399,17 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new("steadfast, a system", journal::system_crash_safe),
         ],
     },
+    Bench {
+        name: "disk",
+        about: "bytes of the file for each of n records of 150 bytes, of 64 streams in turns",
+        unit: Unit::Bytes,
+        sizes: &[100_000],
+        quick: &[1_000],
+        rounds: 1,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[
+            Contender::new("sqlx by hand", journal::bytes_by_hand),
+            Contender::new("steadfast, the store", journal::bytes_of_a_store),
+        ],
+    },
 ];

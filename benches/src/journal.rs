@@ -235,3 +235,46 @@ pub(crate) fn store_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
 pub(crate) fn system_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
     system(flavor, Level::ProcessCrashSafe, producers)
 }
+
+/// How many streams the records of `disk` are of.
+const STREAMS: usize = 64;
+
+/// Bytes of the file for each of `n` records by hand, once the log is copied.
+pub(crate) fn bytes_by_hand(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let folder = folder();
+        let mut file = ByHand::open(folder.path(), Level::ProcessCrashSafe).await;
+        for begins in (0..n).step_by(STREAMS) {
+            let handed = |stream| Handed { stream, seq: 0, record: record(begins as u64), done: oneshot::channel().0 };
+            file.write((0..STREAMS).map(handed).collect()).await;
+        }
+        file.conn.close().await.expect("it closes");
+        vec![bytes_of(&folder.path().join("raw.db"), n)]
+    })
+}
+
+/// The same of the store.
+pub(crate) fn bytes_of_a_store(flavor: Flavor, n: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let folder = folder();
+        let store = Store::open(folder.path(), Level::ProcessCrashSafe, "a bench").await.expect("it opens");
+        let journal = store.journal();
+        let streams = fenced(&*journal, STREAMS).await;
+        for begins in (0..n).step_by(STREAMS) {
+            let append = |(stream, epoch): &(StreamId, Epoch)| {
+                let at = AppendAt { epoch: *epoch, expected: (begins / STREAMS) as u64 };
+                Write::Append { stream: stream.clone(), at, records: vec![record(begins as u64)] }
+            };
+            let answers = journal.write(streams.iter().map(append).collect()).await;
+            assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        }
+        store.close().await.expect("it closes");
+        vec![bytes_of(&folder.path().join("journal.db"), n)]
+    })
+}
+
+fn bytes_of(path: &Path, n: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let (bytes, records) = (std::fs::metadata(path).expect("it is there").len() as f64, n as f64);
+    bytes / records
+}
