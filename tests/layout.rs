@@ -117,6 +117,23 @@ fn the_agents_never_use_ractor() {
 }
 
 #[test]
+fn the_store_alone_knows_sqlite_and_spawns_nothing() {
+    const PURE: [&str; 4] = ["block.rs", "journal/draft.rs", "journal/heads.rs", "journal/tail.rs"];
+    for manifest in files("actors", "Cargo.toml") {
+        let knows = manifest.text.contains("sqlx") || manifest.text.contains("rusqlite");
+        assert!(!knows || manifest.path.starts_with("actors/storage"), "{}: one binding of SQLite", manifest.path);
+    }
+    let sources = files("actors/storage/src", ".rs");
+    let offenders = lines_with(&sources, &["tokio::spawn", "spawn_blocking", "thread::spawn", "runtime::"]);
+    assert!(offenders.is_empty(), "SQLite's threads are enough: {offenders:?}");
+    let pure: Vec<_> =
+        sources.into_iter().filter(|source| PURE.iter().any(|part| source.path.ends_with(part))).collect();
+    assert_eq!(pure.len(), PURE.len());
+    let offenders = lines_with(&pure, &["sqlx", "tokio", "async "]);
+    assert!(offenders.is_empty(), "what a batch makes of the streams is a function of values: {offenders:?}");
+}
+
+#[test]
 fn no_file_of_a_library_is_longer_than_five_hundred_lines() {
     let long = |source: &Source| source.text.lines().count() > 500;
     let offenders: Vec<_> = library().into_iter().filter(long).map(|source| source.path).collect();

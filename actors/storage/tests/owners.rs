@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
 use steadfast::id::StreamId;
 use steadfast::seam::{AppendAt, Epoch, Journal, JournalError, Level};
 use steadfast_orchestration::run::Millis;
@@ -138,7 +141,7 @@ async fn what_a_process_was_told_is_kept_is_there_after_it_was_killed_at_any_mom
     for round in 0..10_u64 {
         let mut other = Other::own(&dir);
         writeln!(other.input, "append-and-append").expect("it listens");
-        for _ in 0..1 + round * 37 % 100 {
+        for _ in 0..=round * 37 % 100 {
             other.heard_line();
         }
         other.child.kill().expect("it is there");
@@ -222,13 +225,23 @@ async fn the_lock_is_held_until_a_write_whose_store_and_future_were_dropped_has_
     let store = open(&dir).await;
     let journal = store.journal();
     let epoch = journal.fence(&stream(), "old").await.expect("a fence");
-    // Polled once: the statements are on their way to SQLite's thread, and nobody waits for them.
+    // Somebody else writes, so that SQLite's thread waits with the write that it gets now.
+    let options = SqliteConnectOptions::new().filename(dir.join("journal.db"));
+    let mut other = options.connect().await.expect("it opens");
+    other.execute("BEGIN IMMEDIATE").await.expect("it begins");
     let mut late = journal.append(&stream(), AppendAt { epoch, expected: 0 }, vec![b"late".to_vec()]);
+    // Polled once: the statement is on its way, and nobody waits for it.
     let poll = late.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
     assert!(poll.is_pending());
     drop(late);
     drop((journal, store));
+    for _ in 0..50 {
+        let refused = Store::open(&dir, Level::Durable, "new").await.expect_err("the old one's thread has the store");
+        assert!(matches!(refused, StoreError::Owned { .. }), "{refused}");
+    }
 
+    other.execute("ROLLBACK").await.expect("it ends");
+    other.close().await.expect("it closes");
     let next = loop {
         match Store::open(&dir, Level::Durable, "new").await {
             Ok(next) => break next,
@@ -238,11 +251,27 @@ async fn the_lock_is_held_until_a_write_whose_store_and_future_were_dropped_has_
     };
     let journal = next.journal();
     journal.fence(&stream(), "new").await.expect("a fence");
-    let seen = journal.read(&stream(), 0).await.expect("a read");
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-        assert_eq!(journal.read(&stream(), 0).await.as_ref(), Ok(&seen), "nothing comes after the new owner has read");
-    }
+    assert_eq!(journal.read(&stream(), 0).await, Ok(Vec::new()));
+}
+
+/// As somebody who may not write there, unless the tests run as one who may do everything.
+#[tokio::test]
+async fn a_store_in_a_folder_that_cannot_be_written_to_is_read_after_it_was_closed_and_while_it_is_owned() {
+    let (_folder, dir) = folder();
+    let store = open(&dir).await;
+    let journal = store.journal();
+    let epoch = journal.fence(&stream(), "me").await.expect("a fence");
+    append(&*journal, epoch, 0, b"1").await;
+    let mode = |mode| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("it is ours");
+    mode(0o555);
+    let read = async || Store::read_only(&dir).await.expect("it can be read").journal().read(&stream(), 0).await;
+    assert_eq!(read().await, Ok(vec![b"1".to_vec()]), "while it is owned");
+    mode(0o755);
+    drop(journal);
+    store.close().await.expect("it closes");
+    mode(0o555);
+    assert_eq!(read().await, Ok(vec![b"1".to_vec()]), "after it was closed");
+    mode(0o755);
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ struct Bench {
     wake: Option<(Millis, steadfast::TaskId)>,
     published: bool,
     /// Somebody else carries the run, or nobody can: this incarnation does nothing more.
-    parted: bool,
+    parted: Option<Standing>,
     /// What the runs inside this one were told last.
     led: BTreeMap<TaskId, Order>,
     /// Those that are being told.
@@ -183,6 +183,9 @@ pub enum OrchestratorMessage {
         /// Who wants it.
         who: String,
     },
+    /// The run around this one is not carried here any more, and so is this one.
+    #[doc(hidden)]
+    Abandon(Standing),
     /// Something that was asked by a request, which may come again: it is done once.
     Asked(Box<Asked>),
     /// What a person decided, or what happened outside.
@@ -296,8 +299,8 @@ impl Agent for Orchestrator {
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
         let parted = Self::reply_of_parted(&message);
-        if self.bench.parted {
-            return Ok(Self::after_parting(&message, ctx));
+        if let Some(standing) = self.bench.parted.clone() {
+            return Ok(self.after_parting(standing, &message, ctx));
         }
         match self.heard(message, ctx).await {
             Ok(reply) => Ok(reply),
@@ -334,6 +337,10 @@ impl Orchestrator {
                 self.child_over(&task, &end, ctx).await?;
                 OrchestratorReply::Done
             }
+            OrchestratorMessage::Abandon(standing) => {
+                self.abandon(standing, ctx);
+                return Ok(OrchestratorReply::Done);
+            }
             OrchestratorMessage::Asked(asked) => OrchestratorReply::Answered(self.asked(&asked, ctx).await?),
             OrchestratorMessage::Own(of, own) => {
                 // On purpose: an answer is an answer.
@@ -354,8 +361,9 @@ impl Orchestrator {
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
             Own::Reborn { task, reply } => self.reborn(&task, reply, ctx),
-            Own::Unstarted { task, why } => self.unstarted(&task, why, ctx).await,
-            Own::ChildStands { task, now: Standing::GivenUp { why } } => self.unstarted(&task, why, ctx).await,
+            Own::Unstarted { task, why } | Own::ChildStands { task, now: Standing::GivenUp { why } } => {
+                self.unstarted(&task, why, ctx).await
+            }
             Own::ChildStands { task, now } => {
                 self.watch_child(&task, now, ctx);
                 Ok(())

@@ -212,11 +212,13 @@ mod tests {
     #[test]
     fn the_bytes_of_a_request_stay_what_they_are() {
         let request = asked(Ask::Pause { run: RunId::new(Uuid::from_u128(1)) }).to_request().expect("bytes");
-        let hex: String = request.body.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, GOLDEN);
+        assert_eq!(request.body, GOLDEN);
     }
 
-    const GOLDEN: &str = "0101026d6501100000000000000000000000000000000111556859";
+    const GOLDEN: &[u8] = &[
+        0x01, 0x01, 0x02, 0x6d, 0x65, 0x01, 0x10, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x01, 0x11, 0x55, 0x68, 0x59,
+    ];
 
     #[test]
     fn a_damaged_request_is_refused_with_its_id() {

@@ -120,14 +120,6 @@ impl RunLimits {
     }
 }
 
-impl RunLimits {
-    /// Whether a run stands still, rather than tries, while a variable that its goal names is not set.
-    #[must_use]
-    pub fn pauses_for_variables(&self) -> bool {
-        self.kept == Kept::Journaled
-    }
-}
-
 impl Default for RunLimits {
     fn default() -> Self {
         let (on_exhausted, kept) = (OnExhausted::default(), Kept::default());

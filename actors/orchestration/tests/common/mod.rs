@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod hosting;
 pub(crate) mod waiting;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,7 @@ use crate::agents::orchestrator::{Lacks, NotWhole};
 use crate::agents::protocol::{LeaseRequest, ReportReply, task_capability};
 use crate::goal::GoalErrors;
 use crate::host::Answer;
+use crate::preset::child_path;
 use crate::run::{Misfit, RecordError, Standing};
 use crate::seam::artifacts::ArtifactError;
 use crate::work::chain;
@@ -66,25 +67,36 @@ impl Orchestrator {
         })
     }
 
-    /// Ends for good, where this error says so: what is in flight here is dropped first.
+    /// Ends for good, where this error says so.
     pub(super) fn part(&mut self, error: BoxError, ctx: &mut Context<Self>) -> Result<(), BoxError> {
         let Some(standing) = for_good(&error, &self.args.by) else { return Err(error) };
         tracing::warn!(path = %ctx.path(), error = %chain(&*error), "the run is not carried here any more");
-        self.bench.parted = true;
-        self.args.feed.stand(standing);
-        let leases = self.leases().into_iter().filter_map(|lease| Some((self.capability(&lease.attempt).ok()?, lease)));
-        let leases: Vec<_> = leases.collect();
+        self.abandon(standing, ctx);
+        Ok(())
+    }
+
+    /// Ends for good: what is in flight here is dropped first, and so are the runs inside this one.
+    pub(super) fn abandon(&mut self, standing: Standing, ctx: &mut Context<Self>) {
+        let leases = self.leases().into_iter();
+        let leases: Vec<_> = leases.filter_map(|lease| Some((self.capability(&lease.attempt).ok()?, lease))).collect();
+        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
+        let inside: Vec<_> = running.map(|(_, child)| child_path(child.run)).collect();
+        self.bench.parted = Some(standing.clone());
         let system = ctx.system().clone();
         set_going(ctx, async move {
+            // Who does not answer is gone, and with it what it carried.
             for (capability, lease) in leases {
                 if let Some(provider) = system.provider(&task_capability(&capability), &lease.agent) {
-                    // An agent that does not answer is gone, and the lease with it.
                     let _ = provider.ask(LeaseRequest::Drop(lease), TRY).await;
+                }
+            }
+            for path in inside {
+                if let Ok(child) = system.agent::<Self>(&path) {
+                    let _ = child.ask_within(OrchestratorMessage::Abandon(standing.clone()), TRY).await;
                 }
             }
             Some(Own::Parted)
         });
-        Ok(())
     }
 
     /// What is said to this message where nobody carries the run here.
@@ -96,9 +108,15 @@ impl Orchestrator {
         }
     }
 
-    /// Ends once those who held leases know.
-    pub(super) fn after_parting(message: &OrchestratorMessage, ctx: &mut Context<Self>) -> OrchestratorReply {
+    /// Ends once those who held leases know, and tells then how the run stands.
+    pub(super) fn after_parting(
+        &self,
+        standing: Standing,
+        message: &OrchestratorMessage,
+        ctx: &mut Context<Self>,
+    ) -> OrchestratorReply {
         if matches!(message, OrchestratorMessage::Own(of, Own::Parted) if *of == ctx.incarnation()) {
+            self.args.feed.stand(standing);
             ctx.stop(ExitReason::Normal);
         }
         Self::reply_of_parted(message)

@@ -269,7 +269,7 @@ impl RunState {
         if arrived.len() < need || (all && open > 0) {
             return None;
         }
-        let first = &arrived[..need];
+        let first = arrived;
         Some(Gathered::Taken(gathering.of.iter().filter(|member| first.contains(member)).cloned().collect()))
     }
 
