@@ -13,6 +13,7 @@ use steadfast::RunId;
 use uuid::Uuid;
 
 use super::*;
+use crate::goal::Span;
 use crate::goal::model::{Approve, Goal, Signal, Task, Wait};
 use crate::goal::work::Work;
 use crate::run::record::{BudgetKind, Class, Leased, Lookups, Outcome, PauseCause, Record};
@@ -153,10 +154,10 @@ impl Scene {
         let work = goal.tasks.iter().find(|one| one.id == task).and_then(Task::work).expect("a task of the goal");
         let begin = match work {
             Work::Approve(Approve { prompt, timeout }) => {
-                Begin::Approval { prompt: prompt.clone(), timeout: timeout.map(crate::goal::Span::duration) }
+                Begin::Approval { prompt: prompt.clone(), timeout: timeout.map(Span::duration) }
             }
             Work::Signal(Signal { name, timeout }) => {
-                Begin::Signal { name: name.clone(), timeout: timeout.map(crate::goal::Span::duration) }
+                Begin::Signal { name: name.clone(), timeout: timeout.map(Span::duration) }
             }
             Work::Wait(Wait { span: Some(span), .. }) => Begin::For(span.duration()),
             Work::Goal(_) => Begin::Child { params: json!({}) },

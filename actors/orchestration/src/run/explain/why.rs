@@ -89,7 +89,7 @@ pub struct NoSuchTask {
 ///     parent: None,
 ///     wall: Millis(0),
 /// }];
-/// let (account, view) = (Account::of(&records)?, View::at(Millis(5000)));
+/// let (account, view) = (Account::of(&records)?, View::at(Millis(5000)).abandoned());
 /// let why = why(&account, &view, None)?;
 /// assert_eq!(why.because, ["No process has taken it up yet."]);
 /// assert!(why.next[0].command.as_deref().is_some_and(|command| command.starts_with("steadfast resume ")));

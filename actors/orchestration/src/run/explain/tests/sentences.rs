@@ -446,3 +446,13 @@ impl Scene {
         assert!(why.next.iter().all(|todo| !todo.command.as_deref().unwrap_or_default().contains("--reject")));
     }
 }
+
+#[test]
+fn a_command_can_be_copied_into_a_shell_with_the_folder_and_the_program_of_who_asks() {
+    let mut scene = Scene::planned("name = 'g'\ntasks = [{ id = 'event', signal = { name = 'paid' } }]");
+    scene.begin("event");
+    let view = scene.view().program("./steadfast").state("my runs");
+    let why = why(&scene.account(), &view, None).expect("it is about no task");
+    let command = why.next[0].command.as_deref();
+    assert_eq!(command, Some(format!("./steadfast signal {RUN} paid --data JSON --state 'my runs'").as_str()));
+}
