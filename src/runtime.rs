@@ -41,6 +41,7 @@ pub(crate) mod sourced;
 pub(crate) mod spec;
 pub(crate) mod supervisor;
 pub(crate) mod system;
+pub(crate) mod tail;
 pub(crate) mod tap;
 pub(crate) mod tasks;
 pub(crate) mod transport;

@@ -32,13 +32,11 @@ use crate::runtime::agent::{Agent, Context};
 use crate::runtime::patience::persistently;
 use crate::runtime::sourced::told;
 use crate::runtime::spec::{AgentSpec, ChildSpec};
+use crate::runtime::tail::{DEFAULT_POLL, Tail};
 use crate::seam::{Epoch, Journal, Seq, Snapshot};
 use crate::sourcing::{Following, Keeping, Projection, Snapshotted};
 
 pub use self::handle::{Behind, ProjectionError, ProjectionRef};
-
-/// How often a projection looks for what other processes append, when its spec does not say.
-pub const DEFAULT_POLL: Duration = Duration::from_secs(1);
 
 /// With what the names of the streams begin in which projections are kept.
 const STREAMS: &str = "projection/";
@@ -46,6 +44,7 @@ const STREAMS: &str = "projection/";
 /// A projection as an agent; see [`ChildSpec::projection`].
 pub struct Projecting<P: Projection> {
     following: Following<P>,
+    of: StreamId,
     place: Arc<Place>,
     keeper: Option<Keeper<P>>,
 }
@@ -198,10 +197,16 @@ impl<P: Projection> Agent for Projecting<P> {
     type Reply = ();
 
     async fn start(args: ProjectionArgs<P>, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+        if args.poll.is_zero() {
+            return Err(
+                "a projection cannot look for events all the time; give its `poll` a duration above zero".into()
+            );
+        }
         let journal = ctx.system().journal();
         let place = Place::of(&ctx.myself(), ctx.system()).ok_or("the projection is forgotten")?;
         // Before anything is read: what is appended after that it is told.
-        place.follow(ctx.system().desk().feeds().follow(&args.of));
+        let told = ctx.system().desk().feeds().follow(&args.of);
+        place.follow(told.clone());
         let (following, keeper) = match args.keeps {
             Some(keeps) => load(&args, keeps, &journal, ctx).await?,
             None => (Following::new(&args.args), None),
@@ -209,22 +214,21 @@ impl<P: Projection> Agent for Projecting<P> {
         place.begin(following.applied());
         let follower = Follower {
             journal,
-            of: args.of,
-            poll: args.poll,
+            of: args.of.clone(),
             place: Arc::clone(&place),
             myself: ctx.myself(),
             incarnation: ctx.incarnation(),
             clock: Arc::clone(ctx.system().clock()),
         };
-        let (after, told) = (following.applied(), place.told_from_now());
-        ctx.spawn(async move { follower.run(after, told).await });
-        Ok(Self { following, place, keeper })
+        let (after, tail) = (following.applied(), Tail::new(told, args.poll));
+        ctx.spawn_at_once(async move { follower.run(after, tail).await });
+        Ok(Self { following, of: args.of, place, keeper })
     }
 
     async fn handle(&mut self, order: ProjectionOrder<P>, ctx: &mut Context<Self>) -> Result<(), BoxError> {
         match order.0 {
             Order::Take { after, frames, done } => {
-                self.following.take(after, &frames).map_err(|error| told(&"that is followed", Some(&error)))?;
+                self.following.take(after, &frames).map_err(|error| told(&self.of, Some(&error)))?;
                 self.place.took(self.following.applied());
                 self.keep_if_due(ctx);
                 // An earlier life waits for nothing any more.
@@ -284,7 +288,7 @@ impl<P: Projection> Projecting<P> {
         let written = (how.save)(&self.following, of);
         let (journal, saving, path) = (Arc::clone(journal), Arc::clone(saving), ctx.path().clone());
         let (own, epoch) = (own.clone(), *epoch);
-        ctx.spawn(async move {
+        ctx.spawn_at_once(async move {
             let kept = match written {
                 // The stream has no records: how far the projection is, is in the bytes.
                 Ok(bytes) => {

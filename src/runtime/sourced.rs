@@ -291,7 +291,7 @@ impl<E: EventSourced> Sourced<E> {
         let to_save = (how.save)(&self.live);
         let (stream, epoch, prunes) = (self.stream.clone(), self.epoch, how.prunes);
         let (journal, saving, path) = (Arc::clone(&self.journal), Arc::clone(&self.saving), ctx.path().clone());
-        ctx.spawn(async move {
+        ctx.spawn_at_once(async move {
             match to_save() {
                 Ok(snapshot) => {
                     let mut writes = vec![Write::Snapshot { stream: stream.clone(), epoch, snapshot }];

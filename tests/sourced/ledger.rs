@@ -121,6 +121,10 @@ impl Snapshotted for List {
     }
 }
 
+/// How often, and after which pause, somebody asks again who has no answer.
+pub(crate) const AGAIN: usize = 1000;
+pub(crate) const PAUSE: Duration = Duration::from_millis(70);
+
 pub(crate) fn stream() -> StreamId {
     "agent/root/ledger".parse().expect("it is one")
 }
@@ -135,13 +139,14 @@ pub(crate) fn root(child: impl Into<ChildSpec>) -> SupervisorSpec {
 
 /// Gives an order until there is an answer, as one does who must know; `None` where it was refused.
 pub(crate) async fn order(world: &World, node: &Node, order: Order) -> Option<Vec<u64>> {
-    loop {
+    for _ in 0..AGAIN {
         if let Some(system) = node.try_system()
             && let Ok(ledger) = system.agent::<Sourced<Ledger>>("root/ledger")
             && let Ok(answer) = ledger.ask_within(order.clone(), Duration::from_secs(2)).await
         {
             return answer.ok();
         }
-        world.sleep(Duration::from_millis(70)).await;
+        world.sleep(PAUSE).await;
     }
+    panic!("{order:?} has no answer, however often it is given");
 }

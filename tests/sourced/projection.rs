@@ -10,8 +10,9 @@ use steadfast::{
     AgentSpec, BoxError, ChildSpec, Incarnation, Intensity, MemoryJournal, Projecting, ProjectionError, Sourced,
     Strategy, SupervisorSpec, System,
 };
+use tokio::time::timeout;
 
-use crate::ledger::{Ledger, List, Order, ledger, order, root, stream};
+use crate::ledger::{Booked, Ledger, List, Order, ledger, order, root, stream};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -77,6 +78,33 @@ async fn what_another_process_appends_is_found_within_the_poll() -> Result<(), B
     Ok(reads.shutdown().await?)
 }
 
+#[steadfast::sim_test(seeds = 20)]
+async fn whoever_follows_a_stream_from_a_place_gets_each_event_after_it_once_and_in_order(
+    world: World,
+) -> Result<(), BoxError> {
+    let node = world.start(|| root(ledger())).await?;
+    order(&world, &node, Order::BookAll(vec![1, 2, 3])).await;
+    let mut events = node.system().follow::<Booked>(&stream(), 1);
+    let (writing, beside) = (node.clone(), world.clone());
+    let writer = world.spawn(async move {
+        for number in 4..=9 {
+            order(&beside, &writing, Order::Book(number)).await;
+        }
+    });
+    for number in 2..=9 {
+        // It may be dropped while it waits.
+        let next = loop {
+            if let Ok(next) = timeout(Duration::from_millis(5), events.next()).await {
+                break next?;
+            }
+        };
+        assert_eq!((next.seq, next.event), (number, Booked(number)));
+    }
+    writer.over().await;
+    assert!(timeout(SECOND, events.next()).await.is_err(), "there is no other");
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_appended_in_the_same_system_is_not_waited_for() -> Result<(), BoxError> {
     let hour = Duration::from_hours(1);
@@ -126,4 +154,12 @@ async fn a_record_that_is_no_event_ends_the_projection_and_is_told() -> Result<(
     let reason = recorder.exit("root/list").await.reason.to_string();
     assert!(reason.contains("record 1 is no event"), "{reason}");
     Ok(system.shutdown().await?)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_spec_of_a_projection_says_wrongly_is_told_at_the_start() {
+    for (spec, told) in [(list().poll(Duration::ZERO), "above zero"), (list().keep_every(0), "one or more")] {
+        let error = System::start(root(spec)).await.expect_err("it does not start").to_string();
+        assert!(error.contains(told), "{error}");
+    }
 }

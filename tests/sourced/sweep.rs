@@ -6,7 +6,7 @@ use steadfast::sourcing::{Lag, events_since};
 use steadfast::testing::{Node, Sim, World};
 use steadfast::{AgentSpec, BoxError, ChildSpec, Sourced};
 
-use crate::ledger::{Booked, Ledger, List, Order, ledger, order, root, stream};
+use crate::ledger::{AGAIN, Booked, Ledger, List, Order, PAUSE, ledger, order, root, stream};
 
 const NUMBERS: u64 = 8;
 
@@ -90,7 +90,7 @@ fn whoever_dies_at_any_append_or_message_nothing_acknowledged_is_lost_and_nothin
 
 /// Reads the list, again where a fault came to the question.
 async fn read(world: &World, node: &Node) -> Vec<(u64, u64)> {
-    loop {
+    for _ in 0..AGAIN {
         if let Some(system) = node.try_system()
             && let Ok(list) = system.projection::<List>("root/list")
             && let Ok(lines) = list.read_latest(|list| list.0.clone()).await
@@ -98,8 +98,9 @@ async fn read(world: &World, node: &Node) -> Vec<(u64, u64)> {
             assert_eq!(list.lag(), Lag::default());
             return lines;
         }
-        world.sleep(Duration::from_millis(70)).await;
+        world.sleep(PAUSE).await;
     }
+    panic!("the list cannot be read, however often it is tried");
 }
 
 /// A list is kept beside the ledger, and both are there at the end.

@@ -1,15 +1,15 @@
 //! The task that reads the stream.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::place::Place;
 use super::{Order, Projecting, ProjectionOrder};
 use crate::exit::BoxError;
 use crate::id::{Incarnation, StreamId};
 use crate::runtime::agent_ref::AgentRef;
+use crate::runtime::tail::Tail;
 use crate::seam::{Clock, Journal, JournalError, Seq};
 use crate::sourcing::{Projection, recorded_at};
 
@@ -19,7 +19,6 @@ const AT_ONCE: usize = 256;
 pub(super) struct Follower<P: Projection> {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) of: StreamId,
-    pub(super) poll: Duration,
     pub(super) place: Arc<Place>,
     pub(super) myself: AgentRef<Projecting<P>>,
     pub(super) incarnation: Incarnation,
@@ -28,7 +27,7 @@ pub(super) struct Follower<P: Projection> {
 
 impl<P: Projection> Follower<P> {
     /// Follows the stream for as long as the life lasts.
-    pub(super) async fn run(self, mut after: Seq, mut told: Option<watch::Receiver<Seq>>) {
+    pub(super) async fn run(self, mut after: Seq, mut tail: Tail) {
         loop {
             match self.journal.read(&self.of, after).await {
                 Ok(frames) => after = self.hand_over(after, frames).await,
@@ -38,27 +37,8 @@ impl<P: Projection> Follower<P> {
                 }
                 Err(error) => return self.give_up(error).await,
             }
-            self.wait(&mut told).await;
+            tail.moved().await;
             self.place.waits_since(self.clock.wall());
-        }
-    }
-
-    /// Waits until something may be there.
-    async fn wait(&self, told: &mut Option<watch::Receiver<Seq>>) {
-        let changed = async {
-            let changed = match told {
-                Some(told) => told.changed().await.is_ok(),
-                None => false,
-            };
-            if !changed {
-                // Nobody tells it any more: the system has ended.
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = changed => {}
-            () = tokio::time::sleep(self.poll) => {}
         }
     }
 

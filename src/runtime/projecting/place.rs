@@ -30,13 +30,6 @@ impl Place {
         *lock(&self.told) = Some(told);
     }
 
-    /// Who hears of what is appended from now on. What came before is for the first read.
-    pub(super) fn told_from_now(&self) -> Option<watch::Receiver<Seq>> {
-        let mut told = lock(&self.told).clone()?;
-        told.mark_unchanged();
-        Some(told)
-    }
-
     /// The number of the last record of which it was told; 0 of none.
     pub(super) fn told(&self) -> Seq {
         lock(&self.told).as_ref().map_or(0, |told| *told.borrow())

@@ -9,6 +9,7 @@ use steadfast::{RunId, StreamId};
 
 use crate::goal::model::Goal;
 use crate::plan::Plan;
+use crate::run::explain::Row;
 use crate::run::{
     Kept, Millis, Outline, Parent, Phase, Record, RecordError, RunState, Standing, Status, canonical, decode,
 };
@@ -162,6 +163,25 @@ impl RunSummary {
     #[must_use]
     pub fn canonical_params(&self) -> String {
         canonical(&self.params)
+    }
+}
+
+impl From<&RunSummary> for Row {
+    fn from(summary: &RunSummary) -> Self {
+        let (done, tasks) = summary.tasks;
+        Self {
+            run: summary.run,
+            goal: summary.goal.clone(),
+            params: summary.params.clone(),
+            input: summary.input.clone(),
+            parent: summary.parent,
+            phase: summary.phase,
+            standing: summary.standing.clone(),
+            done,
+            tasks,
+            started: summary.started,
+            last: summary.last,
+        }
     }
 }
 

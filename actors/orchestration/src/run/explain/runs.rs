@@ -26,7 +26,7 @@ use crate::run::waits::On;
 /// | `run`, `goal`, `params`, `input` | the run's id, the name of its goal, its parameters, its input folder |
 /// | `parent` | the run that it is a step of |
 /// | `phase` | a [`Phase`], as in [`Tree`](super::Tree) |
-/// | `standing` | whether it goes on by itself, a [`Standing`]: `"working"`, `{"paused": […]}`, `{"waiting": […]}`, `"drained"`, `{"ended": status}` |
+/// | `standing` | whether it goes on by itself, a [`Standing`]: `"working"`, `{"paused": […]}`, `{"waiting": […]}`, `"drained"`, `{"ended": status}`, `{"taken_over": {owner}}`, `{"given_up": {why}}` |
 /// | `done`, `tasks` | how many of its tasks have their outcome, and how many there are |
 /// | `started_unix_ms`, `last_unix_ms` | when it began, when something was recorded last |
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -99,7 +99,7 @@ impl Row {
                     On::Until(_) => Some(format!("{}: a time", wait.task)),
                     On::Signal { name, .. } => Some(format!("{}: {name}", wait.task)),
                     On::Child { run } => Some(format!("{}: run {run}", wait.task)),
-                    On::Paused(note) => Some(format!("{}: somebody who resumes it ({})", wait.task, note.cause)),
+                    On::Paused(note) => Some(format!("{}: paused, {}", wait.task, note.cause)),
                     On::Tasks { .. } => None,
                 });
                 told.collect::<Vec<_>>().join("; ")
@@ -245,5 +245,9 @@ pub fn table(rows: &[Row], view: &View) -> String {
 /// The runs for programs: a JSON object in a line of its own for each.
 #[must_use]
 pub fn json_lines(rows: &[Row]) -> String {
-    rows.iter().map(|row| format!("{}\n", serde_json::to_string(row).unwrap_or_default())).collect()
+    rows.iter().fold(String::new(), |mut lines, row| {
+        lines.push_str(&serde_json::to_string(row).unwrap_or_default());
+        lines.push('\n');
+        lines
+    })
 }

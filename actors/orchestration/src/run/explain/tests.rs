@@ -13,7 +13,7 @@ use steadfast::RunId;
 use uuid::Uuid;
 
 use super::*;
-use crate::goal::model::{Approve, Goal, Signal, Wait};
+use crate::goal::model::{Approve, Goal, Signal, Task, Wait};
 use crate::goal::work::Work;
 use crate::run::record::{BudgetKind, Class, Leased, Lookups, Outcome, PauseCause, Record};
 use crate::run::{
@@ -150,8 +150,7 @@ impl Scene {
     fn begin(&mut self, task: &str) -> &mut Self {
         let origin = Origin::of(&self.records[0]).expect("a beginning");
         let goal = origin.goal.expect("a goal");
-        let work =
-            goal.tasks.iter().find(|one| one.id == task).and_then(|task| task.work()).expect("a task of the goal");
+        let work = goal.tasks.iter().find(|one| one.id == task).and_then(Task::work).expect("a task of the goal");
         let begin = match work {
             Work::Approve(Approve { prompt, timeout }) => {
                 Begin::Approval { prompt: prompt.clone(), timeout: timeout.map(|span| span.duration()) }

@@ -82,7 +82,7 @@ pub struct Tree {
 /// | `since_unix_ms` | when something was recorded of it last |
 /// | `key` | its idempotency key, once it was given out |
 /// | `waits_for` | the tasks that it still waits for |
-/// | `waits_on` | what it waits for that no agent does: `{"approval": {prompt, until}}`, `{"until": time}`, `{"signal": {name, until}}`, `{"child": {run}}`, `{"tasks": {of, need}}` |
+/// | `waits_on` | what it waits for that no agent does: `{"approval": {prompt, until}}`, `{"until": time}`, `{"signal": {name, until}}`, `{"child": {run}}`, `{"paused": note}`, `{"tasks": {of, need}}` |
 /// | `waits_since_unix_ms` | since when it does |
 /// | `next_attempt_unix_ms` | when it may be tried again |
 /// | `attempts` | what was tried, each an [`Attempt`], the first first |

@@ -12,16 +12,22 @@ tasks = [
     { id = 'ask', approve = { prompt = 'May it?' } },
 ]";
 
-/// Every record but the first two, which begin the run, with its line.
-fn told() -> Vec<(Record, &'static str, &'static str)> {
-    let (a, who, why, wall) = (|| id("a"), || "ann".to_owned(), || "so".to_owned(), START);
+/// A line of the log: a record, the word of what happened, and the same in words.
+type Told = (Record, &'static str, &'static str);
+
+fn leased() -> Leased {
+    Leased { wall: START, ..Scene::planned(GOAL).leased("a", 1, "") }
+}
+
+/// Records of the beginning of a run, and of attempts, each with its event and its line.
+fn begun() -> Vec<Told> {
+    let wall = START;
+    let a = || id("a");
+    let who = || "ann".to_owned();
+    let why = || "so".to_owned();
     let run = RunId::new(Uuid::from_u128(8));
-    let leased = Leased { wall, ..Scene::planned(GOAL).leased("a", 1, "") };
     let class = Class::Exit;
-    let failed = UndoOutcome::Failed { class, message: why() };
     let agent = AGENT.parse().expect("a path");
-    let request = Uuid::from_u128(9);
-    let cause = SkipCause::Condition;
     vec![
         (
             Record::Forked { from: run, task: a(), wall },
@@ -36,13 +42,13 @@ fn told() -> Vec<(Record, &'static str, &'static str)> {
         ),
         (Record::Unplannable { message: why() }, "unplannable", "the goal cannot be planned: so"),
         (
-            Record::Leased(leased.clone()),
+            Record::Leased(leased()),
             "leased",
             "task a started, attempt 1 on root/domains/orchestration/executors/executor-1",
         ),
         (Record::Lost { task: a(), attempt: 1, why: why(), wall }, "lost", "task a: attempt 1 was lost: so"),
         (
-            Record::Leased(Leased { attempt: 2, ..leased.clone() }),
+            Record::Leased(Leased { attempt: 2, ..leased() }),
             "leased",
             "task a started, attempt 2 on root/domains/orchestration/executors/executor-1, given out again",
         ),
@@ -57,6 +63,17 @@ fn told() -> Vec<(Record, &'static str, &'static str)> {
             "task a: attempt 2 failed (exit): one two",
         ),
         (Record::Paused { why: PauseCause::Asked, who: who(), message: why(), wall }, "paused", "paused by ann: so"),
+    ]
+}
+
+/// The same of what a run waits for.
+fn waited() -> Vec<Told> {
+    let wall = START;
+    let a = || id("a");
+    let who = || "ann".to_owned();
+    let why = || "so".to_owned();
+    let run = RunId::new(Uuid::from_u128(8));
+    vec![
         (Record::Resumed { who: who(), wall }, "resumed", "resumed by ann"),
         (
             Record::Waiting {
@@ -107,6 +124,19 @@ fn told() -> Vec<(Record, &'static str, &'static str)> {
             "reserved",
             "task a: 5 tokens reserved",
         ),
+    ]
+}
+
+/// The same of what it uses, and of outcomes.
+fn used() -> Vec<Told> {
+    let wall = START;
+    let a = || id("a");
+    let who = || "ann".to_owned();
+    let why = || "so".to_owned();
+    let class = Class::Exit;
+    let request = Uuid::from_u128(9);
+    let cause = SkipCause::Condition;
+    vec![
         (
             Record::Charged { task: a(), attempt: 2, counter: "tokens".to_owned(), amount: 4 },
             "charged",
@@ -153,10 +183,21 @@ fn told() -> Vec<(Record, &'static str, &'static str)> {
             "cancel_asked",
             "cancelled by ann, with everything undone: so",
         ),
+    ]
+}
+
+/// The same of its end, and of undos.
+fn over() -> Vec<Told> {
+    let wall = START;
+    let a = || id("a");
+    let why = || "so".to_owned();
+    let class = Class::Exit;
+    let failed = UndoOutcome::Failed { class, message: why() };
+    vec![
         (Record::BudgetSpent { which: BudgetKind::Wall, message: why(), wall }, "budget_spent", "budget spent: so"),
         (Record::Undoing { wall }, "undoing", "undoing what was done"),
         (
-            Record::UndoLeased(leased),
+            Record::UndoLeased(leased()),
             "undo_leased",
             "undo of a started, attempt 1 on root/domains/orchestration/executors/executor-1",
         ),
@@ -182,6 +223,11 @@ fn told() -> Vec<(Record, &'static str, &'static str)> {
         ),
         (Record::Ended { status: Status::Failed, undone: UndoSummary::default(), wall }, "ended", "the goal failed"),
     ]
+}
+
+/// Every record but the first, which begins the run.
+fn told() -> impl Iterator<Item = Told> {
+    begun().into_iter().chain(waited()).chain(used()).chain(over())
 }
 
 #[test]

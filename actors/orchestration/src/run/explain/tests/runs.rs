@@ -1,6 +1,7 @@
 //! Many runs as a table, as lines, and of these the ones that are wanted.
 
 use super::*;
+use crate::host::RunSummary;
 use crate::run::record::UndoSummary;
 use crate::run::{Phase, Status, phase};
 
@@ -30,9 +31,9 @@ fn rows() -> Vec<Row> {
     gone.append(vec![Record::Ended { status: Status::Drained, undone: UndoSummary::default(), wall }]);
     let scenes = [Scene::recorded(GOAL), paused, waiting, reached, failed, drained, working, gone];
     let row = |(number, scene): (u64, &Scene)| {
-        let mut row = Row::of(&scene.account(), &View::at(START.after(Duration::from_secs(7200)))).expect("it began");
+        let mut row = Row::of(&scene.account(), &View::at(START.after(Duration::from_hours(2)))).expect("it began");
         row.run = RunId::new(Uuid::from_u128(u128::from(number)));
-        row.started = START.after(Duration::from_secs(600 * number));
+        row.started = START.after(Duration::from_mins(10 * number));
         row
     };
     (0..).zip(&scenes).map(row).collect()
@@ -44,7 +45,7 @@ fn wanted(filter: &Filter) -> Vec<String> {
 
 #[test]
 fn the_table_says_how_each_run_stands_and_why_it_does_not_go_on() {
-    let view = View::at(START.after(Duration::from_secs(7200)));
+    let view = View::at(START.after(Duration::from_hours(2)));
     let table = table(&rows(), &view);
     let shown: Vec<_> = table.lines().map(|line| line.replace("00000000-0000-0000-0000-", "")).collect();
     let expected = "\
@@ -60,6 +61,14 @@ run                                   goal                      status     tasks
     assert_eq!(shown.join("\n"), expected.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
     assert!(table.lines().all(|line| line.chars().count() <= 120));
     assert_eq!(super::super::table(&[], &view), "no runs\n");
+}
+
+#[test]
+fn what_is_read_of_a_store_in_short_is_told_as_the_whole_run_is() {
+    let mut scene = Scene::planned(GOAL);
+    scene.succeed("build").begin("ok").after(1000);
+    let summary = RunSummary::of(&scene.records, "steadfast 4711", scene.now).expect("records of one run");
+    assert_eq!(Some(Row::from(&summary)), Row::of(&scene.account(), &scene.view()));
 }
 
 #[test]
@@ -88,7 +97,7 @@ fn runs_are_wanted_by_status_goal_and_beginning() {
     assert_eq!(by("complete"), ["reached"]);
     assert_eq!(by("drained"), ["drained", "drained"]);
     assert_eq!(by("executing"), ["waiting", "drained", "executing"]);
-    let since = Some(START.after(Duration::from_secs(3600)));
+    let since = Some(START.after(Duration::from_hours(1)));
     assert_eq!(wanted(&Filter { since, ..Filter::default() }), ["executing", "drained"]);
     let goal = Some("a-goal-with-a-name-that-is-long".to_owned());
     assert_eq!(wanted(&Filter { goal, ..Filter::default() }), ["executing"]);

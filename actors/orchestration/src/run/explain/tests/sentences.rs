@@ -352,7 +352,13 @@ fn every_cause_of_a_pause_says_what_to_do() {
             "set the environment variable KEY where you type this",
         ),
     ];
-    for (cause, because, what) in table {
+    let artifact = PauseCause::MissingArtifact { task: id("a"), digest: "abc".to_owned() };
+    let artifact = (
+        artifact,
+        "The result of `a`, which is kept beside the journal as abc, is not to be had.",
+        "put abc back among the artifacts, from a copy of them",
+    );
+    for (cause, because, what) in table.into_iter().chain([artifact]) {
         let mut scene = Scene::planned(GOAL);
         scene.pause(cause.clone(), "ann", "why not");
         let why = scene.why(None);

@@ -61,8 +61,8 @@ pub(crate) fn standing_word(state: &RunState, view: &View) -> &'static str {
         Standing::Waiting(_) => "waiting",
         Standing::Drained => "drained",
         Standing::Ended(_) => "ended",
-        Standing::TakenOver { .. } => "taken over",
-        Standing::GivenUp { .. } => "given up",
+        Standing::TakenOver { .. } => "taken_over",
+        Standing::GivenUp { .. } => "given_up",
     }
 }
 

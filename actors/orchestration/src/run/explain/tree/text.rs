@@ -24,7 +24,7 @@ const INDENT: usize = 13;
 
 pub(super) fn text(tree: &Tree) -> String {
     let mut out = head(tree);
-    let rows = Rows::of(tree).rows;
+    let rows = Rows::of(tree).lines;
     if !rows.is_empty() {
         out.push('\n');
     }
@@ -163,14 +163,14 @@ struct Rows<'t> {
     elsewhere: BTreeMap<&'t str, Vec<&'t str>>,
     /// What the paths of all agents begin with, which is told once.
     home: &'t str,
-    rows: Vec<Row>,
+    lines: Vec<Row>,
 }
 
 impl<'t> Rows<'t> {
     fn of(tree: &'t Tree) -> Self {
         let plain_keys = tree.run.as_deref().is_some_and(|run| has_plain_keys(tree, run));
         let (below, elsewhere) = (BTreeMap::new(), BTreeMap::new());
-        let mut rows = Self { tree, plain_keys, below, elsewhere, home: home(tree), rows: Vec::new() };
+        let mut rows = Self { tree, plain_keys, below, elsewhere, home: home(tree), lines: Vec::new() };
         for task in &tree.tasks {
             if let Some(below) = &task.below {
                 rows.below.entry(below).or_default().push(task);
@@ -190,7 +190,7 @@ impl<'t> Rows<'t> {
         let all = self.below.remove(task.id.as_str()).unwrap_or_default();
         let (items, tasks): (Vec<_>, Vec<_>) = all.into_iter().partition(|below| below.needs.is_empty());
         let detail = if task.items.is_some() { each(&items) } else { self.detail(task) };
-        self.rows.push(Row { name, status: task.status.as_str(), detail: flat(&detail) });
+        self.lines.push(Row { name, status: task.status.as_str(), detail: flat(&detail) });
         let (shown, hidden) = telling(items);
         let elsewhere = self.elsewhere.remove(task.id.as_str()).unwrap_or_default();
         let below = shown.len() + tasks.len() + usize::from(!elsewhere.is_empty()) + usize::from(!hidden.is_empty());
@@ -207,7 +207,7 @@ impl<'t> Rows<'t> {
         }
         if !hidden.is_empty() {
             let name = format!("{rest}{}… ", branch().0);
-            self.rows.push(Row { name, status: "", detail: each(&hidden).replacen(" item", " more item", 1) });
+            self.lines.push(Row { name, status: "", detail: each(&hidden).replacen(" item", " more item", 1) });
         }
         for below in tasks {
             let (one, more) = branch();
@@ -215,7 +215,7 @@ impl<'t> Rows<'t> {
         }
         if !elsewhere.is_empty() {
             let name = format!("{rest}{}", branch().0);
-            self.rows.push(Row { name, status: "", detail: format!("({}: see there)", elsewhere.join(", ")) });
+            self.lines.push(Row { name, status: "", detail: format!("({}: see there)", elsewhere.join(", ")) });
         }
     }
 
@@ -240,7 +240,7 @@ impl<'t> Rows<'t> {
         let undos = task.undo.iter().flat_map(|undo| &undo.attempts);
         told.extend(undos.map(|attempt| self.attempt("undo, ", attempt)));
         let rows = told.into_iter().map(|told| Row { name: before.to_owned(), status: "", detail: flat(&told) });
-        self.rows.extend(rows);
+        self.lines.extend(rows);
     }
 
     fn attempt(&self, what: &str, attempt: &Attempt) -> String {
@@ -335,7 +335,9 @@ fn telling(items: Vec<&TaskNode>) -> (Vec<&TaskNode>, Vec<&TaskNode>) {
 /// How many items there are, and in which status.
 fn each(items: &[&TaskNode]) -> String {
     let mut counts: BTreeMap<TaskStatus, usize> = BTreeMap::new();
-    items.iter().for_each(|item| *counts.entry(item.status).or_default() += 1);
+    for item in items {
+        *counts.entry(item.status).or_default() += 1;
+    }
     let each: Vec<_> = counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
     let colon = if each.is_empty() { "" } else { ": " };
     format!("{}{colon}{}", count(items.len(), "item"), each.join(", "))
@@ -354,7 +356,7 @@ fn waits(task: &TaskNode, now: u64) -> String {
         Some(On::Until(then)) => until(*then, Millis(now)),
         Some(On::Signal { name, until }) => format!("{name}, {for_long}{}", most(until)),
         Some(On::Child { run }) => format!("run {run}, {for_long}"),
-        Some(On::Paused(note)) => format!("paused ({}), {for_long}: {}", note.cause, note.message),
+        Some(On::Paused(note)) => format!("paused: {}", note.message),
         Some(On::Tasks { of, need }) => format!("gathers {}, {need} more needed", of.join(", ")),
     }
 }

@@ -116,6 +116,8 @@ fn executing(mut why: Why, account: &Account, view: &View) -> Why {
     if why.because.len() == before && !drained {
         why = about_tasks(why, account, view, &[TaskStatus::Ready]);
     }
+    let in_trouble = with_status(state, &[TaskStatus::BackingOff, TaskStatus::Leased]);
+    why = why.tried(few(in_trouble.iter().flat_map(|id| tried(account, id)).collect(), "attempt"));
     let waits = with_status(state, &active[..4]);
     why = why.next(waits.iter().take(MOST).flat_map(|id| todos.task(id)));
     why.next(todos.go_on())
@@ -147,7 +149,7 @@ pub(super) fn pause_clause(account: &Account, view: &View, pause: &Pause) -> Str
             format!("the environment variable {name}, which the goal names, is not set where the run was carried on")
         }
         PauseCause::MissingArtifact { task, digest } => {
-            format!("the result of `{task}`, artifact {digest}, is missing or damaged")
+            format!("the result of `{task}`, which is kept beside the journal as {digest}, is not to be had")
         }
     }
 }

@@ -88,15 +88,14 @@ fn stopped(why: Why, account: &Account, view: &View) -> Why {
 
 /// Why the run is paused, where it is: the cause first.
 fn paused(why: Why, account: &Account, view: &View) -> Why {
-    account.state().pauses().iter().fold(why, |why, pause| match pause.why.task() {
-        Some(task) => why
-            .because([clause(account, view, task)])
-            .because([format!("the run is paused because of `{task}`, {}", lasting(pause.wall, view.now()))])
-            .tried(tried(account, task)),
-        None => {
-            let cause = super::of_run::pause_clause(account, view, pause);
-            why.because([format!("the run is paused, {}: {cause}", lasting(pause.wall, view.now()))])
+    account.state().pauses().iter().fold(why, |why, pause| {
+        let long = lasting(pause.wall, view.now());
+        if let Some(task) = pause.why.task() {
+            let paused = format!("the run is paused because of `{task}`, {long}");
+            return why.because([clause(account, view, task), paused]).tried(tried(account, task));
         }
+        let cause = super::of_run::pause_clause(account, view, pause);
+        why.because([format!("the run is paused, {long}: {cause}")])
     })
 }
 

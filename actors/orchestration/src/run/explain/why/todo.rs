@@ -68,9 +68,8 @@ impl<'a> Todos<'a> {
             PauseCause::MissingVariable { name } => {
                 self.verb(format!("set the environment variable {name} where you type this"), "resume", &[])
             }
-            PauseCause::MissingArtifact { task, digest } => {
-                let what = format!("put the artifact {digest} back, or fork the run from `{task}`; then resume it");
-                self.verb(what, "resume", &[])
+            PauseCause::MissingArtifact { digest, .. } => {
+                self.verb(format!("put {digest} back among the artifacts, from a copy of them"), "resume", &[])
             }
         }
     }
