@@ -105,6 +105,8 @@ pub fn set_up(builder: SystemBuilder) -> SystemBuilder {
 /// The tree that carries out one goal.
 #[must_use]
 pub fn tree(staff: &Staff, run: RunArgs) -> SupervisorSpec {
+    // Whoever builds a tree begins: what an earlier tree had in flight is not in flight here.
+    run.feed.begin_anew();
     let orchestration = SupervisorSpec::new("orchestration", Strategy::RestForOne)
         .child(ChildSpec::supervisor(agents(staff)))
         .child(ChildSpec::supervisor(pool(staff, "retrievers", retriever)))
