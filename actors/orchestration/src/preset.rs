@@ -114,6 +114,8 @@ pub fn set_up(builder: SystemBuilder) -> SystemBuilder {
 /// staff.
 #[must_use]
 pub fn tree(staff: &Staff, run: RunArgs) -> SupervisorSpec {
+    // Whoever builds a tree begins: what an earlier tree had in flight is not in flight here.
+    run.feed.begin_anew();
     let run = RunArgs { shop: staff.shop.clone(), ..run };
     rooted(working(staff).child(ChildSpec::supervisor(one_goal(staff, run))))
 }

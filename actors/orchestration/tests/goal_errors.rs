@@ -196,6 +196,38 @@ fn a_task_does_exactly_one_thing() {
 }
 
 #[test]
+fn an_undo_is_checked_as_the_task_that_it_is() {
+    check(
+        &wrong!("undo.toml"),
+        &[
+            (
+                "7:8",
+                "the undo of `nothing` does nothing; expected one of `command`, `collect`",
+                "add what the undo does, such as command = { program = \"…\" }",
+            ),
+            ("12:42", "the undo of `both` has `command` and `collect`", "keep one of them"),
+            (
+                "16:40",
+                "`${result}` has a meaning only in an `undo`",
+                "refer to the result of another task, as ${tasks.ID.result}",
+            ),
+            ("17:20", "a timeout of 0 fails every attempt", "write such as \"30s\""),
+            ("17:78", "there is no input `x`", "add it to the task's `inputs`"),
+            (
+                "22:23",
+                "nobody offers the capability `task.undo`",
+                "use an offered capability, or start an agent that offers this one",
+            ),
+            ("22:47", "there is no task `nobody`", "name an existing task, or add this one"),
+            ("27:33", "with 0 attempts the task never runs", "write 1 for no second attempt, 2 for one, and so on"),
+            ("27:60", "the program is empty", "name a program, such as \"git\""),
+            ("27:70", "`../x` leads out of the input folder", "name a path below the input folder"),
+            ("27:86", "`STEADFAST_X` is set by steadfast itself", "choose another name"),
+        ],
+    );
+}
+
+#[test]
 fn names_are_well_formed_and_ids_unique() {
     check(
         &wrong!("names.toml"),

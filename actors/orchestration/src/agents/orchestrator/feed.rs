@@ -16,7 +16,8 @@ const BOUND: usize = 4096;
 /// run is over.
 ///
 /// It belongs to the run in one process, not to an incarnation of its orchestrator: the first incarnation that finds it
-/// unused takes the run up from whichever process had it before. A process that begins again makes a new one.
+/// unused takes the run up from whichever process had it before. A process that begins again makes a new one, or builds
+/// its [`tree`](crate::preset::tree) with this one.
 #[derive(Clone, Debug)]
 pub struct Feed {
     records: broadcast::Sender<Arc<Record>>,
@@ -111,6 +112,13 @@ impl Feed {
             *last = standing;
             changed
         });
+    }
+
+    /// Another process has the run from now on, in which no incarnation has taken it up.
+    pub(crate) fn begin_anew(&self) {
+        self.taken_up.store(false, Ordering::Release);
+        let inside: Vec<_> = self.inside_mut().values().cloned().collect();
+        inside.iter().for_each(Self::begin_anew);
     }
 
     /// Whether an incarnation of this process has the run already.

@@ -206,7 +206,7 @@ fn whoever_paused_a_run_has_it_stand_still_also_when_a_task_failed_for_good() {
     drive.pause();
     drive.end(&id("a"), failed(Class::Denied));
     assert!(drive.todo().is_empty());
-    assert_eq!(drive.phase(), Phase::Paused, "nothing is undone behind somebody's back");
+    assert!(drive.phase() == Phase::Paused && !drive.state.is_undoing(), "nothing is undone behind somebody's back");
     drive.resume();
     assert_eq!(drive.todo(), ["undo b#1"]);
 }

@@ -119,9 +119,16 @@ impl Scene {
             let again = self.carry_on(&calm.records[..cut]);
             assert_eq!(summary(&again), end, "after {cut} records: {:#?}", again.records);
             assert_eq!(result_digest(&again.state), result_digest(&calm.state), "after {cut} records");
+            assert_eq!(failures(&again), failures(&calm), "after {cut} records an attempt too many was made");
             check_once(&again.records);
         }
     }
+}
+
+/// How many attempts failed by themselves, of tasks and of undos.
+fn failures(drive: &Drive) -> usize {
+    let failed = |record: &&Record| matches!(record, Record::Failed { .. } | Record::UndoFailed { .. });
+    drive.records.iter().filter(failed).count()
 }
 
 fn end_of(drive: &Drive, task: &TaskId) -> AttemptEnd {

@@ -1,0 +1,381 @@
+//! Guarantee: a process that is stopped right before or right after any append to its journal, with a power cut that
+//! takes what its disk had not synced, ends where the calm run does: no recorded step runs again, and nothing that was
+//! acknowledged is lost. Exhaustive: each seed stops at another append, and the last ones come after the end.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::World;
+use steadfast::fault::Crash;
+use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
+use steadfast::testing::{self, Disk, Node, SimJournal};
+use steadfast::{BoxError, RunId, StreamId, System};
+use steadfast_orchestration::agents::orchestrator::{Feed, Orchestrator, OrchestratorMessage};
+use steadfast_orchestration::preset;
+use steadfast_orchestration::run::{Kept, Record, Report, Standing, TaskId, Tell, decode};
+use steadfast_orchestration::seam::commands::{Completed, Exit};
+use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// What is seen from outside, in order: what the journal acknowledged, and which commands began.
+#[derive(Debug)]
+enum Seen {
+    Acknowledged(StreamId, Vec<u8>),
+    Began { key: String, attempt: String },
+}
+
+#[derive(Default)]
+struct Witness {
+    seen: Vec<Seen>,
+    appends: u64,
+}
+
+impl Witness {
+    /// A command begins; the how manieth attempt with its key that is.
+    fn begin(&mut self, key: String, attempt: String) -> usize {
+        let before = self.seen.iter().filter(|seen| matches!(seen, Seen::Began { key: of, .. } if *of == key));
+        let number = before.count() + 1;
+        self.seen.push(Seen::Began { key, attempt });
+        number
+    }
+}
+
+/// A journal that stops its process at one append.
+struct Stops {
+    journal: SimJournal,
+    witness: Arc<Mutex<Witness>>,
+    /// At which append, from 0 on, and whether that is still made.
+    at: (u64, bool),
+    stop: Arc<Notify>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stops {
+    async fn write_and_see(&self, batch: Vec<Write>) -> Vec<Result<Written, JournalError>> {
+        let answers = self.journal.write(batch.clone()).await;
+        for (write, answer) in batch.into_iter().zip(&answers) {
+            if let (Write::Append { stream, records, .. }, Ok(_)) = (write, answer) {
+                let acknowledged = records.into_iter().map(|record| Seen::Acknowledged(stream.clone(), record));
+                lock(&self.witness).seen.extend(acknowledged);
+            }
+        }
+        answers
+    }
+}
+
+impl Journal for Stops {
+    fn level(&self) -> Level {
+        self.journal.level()
+    }
+
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
+        Box::pin(async move {
+            let appends = batch.iter().any(|write| matches!(write, Write::Append { .. }));
+            let number = appends.then(|| {
+                let mut witness = lock(&self.witness);
+                witness.appends += 1;
+                witness.appends - 1
+            });
+            let (at, is_made) = self.at;
+            if number == Some(at) {
+                if is_made {
+                    // Nobody is told of it, and it stays all the same.
+                    self.write_and_see(batch).await;
+                }
+                self.stop.notify_one();
+                return std::future::pending().await;
+            }
+            self.write_and_see(batch).await
+        })
+    }
+
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+        self.journal.read(stream, after)
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        self.journal.snapshot(stream)
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        self.journal.list(prefix)
+    }
+}
+
+/// What somebody does while the goal is carried out, again and again until it is so.
+#[derive(Clone, Copy)]
+enum Wish {
+    Nothing,
+    /// Says yes to this task.
+    Approve(&'static str),
+    /// Resumes the run whenever it is paused.
+    Resume,
+}
+
+/// A goal, and how it ends.
+struct Case {
+    goal: &'static str,
+    wish: Wish,
+    ends: &'static str,
+}
+
+fn parts(case: &Case, witness: &Arc<Mutex<Witness>>) -> World {
+    let (mut parts, _) = World::new(case.goal, MemoryFiles::new());
+    parts.jobs = 2;
+    parts.kept = Kept::Journaled;
+    let witness = Arc::clone(witness);
+    parts.commands = Arc::new(ScriptedCommands::later(move |invocation| {
+        let witness = Arc::clone(&witness);
+        Box::pin(async move {
+            let of = |name: &str| invocation.env.get(name).cloned().unwrap_or_default();
+            let (key, attempt) = (of("STEADFAST_IDEMPOTENCY_KEY"), of("STEADFAST_ATTEMPT"));
+            let begun = lock(&witness).begin(key, attempt);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            // What is tired fails until it has begun often enough.
+            let program = invocation.program.as_str();
+            let fails = program == "fail" || (program == "tired" && begun < 3);
+            Ok(Completed::new(Exit::Code(i32::from(fails))).stdout(invocation.args.join(" ")))
+        })
+    }));
+    parts
+}
+
+/// What a seed came to: whether its process was stopped, how many appends there were, and how the goal ended.
+#[derive(Clone, Debug, Default)]
+struct Ran {
+    is_stopped: bool,
+    appends: u64,
+    ends: String,
+    digest: String,
+}
+
+/// Carries a goal out over one stop, which the seed chooses.
+async fn carry_out(world: testing::World, case: &'static Case) -> Result<Ran, BoxError> {
+    let witness: Arc<Mutex<Witness>> = Arc::default();
+    let (staff, run) = parts(case, &witness).parts();
+    let (feed, disk, stop) = (run.feed.clone(), Disk::new(world.seed()), Arc::new(Notify::new()));
+    let at = (world.seed() / 2, world.seed() % 2 == 1);
+    let journal = {
+        let (disk, witness, stop) = (disk.clone(), Arc::clone(&witness), Arc::clone(&stop));
+        move || {
+            let (journal, witness, stop) = (disk.journal(Level::Durable), Arc::clone(&witness), Arc::clone(&stop));
+            Stops { journal, witness, at, stop }
+        }
+    };
+    let builder = world.node("a").configure(move |builder| preset::set_up(builder).journal(Arc::new(journal())));
+    // A tree whose first append is where its process is stopped never starts.
+    world.spawn(async move {
+        let _ = builder.start(move || preset::tree(&staff, run.clone())).await;
+    });
+    let is_stopped = Arc::new(Mutex::new(false));
+    let (own, noted, power) = (world.clone(), Arc::clone(&is_stopped), disk.clone());
+    world.spawn(async move {
+        stop.notified().await;
+        *lock(&noted) = true;
+        let node = own.find_node("a").expect("it was begun");
+        node.crash().await;
+        power.crash(Crash::Power);
+        while node.restart().await.is_err() {}
+    });
+    let (own, standing) = (world.clone(), feed.clone());
+    world.spawn(async move {
+        loop {
+            own.sleep(Duration::from_millis(7)).await;
+            wish(case, &standing, own.find_node("a").as_ref().and_then(Node::try_system)).await;
+        }
+    });
+    let report = tokio::time::timeout(Duration::from_mins(2), feed.report()).await?;
+    let (is_stopped, appends) = (*lock(&is_stopped), lock(&witness).appends);
+    let seen = std::mem::take(&mut lock(&witness).seen);
+    check(&seen, &disk).await;
+    Ok(Ran { is_stopped, appends, ends: summary(&report), digest: report.result_digest.clone() })
+}
+
+/// Does what somebody wants, where that makes sense now.
+async fn wish(case: &Case, feed: &Feed, system: Option<System>) {
+    let Some(system) = system else { return };
+    // Before it waits, an approval would be refused, for good.
+    let (waits, paused) = match *feed.standing().borrow() {
+        Standing::Waiting(_) => (true, false),
+        Standing::Paused(_) => (false, true),
+        _ => (false, false),
+    };
+    let message = match case.wish {
+        Wish::Approve(task) if waits => {
+            let (task, who, why) = (TaskId::single(task), "ann".to_owned(), String::new());
+            // The same request, however often it is made.
+            OrchestratorMessage::Tell { id: Some(Uuid::from_u128(1)), tell: Tell::Approve { task, who, why } }
+        }
+        Wish::Resume if paused => OrchestratorMessage::Resume { who: "ann".to_owned() },
+        Wish::Nothing | Wish::Approve(_) | Wish::Resume => return,
+    };
+    let Ok(orchestrator) = system.agent::<Orchestrator>(preset::orchestrator_path("goal")) else { return };
+    let _ = orchestrator.ask_within(message, Duration::from_millis(50)).await;
+}
+
+/// How a goal ended: its status, and where each task stands.
+fn summary(report: &Report) -> String {
+    let tasks: Vec<_> = report.results.iter().map(|task| format!("{} {}", task.id, task.status)).collect();
+    format!("{}: {}", report.status.as_str(), tasks.join(", "))
+}
+
+/// Nothing that is recorded begins again, no attempt begins twice, and nothing that was acknowledged is lost.
+async fn check(seen: &[Seen], disk: &Disk) {
+    let mut runs: BTreeMap<&StreamId, RunId> = BTreeMap::new();
+    let mut acknowledged: BTreeMap<&StreamId, Vec<&Vec<u8>>> = BTreeMap::new();
+    let (mut recorded, mut begun) = (BTreeSet::new(), BTreeSet::new());
+    for seen in seen {
+        match seen {
+            Seen::Acknowledged(stream, bytes) => {
+                acknowledged.entry(stream).or_default().push(bytes);
+                let record = decode(bytes).expect("a record of a run");
+                if let Record::RunStarted { run, .. } = &record {
+                    runs.insert(stream, *run);
+                }
+                let run = runs.get(stream).expect("a run begins with its start");
+                match record {
+                    Record::Recorded { task, .. } => recorded.insert(format!("{run}:{task}")),
+                    Record::UndoRecorded { task, .. } => recorded.insert(format!("{run}:{task}/undo")),
+                    _ => false,
+                };
+            }
+            Seen::Began { key, attempt } => {
+                assert!(!recorded.contains(key), "{key} is recorded, and attempt {attempt} began");
+                assert!(begun.insert((key, attempt)), "attempt {attempt} of {key} began twice");
+            }
+        }
+    }
+    for (stream, acknowledged) in acknowledged {
+        let kept = disk.journal(Level::Durable).read(stream, 0).await.expect("the disk is there");
+        let mut rest = kept.iter();
+        for bytes in acknowledged {
+            assert!(rest.any(|kept| kept == bytes), "{:?} was acknowledged and is lost", decode(bytes));
+        }
+    }
+}
+
+/// Stops the process at every append, before and after it was made.
+fn sweep(case: &'static Case) {
+    let ran = |seed: u64| {
+        let told: Arc<Mutex<Ran>> = Arc::default();
+        let tell = Arc::clone(&told);
+        let sim = testing::Sim::new("crash_sweep").try_seed(seed, move |world| {
+            let tell = Arc::clone(&tell);
+            async move { carry_out(world, case).await.map(|ran| *lock(&tell) = ran) }
+        });
+        assert_eq!(sim.failure, None, "seed {seed}");
+        std::mem::take(&mut *lock(&told))
+    };
+    let calm = ran(2_000);
+    assert_eq!((calm.is_stopped, calm.ends.as_str()), (false, case.ends));
+    for seed in 0..2 * calm.appends {
+        let again = ran(seed);
+        assert!(again.is_stopped, "seed {seed} stops nothing");
+        assert_eq!((&again.ends, &again.digest), (&calm.ends, &calm.digest), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_goal_with_lists_ends_as_the_calm_one_wherever_its_process_is_stopped() {
+    sweep(&Case {
+        goal: r#"
+name = "goal"
+params.items = { default = ["x", "y", "z"] }
+[[tasks]]
+id = "each"
+for_each = "${params.items}"
+result = "stdout"
+command = { program = "print", args = ["${item}"] }
+[[tasks]]
+id = "all"
+collect = "${tasks.each.result}"
+"#,
+        wish: Wish::Nothing,
+        ends: "reached: all succeeded, each[0] succeeded, each[1] succeeded, each[2] succeeded",
+    });
+}
+
+#[test]
+fn a_saga_ends_as_the_calm_one_wherever_its_process_is_stopped() {
+    sweep(&Case {
+        goal: r#"
+name = "goal"
+[[tasks]]
+id = "a"
+result = "stdout"
+command = { program = "print", args = ["a"] }
+undo = { command = { program = "undo", args = ["${result}"] } }
+[[tasks]]
+id = "b"
+after = ["a"]
+command = { program = "print" }
+undo = { retries = { attempts = 2, backoff = "1ms" }, command = { program = "fail" } }
+[[tasks]]
+id = "c"
+after = ["b"]
+command = { program = "print" }
+undo = { command = { program = "undo" } }
+[[tasks]]
+id = "bad"
+after = ["c"]
+check = { assert = [{ value = 1, equals = 2 }] }
+"#,
+        wish: Wish::Nothing,
+        ends: "failed: a undone, b undo failed, bad failed, c undone",
+    });
+}
+
+#[test]
+fn a_goal_that_is_paused_and_resumed_ends_as_the_calm_one_wherever_its_process_is_stopped() {
+    sweep(&Case {
+        goal: r#"
+name = "goal"
+[[tasks]]
+id = "first"
+command = { program = "print" }
+[[tasks]]
+id = "tired"
+after = ["first"]
+command = { program = "tired" }
+[[tasks]]
+id = "last"
+after = ["tired"]
+command = { program = "print" }
+"#,
+        wish: Wish::Resume,
+        ends: "reached: first succeeded, last succeeded, tired succeeded",
+    });
+}
+
+#[test]
+fn a_goal_that_waits_for_a_person_and_has_a_goal_inside_ends_as_the_calm_one_wherever_its_process_is_stopped() {
+    sweep(&Case {
+        goal: r#"
+name = "goal"
+[[tasks]]
+id = "ask"
+approve = { prompt = "?" }
+[[tasks]]
+id = "child"
+after = ["ask"]
+[tasks.goal.inline]
+name = "inner"
+[[tasks.goal.inline.tasks]]
+id = "inside"
+command = { program = "print" }
+[[tasks]]
+id = "last"
+after = ["child"]
+command = { program = "print" }
+"#,
+        wish: Wish::Approve("ask"),
+        ends: "reached: ask succeeded, child succeeded, last succeeded",
+    });
+}
