@@ -83,8 +83,8 @@ async fn pauses(running: &Running) -> Vec<(String, String)> {
     }
 }
 
-async fn resume(running: &Running, goal: &str) {
-    let orchestrator = running.system.agent::<Orchestrator>(&orchestrator_path(goal)).expect("it is there");
+async fn resume(running: &Running) {
+    let orchestrator = running.system.agent::<Orchestrator>(&orchestrator_path(RunId::new(RUN))).expect("it is there");
     orchestrator.ask(OrchestratorMessage::Resume { who: "a person".to_owned() }).await.expect("it hears it");
 }
 
@@ -99,14 +99,14 @@ async fn a_run_whose_process_lacks_a_variable_is_paused_before_anything_runs_and
     let expected = "the environment variable `TOKEN`, which `second` needs, is not set for this process";
     assert_eq!(pauses(&lacking).await, [("missing variable".to_owned(), expected.to_owned())]);
     // To say that it is so is not to make it so.
-    resume(&lacking, "needs").await;
+    resume(&lacking).await;
     assert_eq!(pauses(&lacking).await.len(), 1);
     let resumed = kept.records().await.iter().filter(|record| matches!(record, Record::Resumed { .. })).count();
     assert_eq!((resumed, kept.ran.load(Ordering::Relaxed)), (1, 0));
     end(lacking).await;
     let equipped = kept.process(NEEDS, &["HERE", "TOKEN"], "").await;
     assert_eq!(pauses(&equipped).await.len(), 1, "it stands still until somebody resumes it");
-    resume(&equipped, "needs").await;
+    resume(&equipped).await;
     assert_eq!(equipped.finish().await.status, Status::Reached);
 }
 
@@ -149,11 +149,11 @@ async fn a_result_that_is_not_to_be_had_when_a_run_is_taken_up_pauses_it_until_i
         let second = kept.process(LARGE, &[], "").await;
         let expected = format!("the result of `big`, artifact {digest}, is missing or damaged");
         assert_eq!(pauses(&second).await, [("missing artifact".to_owned(), expected)]);
-        resume(&second, "large").await;
+        resume(&second).await;
         assert_eq!(pauses(&second).await.len(), 1);
         let ran = kept.ran.load(Ordering::Relaxed);
         kept.artifacts.damage(digest, Some(value));
-        resume(&second, "large").await;
+        resume(&second).await;
         let report = second.finish().await;
         assert_eq!((report.status, &report.result_digest), (Status::Reached, &calm.result_digest));
         assert_eq!(kept.ran.load(Ordering::Relaxed), ran + 1, "only what was not recorded ran");

@@ -78,6 +78,11 @@ pub enum Carried {
         /// What the result must satisfy, as a JSON Schema.
         schema: Option<Value>,
     },
+    /// A run of its own.
+    Child {
+        /// What its results must satisfy, as a JSON Schema.
+        schema: Option<Value>,
+    },
     /// The run itself, from what comes of other tasks.
     Gathers(Gathering),
 }
@@ -214,6 +219,7 @@ impl Outline {
 fn carried(task: PlannedTask<'_>) -> Carried {
     match task.work() {
         Work::Gather(gather) => Carried::Gathers(Gathering { of: gather.of.clone(), take: gather.take }),
+        Work::Goal(_) => Carried::Child { schema: task.task().schema.clone() },
         work if work.kind().capability().is_none() => Carried::Waits { schema: task.task().schema.clone() },
         _ => Carried::ByAgent,
     }
