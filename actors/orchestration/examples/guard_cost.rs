@@ -38,20 +38,31 @@ async fn measure(commands: u32, ours: &str) {
     println!("first command, with its seat: {:?}", begun.elapsed());
     let plain = OsCommands::new();
     for at_once in [1, 2, 8] {
-        let mut times = [const { Vec::new() }; 3];
+        let mut ways = [const { (Vec::new(), Duration::ZERO) }; 3];
         for _ in 0..ROUNDS {
-            times[0].push(all(&plain, (commands, at_once), None).await);
-            times[1].push(all(&guarded, (commands, at_once), None).await);
-            times[2].push(all(&plain, (commands, at_once), Some(ours)).await);
+            let turns = [(&plain, None), (&guarded, None), (&plain, Some(ours))];
+            for ((commands_of, before), (times, cpu)) in turns.into_iter().zip(&mut ways) {
+                let used = cpu_time();
+                times.push(all(commands_of, (commands, at_once), before).await);
+                *cpu += cpu_time() - used;
+            }
         }
-        let [alone, below, behind] = times.map(|mut times| {
+        for (name, (mut times, cpu)) in ["alone", "below the guard", "behind"].into_iter().zip(ways) {
             times.sort_unstable();
-            times[ROUNDS / 2] / commands
-        });
-        println!("{at_once} at once, per command: alone {alone:?}, below the guard {below:?}, behind {behind:?}");
+            let (time, cpu) = (times[ROUNDS / 2] / commands, cpu / commands / u32::try_from(ROUNDS).unwrap_or(1));
+            println!("{at_once} at once, per command: {name}: {time:?}, of processors {cpu:?}");
+        }
     }
     drop(guarded);
     let _ = std::fs::remove_dir_all(folder);
+}
+
+/// What this process and its children that have ended used of processors, to the tick: other work beside does not count.
+fn cpu_time() -> Duration {
+    let line = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = line.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    let ticks: u64 = fields.skip(11).take(4).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 async fn all(commands: &OsCommands, (total, at_once): (u32, u32), before: Option<&str>) -> Duration {
