@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
-use steadfast_orchestration::goal::model::{EnvValue, Goal};
+use steadfast_orchestration::goal::model::{EnvValue, Goal, Task};
 use steadfast_orchestration::goal::{GoalError, GoalErrors, Literal, Loaded, Place, literals, read};
 use steadfast_orchestration::plan::Plan;
 use steadfast_orchestration::preset;
@@ -76,12 +76,14 @@ fn text_of(file: &Path) -> Result<String, Problem> {
 ///
 /// A command's own output is searched for shorter ones too, by its attempt; here they are searched for everywhere.
 fn variables(goal: &Goal, commands: &dyn Commands) -> Vec<String> {
-    let of_tasks = goal.tasks.iter().filter_map(|task| task.command.as_ref()).flat_map(|command| command.env.values());
-    let names = of_tasks.filter_map(|value| match value {
-        EnvValue::From(variable) if variable.from.secret => Some(variable.from.name.as_str()),
+    let undo = |task: &Task| task.undo.as_ref().and_then(|undo| undo.command.clone());
+    let commands_of = |task: &Task| [task.command.clone(), undo(task)];
+    let values = goal.tasks.iter().flat_map(commands_of).flatten().flat_map(|command| command.env.into_values());
+    let names = values.filter_map(|value| match value {
+        EnvValue::From(variable) if variable.from.secret => Some(variable.from.name),
         EnvValue::From(_) | EnvValue::Literal(_) => None,
     });
-    names.filter_map(|name| commands.variable(name)).collect()
+    names.filter_map(|name| commands.variable(&name)).collect()
 }
 
 fn refuse_secrets(loaded: &Loaded, params: &[Param], redactor: &Redactor) -> Result<(), GoalErrors> {

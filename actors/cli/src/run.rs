@@ -21,7 +21,7 @@ use steadfast_orchestration::agents::orchestrator::{Feed, RunArgs as Orders};
 use steadfast_orchestration::cache::{Bounds, Cache};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::preset::{self, Staff};
-use steadfast_orchestration::run::{Facts, Millis, Report, Restarts, RunState, Status as RunStatus};
+use steadfast_orchestration::run::{Facts, Kept, Millis, Report, Restarts, RunState, Status as RunStatus};
 use steadfast_orchestration::seam::files::DiskFiles;
 use tokio::runtime::{Builder, Runtime};
 
@@ -158,6 +158,9 @@ impl Setting {
             run: RunId::new(self.entropy.id()),
             goal: self.prepared.plan.goal().clone(),
             params: self.prepared.plan.params().clone(),
+            input: String::new(),
+            parent: None,
+            kept: Kept::Volatile,
             jobs: self.jobs,
             redactor: self.prepared.redactor.clone(),
             feed: Feed::new(),

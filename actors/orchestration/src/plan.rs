@@ -221,6 +221,18 @@ impl<'p> PlannedTask<'p> {
         capability_of(self.task()).unwrap_or_else(|| self.kind().capability())
     }
 
+    /// The undo of the task, as a task of its own; nothing where it names none.
+    #[must_use]
+    pub fn undo(&self) -> Option<Task> {
+        self.task().undo_task()
+    }
+
+    /// The capability that the undo of the task needs: its own, or that of its kind.
+    #[must_use]
+    pub fn undo_capability(&self) -> Option<String> {
+        capability_of(&self.undo()?).map(str::to_owned)
+    }
+
     /// Where the task stands in the order, from 0.
     #[must_use]
     pub fn position(&self) -> usize {

@@ -16,24 +16,28 @@ mod decide;
 mod digest;
 mod id;
 mod outline;
+mod phase;
 mod record;
 mod report;
 mod settle;
 mod shared;
+mod standing;
 mod state;
 
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
 pub use id::{InvalidTaskId, Millis, TaskId};
-pub use outline::{Entry, Fan, Outline, RunLimits};
+pub use outline::{Entry, Fan, Kept, Outline, RunLimits, Verdict};
+pub use phase::{Phase, TaskStatus};
 pub use record::{
     BudgetKind, Class, Leased, Lookups, Outcome, Parent, PauseCause, Record, RecordError, SkipCause, Status,
     UndoOutcome, UndoSummary, WaitFor, decode, encode,
 };
 pub use report::{Facts, FailureNote, Report, Restarts, TaskReport, Totals};
-pub use settle::{AttemptEnd, attempt_ended, attempt_lost};
+pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, undo_ended, undo_lost};
 pub use shared::Shared;
-pub use state::{Counts, Held, Misfit, RunState, Settled, TaskState};
+pub use standing::{PauseNote, Standing, standing};
+pub use state::{Cancel, Counts, Held, Misfit, Pause, RunState, Settled, TaskState, UndoState};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, St
 use steadfast::testing::{Bug, Recorder};
 use steadfast::{Incarnation, MemoryJournal, Path, RunId, StreamId, System, SystemBuilder};
 use steadfast_orchestration::agents::orchestrator::{Orchestrator, OrchestratorMessage, Own};
-use steadfast_orchestration::agents::protocol::{Attempt, Lease, LeaseId, LeaseRequest, REPORT, ReportRequest};
+use steadfast_orchestration::agents::protocol::{Attempt, Lease, LeaseId, LeaseRequest, Part, REPORT, ReportRequest};
 use steadfast_orchestration::agents::task_capability;
 use steadfast_orchestration::goal::model::Command;
 use steadfast_orchestration::preset::{self, orchestrator_path};
@@ -102,7 +102,7 @@ async fn lease_of(system: &System) -> LeaseId {
     let leased =
         records.into_iter().find_map(|record| if let Record::Leased(leased) = record { Some(leased) } else { None });
     let Leased { task, attempt, agent, incarnation, .. } = leased.expect("it is out");
-    let attempt = Attempt { run: RunId::new(RUN), task, number: attempt };
+    let attempt = Attempt { run: RunId::new(RUN), task, number: attempt, part: Part::Task };
     LeaseId { attempt, agent, incarnation: Incarnation::new(incarnation).expect("not 0") }
 }
 
@@ -136,7 +136,7 @@ async fn starts_of_a_lease_delivered_twice(bug: Option<Bug>) -> usize {
     let incarnation = running.system.incarnation(&path).expect("it is alive");
     let command: Command = serde_json::from_value(json!({ "program": "print" })).expect("a command");
     let work = Work { key: "again".to_owned(), ..Work::new("extra", WorkSpec::Command(command)) };
-    let attempt = Attempt { run: RunId::new(RUN), task: TaskId::single("extra"), number: 1 };
+    let attempt = Attempt { run: RunId::new(RUN), task: TaskId::single("extra"), number: 1, part: Part::Task };
     let id = LeaseId { attempt, agent: path.clone(), incarnation };
     let lease = Lease { id, orchestrator: orchestrator_path("one"), work };
     for _ in 0..2 {

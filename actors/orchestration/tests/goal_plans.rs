@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use steadfast_orchestration::goal::model::{
-    Command, EnvValue, FailureClass, FromEnv, Limits, Param, ResultKind, Retries, Retrieve, Task, Variable,
+    Command, EnvValue, FailureClass, FromEnv, Limits, OnExhausted, Param, ResultKind, Retries, Retrieve, Task, Variable,
 };
 use steadfast_orchestration::goal::{self, Goal, Span, TaskKind};
 use steadfast_orchestration::plan::Plan;
@@ -134,8 +134,12 @@ fn any_goal() -> impl Strategy<Value = Goal> {
         .prop_map(|(description, default)| Param { description, default });
     let limits = (option::of(any::<u32>()), option::of(any_span()))
         .prop_map(|(concurrency, deadline)| Limits { concurrency, deadline });
-    (".{0,8}", option::of(".{0,20}"), btree_map(".{0,6}", param, 0..3), limits, vec(any_task(), 0..4))
-        .prop_map(|(name, description, params, limits, tasks)| Goal { name, description, params, limits, tasks })
+    (".{0,8}", option::of(".{0,20}"), btree_map(".{0,6}", param, 0..3), limits, vec(any_task(), 0..4)).prop_map(
+        |(name, description, params, limits, tasks)| {
+            let on_exhausted = OnExhausted::default();
+            Goal { name, description, params, limits, on_exhausted, tasks }
+        },
+    )
 }
 
 /// Tasks in the order of a file, where each waits for some of those with a lower rank.

@@ -9,7 +9,7 @@ use serde_json::json;
 use steadfast::fault::Point;
 use steadfast::{Fault, FaultPlan, FaultPoint, Incarnation, Path, RunId};
 use steadfast_orchestration::agents::protocol::{Attempt, Lease, LeaseId, LeaseReply, LeaseRequest, ReportReply};
-use steadfast_orchestration::agents::protocol::{REPORT, ReportRequest};
+use steadfast_orchestration::agents::protocol::{Part, REPORT, ReportRequest};
 use steadfast_orchestration::agents::task_capability;
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::goal::model::Command;
@@ -28,7 +28,7 @@ command = { program = "print", args = ["the answer"] }
 
 fn lease_id(task: &str, agent: &str, incarnation: u64) -> LeaseId {
     LeaseId {
-        attempt: Attempt { run: RunId::new(RUN), task: TaskId::single(task), number: 1 },
+        attempt: Attempt { run: RunId::new(RUN), task: TaskId::single(task), number: 1, part: Part::Task },
         agent: agent.parse().expect("a path"),
         incarnation: Incarnation::new(incarnation).expect("not 0"),
     }

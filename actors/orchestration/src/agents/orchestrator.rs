@@ -14,10 +14,13 @@
 //! * No handler waits for another agent but the journal, which answers or ends within a limit of its own.
 
 mod carry;
+mod control;
 mod feed;
 mod log;
 mod reports;
 mod resume;
+mod route;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -31,14 +34,17 @@ use steadfast::{Agent, BoxError, Context, Incarnation, Path, RunId, Subject, Tel
 
 use crate::agents::ask::Unanswered;
 use crate::agents::planner::plan_subject;
-use crate::agents::protocol::{ContextReply, LeaseId, PlanReply, ReportReply, ReportRequest, RouteReply};
+use crate::agents::protocol::{
+    Attempt, ContextReply, LeaseId, Part, PlanReply, ReportReply, ReportRequest, RouteReply,
+};
 use crate::goal::model::Goal;
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{Lookups, Millis, RunState, TaskId};
+use crate::run::{Kept, Lookups, Millis, Parent, RunState, TaskId};
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
+pub use control::Refusal;
 pub use feed::Feed;
 use log::Log;
 
@@ -51,6 +57,12 @@ pub struct RunArgs {
     pub goal: Goal,
     /// The parameters that were given.
     pub params: BTreeMap<String, Value>,
+    /// The input folder, as it is recorded; empty where the run has none that others could name.
+    pub input: String,
+    /// Whose step this run is.
+    pub parent: Option<Parent>,
+    /// Whether anybody keeps what happens in it: by the level of the journal.
+    pub kept: Kept,
     /// How many executors there are.
     pub jobs: usize,
     /// What may be told.
@@ -101,6 +113,7 @@ struct Bench {
 /// An attempt that waits for an agent.
 struct Ready {
     attempt: u32,
+    part: Part,
     work: Work,
     lookups: Lookups,
 }
@@ -109,8 +122,34 @@ struct Ready {
 pub enum OrchestratorMessage {
     /// How an attempt ended.
     Report(ReportRequest),
-    /// To give out no more leases, and end when those that are out have ended.
+    /// To give out no more leases in this process. When those that are out have ended, a run that nobody keeps ends; one
+    /// that is kept goes on in another process.
     Drain,
+    /// To stand still until it is resumed. What is in flight ends, and nothing is undone.
+    Pause {
+        /// Who wants it.
+        who: String,
+    },
+    /// To go on, and give their attempts again to tasks that had used them up.
+    Resume {
+        /// Who wants it.
+        who: String,
+    },
+    /// To end before its time. What is in flight is dropped.
+    Cancel {
+        /// Whether what was done is undone.
+        undo: bool,
+        /// Who wants it.
+        who: String,
+        /// Why, for people.
+        why: String,
+    },
+    /// To drop what is in flight at once. A run that is kept stands still then, as if it had been paused; one that nobody
+    /// keeps ends.
+    Stop {
+        /// Who wants it.
+        who: String,
+    },
     /// What this incarnation set going has come back. Anything of an earlier incarnation is dropped.
     #[doc(hidden)]
     Own(Incarnation, Own),
@@ -123,6 +162,8 @@ pub enum OrchestratorReply {
     Report(ReportReply),
     /// It is so.
     Done,
+    /// It is not so.
+    Refused(Refusal),
 }
 
 /// What comes back to the orchestrator itself.
@@ -131,7 +172,7 @@ pub enum Own {
     /// From the planner.
     Planned(PlanReply),
     /// From the retriever, for an attempt that is to be given out.
-    Prepared { task: TaskId, attempt: u32, reply: ContextReply },
+    Prepared { attempt: Attempt, reply: ContextReply },
     /// From the retriever, for a lease that was out when this incarnation began.
     Resumed { lease: LeaseId, reply: ContextReply },
     /// From the retriever, for a list.
@@ -141,7 +182,7 @@ pub enum Own {
     /// From the validator.
     Judged { lease: LeaseId, verdicts: Verdicts },
     /// Everybody who was asked about a task died or hung with the question.
-    Unanswered { task: TaskId, unanswered: Unanswered },
+    Unanswered { task: TaskId, part: Part, unanswered: Unanswered },
     /// A lease cannot be delivered, since its incarnation is no more.
     Undelivered { lease: LeaseId, why: String },
     /// An incarnation ended.
@@ -170,10 +211,11 @@ impl Agent for Orchestrator {
     ) -> Result<OrchestratorReply, BoxError> {
         let reply = match message {
             OrchestratorMessage::Report(report) => OrchestratorReply::Report(self.report(report, ctx).await?),
-            OrchestratorMessage::Drain => {
-                self.drain(ctx).await?;
-                OrchestratorReply::Done
-            }
+            OrchestratorMessage::Drain => self.drain(ctx).await?,
+            OrchestratorMessage::Pause { who } => self.pause(who, ctx).await?,
+            OrchestratorMessage::Resume { who } => self.go_on(who, ctx).await?,
+            OrchestratorMessage::Cancel { undo, who, why } => self.cancel(undo, (who, why), ctx).await?,
+            OrchestratorMessage::Stop { who } => self.stop_at_once(who, ctx).await?,
             OrchestratorMessage::Own(of, own) => {
                 // On purpose: an answer is an answer.
                 if of == ctx.incarnation() || bug_on_purpose!(ctx.system(), StaleAnswerCounts) {
@@ -190,7 +232,7 @@ impl Agent for Orchestrator {
         match message {
             OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
             OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
-            OrchestratorMessage::Drain | OrchestratorMessage::Own(..) => None,
+            _ => None,
         }
     }
 }
@@ -199,12 +241,12 @@ impl Orchestrator {
     async fn own(&mut self, own: Own, ctx: &mut Context<Self>) -> Result<(), BoxError> {
         match own {
             Own::Planned(reply) => self.planned(reply, ctx).await,
-            Own::Prepared { task, attempt, reply } => self.prepared((task, attempt), reply, ctx).await,
+            Own::Prepared { attempt, reply } => self.prepared(attempt, reply, ctx).await,
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
             Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx).await,
-            Own::Unanswered { task, unanswered } => self.unanswered(task, unanswered, ctx).await,
+            Own::Unanswered { task, part, unanswered } => self.unanswered((task, part), unanswered, ctx).await,
             Own::Undelivered { lease, why } => self.lost_with((&lease.agent, lease.incarnation), &why, ctx).await,
             // On purpose: whoever holds a lease reports on it.
             Own::Exited { .. } if bug_on_purpose!(ctx.system(), LeaseNotTakenBack) => Ok(()),

@@ -36,7 +36,8 @@ impl Agent for Planner {
             Ok(plan) => plan,
             Err(errors) => return Ok(PlanReply::Refused(errors.to_string())),
         };
-        let needed: BTreeSet<_> = plan.tasks().map(|task| task.capability().to_owned()).collect();
+        let of_undos = plan.tasks().filter_map(|task| task.undo_capability());
+        let needed: BTreeSet<_> = plan.tasks().map(|task| task.capability().to_owned()).chain(of_undos).collect();
         let unoffered: Vec<_> = needed.into_iter().filter(|name| !is_offered(ctx.system(), name)).collect();
         if unoffered.is_empty() { Ok(PlanReply::Planned(Box::new(plan))) } else { Ok(PlanReply::Unoffered(unoffered)) }
     }

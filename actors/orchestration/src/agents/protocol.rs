@@ -65,13 +65,30 @@ pub struct Attempt {
     pub task: TaskId,
     /// The number of the attempt, from 1 on.
     pub number: u32,
+    /// Whether it carries the task out, or takes back what it did.
+    #[serde(default)]
+    pub part: Part,
+}
+
+/// What of a task an attempt is about. Both count their attempts by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// The task.
+    #[default]
+    Task,
+    /// Its undo.
+    Undo,
 }
 
 impl Attempt {
     /// What faults are drawn by.
     #[must_use]
     pub fn subject(&self) -> Subject {
-        Subject::new(self.task.to_string(), self.number)
+        match self.part {
+            Part::Task => Subject::new(self.task.to_string(), self.number),
+            Part::Undo => Subject::new(format!("{}/undo", self.task), self.number),
+        }
     }
 }
 
@@ -136,6 +153,13 @@ pub enum Wanted {
     ItemWork(Value),
     /// The items of a `for_each`.
     Items,
+    /// The work that takes back what a task did.
+    Undo {
+        /// The result that was recorded for it.
+        result: Value,
+        /// Its item, where it is one of a `for_each`.
+        item: Option<Value>,
+    },
 }
 
 /// What a task refers to.

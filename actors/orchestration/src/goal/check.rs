@@ -50,12 +50,14 @@ struct Subject<'g> {
     task: &'g Task,
     /// The task's number in the file.
     index: usize,
+    /// Where in the task it stands: nothing, or `/undo`.
+    part: &'static str,
 }
 
 impl Subject<'_> {
     /// The JSON pointer of a field of the task.
     fn at(&self, field: &str) -> String {
-        format!("/tasks/{}{field}", self.index)
+        format!("/tasks/{}{}{field}", self.index, self.part)
     }
 }
 
@@ -67,9 +69,14 @@ pub(crate) fn check(goal: &Goal, params: &BTreeMap<String, Value>, findings: &mu
         goal.tasks.iter().enumerate().rev().map(|(index, task)| (task.id.as_str(), index)).collect();
     let mut all = Vec::with_capacity(goal.tasks.len());
     for (index, task) in goal.tasks.iter().enumerate() {
-        let subject = Subject { goal, params, task, index };
+        let subject = Subject { goal, params, task, index, part: "" };
         rules::check_task(subject, findings);
         statics::check(subject, findings);
+        if let Some(undo) = task.undo_task() {
+            let subject = Subject { task: &undo, part: "/undo", ..subject };
+            rules::check_undo(subject, findings);
+            statics::check(subject, findings);
+        }
         all.push(needs::needs(subject, &ids, findings));
     }
     all
@@ -78,10 +85,18 @@ pub(crate) fn check(goal: &Goal, params: &BTreeMap<String, Value>, findings: &mu
 /// Refuses tasks whose capability is not among those that are offered.
 pub(crate) fn check_offered(goal: &Goal, offered: &BTreeSet<String>, findings: &mut Findings) {
     for (index, task) in goal.tasks.iter().enumerate() {
-        let Some(capability) = capability_of(task).filter(|name| !offered.contains(*name)) else { continue };
+        check_offer((task, &format!("/tasks/{index}")), offered, findings);
+        if let Some(undo) = task.undo_task() {
+            check_offer((&undo, &format!("/tasks/{index}/undo")), offered, findings);
+        }
+    }
+}
+
+fn check_offer((task, place): (&Task, &str), offered: &BTreeSet<String>, findings: &mut Findings) {
+    if let Some(capability) = capability_of(task).filter(|name| !offered.contains(*name)) {
         let pointer = match (&task.capability, task.kinds().first()) {
-            (None, Some(kind)) => format!("/tasks/{index}/{kind}"),
-            _ => format!("/tasks/{index}/capability"),
+            (None, Some(kind)) => format!("{place}/{kind}"),
+            _ => format!("{place}/capability"),
         };
         let problem = format!("nobody offers the capability `{capability}`; offered are {}", list(offered));
         let remedy = match closest(capability, offered.iter().map(String::as_str)) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::goal::model::{Check, Command, Condition, EnvValue, ResultKind, Retrieve, Scan, Task};
+use crate::goal::model::{Check, Command, Condition, EnvValue, ResultKind, Retrieve, Scan, Task, Undo};
 use crate::goal::source::escaped;
 use crate::goal::template::{Scope, TemplateError, kind_of, render_text, resolve, resolve_text};
 
@@ -20,6 +20,8 @@ pub enum Stage {
     Inputs,
     /// The work itself: also the inputs.
     Work,
+    /// The undo: also the task's own result.
+    Undo,
 }
 
 /// A template of a task.
@@ -96,7 +98,8 @@ impl Task {
         let whole = scope.inputs(&inputs);
         visit(&mut task, &mut |_, stage, slot| {
             let scope = match stage {
-                Stage::Start => return Ok(()),
+                // An undo is resolved as a task of its own.
+                Stage::Start | Stage::Undo => return Ok(()),
                 Stage::Inputs => scope,
                 Stage::Work => &whole,
             };
@@ -173,7 +176,7 @@ fn visit<E>(task: &mut Task, each: &mut Visitor<'_, E>) -> Result<(), E> {
         all(globs, "/result/files", each)?;
     }
     if let Some(command) = &mut task.command {
-        visit_command(command, each)?;
+        visit_command(command, ("/command", Stage::Work), each)?;
     }
     if let Some(retrieve) = &mut task.retrieve {
         visit_retrieve(retrieve, each)?;
@@ -184,19 +187,29 @@ fn visit<E>(task: &mut Task, each: &mut Visitor<'_, E>) -> Result<(), E> {
     if let Some(collect) = &mut task.collect {
         each("/collect", Stage::Work, Slot::Value(collect))?;
     }
-    Ok(())
+    task.undo.as_mut().map_or(Ok(()), |undo| visit_undo(undo, each))
 }
 
-fn visit_command<E>(command: &mut Command, each: &mut Visitor<'_, E>) -> Result<(), E> {
-    each("/command/program", Stage::Work, Slot::Text(&mut command.program))?;
-    all(&mut command.args, "/command/args", each)?;
-    optional(&mut command.dir, ("/command/dir", Stage::Work), each)?;
+fn visit_undo<E>(undo: &mut Undo, each: &mut Visitor<'_, E>) -> Result<(), E> {
+    if let Some(command) = &mut undo.command {
+        visit_command(command, ("/undo/command", Stage::Undo), each)?;
+    }
+    undo.collect.as_mut().map_or(Ok(()), |collect| each("/undo/collect", Stage::Undo, Slot::Value(collect)))
+}
+
+fn visit_command<E>(command: &mut Command, at: (&str, Stage), each: &mut Visitor<'_, E>) -> Result<(), E> {
+    let (at, stage) = at;
+    each(&format!("{at}/program"), stage, Slot::Text(&mut command.program))?;
+    for (index, text) in command.args.iter_mut().enumerate() {
+        each(&format!("{at}/args/{index}"), stage, Slot::Text(text))?;
+    }
+    optional(&mut command.dir, (&format!("{at}/dir"), stage), each)?;
     for (name, value) in &mut command.env {
         if let EnvValue::Literal(text) = value {
-            each(&format!("/command/env/{}", escaped(name)), Stage::Work, Slot::Text(text))?;
+            each(&format!("{at}/env/{}", escaped(name)), stage, Slot::Text(text))?;
         }
     }
-    optional(&mut command.stdin, ("/command/stdin", Stage::Work), each)
+    optional(&mut command.stdin, (&format!("{at}/stdin"), stage), each)
 }
 
 fn visit_retrieve<E>(retrieve: &mut Retrieve, each: &mut Visitor<'_, E>) -> Result<(), E> {

@@ -5,6 +5,8 @@
 //!
 //! Strings may hold references, `${…}`; see [`template`](crate::goal::template).
 
+mod undo;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::goal::span::Span;
+pub use undo::{OnExhausted, Undo};
 
 /// What is wanted, and the tasks that lead there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +32,9 @@ pub struct Goal {
     /// What the whole run may use.
     #[serde(default)]
     pub limits: Limits,
+    /// What becomes of the run when a task has used up its attempts: `pause` (when absent) or `fail`.
+    #[serde(default, skip_serializing_if = "OnExhausted::is_default")]
+    pub on_exhausted: OnExhausted,
     /// The tasks; the order does not matter, only what each waits for.
     pub tasks: Vec<Task>,
 }
@@ -58,7 +64,7 @@ pub struct Limits {
 }
 
 /// One step of a goal. Exactly one of `command`, `retrieve`, `check` and `collect` says what it does.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
     /// The name of the task, unique in the goal: letters, digits, `-` and `_`.
@@ -113,6 +119,9 @@ pub struct Task {
     /// Puts results together into one value, which is this task's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collect: Option<Value>,
+    /// Takes back what the task did, when the goal fails or is cancelled with everything undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
 }
 
 /// When a task runs. Exactly one of the fields is set.

@@ -9,6 +9,7 @@
 //! | `inputs.NAME` | an input of this task |
 //! | `item` | the item of this task's `for_each` |
 //! | `index` | the number of that item, from 0 |
+//! | `result` | in an `undo`, the result that was recorded for the task |
 //!
 //! and the path leads into the value: `.key`, `['any key']` or `["any key"]`, and `[0]` in a list. `$${` stands for the
 //! two characters `${` themselves.
@@ -39,13 +40,14 @@ pub struct Scope<'a> {
     results: &'a BTreeMap<String, Value>,
     inputs: Option<&'a BTreeMap<String, Value>>,
     item: Option<(usize, &'a Value)>,
+    result: Option<&'a Value>,
 }
 
 impl<'a> Scope<'a> {
     /// A scope with the parameters of the goal and the results of tasks, by id; a skipped task's result is null.
     #[must_use]
     pub fn new(params: &'a BTreeMap<String, Value>, results: &'a BTreeMap<String, Value>) -> Self {
-        Self { params, results, inputs: None, item: None }
+        Self { params, results, inputs: None, item: None, result: None }
     }
 
     /// Adds the task's inputs, already resolved.
@@ -59,6 +61,13 @@ impl<'a> Scope<'a> {
     #[must_use]
     pub fn item(mut self, index: usize, item: &'a Value) -> Self {
         self.item = Some((index, item));
+        self
+    }
+
+    /// Adds the result that was recorded for the task itself, for its undo.
+    #[must_use]
+    pub fn result(mut self, result: &'a Value) -> Self {
+        self.result = Some(result);
         self
     }
 }
@@ -186,6 +195,7 @@ fn look_up(reference: &Reference, scope: &Scope<'_>) -> Result<Value, TemplateEr
             index = Value::from(scope.item.ok_or_else(|| unknown("index outside a `for_each`".to_owned()))?.0);
             &index
         }
+        Root::Own => scope.result.ok_or_else(|| unknown("result of its own outside an `undo`".to_owned()))?,
     };
     walk(start, reference).cloned()
 }

@@ -1,7 +1,11 @@
 //! What a run does next.
 
+mod undo;
+
 use crate::run::id::{Millis, TaskId};
-use crate::run::record::{Class, Outcome, Record, SkipCause, Status, UndoSummary};
+use crate::run::outline::Kept;
+use crate::run::record::{Class, Outcome, Record, SkipCause, Status};
+use crate::run::settle::given_up;
 use crate::run::state::RunState;
 
 /// One thing to do now.
@@ -17,6 +21,13 @@ pub enum Step {
         /// The task.
         task: TaskId,
         /// The number of the attempt.
+        attempt: u32,
+    },
+    /// Prepare this attempt to undo a task and give it out. There is never another step beside it.
+    Undo {
+        /// The task.
+        task: TaskId,
+        /// The number of the attempt of the undo.
         attempt: u32,
     },
     /// Nothing further before this moment, unless something happens.
@@ -35,28 +46,47 @@ pub fn next(state: &RunState, now: Millis) -> Vec<Step> {
     if !state.is_planned() {
         return unplanned(state, now).into_iter().collect();
     }
+    if state.is_undoing() {
+        return undo::next(state, now).into_iter().collect();
+    }
     let records = to_append(state, now);
     if !records.is_empty() {
         return records.into_iter().map(Step::Append).collect();
     }
     let mut steps = Vec::new();
-    if !state.is_draining() {
+    if state.gives_out() {
         let room = state.outline().limits().concurrency.saturating_sub(state.held().count());
         steps.extend(state.due(now, room).into_iter().map(|task| prepare(state, task)));
     }
-    let deadline = deadline(state);
-    let due = if state.is_draining() { None } else { state.next_due(now) };
-    steps.extend(deadline.into_iter().chain(due).min().map(Step::WakeAt));
+    let due = if state.gives_out() { state.next_due(now) } else { None };
+    steps.extend(deadline(state).into_iter().chain(due).min().map(Step::WakeAt));
     steps
 }
 
+impl RunState {
+    /// Whether leases are given out.
+    #[must_use]
+    pub fn gives_out(&self) -> bool {
+        !self.is_draining() && !self.is_paused() && self.ended().is_none()
+    }
+}
+
 fn unplanned(state: &RunState, now: Millis) -> Option<Step> {
-    let status = match (state.problem(), state.is_draining()) {
-        (Some(_), _) => Status::Failed,
-        (None, true) => Status::Drained,
-        (None, false) => return deadline(state).map(|deadline| planless(state, deadline, now)),
+    let volatile = state.outline().limits().kept == Kept::Volatile;
+    let status = if state.cancel().is_some() {
+        Status::Cancelled
+    } else if state.budget_message().is_some() {
+        Status::BudgetSpent
+    } else if state.is_draining() && state.problem().is_none() {
+        return volatile.then(|| Step::Append(ended(state, Status::Drained, now)));
+    } else if state.is_paused() {
+        return None;
+    } else if state.problem().is_some() {
+        Status::Failed
+    } else {
+        return deadline(state).map(|deadline| planless(state, deadline, now));
     };
-    Some(Step::Append(ended(status, now)))
+    Some(Step::Append(ended(state, status, now)))
 }
 
 /// Waits for a plan until the deadline; then there is none.
@@ -82,21 +112,87 @@ fn prepare(state: &RunState, task: TaskId) -> Step {
 
 /// What follows from the state without anybody doing anything.
 fn to_append(state: &RunState, now: Millis) -> Vec<Record> {
-    if deadline(state).is_some_and(|deadline| now >= deadline) && state.open() > 0 {
+    if state.open() == 0 {
+        return settled(state, now).into_iter().collect();
+    }
+    if let Some(why) = closed(state) {
+        return state.open_tasks().map(|task| not_wanted(state, task, &why, now)).collect();
+    }
+    if deadline(state).is_some_and(|deadline| now >= deadline) {
         return state.open_tasks().map(|task| out_of_time(state, task, now)).collect();
     }
-    if state.open() == 0 {
-        return vec![ended(status(state), now)];
+    let given_up: Vec<_> = state.spent().filter_map(|task| spent(state, task, now)).collect();
+    if !given_up.is_empty() {
+        return given_up;
     }
+    if state.is_failing() && state.is_paused_by_tasks() {
+        // Its attempts would mend nothing any more.
+        return state.exhausted().filter_map(|task| spent(state, task, now)).collect();
+    }
+    let volatile = state.outline().limits().kept == Kept::Volatile;
     if state.is_draining() {
-        let idle = state.held().next().is_none();
-        return idle.then(|| ended(Status::Drained, now)).into_iter().collect();
+        let over = volatile && state.held().next().is_none();
+        return over.then(|| ended(state, Status::Drained, now)).into_iter().collect();
+    }
+    if state.is_paused() {
+        return Vec::new();
     }
     state.doomed().map(|task| skipped(state, task, now)).collect()
 }
 
+/// What becomes of a run whose tasks all have their outcome.
+fn settled(state: &RunState, now: Millis) -> Option<Record> {
+    let status = closing(state);
+    if state.is_paused() && status != Status::Reached {
+        return None;
+    }
+    let undo = match status {
+        Status::Failed => true,
+        Status::Cancelled => state.cancel().is_some_and(|cancel| cancel.undo),
+        Status::Reached | Status::BudgetSpent | Status::Drained => false,
+    };
+    Some(if undo && state.has_undos() { Record::Undoing { wall: now } } else { ended(state, status, now) })
+}
+
+/// How the run ends, once there is nothing left to do.
+fn closing(state: &RunState) -> Status {
+    if state.cancel().is_some() {
+        Status::Cancelled
+    } else if state.budget_message().is_some() {
+        Status::BudgetSpent
+    } else if state.is_failing() {
+        Status::Failed
+    } else {
+        Status::Reached
+    }
+}
+
+/// Why nothing that is open is wanted any more.
+fn closed(state: &RunState) -> Option<String> {
+    let cancelled = state.cancel().map(|cancel| format!("the run was cancelled by {}: {}", cancel.who, cancel.why));
+    cancelled.or_else(|| state.budget_message().map(str::to_owned))
+}
+
+fn ended(state: &RunState, status: Status, now: Millis) -> Record {
+    Record::Ended { status, undone: state.undone(), wall: now }
+}
+
+/// The moment until which the run may take, while it does not stand still.
 fn deadline(state: &RunState) -> Option<Millis> {
-    state.outline().limits().deadline.map(|limit| state.started().after(limit))
+    let limit = state.outline().limits().deadline.filter(|_| !state.is_paused())?;
+    Some(state.started().after(limit).after(state.paused_for()))
+}
+
+fn spent(state: &RunState, id: &TaskId, now: Millis) -> Option<Record> {
+    let task = state.task(id)?;
+    let (class, message) = task.trouble.clone()?;
+    Some(given_up(state, (id, task.attempts), (class, message), now))
+}
+
+fn not_wanted(state: &RunState, task: &TaskId, why: &str, now: Millis) -> Record {
+    let attempt = state.task(task).map_or(0, |task| task.attempts);
+    let outcome = Outcome::Skipped { reason: why.to_owned(), cause: SkipCause::Closed };
+    Record::Recorded { task: task.clone(), attempt, outcome, wall: now }
 }
 
 fn out_of_time(state: &RunState, task: &TaskId, now: Millis) -> Record {
@@ -128,16 +224,4 @@ fn skipped(state: &RunState, task: &str, now: Millis) -> Record {
         outcome: Outcome::Skipped { reason, cause: SkipCause::NeedFailed },
         wall: now,
     }
-}
-
-fn ended(status: Status, now: Millis) -> Record {
-    Record::Ended { status, undone: UndoSummary::default(), wall: now }
-}
-
-/// How a run whose tasks all have their outcome ended.
-fn status(state: &RunState) -> Status {
-    let failed = state.tasks().any(|(_, task)| {
-        task.settled.as_ref().is_some_and(|settled| matches!(settled.outcome, Outcome::Failed { .. }))
-    });
-    if failed { Status::Failed } else { Status::Reached }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::goal::model::{FailureClass, Goal, Retries};
+use crate::goal::model::{FailureClass, Goal, OnExhausted, Retries};
 use crate::goal::span::Span;
 use crate::plan::Plan;
 use crate::run::record::Class;
@@ -27,6 +27,29 @@ pub struct Entry {
     pub fan: Fan,
     /// What happens after a failed attempt.
     pub retries: Retries,
+    /// What happens after a failed attempt to undo the task; nothing where it names no undo.
+    pub undo: Option<Retries>,
+}
+
+/// What a failed attempt means for its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is another attempt.
+    Again,
+    /// Another attempt might succeed, but those that there are have been used up.
+    Exhausted,
+    /// No other attempt would succeed: it was refused, or the goal says not to try again.
+    Terminal,
+}
+
+/// Whether anybody keeps what happens in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// Nobody: a run that cannot go on here is over.
+    Volatile,
+    /// A journal that outlives this process, so that another one may go on.
+    #[default]
+    Journaled,
 }
 
 /// How often a task runs.
@@ -48,11 +71,24 @@ pub struct RunLimits {
     pub deadline: Option<Duration>,
     /// How many attempts of one task may be lost with their agent before the task fails as poison.
     pub crashes: u32,
+    /// What becomes of the run when a task has used up its attempts, where anybody keeps it.
+    pub on_exhausted: OnExhausted,
+    /// Whether anybody keeps it.
+    pub kept: Kept,
+}
+
+impl RunLimits {
+    /// Whether a run stands still, rather than fails, when a task has used up its attempts.
+    #[must_use]
+    pub fn pauses(&self) -> bool {
+        self.kept == Kept::Journaled && self.on_exhausted == OnExhausted::Pause
+    }
 }
 
 impl Default for RunLimits {
     fn default() -> Self {
-        Self { concurrency: 4, deadline: None, crashes: 16 }
+        let (on_exhausted, kept) = (OnExhausted::default(), Kept::default());
+        Self { concurrency: 4, deadline: None, crashes: 16, on_exhausted, kept }
     }
 }
 
@@ -69,7 +105,7 @@ impl Outline {
         let limits = &goal.limits;
         let concurrency = limits.concurrency.map_or(jobs, |limit| jobs.min(limit as usize)).max(1);
         let deadline = limits.deadline.map(Span::duration);
-        Self::new(RunLimits { concurrency, deadline, ..RunLimits::default() })
+        Self::new(RunLimits { concurrency, deadline, on_exhausted: goal.on_exhausted, ..RunLimits::default() })
     }
 
     /// What a run needs to know of a plan, on so many executors.
@@ -78,8 +114,16 @@ impl Outline {
         plan.tasks().fold(Self::unplanned(plan.goal(), jobs), |outline, task| {
             let fan = if task.task().for_each.is_some() { Fan::ForEach } else { Fan::Once };
             let needs = task.dependencies().iter().cloned().collect();
-            outline.task(task.id(), Entry { needs, fan, retries: task.task().retries.clone() })
+            let undo = task.task().undo.as_ref().map(|undo| undo.retries.clone());
+            outline.task(task.id(), Entry { needs, fan, retries: task.task().retries.clone(), undo })
         })
+    }
+
+    /// The same for a run that is kept like this.
+    #[must_use]
+    pub fn kept(mut self, kept: Kept) -> Self {
+        self.limits.kept = kept;
+        self
     }
 
     /// Adds a task. Tasks are added in an order in which each comes after all it needs.
@@ -125,40 +169,49 @@ impl Outline {
 }
 
 impl Entry {
-    /// Whether an attempt that failed like this, the `failures`th failure, is followed by another one.
+    /// What an attempt that failed like this means, the `failures`th failure that counts.
     #[must_use]
-    pub fn tries_again(&self, class: Class, failures: u32) -> bool {
-        failures < self.retries.attempts && class.retried_as().is_some_and(|class| self.retries.on.contains(&class))
+    pub fn verdict(&self, class: Class, failures: u32) -> Verdict {
+        Self::judge(&self.retries, class, failures)
     }
 
     /// How long to wait after the `failures`th failure.
     #[must_use]
     pub fn backoff(&self, failures: u32) -> Duration {
-        let limit = self.retries.max_backoff.duration();
+        Self::wait(&self.retries, failures)
+    }
+
+    /// What a failure of this class means where this is said of retries.
+    pub(crate) fn judge(retries: &Retries, class: Class, failures: u32) -> Verdict {
+        let is_retried = match class {
+            Class::Exit => retries.on.contains(&FailureClass::Exit),
+            Class::Timeout => retries.on.contains(&FailureClass::Timeout),
+            Class::Start => retries.on.contains(&FailureClass::Start),
+            Class::Output => retries.on.contains(&FailureClass::Output),
+            Class::Invalid => retries.on.contains(&FailureClass::Invalid),
+            // Its agents are used up, whatever its retries.
+            Class::Poison => return Verdict::Exhausted,
+            Class::Denied
+            | Class::Plan
+            | Class::Deadline
+            | Class::Rejected
+            | Class::Child
+            | Class::Budget
+            | Class::Repeats => false,
+        };
+        match (is_retried, failures < retries.attempts) {
+            (false, _) => Verdict::Terminal,
+            (true, true) => Verdict::Again,
+            (true, false) => Verdict::Exhausted,
+        }
+    }
+
+    /// How long to wait after the `failures`th failure, where this is said of retries.
+    pub(crate) fn wait(retries: &Retries, failures: u32) -> Duration {
+        let limit = retries.max_backoff.duration();
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
-        let seconds = self.retries.backoff.duration().as_secs_f64() * self.retries.factor.max(1.0).powi(exponent);
+        let seconds = retries.backoff.duration().as_secs_f64() * retries.factor.max(1.0).powi(exponent);
         // An infinite or overlong wait is no error, it is the longest wait.
         Duration::try_from_secs_f64(seconds).map_or(limit, |wait| wait.min(limit))
-    }
-}
-
-impl Class {
-    /// The class by which a goal file names this failure, or `None` when it is never tried again.
-    fn retried_as(self) -> Option<FailureClass> {
-        match self {
-            Self::Exit => Some(FailureClass::Exit),
-            Self::Timeout => Some(FailureClass::Timeout),
-            Self::Start => Some(FailureClass::Start),
-            Self::Output => Some(FailureClass::Output),
-            Self::Invalid => Some(FailureClass::Invalid),
-            Self::Denied
-            | Self::Plan
-            | Self::Poison
-            | Self::Deadline
-            | Self::Rejected
-            | Self::Child
-            | Self::Budget
-            | Self::Repeats => None,
-        }
     }
 }

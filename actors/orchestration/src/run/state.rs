@@ -1,17 +1,26 @@
 //! Where a run stands: what its records add up to.
 
+mod halt;
+mod status;
+mod tasks;
+mod undo;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::Value;
 use steadfast::{Path, RunId};
 
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Outline;
-use crate::run::record::{Leased, Lookups, Outcome, Record, SkipCause, Status};
+use crate::run::record::{Lookups, Record, Status};
 use crate::run::shared::Shared;
+pub use halt::{Cancel, Pause};
+use tasks::{Fate, Group};
+pub use tasks::{Held, Settled, TaskState};
+use undo::UndoRun;
+pub use undo::UndoState;
 
 /// Where a run stands.
 ///
@@ -21,10 +30,17 @@ pub struct RunState {
     outline: Arc<Outline>,
     run: Option<RunId>,
     started: Millis,
+    taken_up: bool,
     planned: bool,
     problem: Option<String>,
     draining: bool,
     ended: Option<(Status, Millis)>,
+    pauses: Vec<Pause>,
+    /// How long the run stood still, all pauses that are over together.
+    paused_for: Duration,
+    cancel: Option<Cancel>,
+    budget: Option<String>,
+    undo: Option<UndoRun>,
     tasks: BTreeMap<TaskId, TaskState>,
     groups: BTreeMap<String, Group>,
     // What follows is derived from the fields above, and kept so that no step needs to look at every task.
@@ -35,72 +51,17 @@ pub struct RunState {
     later: BTreeSet<(Millis, TaskId)>,
     doomed: BTreeSet<String>,
     held: BTreeMap<TaskId, Held>,
+    /// Tasks that are not tried again, of which nobody has said yet what that means.
+    spent: BTreeSet<TaskId>,
+    /// Tasks that have used up their attempts, for which the run is paused.
+    exhausted: BTreeSet<TaskId>,
+    /// Tasks that succeeded and name an undo, in the order of their outcomes.
+    done: Vec<TaskId>,
+    /// Tasks whose result is judged, which is not recorded.
+    judged: BTreeSet<TaskId>,
+    failures: usize,
     open: usize,
     counts: Counts,
-}
-
-/// Where one task stands.
-#[derive(Clone, Debug, Default)]
-pub struct TaskState {
-    /// The highest attempt so far; 0 before the first.
-    pub attempts: u32,
-    /// The attempts that failed by themselves.
-    pub failed: BTreeSet<u32>,
-    /// How many attempts were lost with their agent.
-    pub crashes: u32,
-    /// The idempotency key, once an attempt was given out.
-    pub key: Option<String>,
-    /// The last lease, whether it is still out or not.
-    pub last: Option<Held>,
-    /// The outcome, once there is one.
-    pub settled: Option<Settled>,
-    /// Whether the last lease was lost with its agent and the task was not given out since.
-    pub lost: bool,
-    due: Option<Millis>,
-}
-
-/// A task's outcome.
-#[derive(Clone, Debug)]
-pub struct Settled {
-    /// What came of the task.
-    pub outcome: Outcome,
-    /// When it was recorded.
-    pub wall: Millis,
-}
-
-/// A lease that is out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// The attempt.
-    pub attempt: u32,
-    /// Who holds it.
-    pub agent: Path,
-    /// The incarnation that holds it.
-    pub incarnation: u64,
-    /// The idempotency key.
-    pub key: String,
-    /// The digest of everything that the attempt was given.
-    pub input_digest: String,
-}
-
-impl TaskState {
-    /// How many attempts failed by themselves.
-    #[must_use]
-    pub fn failures(&self) -> u32 {
-        u32::try_from(self.failed.len()).unwrap_or(u32::MAX)
-    }
-}
-
-impl Held {
-    fn of(leased: &Leased) -> Self {
-        Self {
-            attempt: leased.attempt,
-            agent: leased.agent.clone(),
-            incarnation: leased.incarnation,
-            key: leased.key.clone(),
-            input_digest: leased.input_digest.clone(),
-        }
-    }
 }
 
 /// What happened in a run, counted.
@@ -126,22 +87,6 @@ pub struct Misfit {
     pub task: String,
 }
 
-/// What the outcome of a task of the goal means for those who need it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// They may run.
-    Met,
-    /// They are skipped.
-    Failed,
-}
-
-/// A task with `for_each` whose list is known.
-#[derive(Clone, Copy, Debug)]
-struct Group {
-    items: u32,
-    open: u32,
-}
-
 impl RunState {
     /// The state before the first record.
     #[must_use]
@@ -149,10 +94,16 @@ impl RunState {
         let mut state = Self {
             run: None,
             started: Millis(0),
+            taken_up: false,
             planned: false,
             problem: None,
             draining: false,
             ended: None,
+            pauses: Vec::new(),
+            paused_for: Duration::ZERO,
+            cancel: None,
+            budget: None,
+            undo: None,
             tasks: outline.order().iter().map(|id| (TaskId::single(id), TaskState::default())).collect(),
             groups: BTreeMap::new(),
             fates: BTreeMap::new(),
@@ -162,6 +113,11 @@ impl RunState {
             later: BTreeSet::new(),
             doomed: BTreeSet::new(),
             held: BTreeMap::new(),
+            spent: BTreeSet::new(),
+            exhausted: BTreeSet::new(),
+            done: Vec::new(),
+            judged: BTreeSet::new(),
+            failures: 0,
             open: outline.order().len(),
             counts: Counts::default(),
             outline,
@@ -177,6 +133,10 @@ impl RunState {
     }
 
     /// The state after all these records.
+    ///
+    /// # Errors
+    ///
+    /// [`Misfit`] when they are of another plan.
     pub fn fold<'r>(outline: Arc<Outline>, records: impl IntoIterator<Item = &'r Record>) -> Result<Self, Misfit> {
         let mut state = Self::new(outline);
         for record in records {
@@ -186,34 +146,58 @@ impl RunState {
     }
 
     /// Takes one more record into account.
+    ///
+    /// # Errors
+    ///
+    /// [`Misfit`] when it is of another plan.
     pub fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
         match record {
             Record::RunStarted { run, wall, .. } => {
                 self.run = Some(*run);
                 self.started = *wall;
             }
+            Record::TakenUp { .. } => {
+                self.taken_up = true;
+                self.draining = false;
+            }
             Record::Planned { .. } => self.planned = true,
             Record::Unplannable { message } => self.problem = Some(message.clone()),
             Record::Expanded { task, items } => self.expanded(task, *items)?,
             Record::Leased(leased) => self.leased(leased)?,
-            Record::Failed { task, attempt, wall, .. } => self.failed(task, *attempt, *wall)?,
-            Record::Lost { task, .. } => self.lost(task)?,
+            Record::Failed { task, attempt, class, message, wall } => {
+                self.failed(task, *attempt, (*class, message), *wall)?;
+            }
+            Record::Lost { task, why, .. } => self.lost(task, why)?,
             Record::Refused { .. } => self.counts.refused += 1,
             Record::Recorded { task, outcome, wall, .. } => {
                 self.recorded(task, Settled { outcome: outcome.clone(), wall: *wall })?;
             }
             Record::Draining => self.draining = true,
-            Record::TakenUp { .. } => self.draining = false,
             Record::Ended { status, wall, .. } => self.ended = Some((*status, *wall)),
+            other => return self.apply_halt(other),
+        }
+        Ok(())
+    }
+
+    fn apply_halt(&mut self, record: &Record) -> Result<(), Misfit> {
+        match record {
+            Record::Paused { why, who, message, wall } => {
+                self.paused(Pause { why: why.clone(), who: who.clone(), message: message.clone(), wall: *wall })?;
+            }
+            Record::Resumed { wall, .. } => self.resumed(*wall),
+            Record::CancelAsked { undo, who, why, wall } => {
+                self.cancelled(Cancel { undo: *undo, who: who.clone(), why: why.clone() }, *wall);
+            }
+            Record::BudgetSpent { message, wall, .. } => self.budget_spent(message, *wall),
+            Record::Undoing { .. } => self.begin_undoing(),
+            Record::UndoLeased(leased) => self.undo_leased(leased)?,
+            Record::UndoFailed { task, attempt, class, message, wall } => {
+                self.undo_failed(task, *attempt, (*class, message), *wall)?;
+            }
+            Record::UndoLost { task, why, .. } => self.undo_lost(task, why)?,
+            Record::UndoRecorded { task, outcome, .. } => self.undo_recorded(task, outcome)?,
+            // What a run waits for, and what it uses.
             Record::Forked { .. }
-            | Record::Paused { .. }
-            | Record::Resumed { .. }
-            | Record::CancelAsked { .. }
-            | Record::Undoing { .. }
-            | Record::UndoLeased(_)
-            | Record::UndoFailed { .. }
-            | Record::UndoLost { .. }
-            | Record::UndoRecorded { .. }
             | Record::Waiting { .. }
             | Record::Approved { .. }
             | Record::Rejected { .. }
@@ -222,139 +206,12 @@ impl RunState {
             | Record::ChildEnded { .. }
             | Record::Reserved { .. }
             | Record::Charged { .. }
-            | Record::BudgetSpent { .. }
             | Record::ToolCalled { .. }
             | Record::RequestTaken { .. }
             | Record::RequestRefused { .. } => {}
+            _ => debug_assert!(false, "it was taken into account before"),
         }
         Ok(())
-    }
-
-    fn expanded(&mut self, id: &str, items: u32) -> Result<(), Misfit> {
-        let position = self.position(id)?;
-        let single = TaskId::single(id);
-        if self.groups.contains_key(id) || self.tasks.remove(&single).is_none() {
-            return Ok(());
-        }
-        self.groups.insert(id.to_owned(), Group { items, open: items });
-        self.idle.remove(&(position, single));
-        self.open = self.open - 1 + items as usize;
-        for item in (0..items).map(|item| TaskId::item(id, item)) {
-            self.tasks.insert(item.clone(), TaskState::default());
-            self.idle.insert((position, item));
-        }
-        if items == 0 {
-            self.settle(id, Fate::Met, Value::Array(Vec::new()));
-        }
-        Ok(())
-    }
-
-    fn leased(&mut self, leased: &Leased) -> Result<(), Misfit> {
-        self.counts.agents_used.insert(leased.agent.clone());
-        self.counts.context.hits += leased.context.hits;
-        self.counts.context.misses += leased.context.misses;
-        let task = self.task_mut(&leased.task)?;
-        task.attempts = task.attempts.max(leased.attempt);
-        task.key = Some(leased.key.clone());
-        let held = Held::of(leased);
-        task.last = Some(held.clone());
-        let reissued = std::mem::take(&mut task.lost);
-        if task.settled.is_some() {
-            self.counts.completed_rerun += 1;
-            return Ok(());
-        }
-        self.counts.reissued += u64::from(reissued);
-        self.rest(&leased.task);
-        self.held.insert(leased.task.clone(), held);
-        Ok(())
-    }
-
-    fn failed(&mut self, id: &TaskId, attempt: u32, wall: Millis) -> Result<(), Misfit> {
-        let outline = Arc::clone(&self.outline);
-        let task = self.task_mut(id)?;
-        task.failed.insert(attempt);
-        if let (None, Some(entry)) = (&task.settled, outline.entry(id.task())) {
-            let due = wall.after(entry.backoff(task.failures()));
-            task.due = Some(due);
-            self.later.insert((due, id.clone()));
-        }
-        self.held.remove(id);
-        Ok(())
-    }
-
-    fn lost(&mut self, id: &TaskId) -> Result<(), Misfit> {
-        let position = self.position(id.task())?;
-        let task = self.task_mut(id)?;
-        task.crashes += 1;
-        task.lost = true;
-        let settled = task.settled.is_some();
-        self.held.remove(id);
-        if !settled {
-            self.idle.insert((position, id.clone()));
-        }
-        Ok(())
-    }
-
-    fn recorded(&mut self, id: &TaskId, settled: Settled) -> Result<(), Misfit> {
-        let task = self.task_mut(id)?;
-        if task.settled.is_some() {
-            return Ok(());
-        }
-        let settlement = (fate_of(&settled.outcome), value_of(&settled.outcome));
-        task.settled = Some(settled);
-        self.open -= 1;
-        self.rest(id);
-        self.held.remove(id);
-        self.doomed.remove(id.task());
-        let (fate, value) = match self.groups.get_mut(id.task()) {
-            Some(group) => {
-                group.open -= 1;
-                if group.open > 0 {
-                    return Ok(());
-                }
-                self.group_result(id.task())
-            }
-            None => settlement,
-        };
-        self.settle(id.task(), fate, value);
-        Ok(())
-    }
-
-    /// The result of a task with `for_each`: the results of its items, in order.
-    fn group_result(&self, id: &str) -> (Fate, Value) {
-        let outcomes = || self.items(id).filter_map(|(_, task)| task.settled.as_ref()).map(|settled| &settled.outcome);
-        let failed = outcomes().any(|outcome| fate_of(outcome) == Fate::Failed);
-        (if failed { Fate::Failed } else { Fate::Met }, Value::Array(outcomes().map(value_of).collect()))
-    }
-
-    /// A task of the goal is done with: those who need it wait for one task less.
-    fn settle(&mut self, id: &str, fate: Fate, value: Value) {
-        self.fates.insert(id.to_owned(), fate);
-        self.results.insert(id.to_owned(), Shared::new(value));
-        let outline = Arc::clone(&self.outline);
-        for dependent in outline.dependents(id) {
-            let waits = self.waits.get_mut(dependent).expect("every task of the outline has an entry");
-            *waits -= 1;
-            let open = self.tasks.get(&TaskId::single(dependent)).is_some_and(|task| task.settled.is_none());
-            if *waits > 0 || !open {
-                continue;
-            }
-            if self.failed_needs(dependent).next().is_some() {
-                self.doomed.insert(dependent.to_owned());
-            } else if let Some(position) = outline.position(dependent) {
-                self.idle.insert((position, TaskId::single(dependent)));
-            }
-        }
-    }
-
-    /// The task is leased or done, so it is not to be given out.
-    fn rest(&mut self, id: &TaskId) {
-        if let Some(position) = self.outline.position(id.task()) {
-            self.idle.remove(&(position, id.clone()));
-        }
-        if let Some(due) = self.tasks.get_mut(id).and_then(|task| task.due.take()) {
-            self.later.remove(&(due, id.clone()));
-        }
     }
 
     fn position(&self, id: &str) -> Result<usize, Misfit> {
@@ -363,28 +220,5 @@ impl RunState {
 
     fn task_mut(&mut self, id: &TaskId) -> Result<&mut TaskState, Misfit> {
         self.tasks.get_mut(id).ok_or_else(|| Misfit { task: id.to_string() })
-    }
-}
-
-fn fate_of(outcome: &Outcome) -> Fate {
-    match outcome {
-        Outcome::Succeeded { .. }
-        | Outcome::Stored { .. }
-        | Outcome::Skipped { cause: SkipCause::Condition | SkipCause::NotNeeded, .. } => Fate::Met,
-        Outcome::Failed { .. } | Outcome::Skipped { cause: SkipCause::NeedFailed | SkipCause::Closed, .. } => {
-            Fate::Failed
-        }
-    }
-}
-
-/// The value that others see.
-///
-/// A recorded value always reads back: it is the canonical JSON of a value that passed `work::bound`, which is less deep
-/// than a reader of JSON puts up with. Only a journal that somebody else wrote could hold another; it is seen as null.
-/// So is a result in the artifact store: whoever reads the journal puts it in its place before it is folded.
-fn value_of(outcome: &Outcome) -> Value {
-    match outcome {
-        Outcome::Succeeded { value, .. } => serde_json::from_str(value).unwrap_or(Value::Null),
-        Outcome::Stored { .. } | Outcome::Failed { .. } | Outcome::Skipped { .. } => Value::Null,
     }
 }

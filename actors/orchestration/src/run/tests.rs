@@ -14,6 +14,11 @@ use crate::goal::model::Retries;
 
 const START: Millis = Millis(1_000_000);
 
+/// The limits of a run that nobody keeps: it fails where another one would be paused.
+fn volatile() -> RunLimits {
+    RunLimits { kept: Kept::Volatile, ..RunLimits::default() }
+}
+
 fn entry(needs: &[&str]) -> Entry {
     Entry { needs: needs.iter().map(|need| (*need).to_owned()).collect(), ..Entry::default() }
 }
@@ -121,6 +126,7 @@ impl Drive {
             .filter_map(|step| match step {
                 Step::Prepare { task, attempt } => Some(format!("{task}#{attempt}")),
                 Step::Expand(task) => Some(format!("{task}[]")),
+                Step::Undo { task, attempt } => Some(format!("undo {task}#{attempt}")),
                 Step::Append(_) | Step::WakeAt(_) => None,
             })
             .collect()
@@ -144,7 +150,7 @@ impl Drive {
 
 #[test]
 fn a_task_is_due_when_all_it_needs_have_succeeded() {
-    let outline = Outline::new(RunLimits::default());
+    let outline = Outline::new(volatile());
     let mut drive = Drive::new(outline.task("a", entry(&[])).task("b", entry(&[])).task("c", entry(&["a", "b"])));
     assert_eq!(drive.todo(), ["a#1", "b#1"]);
     drive.succeed("b", json!(2));
@@ -158,7 +164,7 @@ fn a_task_is_due_when_all_it_needs_have_succeeded() {
 
 #[test]
 fn no_more_leases_are_out_than_the_limit_allows() {
-    let limits = RunLimits { concurrency: 2, ..RunLimits::default() };
+    let limits = RunLimits { concurrency: 2, ..volatile() };
     let mut drive = Drive::new(Outline::new(limits).task("each", for_each(&[])));
     drive.expand("each", 5);
     assert_eq!(drive.todo(), ["each[0]#1", "each[1]#1"]);
@@ -170,7 +176,7 @@ fn no_more_leases_are_out_than_the_limit_allows() {
 
 #[test]
 fn the_result_of_a_for_each_is_the_list_of_its_items_results_in_order() {
-    let outline = Outline::new(RunLimits::default());
+    let outline = Outline::new(volatile());
     let mut drive = Drive::new(outline.task("each", for_each(&[])).task("sum", entry(&["each"])));
     assert_eq!(drive.todo(), ["each[]"]);
     drive.expand("each", 3);
@@ -184,7 +190,7 @@ fn the_result_of_a_for_each_is_the_list_of_its_items_results_in_order() {
 
 #[test]
 fn an_empty_list_is_complete_at_once_with_an_empty_result() {
-    let outline = Outline::new(RunLimits::default());
+    let outline = Outline::new(volatile());
     let mut drive = Drive::new(outline.task("each", for_each(&[])).task("sum", entry(&["each"])));
     drive.expand("each", 0);
     assert_eq!(drive.state.result("each").map(|result| (**result).clone()), Some(json!([])));
@@ -196,7 +202,7 @@ fn an_empty_list_is_complete_at_once_with_an_empty_result() {
 
 #[test]
 fn what_needs_a_failed_task_is_skipped_with_a_reason_that_names_it() {
-    let outline = Outline::new(RunLimits::default()).task("a", entry(&[])).task("free", entry(&[]));
+    let outline = Outline::new(volatile()).task("a", entry(&[])).task("free", entry(&[]));
     let mut drive = Drive::new(outline.task("b", entry(&["a"])).task("c", entry(&["b", "free"])));
     drive.fail("a", Class::Exit);
     assert_eq!(drive.todo(), ["free#1"]);
@@ -210,7 +216,7 @@ fn what_needs_a_failed_task_is_skipped_with_a_reason_that_names_it() {
 
 #[test]
 fn what_needs_a_task_whose_condition_did_not_hold_runs_and_sees_null() {
-    let mut drive = Drive::new(Outline::new(RunLimits::default()).task("a", entry(&[])).task("b", entry(&["a"])));
+    let mut drive = Drive::new(Outline::new(volatile()).task("a", entry(&[])).task("b", entry(&["a"])));
     drive.append(vec![Record::Recorded {
         task: TaskId::single("a"),
         attempt: 0,
@@ -226,7 +232,7 @@ fn what_needs_a_task_whose_condition_did_not_hold_runs_and_sees_null() {
 
 #[test]
 fn a_failed_attempt_is_tried_again_after_its_backoff_and_a_lost_one_at_once() {
-    let mut drive = Drive::new(Outline::new(RunLimits::default()).task("a", patient(entry(&[]))));
+    let mut drive = Drive::new(Outline::new(volatile()).task("a", patient(entry(&[]))));
     drive.fail("a", Class::Exit);
     assert_eq!(drive.steps(), [Step::WakeAt(START.after(Duration::from_millis(200)))]);
     drive.now = START.after(Duration::from_millis(200));
@@ -245,7 +251,7 @@ fn a_failed_attempt_is_tried_again_after_its_backoff_and_a_lost_one_at_once() {
 
 #[test]
 fn a_failure_that_is_not_to_be_tried_again_ends_the_task() {
-    let mut drive = Drive::new(Outline::new(RunLimits::default()).task("a", patient(entry(&[]))));
+    let mut drive = Drive::new(Outline::new(volatile()).task("a", patient(entry(&[]))));
     drive.fail("a", Class::Invalid);
     assert!(drive.todo().is_empty());
     assert_eq!(drive.status(), Some(Status::Failed));
@@ -253,7 +259,7 @@ fn a_failure_that_is_not_to_be_tried_again_ends_the_task() {
 
 #[test]
 fn a_task_that_kills_every_agent_ends_as_poison() {
-    let limits = RunLimits { crashes: 3, ..RunLimits::default() };
+    let limits = RunLimits { crashes: 3, ..volatile() };
     let mut drive = Drive::new(Outline::new(limits).task("a", entry(&[])));
     let task = TaskId::single("a");
     for _ in 0..3 {
@@ -268,7 +274,7 @@ fn a_task_that_kills_every_agent_ends_as_poison() {
 
 #[test]
 fn a_run_without_a_plan_waits_until_its_deadline_and_fails_with_a_remedy() {
-    let limits = RunLimits { deadline: Some(Duration::from_secs(5)), ..RunLimits::default() };
+    let limits = RunLimits { deadline: Some(Duration::from_secs(5)), ..volatile() };
     let mut state = RunState::new(Arc::new(Outline::new(limits)));
     let run = RunId::new(uuid::Uuid::from_u128(7));
     let (goal, params, input) = ("{}".to_owned(), "{}".to_owned(), String::new());
@@ -286,7 +292,7 @@ fn a_run_without_a_plan_waits_until_its_deadline_and_fails_with_a_remedy() {
 
 #[test]
 fn what_is_open_at_the_deadline_fails_with_a_remedy() {
-    let limits = RunLimits { deadline: Some(Duration::from_secs(5)), ..RunLimits::default() };
+    let limits = RunLimits { deadline: Some(Duration::from_secs(5)), ..volatile() };
     let mut drive = Drive::new(Outline::new(limits).task("a", entry(&[])).task("b", entry(&["a"])));
     drive.lease(&TaskId::single("a"), "root/executor-1");
     assert_eq!(drive.steps(), [Step::WakeAt(START.after(Duration::from_secs(5)))]);
@@ -299,7 +305,7 @@ fn what_is_open_at_the_deadline_fails_with_a_remedy() {
 
 #[test]
 fn a_drained_run_ends_when_nothing_is_in_flight_any_more() {
-    let mut drive = Drive::new(Outline::new(RunLimits::default()).task("a", entry(&[])).task("b", entry(&["a"])));
+    let mut drive = Drive::new(Outline::new(volatile()).task("a", entry(&[])).task("b", entry(&["a"])));
     drive.lease(&TaskId::single("a"), "root/executor-1");
     drive.append(vec![Record::Draining]);
     assert!(drive.todo().is_empty());
@@ -313,7 +319,7 @@ fn a_drained_run_ends_when_nothing_is_in_flight_any_more() {
 
 #[test]
 fn the_first_outcome_of_a_task_stands_and_a_later_lease_is_counted() {
-    let mut drive = Drive::new(Outline::new(RunLimits::default()).task("a", entry(&[])));
+    let mut drive = Drive::new(Outline::new(volatile()).task("a", entry(&[])));
     drive.succeed("a", json!(1));
     drive.lease(&TaskId::single("a"), "root/executor-2");
     assert_eq!(attempt_ended(&drive.state, &TaskId::single("a"), AttemptEnd::Succeeded(json!(2)), START), []);
@@ -322,14 +328,14 @@ fn the_first_outcome_of_a_task_stands_and_a_later_lease_is_counted() {
 
 #[test]
 fn a_journal_of_another_goal_is_refused() {
-    let outline = Arc::new(Outline::new(RunLimits::default()).task("a", entry(&[])));
+    let outline = Arc::new(Outline::new(volatile()).task("a", entry(&[])));
     let strange = Record::Expanded { task: "z".to_owned(), items: 1 };
     assert_eq!(RunState::fold(outline, [&strange]).err(), Some(Misfit { task: "z".to_owned() }));
 }
 
 #[test]
 fn records_survive_encoding() {
-    let mut drive = Drive::new(Outline::new(RunLimits::default()).task("a", entry(&[])));
+    let mut drive = Drive::new(Outline::new(volatile()).task("a", entry(&[])));
     drive.fail("a", Class::Exit);
     let _ = drive.steps();
     for record in &drive.records {
@@ -347,7 +353,7 @@ fn below(rng: &mut Rng, end: usize) -> usize {
 fn random_outline(seed: u64) -> Outline {
     let mut rng = Rng::new(seed);
     let mut names: Vec<String> = Vec::new();
-    let mut outline = Outline::new(RunLimits { concurrency: 3, crashes: 1000, ..RunLimits::default() });
+    let mut outline = Outline::new(RunLimits { concurrency: 3, crashes: 1000, ..volatile() });
     for number in 0..=below(&mut rng, 8) {
         let needs: Vec<&str> = names.iter().filter(|_| rng.next_u64().is_multiple_of(3)).map(String::as_str).collect();
         let kind = ["once", "once", "once", "each", "fails", "skips"][below(&mut rng, 6)];
@@ -381,7 +387,7 @@ fn drive_to_the_end(outline: &Outline, seed: u64) -> Drive {
                 drive.lease(task, &format!("root/executor-{}", rng.next_u64() % 3));
             }
             Some(Step::WakeAt(then)) => drive.now = *then,
-            Some(Step::Append(_)) => unreachable!("they were appended"),
+            Some(Step::Undo { .. } | Step::Append(_)) => unreachable!("they were appended"),
             None => end_one(&mut drive, &held[choice - steps.len()], &mut rng),
         }
         // A restart: whoever folds the records has the same state.
@@ -443,7 +449,7 @@ proptest! {
 
 #[test]
 fn a_report_counts_what_happened_and_its_page_cuts_long_results() {
-    let outline = Outline::new(RunLimits::default()).task("a", entry(&[])).task("all", entry(&["a"]));
+    let outline = Outline::new(volatile()).task("a", entry(&[])).task("all", entry(&["a"]));
     let mut drive = Drive::new(outline.task("b", entry(&[])).task("c", entry(&["b"])));
     drive.succeed("a", json!("x".repeat(500)));
     drive.succeed("all", json!({ "text": "`|`".repeat(100) }));

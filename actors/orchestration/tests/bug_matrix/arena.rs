@@ -11,12 +11,12 @@ use steadfast::testing::{Bug, Disk, DiskFault, Node, Ran, Sim, World};
 use steadfast::{Incarnation, RunId, SupervisorSpec, TokioClock};
 use steadfast_orchestration::agents::desk::Workshop;
 use steadfast_orchestration::agents::orchestrator::{Feed, RunArgs};
-use steadfast_orchestration::agents::protocol::{Attempt, LeaseId, REPORT, ReportRequest};
+use steadfast_orchestration::agents::protocol::{Attempt, LeaseId, Part, REPORT, ReportRequest};
 use steadfast_orchestration::cache::{Bounds, Cache};
 use steadfast_orchestration::goal::read;
 use steadfast_orchestration::preset::{self, Staff, orchestrator_path};
 use steadfast_orchestration::redact::Redactor;
-use steadfast_orchestration::run::{Leased, Record};
+use steadfast_orchestration::run::{Kept, Leased, Record};
 use steadfast_orchestration::seam::testing::ScriptedCommands;
 use steadfast_orchestration::work::Outcome;
 
@@ -189,6 +189,9 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
         run: RUN,
         goal: loaded.goal,
         params: BTreeMap::new(),
+        input: String::new(),
+        parent: None,
+        kept: Kept::Volatile,
         jobs: goal.jobs,
         redactor: Redactor::new(),
         feed: feed.clone(),
@@ -270,7 +273,7 @@ fn follow(world: &World, feed: &Feed, witness: &Witness, node: &Node) {
 async fn report_as(leased: &Leased, node: &Node, witness: &Witness) {
     let Some(system) = node.try_system() else { return };
     let Some(orchestrator) = system.provider(&REPORT, orchestrator_path(NAME)) else { return };
-    let attempt = Attempt { run: RUN, task: leased.task.clone(), number: leased.attempt };
+    let attempt = Attempt { run: RUN, task: leased.task.clone(), number: leased.attempt, part: Part::Task };
     let incarnation = Incarnation::new(leased.incarnation).expect("not 0");
     let lease = LeaseId { attempt, agent: leased.agent.clone(), incarnation };
     let told = format!("{} by {}#{}", lease.attempt.subject(), lease.agent, lease.incarnation);

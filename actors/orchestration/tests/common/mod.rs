@@ -13,7 +13,7 @@ use steadfast_orchestration::cache::{Bounds, Cache};
 use steadfast_orchestration::goal;
 use steadfast_orchestration::preset::{self, Staff};
 use steadfast_orchestration::redact::Redactor;
-use steadfast_orchestration::run::Report;
+use steadfast_orchestration::run::{Kept, Report};
 use steadfast_orchestration::seam::commands::{Commands, Completed, Exit, Invocation};
 use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
 use tokio::sync::Notify;
@@ -62,6 +62,8 @@ pub(crate) struct World {
     pub(crate) commands: Arc<dyn Commands>,
     pub(crate) redactor: Redactor,
     pub(crate) jobs: usize,
+    /// Whether anybody keeps what happens.
+    pub(crate) kept: Kept,
 }
 
 impl World {
@@ -79,7 +81,7 @@ impl World {
             })
         });
         let redactor = Redactor::new();
-        (Self { goal, files, commands: Arc::new(commands), redactor, jobs: 4 }, witness)
+        (Self { goal, files, commands: Arc::new(commands), redactor, jobs: 4, kept: Kept::Volatile }, witness)
     }
 
     /// Lets no command end before it is told to; then each ends well.
@@ -112,6 +114,9 @@ impl World {
             run: RunId::new(RUN),
             goal: loaded.goal.clone(),
             params: BTreeMap::new(),
+            input: String::new(),
+            parent: None,
+            kept: self.kept,
             jobs: self.jobs,
             redactor: self.redactor.clone(),
             feed: Feed::new(),

@@ -1,25 +1,36 @@
 //! Where others hear of a run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{broadcast, watch};
 
-use crate::run::{Record, Report};
+use crate::run::{Record, Report, Standing};
 
 /// How many records a reader may lag behind before it misses some.
 const BOUND: usize = 4096;
 
-/// What a run publishes: each record once it is in the journal, and the report when the run is over. It belongs to the
-/// run, not to an incarnation of its orchestrator.
+/// What a run publishes: each record once it is in the journal, whether it goes on by itself, and the report when the
+/// run is over.
+///
+/// It belongs to the run in one process, not to an incarnation of its orchestrator: the first incarnation that finds it
+/// unused takes the run up from whichever process had it before. A process that begins again makes a new one.
 #[derive(Clone, Debug)]
 pub struct Feed {
     records: broadcast::Sender<Arc<Record>>,
     report: watch::Sender<Option<Arc<Report>>>,
+    standing: watch::Sender<Standing>,
+    taken_up: Arc<AtomicBool>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { records: broadcast::Sender::new(BOUND), report: watch::Sender::new(None) }
+        Self {
+            records: broadcast::Sender::new(BOUND),
+            report: watch::Sender::new(None),
+            standing: watch::Sender::new(Standing::Working),
+            taken_up: Arc::default(),
+        }
     }
 }
 
@@ -50,6 +61,45 @@ impl Feed {
         let mut reports = self.report.subscribe();
         let report = reports.wait_for(Option::is_some).await.expect("this feed holds the sender");
         Arc::clone(report.as_ref().expect("it was waited for"))
+    }
+
+    /// Whether the run goes on by itself, and if not, what it waits for; now and whenever that changes.
+    #[must_use]
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    /// Waits until the run does not go on by itself any more: it is over, or waits for somebody outside.
+    ///
+    /// # Panics
+    ///
+    /// Never: this feed keeps its own channel open.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at any time.
+    pub async fn stands_still(&self) -> Standing {
+        let mut standing = self.standing.subscribe();
+        let still = standing.wait_for(|standing| *standing != Standing::Working).await;
+        still.expect("this feed holds the sender").clone()
+    }
+
+    pub(super) fn stand(&self, standing: Standing) {
+        self.standing.send_if_modified(|last| {
+            let changed = *last != standing;
+            *last = standing;
+            changed
+        });
+    }
+
+    /// Whether an incarnation of this process has the run already.
+    pub(super) fn is_taken_up(&self) -> bool {
+        self.taken_up.load(Ordering::Acquire)
+    }
+
+    /// An incarnation of this process has the run.
+    pub(super) fn take_up(&self) {
+        self.taken_up.store(true, Ordering::Release);
     }
 
     pub(super) fn tell(&self, record: &Record) {

@@ -4,8 +4,8 @@ use steadfast::{BoxError, Context, Incarnation, Path, bug_on_purpose};
 
 use super::{Orchestrator, Own, set_going};
 use crate::agents::ask::ask_any;
-use crate::agents::protocol::{Attempt, LeaseId, ReportReply, ReportRequest, VALIDATE, ValidateRequest};
-use crate::run::{AttemptEnd, Class, Held, Millis, Record, TaskId, TaskState, attempt_ended, attempt_lost};
+use crate::agents::protocol::{Attempt, LeaseId, Part, ReportReply, ReportRequest, VALIDATE, ValidateRequest};
+use crate::run::{AttemptEnd, Class, Held, Millis, Record, TaskId, TaskState, attempt_ended, attempt_lost, undo_lost};
 use crate::work::bound::bounded;
 use crate::work::validate::Verdicts;
 use crate::work::{Failure, Outcome};
@@ -21,6 +21,9 @@ impl Orchestrator {
         if !self.holds(&lease, ctx) {
             return self.settled_or_refused(&lease, ctx).await;
         }
+        if lease.attempt.part == Part::Undo {
+            return self.undo_reported(&lease, end, ctx).await;
+        }
         let task = &lease.attempt.task;
         // Whoever offers a capability may report anything; what cannot be recorded must not get to the journal.
         let end = end.and_then(recordable);
@@ -28,6 +31,7 @@ impl Orchestrator {
             Ok(Outcome::Done { value }) => {
                 if !self.bench.judging.contains_key(&lease) {
                     self.bench.judging.insert(lease.clone(), value.clone());
+                    self.state.judge(task);
                     self.judge(lease, value, ctx)?;
                 }
                 return Ok(ReportReply::Received);
@@ -45,8 +49,16 @@ impl Orchestrator {
     async fn settled_or_refused(&mut self, lease: &LeaseId, ctx: &Context<Self>) -> Result<ReportReply, BoxError> {
         let task = self.state.task(&lease.attempt.task);
         let ended = |task: &TaskState| !task.lost && task.last.as_ref().is_some_and(|last| is(last, lease));
-        let recorded = task.is_some_and(|task| ended(task) || task.failed.contains(&lease.attempt.number));
+        let number = lease.attempt.number;
+        let recorded = match lease.attempt.part {
+            Part::Task => task.is_some_and(|task| ended(task) || task.failed.contains(&number)),
+            Part::Undo => task.and_then(|task| task.undo.as_ref()).is_some_and(|undo| {
+                let ended = !undo.lost && undo.last.as_ref().is_some_and(|last| is(last, lease));
+                ended || undo.failed.contains(&number)
+            }),
+        };
         if recorded
+            && lease.attempt.part == Part::Task
             && bug_on_purpose!(ctx.system(), ResultRecordedTwice)
             && let Some(settled) = task.and_then(|task| task.settled.clone())
         {
@@ -79,7 +91,7 @@ impl Orchestrator {
         set_going(ctx, async move {
             Some(match ask_any(&system, &VALIDATE, request).await {
                 Ok(verdicts) => Own::Judged { lease, verdicts },
-                Err(unanswered) => Own::Unanswered { task: lease.attempt.task, unanswered },
+                Err(unanswered) => Own::Unanswered { task: lease.attempt.task, part: Part::Task, unanswered },
             })
         });
         Ok(())
@@ -113,50 +125,68 @@ impl Orchestrator {
         why: &str,
         ctx: &Context<Self>,
     ) -> Result<(), BoxError> {
-        let of_it = |held: &Held| held.agent == *agent && held.incarnation == incarnation.get();
-        let tasks: Vec<_> = self.state.held().filter(|(_, held)| of_it(held)).map(|(task, _)| task.clone()).collect();
-        for task in tasks {
-            self.lose(&task, why, ctx).await?;
+        let of_it = |lease: &LeaseId| lease.agent == *agent && lease.incarnation == incarnation;
+        for lease in self.leases().into_iter().filter(of_it) {
+            self.lose(&lease, why, ctx).await?;
         }
         Ok(())
     }
 
     /// Compares every lease with the slot of its holder.
     pub(super) async fn compare(&mut self, ctx: &Context<Self>) -> Result<(), BoxError> {
-        let alive = |held: &Held| ctx.system().incarnation(&held.agent).map(Incarnation::get) == Some(held.incarnation);
-        let gone: Vec<_> = self.state.held().filter(|(_, held)| !alive(held)).collect();
-        let gone: Vec<_> = gone.into_iter().map(|(task, held)| (task.clone(), held.clone())).collect();
-        for (task, held) in gone {
-            self.lose(&task, &format!("`{}`, incarnation {}, is no more", held.agent, held.incarnation), ctx).await?;
+        let gone = |lease: &LeaseId| ctx.system().incarnation(&lease.agent) != Some(lease.incarnation);
+        for lease in self.leases().into_iter().filter(gone) {
+            let why = format!("`{}`, incarnation {}, is no more", lease.agent, lease.incarnation);
+            self.lose(&lease, &why, ctx).await?;
         }
         Ok(())
     }
 
-    async fn lose(&mut self, task: &TaskId, why: &str, ctx: &Context<Self>) -> Result<(), BoxError> {
-        let records = attempt_lost(&self.state, task, why, self.wall());
+    async fn lose(&mut self, lease: &LeaseId, why: &str, ctx: &Context<Self>) -> Result<(), BoxError> {
+        let records = match lease.attempt.part {
+            Part::Task => attempt_lost(&self.state, &lease.attempt.task, why, self.wall()),
+            Part::Undo => undo_lost(&self.state, &lease.attempt.task, why, self.wall()),
+        };
         self.commit(records, ctx).await
-    }
-
-    /// Gives out no more leases.
-    pub(super) async fn drain(&mut self, ctx: &Context<Self>) -> Result<(), BoxError> {
-        if self.state.is_draining() || self.state.ended().is_some() {
-            return Ok(());
-        }
-        self.commit(vec![Record::Draining], ctx).await
     }
 
     /// Whether exactly this lease is out.
     pub(super) fn holds(&self, lease: &LeaseId, ctx: &Context<Self>) -> bool {
         // On purpose: it is out, and somebody reports on it.
         let is_its = |held: &Held| is(held, lease) || bug_on_purpose!(ctx.system(), AnyReportCounts);
-        self.state.lease(&lease.attempt.task).is_some_and(is_its)
+        match lease.attempt.part {
+            Part::Task => self.state.lease(&lease.attempt.task).is_some_and(is_its),
+            Part::Undo => {
+                self.state.undo_lease().is_some_and(|(task, held)| *task == lease.attempt.task && is_its(held))
+            }
+        }
     }
 
     /// The lease of a task that is out.
     pub(super) fn lease_of(&self, task: &TaskId) -> Option<LeaseId> {
-        let held = self.state.lease(task)?;
-        let attempt = Attempt { run: self.args.run, task: task.clone(), number: held.attempt };
+        self.lease_id(task, Part::Task, self.state.lease(task)?)
+    }
+
+    /// All leases that are out.
+    pub(super) fn leases(&self) -> Vec<LeaseId> {
+        let of_tasks = self.state.held().filter_map(|(task, held)| self.lease_id(task, Part::Task, held));
+        let of_undo = self.state.undo_lease().and_then(|(task, held)| self.lease_id(task, Part::Undo, held));
+        of_tasks.chain(of_undo).collect()
+    }
+
+    fn lease_id(&self, task: &TaskId, part: Part, held: &Held) -> Option<LeaseId> {
+        let attempt = self.attempt(task, (held.attempt, part));
         Some(LeaseId { attempt, agent: held.agent.clone(), incarnation: Incarnation::new(held.incarnation)? })
+    }
+
+    /// Who had the last lease of this kind.
+    pub(super) fn last_holder(&self, attempt: &Attempt) -> Option<Path> {
+        let task = self.state.task(&attempt.task)?;
+        let last = match attempt.part {
+            Part::Task => task.last.as_ref(),
+            Part::Undo => task.undo.as_ref().and_then(|undo| undo.last.as_ref()),
+        };
+        last.map(|held| held.agent.clone())
     }
 
     /// The time of day.

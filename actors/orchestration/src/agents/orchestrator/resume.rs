@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::{BoxError, Context, EventKind, Events, EventsError, Incarnation, System, TellError, bug_on_purpose};
+use steadfast::{BoxError, Context, EventKind, Events, EventsError, System, TellError, bug_on_purpose};
 
 use super::{Log, Orchestrator, Own, RunArgs, set_going};
 use crate::agents::ask::ask_any;
 use crate::agents::orchestrator::{Bench, OrchestratorMessage};
-use crate::agents::protocol::{Attempt, ContextReply, LeaseId, PLAN, PlanReply, PlanRequest};
+use crate::agents::protocol::{ContextReply, LeaseId, PLAN, Part, PlanReply, PlanRequest};
 use crate::plan::Plan;
-use crate::run::{Millis, Outline, Record, RunState};
+use crate::run::{Millis, Outline, Record, RunState, taken_up};
 
 /// How often and how long apart the planner is asked while nobody offers a capability that the goal needs.
 const TRIES: u32 = 100;
@@ -28,15 +28,17 @@ impl Orchestrator {
             records.pop();
         }
         if records.is_empty() {
+            let wall = Millis::of(ctx.system().clock().wall());
             let first = Record::RunStarted {
                 run: args.run,
                 goal: serde_json::to_string(&args.goal)?,
                 params: serde_json::to_string(&args.params)?,
-                input: String::new(),
-                parent: None,
-                wall: Millis::of(ctx.system().clock().wall()),
+                input: args.input.clone(),
+                parent: args.parent.clone(),
+                wall,
             };
-            records = log.append(vec![first], ctx).await?;
+            records = log.append(vec![first, Record::TakenUp { by: owner.clone(), wall }], ctx).await?;
+            args.feed.take_up();
             for record in &records {
                 args.feed.tell(record);
             }
@@ -47,12 +49,29 @@ impl Orchestrator {
             Some(plan) => Outline::of(plan, args.jobs),
             None => Outline::unplanned(&args.goal, args.jobs),
         };
+        let outline = outline.kept(args.kept);
         let state = RunState::fold(Arc::new(outline), &records)?;
         let mut orchestrator =
             Self { args, clock: Arc::clone(ctx.system().clock()), log, plan, state, bench: Bench::default() };
+        orchestrator.take_over(&owner, ctx).await?;
         orchestrator.take_up(ctx).await?;
         orchestrator.advance(ctx).await?;
         Ok(orchestrator)
+    }
+
+    /// Goes on where another process ended, if this is the first incarnation of this one.
+    async fn take_over(&mut self, owner: &str, ctx: &Context<Self>) -> Result<(), BoxError> {
+        if self.args.feed.is_taken_up() {
+            return Ok(());
+        }
+        // Agents of this process may have the paths and incarnations of those of the last one, and hold none of their
+        // leases.
+        let records = taken_up(&self.state, owner, self.wall());
+        if !records.is_empty() {
+            self.commit(records, ctx).await?;
+        }
+        self.args.feed.take_up();
+        Ok(())
     }
 
     /// Sends again what is out and whose holder lives, and takes back the rest.
@@ -65,17 +84,20 @@ impl Orchestrator {
             return Ok(());
         }
         self.compare(ctx).await?;
-        let held: Vec<_> = self.state.held().map(|(task, held)| (task.clone(), held.clone())).collect();
-        for (task, held) in held {
-            let Some(incarnation) = Incarnation::new(held.incarnation) else { continue };
-            let attempt = Attempt { run: self.args.run, task, number: held.attempt };
-            let lease = LeaseId { attempt: attempt.clone(), agent: held.agent, incarnation };
-            let context = self.context_of(attempt)?;
+        for lease in self.leases() {
+            let attempt = lease.attempt.clone();
+            let context = match attempt.part {
+                Part::Task => self.context_of(attempt)?,
+                Part::Undo => self.context_of_undo(attempt)?,
+            };
             let system = ctx.system().clone();
             set_going(ctx, async move {
                 Some(match super::carry::context(&system, context).await {
                     Ok(reply) => Own::Resumed { lease, reply },
-                    Err(unanswered) => Own::Unanswered { task: lease.attempt.task, unanswered },
+                    Err(unanswered) => {
+                        let (task, part) = (lease.attempt.task, lease.attempt.part);
+                        Own::Unanswered { task, part, unanswered }
+                    }
                 })
             });
         }
@@ -111,7 +133,7 @@ impl Orchestrator {
         };
         self.commit(vec![planned], ctx).await?;
         let plan = Arc::new(*plan);
-        let outline = Arc::new(Outline::of(&plan, self.args.jobs));
+        let outline = Arc::new(Outline::of(&plan, self.args.jobs).kept(self.args.kept));
         self.state = RunState::fold(outline, &self.log.read(ctx).await?)?;
         self.plan = Some(plan);
         Ok(())

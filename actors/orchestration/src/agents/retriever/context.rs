@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::agents::desk::Workshop;
-use crate::agents::protocol::{ContextReply, ContextRequest, Wanted};
+use crate::agents::protocol::{Attempt, ContextReply, ContextRequest, Part, Wanted};
 use crate::cache::Source;
 use crate::goal::fields::{ItemsError, Stage, templates};
 use crate::goal::model::FailureClass;
@@ -23,7 +23,16 @@ const KEPT: Duration = Duration::from_hours(1);
 
 /// The tasks whose results a task refers to in its inputs, its work, and its condition.
 pub(crate) fn results_of_work(task: &Task) -> BTreeSet<String> {
-    results(task, |pointer, stage| stage != Stage::Start || pointer.starts_with("/when"))
+    results(task, |pointer, stage| match stage {
+        Stage::Start => pointer.starts_with("/when"),
+        Stage::Inputs | Stage::Work => true,
+        Stage::Undo => false,
+    })
+}
+
+/// The tasks whose results the undo of a task refers to.
+pub(crate) fn results_of_undo(task: &Task) -> BTreeSet<String> {
+    results(task, |_, stage| matches!(stage, Stage::Inputs | Stage::Undo))
 }
 
 /// The tasks whose results a task refers to in its condition and its list.
@@ -60,7 +69,7 @@ pub(super) async fn find(request: ContextRequest, shop: &Workshop) -> ContextRep
     let scope = Scope::new(&request.params, &results);
     let found = match &request.wanted {
         Wanted::Items => items(&request, &scope, shop).await,
-        Wanted::Work | Wanted::ItemWork(_) => work(&request, &scope, lookups),
+        Wanted::Work | Wanted::ItemWork(_) | Wanted::Undo { .. } => work(&request, &scope, lookups),
     };
     found.unwrap_or_else(|failure| {
         ContextReply::Impossible(Failure { message: shop.redactor.text(&failure.message).into_owned(), ..failure })
@@ -71,9 +80,21 @@ fn work(request: &ContextRequest, scope: &Scope<'_>, lookups: Lookups) -> Result
     let (scope, when) = match (&request.wanted, request.attempt.task.index()) {
         // The condition of a task with `for_each` was asked before its list.
         (Wanted::ItemWork(item), Some(index)) => (scope.item(index as usize, item), None),
+        (Wanted::Undo { result, item: Some(item) }, Some(index)) => {
+            (scope.item(index as usize, item).result(result), None)
+        }
+        (Wanted::Undo { result, .. }, _) => (scope.result(result), None),
         _ => (*scope, request.task.resolved_when(scope).map_err(|error| unresolved(&error))?),
     };
-    let task = request.task.resolved(&scope).map_err(|error| unresolved(&error))?;
+    let undo = match request.wanted {
+        Wanted::Undo { .. } => {
+            let none = || Failure::new(FailureClass::Invalid, "the task has no undo");
+            Some(request.task.undo_task().ok_or_else(none)?)
+        }
+        _ => None,
+    };
+    let task = undo.as_ref().unwrap_or(&request.task);
+    let task = task.resolved(&scope).map_err(|error| unresolved(&error))?;
     let spec = match task.work() {
         Some(kind::Work::Command(command)) => WorkSpec::Command(command.clone()),
         Some(kind::Work::Retrieve(retrieve)) => WorkSpec::Retrieve(retrieve.clone()),
@@ -93,9 +114,13 @@ fn work(request: &ContextRequest, scope: &Scope<'_>, lookups: Lookups) -> Result
     Ok(ContextReply::Work { work: Box::new(work), lookups })
 }
 
-/// The same for every attempt of the task in this run, and for no other task.
+/// The same for every attempt of the task in this run, and for no other task; its undo has one of its own.
 fn idempotency_key(request: &ContextRequest) -> String {
-    format!("{}:{}", request.attempt.run, request.attempt.task)
+    let Attempt { run, task, part, .. } = &request.attempt;
+    match part {
+        Part::Task => format!("{run}:{task}"),
+        Part::Undo => format!("{run}:{task}/undo"),
+    }
 }
 
 async fn items(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> Result<ContextReply, Failure> {

@@ -83,7 +83,7 @@ impl Found<'_> {
                 let remedy = format!("declare it as [params.{name}], or name an existing parameter");
                 self.known(("parameter", name), (&known, &remedy), place);
             }
-            Root::Input(name) if stage == Stage::Work => {
+            Root::Input(name) if matches!(stage, Stage::Work | Stage::Undo) => {
                 let known: Vec<&str> = self.subject.task.inputs.keys().map(String::as_str).collect();
                 self.known(("input", name), (&known, "add it to the task's `inputs`"), place);
             }
@@ -100,7 +100,11 @@ impl Found<'_> {
                     format!("`{}` is not known yet here: `when` and `for_each` come before the items", reference.text);
                 self.refuse(place, problem, "refer to a parameter or to a result");
             }
-            Root::Item | Root::Index => {}
+            Root::Own if stage != Stage::Undo => {
+                let problem = format!("`{}` has a meaning only in an `undo`", reference.text);
+                self.refuse(place, problem, "refer to the result of another task, as ${tasks.ID.result}");
+            }
+            Root::Item | Root::Index | Root::Own => {}
         }
     }
 

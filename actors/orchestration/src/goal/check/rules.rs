@@ -49,6 +49,24 @@ pub(super) fn check_task(subject: Subject<'_>, findings: &mut Findings) {
     }
 }
 
+/// Checks the undo of a task, as the task that it is.
+pub(super) fn check_undo(subject: Subject<'_>, findings: &mut Findings) {
+    check_numbers(subject, findings);
+    match (subject.task.work(), subject.task.kinds().is_empty()) {
+        (Some(work), _) => check_work(subject, work, findings),
+        (None, true) => {
+            let problem =
+                format!("the undo of `{}` does nothing; expected one of `command`, `collect`", subject.task.id);
+            findings.add(subject.at(""), problem, "add what the undo does, such as command = { program = \"…\" }");
+        }
+        (None, false) => {
+            let problem =
+                format!("the undo of `{}` has `command` and `collect`; expected exactly one of them", subject.task.id);
+            findings.push(GoalError::at(subject.at("/collect"), problem, "keep one of them").on_key());
+        }
+    }
+}
+
 fn check_numbers(subject: Subject<'_>, findings: &mut Findings) {
     let task = subject.task;
     if task.max_items == 0 {

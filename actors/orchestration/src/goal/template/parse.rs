@@ -41,6 +41,8 @@ pub enum Root {
     Item,
     /// The number of that item.
     Index,
+    /// The result of the task itself, in its undo.
+    Own,
 }
 
 /// One step of a path.
@@ -68,6 +70,7 @@ impl fmt::Display for Root {
             Self::Input(name) => write!(out, "inputs.{name}"),
             Self::Item => out.write_str("item"),
             Self::Index => out.write_str("index"),
+            Self::Own => out.write_str("result"),
         }
     }
 }
@@ -135,7 +138,8 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part>, TemplateError> {
 }
 
 /// What every reference begins with, for error messages.
-const ROOTS: &str = "expected `params.NAME`, `tasks.ID.result`, `inputs.NAME`, `item` or `index`; \
+const ROOTS: &str = "expected `params.NAME`, `tasks.ID.result`, `inputs.NAME`, `item`, `index` or, in an \
+                     `undo`, `result`; \
                      write `$${` for a literal `${`";
 
 /// Reads the reference that begins at `start`, where `${` stands.
@@ -169,6 +173,7 @@ fn reference(text: &str, start: usize) -> Result<Reference, TemplateError> {
         Some("inputs") => name().map(Root::Input),
         Some("item") => Some(Root::Item),
         Some("index") => Some(Root::Index),
+        Some("result") => Some(Root::Own),
         Some("tasks") => match (name(), name().as_deref()) {
             (Some(id), Some("result")) => Some(Root::Result(id)),
             _ => None,

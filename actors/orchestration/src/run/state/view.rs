@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use steadfast::RunId;
 
-use super::{Counts, Fate, Held, RunState, TaskState};
+use super::tasks::Fate;
+use super::{Counts, Held, RunState, TaskState};
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::{Fan, Outline};
 use crate::run::record::Status;

@@ -1,0 +1,130 @@
+//! What somebody wants of a run: that it stands still, goes on, or ends.
+
+use std::fmt;
+
+use steadfast::{BoxError, Context};
+
+use super::{Orchestrator, OrchestratorReply};
+use crate::agents::protocol::Part;
+use crate::run::{Kept, PauseCause, Record};
+
+/// Why a run does not do what it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It is over.
+    Over,
+    /// It does not stand still.
+    NotPaused,
+    /// What was done is being undone already.
+    Undoing,
+    /// Somebody cancelled it before.
+    Cancelled,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Over => "the run is over; see its report, or begin another one",
+            Self::NotPaused => "the run is not paused, so there is nothing to resume",
+            Self::Undoing => "what the run did is being undone already; wait for its end",
+            Self::Cancelled => "the run was cancelled before; wait for its end",
+        })
+    }
+}
+
+impl Orchestrator {
+    /// Gives out no more leases in this process.
+    pub(super) async fn drain(&mut self, ctx: &Context<Self>) -> Result<OrchestratorReply, BoxError> {
+        if !self.state.is_draining() && self.state.ended().is_none() {
+            self.commit(vec![Record::Draining], ctx).await?;
+        }
+        Ok(OrchestratorReply::Done)
+    }
+
+    /// Lets the run stand still: what is in flight ends, and nothing more is given out until it is resumed.
+    pub(super) async fn pause(&mut self, who: String, ctx: &Context<Self>) -> Result<OrchestratorReply, BoxError> {
+        if self.state.ended().is_some() {
+            return Ok(OrchestratorReply::Refused(Refusal::Over));
+        }
+        if !self.is_paused_by_somebody() {
+            let paused = self.asked_to_pause(who, "it was paused");
+            self.commit(vec![paused], ctx).await?;
+        }
+        Ok(OrchestratorReply::Done)
+    }
+
+    /// Lets the run go on, with their attempts given again to the tasks that had used them up.
+    pub(super) async fn go_on(&mut self, who: String, ctx: &Context<Self>) -> Result<OrchestratorReply, BoxError> {
+        let refusal = match (self.state.ended(), self.state.is_paused()) {
+            (Some(_), _) => Refusal::Over,
+            (None, false) => Refusal::NotPaused,
+            (None, true) => {
+                self.commit(vec![Record::Resumed { who, wall: self.wall() }], ctx).await?;
+                return Ok(OrchestratorReply::Done);
+            }
+        };
+        Ok(OrchestratorReply::Refused(refusal))
+    }
+
+    /// Ends the run before its time. What is in flight is dropped when its tasks have their outcome.
+    pub(super) async fn cancel(
+        &mut self,
+        undo: bool,
+        (who, why): (String, String),
+        ctx: &Context<Self>,
+    ) -> Result<OrchestratorReply, BoxError> {
+        let refusal = if self.state.ended().is_some() {
+            Refusal::Over
+        } else if self.state.is_undoing() {
+            Refusal::Undoing
+        } else if self.state.cancel().is_some() {
+            Refusal::Cancelled
+        } else {
+            self.commit(vec![Record::CancelAsked { undo, who, why, wall: self.wall() }], ctx).await?;
+            return Ok(OrchestratorReply::Done);
+        };
+        Ok(OrchestratorReply::Refused(refusal))
+    }
+
+    /// Drops everything that is in flight, at once, and gives out nothing more.
+    ///
+    /// It is recorded first: an agent that dropped a lease does not take it again, so the lease must not be out for an
+    /// incarnation that follows.
+    pub(super) async fn stop_at_once(
+        &mut self,
+        who: String,
+        ctx: &mut Context<Self>,
+    ) -> Result<OrchestratorReply, BoxError> {
+        if self.state.ended().is_some() {
+            return Ok(OrchestratorReply::Refused(Refusal::Over));
+        }
+        let leases = self.leases();
+        let mut records = Vec::new();
+        match self.args.kept {
+            Kept::Volatile if self.state.is_draining() => {}
+            Kept::Volatile => records.push(Record::Draining),
+            Kept::Journaled if self.is_paused_by_somebody() => {}
+            Kept::Journaled => records.push(self.asked_to_pause(who.clone(), "it was stopped at once")),
+        }
+        for lease in &leases {
+            let (task, attempt) = (lease.attempt.task.clone(), lease.attempt.number);
+            let (why, wall) = (format!("{who} stopped the run at once"), self.wall());
+            records.push(match lease.attempt.part {
+                Part::Task => Record::Lost { task, attempt, why, wall },
+                Part::Undo => Record::UndoLost { task, attempt, why, wall },
+            });
+        }
+        self.commit(records, ctx).await?;
+        self.release(leases, ctx);
+        Ok(OrchestratorReply::Done)
+    }
+
+    fn is_paused_by_somebody(&self) -> bool {
+        self.state.pauses().iter().any(|pause| pause.why == PauseCause::Asked)
+    }
+
+    fn asked_to_pause(&self, who: String, message: &str) -> Record {
+        Record::Paused { why: PauseCause::Asked, who, message: message.to_owned(), wall: self.wall() }
+    }
+}

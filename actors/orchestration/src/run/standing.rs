@@ -1,0 +1,77 @@
+//! Whether a run goes on by itself, and what it waits for where it does not.
+
+use serde::Serialize;
+
+use crate::run::outline::Kept;
+use crate::run::record::{PauseCause, Status};
+use crate::run::state::{Pause, RunState};
+
+/// Whether a run goes on by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Standing {
+    /// It does.
+    Working,
+    /// It stands still, with nothing in flight, until somebody resumes it.
+    Paused(Vec<PauseNote>),
+    /// Another process may go on with it; this one gives out nothing more, and nothing is in flight.
+    Drained,
+    /// It is over.
+    Ended(Status),
+}
+
+/// Why a run stands still, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct PauseNote {
+    /// `asked`, `exhausted`, `poison` or `missing variable`.
+    pub cause: String,
+    /// The task that holds the run up, where one does.
+    pub task: Option<String>,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// Who paused it; `steadfast` where nobody did.
+    pub who: String,
+    /// Since when, in UTC.
+    pub since: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_unix_ms: u64,
+}
+
+impl PauseNote {
+    pub(crate) fn of(pause: &Pause) -> Self {
+        let cause = match pause.why {
+            PauseCause::Asked => "asked",
+            PauseCause::Exhausted { .. } => "exhausted",
+            PauseCause::Poison { .. } => "poison",
+            PauseCause::MissingVariable { .. } => "missing variable",
+        };
+        Self {
+            cause: cause.to_owned(),
+            task: pause.why.task().map(ToString::to_string),
+            message: pause.message.clone(),
+            remedy: pause.why.remedy(),
+            who: pause.who.clone(),
+            since: pause.wall.to_string(),
+            since_unix_ms: pause.wall.0,
+        }
+    }
+}
+
+/// Returns whether a run goes on by itself.
+#[must_use]
+pub fn standing(state: &RunState) -> Standing {
+    if let Some((status, _)) = state.ended() {
+        return Standing::Ended(status);
+    }
+    if state.held().next().is_some() || state.undo_lease().is_some() {
+        return Standing::Working;
+    }
+    if state.is_paused() {
+        return Standing::Paused(state.pauses().iter().map(PauseNote::of).collect());
+    }
+    let goes_on_elsewhere = state.is_draining() && state.outline().limits().kept == Kept::Journaled;
+    if goes_on_elsewhere { Standing::Drained } else { Standing::Working }
+}

@@ -1,0 +1,169 @@
+//! What holds a run up, and what ends it before its time.
+
+use std::time::Duration;
+
+use super::{Misfit, RunState};
+use crate::run::id::{Millis, TaskId};
+use crate::run::record::PauseCause;
+
+/// Why a run stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Why.
+    pub why: PauseCause,
+    /// Who paused it; `steadfast` where nobody did.
+    pub who: String,
+    /// What happened, for people.
+    pub message: String,
+    /// Since when.
+    pub wall: Millis,
+}
+
+/// That somebody does not want a run any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    /// Whether what was done is undone.
+    pub undo: bool,
+    /// Who.
+    pub who: String,
+    /// Why, for people.
+    pub why: String,
+}
+
+impl PauseCause {
+    /// The task that holds the run up, where one does.
+    #[must_use]
+    pub fn task(&self) -> Option<&TaskId> {
+        match self {
+            Self::Exhausted { task, .. } | Self::Poison { task } => Some(task),
+            Self::Asked | Self::MissingVariable { .. } => None,
+        }
+    }
+
+    /// What to do about it, before or by resuming the run, for people.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Asked => "resume it when it may go on".to_owned(),
+            Self::Exhausted { class, .. } => format!("{}; then resume it", class.remedy()),
+            Self::Poison { .. } => format!("{}; then resume it", crate::run::Class::Poison.remedy()),
+            Self::MissingVariable { name } => format!("set the environment variable {name}, and resume it"),
+        }
+    }
+}
+
+impl RunState {
+    pub(super) fn paused(&mut self, pause: Pause) -> Result<(), Misfit> {
+        if self.ended.is_some() {
+            return Ok(());
+        }
+        if let Some(id) = pause.why.task() {
+            let open = self.task_mut(id)?.settled.is_none();
+            let id = id.clone();
+            self.spent.remove(&id);
+            self.rest(&id);
+            self.give_back(&id);
+            if open {
+                self.exhausted.insert(id);
+            }
+        }
+        self.pauses.push(pause);
+        Ok(())
+    }
+
+    pub(super) fn resumed(&mut self, wall: Millis) {
+        for id in std::mem::take(&mut self.exhausted) {
+            if let Some(task) = self.tasks.get_mut(&id) {
+                task.forgive();
+            }
+            if let Some(position) = self.outline.position(id.task()) {
+                self.idle.insert((position, id));
+            }
+        }
+        self.lift(wall);
+    }
+
+    pub(super) fn cancelled(&mut self, cancel: Cancel, wall: Millis) {
+        // Once it is being undone, or over, there is nothing left to cancel.
+        if self.cancel.is_none() && self.undo.is_none() && self.ended.is_none() {
+            self.cancel = Some(cancel);
+            self.lift(wall);
+        }
+    }
+
+    pub(super) fn budget_spent(&mut self, message: &str, wall: Millis) {
+        if self.undo.is_none() && self.ended.is_none() && self.budget.is_none() {
+            self.budget = Some(message.to_owned());
+            self.lift(wall);
+        }
+    }
+
+    /// A task has its outcome, so that the run does not stand still because of it any more.
+    pub(super) fn no_longer_paused_for(&mut self, id: &TaskId, wall: Millis) {
+        if self.exhausted.remove(id) {
+            let since = self.pauses.first().map(|pause| pause.wall);
+            self.pauses.retain(|pause| pause.why.task() != Some(id));
+            if let (true, Some(since)) = (self.pauses.is_empty(), since) {
+                self.paused_for = self.paused_for.saturating_add(wall.since(since));
+            }
+        }
+    }
+
+    fn lift(&mut self, wall: Millis) {
+        if let Some(first) = self.pauses.first() {
+            self.paused_for = self.paused_for.saturating_add(wall.since(first.wall));
+        }
+        self.pauses.clear();
+    }
+
+    /// Why the run stands still; nothing when it does not.
+    #[must_use]
+    pub fn pauses(&self) -> &[Pause] {
+        &self.pauses
+    }
+
+    /// Whether the run stands still until it is resumed.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        !self.pauses.is_empty()
+    }
+
+    /// Whether the run stands still for nothing but tasks that have used up their attempts.
+    pub(crate) fn is_paused_by_tasks(&self) -> bool {
+        self.is_paused() && self.pauses.iter().all(|pause| pause.why.task().is_some())
+    }
+
+    /// How long the run stood still, but for the pause that is not over. That time does not count for its deadline.
+    #[must_use]
+    pub fn paused_for(&self) -> Duration {
+        self.paused_for
+    }
+
+    /// Who does not want the run any more.
+    #[must_use]
+    pub fn cancel(&self) -> Option<&Cancel> {
+        self.cancel.as_ref()
+    }
+
+    /// What is said of the budget that is used up.
+    #[must_use]
+    pub fn budget_message(&self) -> Option<&str> {
+        self.budget.as_deref()
+    }
+
+    /// Whether a task failed for good, so that the goal cannot be reached any more.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// The tasks that have used up their attempts, for which the run is paused.
+    pub fn exhausted(&self) -> impl Iterator<Item = &TaskId> {
+        self.exhausted.iter()
+    }
+
+    /// The tasks that are not tried again, of which nobody has said yet what that means.
+    pub(crate) fn spent(&self) -> impl Iterator<Item = &TaskId> {
+        self.spent.iter()
+    }
+}
