@@ -29,7 +29,7 @@ use crate::agents::planner::Planner;
 use crate::agents::retriever::Retriever;
 use crate::agents::router::{LeastLoaded, Router, Select};
 use crate::agents::validator::{Validator, ValidatorArgs};
-use crate::agents::{CONTEXT, PLAN, REPORT, ROUTE, VALIDATE, task_capability};
+use crate::agents::{CHARGE, CONTEXT, PLAN, REPORT, ROUTE, VALIDATE, task_capability};
 use crate::goal::TaskKind;
 use crate::work::validate::{AllowAll, Policy};
 
@@ -172,7 +172,7 @@ fn executor(staff: &Staff, name: &str) -> ChildSpec {
 fn goals(staff: &Staff, run: RunArgs) -> SupervisorSpec {
     let name = run.goal.name.clone();
     hardy("goals", staff.restarts.min(GOALS_RESTARTS))
-        .child(watched(ChildSpec::agent::<Orchestrator>(name, run).offers(&REPORT)))
+        .child(watched(ChildSpec::agent::<Orchestrator>(name, run).offers(&REPORT).offers(&CHARGE)))
 }
 
 fn watched<A: steadfast::Agent>(agent: AgentSpec<A>) -> ChildSpec {

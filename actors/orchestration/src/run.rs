@@ -12,6 +12,7 @@
 //! * A task whose outcome is recorded is never leased again, and its outcome never changes.
 //! * The [digest](result_digest) depends on the declared results alone: not on order, times, attempts or agents.
 
+mod budget;
 mod decide;
 mod digest;
 mod id;
@@ -24,6 +25,10 @@ mod shared;
 mod standing;
 mod state;
 
+pub use budget::{
+    Account, Charge, ChargeRefusal, ChargeReply, Counter, Share, Spent, Usage, accounts, charge, end_of_time, has_agents,
+    has_attempts, out_of_agents, out_of_attempts, out_of_output,
+};
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
 pub use id::{InvalidTaskId, Millis, TaskId};
@@ -33,7 +38,7 @@ pub use record::{
     BudgetKind, Class, Leased, Lookups, Outcome, Parent, PauseCause, Record, RecordError, SkipCause, Status,
     UndoOutcome, UndoSummary, WaitFor, decode, encode,
 };
-pub use report::{Facts, FailureNote, Report, Restarts, TaskReport, Totals};
+pub use report::{Facts, FailureNote, Report, Restarts, SpentNote, TaskReport, Totals};
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, undo_ended, undo_lost};
 pub use shared::Shared;
 pub use standing::{PauseNote, Standing, standing};

@@ -14,6 +14,7 @@
 //! * No handler waits for another agent but the journal, which answers or ends within a limit of its own.
 
 mod carry;
+mod charges;
 mod control;
 mod feed;
 mod log;
@@ -35,7 +36,7 @@ use steadfast::{Agent, BoxError, Context, Incarnation, Path, RunId, Subject, Tel
 use crate::agents::ask::Unanswered;
 use crate::agents::planner::plan_subject;
 use crate::agents::protocol::{
-    Attempt, ContextReply, LeaseId, Part, PlanReply, ReportReply, ReportRequest, RouteReply,
+    Attempt, ChargeReply, ChargeRequest, ContextReply, LeaseId, Part, PlanReply, ReportReply, ReportRequest, RouteReply,
 };
 use crate::goal::model::Goal;
 use crate::plan::Plan;
@@ -122,6 +123,8 @@ struct Ready {
 pub enum OrchestratorMessage {
     /// How an attempt ended.
     Report(ReportRequest),
+    /// What an attempt is about to use, or has used.
+    Charge(ChargeRequest),
     /// To give out no more leases in this process. When those that are out have ended, a run that nobody keeps ends; one
     /// that is kept goes on in another process.
     Drain,
@@ -160,6 +163,8 @@ pub enum OrchestratorMessage {
 pub enum OrchestratorReply {
     /// To a report.
     Report(ReportReply),
+    /// To a charge.
+    Charge(ChargeReply),
     /// It is so.
     Done,
     /// It is not so.
@@ -211,6 +216,7 @@ impl Agent for Orchestrator {
     ) -> Result<OrchestratorReply, BoxError> {
         let reply = match message {
             OrchestratorMessage::Report(report) => OrchestratorReply::Report(self.report(report, ctx).await?),
+            OrchestratorMessage::Charge(request) => OrchestratorReply::Charge(self.charge(request, ctx).await?),
             OrchestratorMessage::Drain => self.drain(ctx).await?,
             OrchestratorMessage::Pause { who } => self.pause(who, ctx).await?,
             OrchestratorMessage::Resume { who } => self.go_on(who, ctx).await?,
@@ -231,6 +237,7 @@ impl Agent for Orchestrator {
     fn subject(message: &OrchestratorMessage) -> Option<Subject> {
         match message {
             OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
+            OrchestratorMessage::Charge(request) => Some(request.lease.attempt.subject()),
             OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
             _ => None,
         }
@@ -287,6 +294,20 @@ impl TryFrom<OrchestratorReply> for ReportReply {
 
     fn try_from(reply: OrchestratorReply) -> Result<Self, OrchestratorReply> {
         if let OrchestratorReply::Report(reply) = reply { Ok(reply) } else { Err(reply) }
+    }
+}
+
+impl From<ChargeRequest> for OrchestratorMessage {
+    fn from(request: ChargeRequest) -> Self {
+        Self::Charge(request)
+    }
+}
+
+impl TryFrom<OrchestratorReply> for ChargeReply {
+    type Error = OrchestratorReply;
+
+    fn try_from(reply: OrchestratorReply) -> Result<Self, OrchestratorReply> {
+        if let OrchestratorReply::Charge(reply) = reply { Ok(reply) } else { Err(reply) }
     }
 }
 

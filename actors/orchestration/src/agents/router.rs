@@ -102,6 +102,7 @@ fn route(select: &dyn Select, request: &RouteRequest, system: &System) -> RouteR
     let free: Vec<_> = all
         .into_iter()
         .filter(|candidate| candidate.incarnation.is_some() && !request.busy.contains(&candidate.path))
+        .filter(|candidate| is_allowed(candidate, request))
         .collect();
     let count = free.len();
     let free = prefer_others(free, request.last.as_ref());
@@ -109,6 +110,12 @@ fn route(select: &dyn Select, request: &RouteRequest, system: &System) -> RouteR
     let Some((candidate, incarnation)) = chosen else { return RouteReply::NoneFree };
     let reason = format!("{count} of {candidates} are free, and it has the least to do: {}", candidate.load);
     RouteReply::Assigned(Assignment { agent: candidate.path.clone(), incarnation, candidates, reason })
+}
+
+/// Whether the run may use this life.
+fn is_allowed(candidate: &Candidate, request: &RouteRequest) -> bool {
+    let life = candidate.incarnation.map(|incarnation| (candidate.path.clone(), incarnation));
+    request.only.as_ref().is_none_or(|only| life.is_some_and(|life| only.contains(&life)))
 }
 
 /// Those who did not have the task last, if there are any.

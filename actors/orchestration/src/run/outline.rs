@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::goal::model::{FailureClass, Goal, OnExhausted, Retries};
+use crate::goal::model::{Budget, FailureClass, Goal, OnExhausted, Retries};
 use crate::goal::span::Span;
 use crate::plan::Plan;
 use crate::run::record::Class;
@@ -16,6 +16,7 @@ pub struct Outline {
     positions: BTreeMap<String, usize>,
     dependents: BTreeMap<String, Vec<String>>,
     limits: RunLimits,
+    budget: Budget,
 }
 
 /// One task of the goal in an [`Outline`].
@@ -105,7 +106,8 @@ impl Outline {
         let limits = &goal.limits;
         let concurrency = limits.concurrency.map_or(jobs, |limit| jobs.min(limit as usize)).max(1);
         let deadline = limits.deadline.map(Span::duration);
-        Self::new(RunLimits { concurrency, deadline, on_exhausted: goal.on_exhausted, ..RunLimits::default() })
+        let limits = RunLimits { concurrency, deadline, on_exhausted: goal.on_exhausted, ..RunLimits::default() };
+        Self::new(limits).within(goal.budget.clone())
     }
 
     /// What a run needs to know of a plan, on so many executors.
@@ -117,6 +119,13 @@ impl Outline {
             let undo = task.task().undo.as_ref().map(|undo| undo.retries.clone());
             outline.task(task.id(), Entry { needs, fan, retries: task.task().retries.clone(), undo })
         })
+    }
+
+    /// The same for a run that may use no more than this.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
     }
 
     /// The same for a run that is kept like this.
@@ -159,6 +168,12 @@ impl Outline {
     /// The tasks that need this one, in the order of the plan.
     pub fn dependents(&self, id: &str) -> impl Iterator<Item = &str> {
         self.dependents.get(id).into_iter().flatten().map(String::as_str)
+    }
+
+    /// What the run may use before it ends with that.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// What the run may use.

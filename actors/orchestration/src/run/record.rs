@@ -265,6 +265,8 @@ pub enum Record {
         task: TaskId,
         /// The attempt.
         attempt: u32,
+        /// Which charge of the attempt it is, as the agent named it.
+        charge: String,
         /// Of what.
         counter: String,
         /// How much.
@@ -276,6 +278,8 @@ pub enum Record {
         task: TaskId,
         /// The attempt.
         attempt: u32,
+        /// Which charge of the attempt it is.
+        charge: String,
         /// Of what.
         counter: String,
         /// How much.
@@ -296,6 +300,8 @@ pub enum Record {
         task: TaskId,
         /// The attempt.
         attempt: u32,
+        /// Which call of the attempt it is, as the agent named it.
+        call: String,
         /// The tool.
         tool: String,
         /// The digest of what it was called with.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::redact::Redactor;
+use crate::run::budget::{Account, Spent, accounts};
 use crate::run::digest::result_digest;
 use crate::run::id::{Millis, TaskId};
 use crate::run::record::{Class, Lookups, Outcome, SkipCause, Status};
@@ -41,6 +42,12 @@ pub struct Report {
     pub completed_rerun: u64,
     /// Reports refused, because they came from an incarnation or an attempt that did not hold the lease.
     pub refused: u64,
+    /// What is used of each budget of the goal, and of each counter that agents charged.
+    #[serde(default)]
+    pub budgets: Vec<Account>,
+    /// Which budget is used up, where one ended the run.
+    #[serde(default)]
+    pub budget_spent: Option<SpentNote>,
     /// How many agents held a lease.
     pub agents_used: u64,
     /// How often the context of a task came from the retriever's cache, and how often from its source.
@@ -105,6 +112,17 @@ pub struct TaskReport {
     pub failure: Option<FailureNote>,
 }
 
+/// A budget that ended a run, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentNote {
+    /// Its key in the goal file, below `budget`.
+    pub budget: String,
+    /// What happened: its limit, what was used, and by whom most.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
 /// Why a task failed or was skipped, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureNote {
@@ -148,6 +166,8 @@ impl Report {
             lost: if status == Status::Drained { 0 } else { tasks.unfinished },
             completed_rerun: counts.completed_rerun,
             refused: counts.refused,
+            budgets: accounts(state, now),
+            budget_spent: state.usage().spent().map(SpentNote::of),
             agents_used: counts.agents_used.len() as u64,
             context: counts.context,
             started: state.started().to_string(),
@@ -165,6 +185,7 @@ impl Report {
         clean(&mut report.goal);
         report.description.iter_mut().for_each(clean);
         report.problem.iter_mut().for_each(clean);
+        report.budget_spent.iter_mut().for_each(|spent| clean(&mut spent.message));
         for task in &mut report.results {
             task.value = task.value.as_ref().map(|value| redactor.value(value));
             task.failure.iter_mut().for_each(|note| clean(&mut note.message));
@@ -176,6 +197,12 @@ impl Report {
     #[must_use]
     pub fn to_markdown(&self, whole: &BTreeSet<String>) -> String {
         markdown::render(self, whole)
+    }
+}
+
+impl SpentNote {
+    fn of(spent: &Spent) -> Self {
+        Self { budget: spent.which.key(), message: spent.message.clone(), remedy: spent.which.remedy() }
     }
 }
 

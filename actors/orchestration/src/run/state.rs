@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use steadfast::{Path, RunId};
 
+use crate::run::budget::Usage;
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Outline;
 use crate::run::record::{Lookups, Record, Status};
@@ -62,6 +63,7 @@ pub struct RunState {
     failures: usize,
     open: usize,
     counts: Counts,
+    usage: Usage,
 }
 
 /// What happened in a run, counted.
@@ -120,6 +122,7 @@ impl RunState {
             failures: 0,
             open: outline.order().len(),
             counts: Counts::default(),
+            usage: Usage::default(),
             outline,
         };
         for (position, id) in state.outline.order().iter().enumerate() {
@@ -151,6 +154,7 @@ impl RunState {
     ///
     /// [`Misfit`] when it is of another plan.
     pub fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
+        self.usage.apply(record);
         match record {
             Record::RunStarted { run, wall, .. } => {
                 self.run = Some(*run);

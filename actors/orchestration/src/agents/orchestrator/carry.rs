@@ -38,6 +38,9 @@ impl Orchestrator {
                 }
             }
             if records.is_empty() {
+                if self.look_at_attempts(ctx).await? {
+                    continue;
+                }
                 break;
             }
             let leases = self.ending_with(&records);

@@ -29,6 +29,7 @@ fn write_page(page: &mut String, report: &Report, whole: &BTreeSet<String>) -> f
         writeln!(page, "The goal could not be planned: {}\n", problem.trim())?;
     }
     write_totals(page, report)?;
+    write_budgets(page, report)?;
     write_troubles(page, report)?;
     write_wholes(page, report, whole)?;
     write_tasks(page, report)
@@ -51,6 +52,23 @@ fn write_totals(page: &mut String, report: &Report) -> fmt::Result {
     )?;
     writeln!(page, "| context | {} from the cache, {} from its source |", report.context.hits, report.context.misses)?;
     writeln!(page, "| lost, run again after the end | {}, {} |\n", report.lost, report.completed_rerun)
+}
+
+fn write_budgets(page: &mut String, report: &Report) -> fmt::Result {
+    if let Some(spent) = &report.budget_spent {
+        writeln!(page, "The run ended with its budget: {}.\n", indented(&spent.message))?;
+    }
+    if report.budgets.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "## Budgets\n\n| budget | used | limit | the most |\n|---|---|---|---|")?;
+    for account in &report.budgets {
+        let limit = account.limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
+        let most = account.most.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let unit = if account.budget == "wall" { " ms" } else { "" };
+        writeln!(page, "| {}{unit} | {} | {limit} | {most} |", account.budget, account.used)?;
+    }
+    writeln!(page)
 }
 
 fn write_troubles(page: &mut String, report: &Report) -> fmt::Result {
