@@ -26,7 +26,7 @@ trap 'exit 130' INT TERM
 
 # Prints the object of one run; its exit status is that of the run.
 run() {
-    timeout "$limit" "$STEADFAST" run "$goal" --input "$input" --report "$folder/report" --json "$@" 2>"$folder/stderr"
+    timeout "$limit" "$STEADFAST" run "$goal" --input "$input" --report "$folder/report" --state "$folder/state" --json "$@" 2>"$folder/stderr"
 }
 
 field() {

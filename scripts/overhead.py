@@ -51,7 +51,7 @@ def plain(work, folder):
 
 def supervised(steadfast, folder):
     command = [steadfast, "run", str(folder.parent / "goal.toml"), "--input", str(folder), "--jobs", str(JOBS), "--json"]
-    command += ["--report", str(folder.parent / "report")]
+    command += ["--report", str(folder.parent / "report"), "--state", str(folder.parent / "state")]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -34,7 +34,7 @@ def run(steadfast, folder, *more):
     witness.write_text("")
     report = folder / "report"
     command = [steadfast, "run", str(ROOT / "examples/goals/witness.toml"), "--input", str(folder / "input"), "--json"]
-    command += ["--report", str(report), "--param", f"witness={witness}", *more]
+    command += ["--report", str(report), "--state", str(folder / "state"), "--param", f"witness={witness}", *more]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     seen = []
     for line in witness.read_text().splitlines():

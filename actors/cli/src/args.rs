@@ -48,6 +48,12 @@ pub(crate) struct RunArgs {
     /// The folder that gets report.json and report.md
     #[arg(long, value_name = "DIR", default_value = crate::run::DEFAULT_REPORT)]
     pub(crate) report: PathBuf,
+    /// The folder in which runs are kept; one process at a time may use it
+    #[arg(long, value_name = "DIR", default_value = crate::run::DEFAULT_STATE)]
+    pub(crate) state: PathBuf,
+    /// Keep nothing: what is killed begins anew, and commands outlive a SIGKILL
+    #[arg(long)]
+    pub(crate) volatile: bool,
     /// Print one JSON object on stdout, whatever happens
     #[arg(long)]
     pub(crate) json: bool,

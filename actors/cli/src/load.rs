@@ -35,7 +35,11 @@ pub(crate) struct Prepared {
 pub(crate) fn load(file: &Path, params: &[Param]) -> Result<Prepared, Vec<Problem>> {
     let name = file.display().to_string();
     let text = text_of(file).map_err(|problem| vec![problem])?;
-    let loaded = read(&name, &text).map_err(|errors| problems(&errors))?;
+    let inside = |path: &str| {
+        let why = |problem: Problem| problem.what.trim_start_matches("the goal file cannot be read: ").to_owned();
+        text_of(Path::new(path)).map_err(why)
+    };
+    let loaded = read(&name, &text).and_then(|loaded| loaded.embed(inside)).map_err(|errors| problems(&errors))?;
     let redactor = Redactor::new().with_words(variables(&loaded.goal, &OsCommands::new()));
     refuse_secrets(&loaded, params, &redactor).map_err(|errors| hidden(&errors))?;
     let given = params.iter().map(|param| (param.name.as_str(), param.value.as_str()));
@@ -78,7 +82,8 @@ fn text_of(file: &Path) -> Result<String, Problem> {
 fn variables(goal: &Goal, commands: &dyn Commands) -> Vec<String> {
     let undo = |task: &Task| task.undo.as_ref().and_then(|undo| undo.command.clone());
     let commands_of = |task: &Task| [task.command.clone(), undo(task)];
-    let values = goal.tasks.iter().flat_map(commands_of).flatten().flat_map(|command| command.env.into_values());
+    let tasks = goal.goals().flat_map(|goal| &goal.tasks);
+    let values = tasks.flat_map(commands_of).flatten().flat_map(|command| command.env.into_values());
     let names = values.filter_map(|value| match value {
         EnvValue::From(variable) if variable.from.secret => Some(variable.from.name),
         EnvValue::From(_) | EnvValue::Literal(_) => None,

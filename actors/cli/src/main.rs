@@ -7,6 +7,7 @@
 //!
 //! * The process ends by returning from `main`, with the exit status of [`Status`].
 //! * Everything that is printed passes the redactor.
+//! * With `guard` as its first word the program is the guard of the commands of another one of its kind.
 
 mod args;
 mod load;
@@ -22,12 +23,17 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use steadfast_orchestration::goal::json_schema;
 use steadfast_orchestration::plan::render;
 use steadfast_orchestration::redact::Redactor;
+use steadfast_orchestration::seam::commands::guard;
 
 use crate::args::{CheckArgs, Cli, Format, RunArgs, Verb};
 use crate::outcome::{Outcome, Problem, Status};
 use crate::screen::{Screen, print};
 
 fn main() -> ExitCode {
+    // Not a word of the command line: it is how the program starts itself, as cheaply as it can.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "guard") {
+        return guard::main();
+    }
     let screen = Screen::open();
     panics::install(&screen);
     let status = match Cli::try_parse() {

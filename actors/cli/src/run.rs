@@ -22,6 +22,7 @@ use steadfast_orchestration::cache::{Bounds, Cache};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::preset::{self, Staff};
 use steadfast_orchestration::run::{Facts, Kept, Millis, Report, Restarts, RunState, Status as RunStatus};
+use steadfast_orchestration::seam::commands::guard::GuardError;
 use steadfast_orchestration::seam::files::DiskFiles;
 use tokio::runtime::{Builder, Runtime};
 
@@ -35,6 +36,9 @@ use signals::Signals;
 
 /// The folder that gets the report when none is named.
 pub(crate) const DEFAULT_REPORT: &str = "steadfast-report";
+
+/// The folder that keeps runs when none is named.
+pub(crate) const DEFAULT_STATE: &str = ".steadfast";
 
 /// How long the tree may take to stop in order once the run is over.
 const STOP: Duration = Duration::from_secs(5);
@@ -105,8 +109,10 @@ impl Setting {
         if same(&report, &args.input) {
             return Err(vec![report_in_input(&args.report)]);
         }
-        // Also the usual folder, so that the report of one run does not change the result of the next.
-        let files = files.excluding([report.as_path(), Path::new(DEFAULT_REPORT)]);
+        let state = std::path::absolute(&args.state).map_err(|error| vec![no_state(&args.state, &error)])?;
+        // Also the usual folders, so that what one run leaves does not change the result of the next.
+        let usual = [DEFAULT_REPORT, DEFAULT_STATE].map(Path::new);
+        let files = files.excluding([report.as_path(), state.as_path()]).excluding(usual);
         write::prepare(&report).map_err(|error| vec![no_report(&args.report, &error)])?;
         let clock: Arc<dyn Clock> = Arc::new(TokioClock);
         let seed = args.seed.unwrap_or_else(|| SeededEntropy::from_os(Arc::clone(&clock)).stream("seed").next_u64());
@@ -128,7 +134,7 @@ impl Setting {
             clock,
             faults,
             journal: Arc::new(MemoryJournal::default()),
-            gate: Arc::default(),
+            gate: Arc::new(if args.volatile { Gate::default() } else { Gate::guarded(state.join("guards")) }),
             screen: screen.clone(),
         })
     }
@@ -208,14 +214,17 @@ async fn carry_out(setting: &Setting) -> Result<Ran, Outcome> {
     let listening = Signals::listen();
     let mut signals = listening.map_err(|error| gave_up(format!("signals cannot be listened to: {error}")))?;
     let orders = setting.orders();
+    let started = async {
+        // Nothing is given out before what an earlier process had running is gone.
+        setting.gate.start_guard().await.map_err(|error| Outcome::invalid(vec![no_guard(&error)]))?;
+        setting.start(orders.clone()).await.map_err(|error| gave_up(error.to_string()))
+    };
     let system = tokio::select! {
         biased;
         () = signals.next() => {
             return Err(not_begun(Status::Drained, "it was interrupted before the agents had started".to_owned()));
         }
-        started = setting.start(orders.clone()) => {
-            started.map_err(|error| gave_up(error.to_string()))?
-        }
+        started = started => started?,
     };
     let mut conductor = Conductor::new(setting, &system, &orders);
     let end = conductor.conduct(&mut signals).await;
@@ -294,6 +303,24 @@ fn report_in_input(folder: &Path) -> Problem {
         format!("--report {}", folder.display()),
         "the report folder is the input folder, so that the report would become part of the input; expected another one",
         "name a folder of its own, such as one below the input folder",
+    )
+}
+
+fn no_state(folder: &Path, error: &std::io::Error) -> Problem {
+    Problem::new(
+        format!("--state {}", folder.display()),
+        format!("the folder of the runs cannot be used: {error}"),
+        "name a folder that exists or can be created, and may be written to",
+    )
+}
+
+/// Commands cannot be watched over, or those of an earlier process have not ended.
+fn no_guard(error: &GuardError) -> Problem {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    Problem::new(
+        "commands",
+        format!("{error}{cause}"),
+        "run it again once that is so; `--volatile` runs without a guard",
     )
 }
 

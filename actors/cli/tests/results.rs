@@ -67,8 +67,9 @@ fn a_report_in_the_input_folder_does_not_change_the_next_result() {
     let before = digest(&world, &[]);
     let path = |path: std::path::PathBuf| path.display().to_string();
     let (goal, input, report) = (path(world.goal()), path(world.input()), path(world.input().join("reports")));
+    let state = path(world.input().join("kept"));
     for time in 0..2 {
-        let run = ended(&["run", &goal, "--input", &input, "--report", &report, "--json"]);
+        let run = ended(&["run", &goal, "--input", &input, "--report", &report, "--state", &state, "--json"]);
         assert_eq!(run.check(0, "reached")["result_digest"], before, "time {time}");
         assert!(world.exists("reports/report.json"));
     }

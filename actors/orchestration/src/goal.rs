@@ -11,11 +11,13 @@
 //! * All errors of one stage are reported at once, in the order of the file.
 
 pub mod check;
+pub mod embed;
 pub mod error;
 pub mod fields;
 mod keys;
 pub mod literals;
 pub mod model;
+pub mod moment;
 pub mod paths;
 pub mod read;
 pub mod schema;
@@ -25,9 +27,11 @@ pub mod template;
 mod unique;
 pub mod work;
 
+pub use embed::DEEPEST;
 pub use error::{GoalError, GoalErrors, Place};
 pub use literals::{Literal, literals};
 pub use model::Goal;
+pub use moment::{Moment, MomentError};
 pub use read::{Loaded, read};
 pub use schema::json_schema;
 pub use source::Source;

@@ -8,6 +8,7 @@
 //! * Every task comes after all it depends on; among tasks that could come next, the order of the file decides.
 //! * Every reference leads to a parameter, an input or a task that exists, and every task does exactly one thing.
 
+mod examine;
 mod order;
 pub mod render;
 
@@ -17,11 +18,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::goal::check::{Findings, Need, capability_of, check, check_offered, resolved_params};
-use crate::goal::error::{GoalError, GoalErrors};
+use crate::goal::check::{Findings, capability_of, resolved_params};
+use crate::goal::error::GoalErrors;
 use crate::goal::model::{Goal, Task};
-use crate::goal::span::Span;
 use crate::goal::work::{TaskKind, Work};
+use examine::{Known, Shape, examine};
 
 /// A checked goal with its parameters, its tasks in order, and its critical path.
 ///
@@ -87,28 +88,13 @@ impl Plan {
     ) -> Result<Self, GoalErrors> {
         let mut findings = Findings::default();
         let params = resolved_params(&goal, params, &mut findings);
-        let needs = check(&goal, &params, &mut findings);
-        if let Some(offered) = offered {
-            check_offered(&goal, offered, &mut findings);
-        }
-        let edges: Vec<Vec<usize>> = needs.iter().map(|needs| needs.iter().map(|need| need.task).collect()).collect();
-        let ordered = match order::ordered(&edges) {
-            Ok(ordered) => ordered,
-            Err(cycle) => {
-                findings.push(cycle_error(&goal, &needs, &cycle));
-                Vec::new()
-            }
-        };
-        let weights: Vec<Duration> =
-            goal.tasks.iter().map(|task| task.at_least.unwrap_or_default().duration()).collect();
-        let critical = order::critical(&ordered, &edges, &weights);
-        check_deadline(&goal, &critical, &mut findings);
+        let Shape { edges, ordered, critical, length } =
+            examine(&goal, Known { params: &params, offered, depth: 1 }, &mut findings);
         GoalErrors::none_of(findings.into_errors())?;
-        let critical_length = critical.iter().map(|&task| weights[task]).sum();
         let critical = critical.iter().map(|&task| goal.tasks[task].id.clone()).collect();
         let steps = steps(&goal, &ordered, &edges);
         let by_id = (0..).zip(&ordered).map(|(step, &task)| (goal.tasks[task].id.clone(), step)).collect();
-        Ok(Self { goal, params, steps, by_id, critical, critical_length })
+        Ok(Self { goal, params, steps, by_id, critical, critical_length: length })
     }
 
     /// The goal the plan was made from.
@@ -215,10 +201,10 @@ impl<'p> PlannedTask<'p> {
         self.work().kind()
     }
 
-    /// The capability the task needs: its own, or that of its kind.
+    /// The capability the task needs: its own, or that of its kind; nothing where the run itself carries it out.
     #[must_use]
-    pub fn capability(&self) -> &'p str {
-        capability_of(self.task()).unwrap_or_else(|| self.kind().capability())
+    pub fn capability(&self) -> Option<&'p str> {
+        capability_of(self.task())
     }
 
     /// The undo of the task, as a task of its own; nothing where it names none.
@@ -270,29 +256,4 @@ fn steps(goal: &Goal, ordered: &[usize], edges: &[Vec<usize>]) -> Vec<Step> {
         .iter()
         .map(|&task| Step { task, dependencies: ids(&edges[task]), dependents: ids(&dependents[task]) })
         .collect()
-}
-
-/// The error for tasks that wait for each other; each task of the cycle needs the one after it.
-fn cycle_error(goal: &Goal, needs: &[Vec<Need>], cycle: &[usize]) -> GoalError {
-    let ids: Vec<&str> = cycle.iter().chain(cycle.first()).map(|&task| goal.tasks[task].id.as_str()).collect();
-    let next = cycle.get(1).or(cycle.first());
-    let stated = cycle.first().and_then(|&first| needs[first].iter().find(|need| Some(&need.task) == next));
-    let problem = format!("these tasks wait for each other, so none can start: {}", ids.join(" -> "));
-    let remedy = "remove one of these `after` entries or references";
-    GoalError::at(stated.map_or("/tasks", |need| need.pointer.as_str()), problem, remedy)
-}
-
-fn check_deadline(goal: &Goal, critical: &[usize], findings: &mut Findings) {
-    let tasks = critical.iter().map(|&task| &goal.tasks[task]);
-    let path = tasks.filter_map(|task| Some((task.id.as_str(), task.at_least?)));
-    let path: Vec<(&str, Span)> = path.filter(|(_, at_least)| *at_least > Span::default()).collect();
-    let length = Span::of(path.iter().map(|(_, at_least)| at_least.duration()).sum());
-    if let Some(deadline) = goal.limits.deadline.filter(|deadline| *deadline < length && *deadline > Span::default()) {
-        let sum: Vec<String> = path.iter().map(|(id, at_least)| format!("{id} ({at_least})")).collect();
-        let problem = format!(
-            "the deadline, {deadline}, is below the critical path, {length}: {}; expected at least that",
-            sum.join(" -> ")
-        );
-        findings.add("/limits/deadline", problem, format!("raise the deadline above {length}, or shorten the path"));
-    }
 }

@@ -26,6 +26,7 @@ use crate::agents::desk::Workshop;
 use crate::agents::executor::Executor;
 use crate::agents::orchestrator::{Orchestrator, OrchestratorMessage, RunArgs};
 use crate::agents::planner::Planner;
+use crate::agents::protocol::{LeaseReply, LeaseRequest};
 use crate::agents::retriever::Retriever;
 use crate::agents::router::{LeastLoaded, Router, Select};
 use crate::agents::validator::{Validator, ValidatorArgs};
@@ -83,7 +84,7 @@ impl Staff {
 /// The names of the capabilities to carry out tasks that this tree offers.
 #[must_use]
 pub fn offered() -> BTreeSet<String> {
-    TaskKind::ALL.into_iter().map(|kind| kind.capability().to_owned()).collect()
+    TaskKind::capabilities().map(str::to_owned).collect()
 }
 
 /// A builder of the system for this tree: its services have a handler deadline like every agent.
@@ -154,19 +155,31 @@ fn pool(staff: &Staff, name: &str, member: impl Fn(&Staff, &str) -> ChildSpec) -
 
 fn retriever(staff: &Staff, name: &str) -> ChildSpec {
     let retriever = ChildSpec::agent::<Retriever>(name, staff.shop.clone());
-    watched(retriever.offers(&task_capability(TaskKind::Retrieve.capability())))
+    watched(carries_out(retriever, TaskKind::Retrieve))
 }
 
 fn validator(staff: &Staff, name: &str) -> ChildSpec {
     let args = ValidatorArgs { shop: staff.shop.clone(), policy: Arc::clone(&staff.policy) };
     let validator = ChildSpec::agent::<Validator>(name, args);
-    watched(validator.offers(&task_capability(TaskKind::Check.capability())))
+    watched(carries_out(validator, TaskKind::Check))
 }
 
 fn executor(staff: &Staff, name: &str) -> ChildSpec {
     let executor = ChildSpec::agent::<Executor>(name, staff.shop.clone());
-    let command = task_capability(TaskKind::Command.capability());
-    watched(executor.offers(&command).offers(&task_capability(TaskKind::Collect.capability())))
+    watched(carries_out(carries_out(executor, TaskKind::Command), TaskKind::Collect))
+}
+
+/// The agent, as one that carries out tasks of a kind.
+fn carries_out<A>(agent: AgentSpec<A>, kind: TaskKind) -> AgentSpec<A>
+where
+    A: steadfast::Agent,
+    A::Message: From<LeaseRequest>,
+    LeaseReply: TryFrom<A::Reply>,
+{
+    match kind.capability() {
+        Some(name) => agent.offers(&task_capability(name)),
+        None => agent,
+    }
 }
 
 fn goals(staff: &Staff, run: RunArgs) -> SupervisorSpec {

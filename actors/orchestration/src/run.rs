@@ -13,9 +13,12 @@
 //! * The [digest](result_digest) depends on the declared results alone: not on order, times, attempts or agents.
 
 mod budget;
+mod children;
 mod decide;
 mod digest;
+mod gather;
 mod id;
+pub mod large;
 mod outline;
 mod phase;
 mod record;
@@ -24,15 +27,18 @@ mod settle;
 mod shared;
 mod standing;
 mod state;
+mod waits;
 
 pub use budget::{
-    Account, Charge, ChargeRefusal, ChargeReply, Counter, Share, Spent, Usage, accounts, charge, end_of_time, has_agents,
-    has_attempts, out_of_agents, out_of_attempts, out_of_output,
+    Account, Charge, ChargeRefusal, ChargeReply, Counter, Share, Spent, Usage, accounts, charge, end_of_time,
+    has_agents, has_attempts, out_of_agents, out_of_attempts, out_of_output,
 };
+pub use children::{ChildEnd, child_ended, child_run, failures, results};
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
+pub use gather::Gathering;
 pub use id::{InvalidTaskId, Millis, TaskId};
-pub use outline::{Entry, Fan, Kept, Outline, RunLimits, Verdict};
+pub use outline::{Carried, Entry, Fan, Kept, Outline, RunLimits, Verdict};
 pub use phase::{Phase, TaskStatus};
 pub use record::{
     BudgetKind, Class, Leased, Lookups, Outcome, Parent, PauseCause, Record, RecordError, SkipCause, Status,
@@ -41,8 +47,9 @@ pub use record::{
 pub use report::{Facts, FailureNote, Report, Restarts, SpentNote, TaskReport, Totals};
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, undo_ended, undo_lost};
 pub use shared::Shared;
-pub use standing::{PauseNote, Standing, standing};
-pub use state::{Cancel, Counts, Held, Misfit, Pause, RunState, Settled, TaskState, UndoState};
+pub use standing::{PauseNote, Standing};
+pub use state::{Cancel, Child, Counts, Held, Misfit, Pause, RunState, Settled, TaskState, UndoState, Waiting};
+pub use waits::{Begin, On, Tell, Untold, Wait, begun, only_waits, standing, told};
 
 #[cfg(test)]
 mod tests;

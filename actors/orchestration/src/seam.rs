@@ -1,8 +1,10 @@
-//! The world outside, as traits: [`Files`](files::Files) and [`Commands`](commands::Commands).
+//! The world outside, as traits: [`Files`](files::Files), [`Commands`](commands::Commands) and
+//! [`Artifacts`](artifacts::Artifacts).
 //!
-//! Nothing else in this crate reads a file, starts a program or asks for an environment variable. Both traits are
-//! dyn-compatible. Neither starts a task of its own: a future that is dropped has stopped.
+//! Nothing else in this crate reads a file, starts a program or asks for an environment variable. All traits are
+//! dyn-compatible. None starts a task of its own: a future that is dropped has stopped.
 
+pub mod artifacts;
 pub mod commands;
 pub mod files;
 pub mod testing;

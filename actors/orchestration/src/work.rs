@@ -273,5 +273,8 @@ async fn reason_to_skip(condition: Option<&Condition>, tools: Tools<'_>) -> Resu
     {
         return Ok(Some(format!("`{path}` exists in the input folder")));
     }
-    Ok(None)
+    match condition.assertion() {
+        Some(assertion) => check::does_not_hold(&assertion, tools.redactor),
+        None => Ok(None),
+    }
 }

@@ -225,7 +225,11 @@ async fn a_real_program_runs_in_its_folder_with_the_key_of_its_attempt() {
 async fn a_task_whose_condition_does_not_hold_is_skipped_with_the_reason() {
     let files = MemoryFiles::new().with("Cargo.toml", "");
     let condition = |exists: Option<&str>, missing: Option<&str>| {
-        Some(Condition { exists: exists.map(str::to_owned), missing: missing.map(str::to_owned) })
+        Some(Condition {
+            exists: exists.map(str::to_owned),
+            missing: missing.map(str::to_owned),
+            ..Condition::default()
+        })
     };
     let cases = [
         (condition(Some("Cargo.toml"), None), None),

@@ -261,6 +261,53 @@ fn numbers_that_would_never_let_a_task_run_are_refused() {
 }
 
 #[test]
+fn what_a_waiting_task_cannot_mean_is_refused() {
+    let one = "expected exactly one of `for`, `until`";
+    let gather = "write it for the gathered tasks, or for those that need this one";
+    check(
+        &wrong!("waits.toml"),
+        &[
+            ("5:22", "the prompt is empty", "write what the person is to decide, such as \"Deploy to production?\""),
+            ("5:37", "a timeout of 0 fails at once", "write such as \"3d\""),
+            ("6:1", "`timeout` means nothing for the task `ask`, of kind `approve`", "write it as `approve.timeout`"),
+            ("10:8", one, "keep one of them"),
+            ("14:18", "there is no such day from 1970 on", "write such as \"2026-12-01T00:00:00Z\""),
+            ("15:1", "`retries` means nothing", "remove it; there are no attempts that could fail"),
+            ("19:19", "`pay ment` is no name of a signal", "write such as \"payment\" or \"payment.${item}\""),
+            ("20:1", "`capability` means nothing", "remove it; the run itself carries this task out"),
+            ("24:18", "there is no task `aks`", "did you mean `ask`?"),
+            ("24:34", "`until` is gathered already, by of[1]", "remove it here"),
+            ("24:62", "3 of 2 tasks make no quorum; expected 1 to 2", "lower it, or gather more tasks"),
+            ("25:1", "`when` means nothing", gather),
+            (
+                "25:8",
+                "`when` has nothing; expected exactly one of `exists`, `missing`, `value`",
+                "add one of `exists`, `missing`, `value`",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_condition_is_about_one_thing_and_says_one_thing_of_it() {
+    let claims = "`equals`, `not_equals`, `at_least`, `at_most`, `matches`, `contains`";
+    check(
+        &wrong!("conditions.toml"),
+        &[
+            ("5:8", "`when` has `exists`, `value`", "keep one of them"),
+            ("10:8", &format!("`when` has nothing; expected exactly one of {claims}"), &format!("add one of {claims}")),
+            ("15:19", "`equals` has no `value` to be about", "add value = \"${tasks.ID.result}\""),
+            (
+                "20:33",
+                "the pattern is no regular expression",
+                "correct the pattern; a special character is taken literally after a backslash",
+            ),
+            ("25:19", "`${item}` is not known yet here", "refer to a parameter or to a result"),
+        ],
+    );
+}
+
+#[test]
 fn an_error_prints_its_line_with_a_mark_and_the_remedy() {
     assert_eq!(
         wrong!("type.toml").to_string(),
@@ -268,4 +315,28 @@ fn an_error_prints_its_line_with_a_mark_and_the_remedy() {
          5 | timeout = 30\n    |           ^^\n  \
          help: write a duration such as \"250ms\", \"5s\" or \"1m30s\" here"
     );
+}
+
+#[test]
+fn a_budget_within_which_nothing_can_be_done_is_refused() {
+    let found = wrong!("budget.toml");
+    check(
+        &found,
+        &[
+            ("4:8", "the budget of 1m is below the critical path, 2m", "raise `wall` above 2m, or shorten the path"),
+            ("5:12", "with a budget of 0 attempts", "write 1 or more, or leave `attempts` out"),
+            ("6:10", "with a budget of 0 agents", "write 1 or more, or leave `agents` out"),
+            ("7:10", "with a budget of 0 output", "write 1 or more, or leave `output` out"),
+            ("8:11", "was not repeated; expected 2 or more", "write such as 5, or leave `repeats` out"),
+            ("9:26", "`many tokens` is no name of a counter", "choose another name"),
+        ],
+    );
+    let text = "name = 'g'\n[budget]\nwall = '0s'\ntokens = 3\n[[tasks]]\nid = 'a'\ncollect = 1\n";
+    let unknown = errors("g.toml", text, &json!({}));
+    check(&unknown, &[("4:1", "unknown key `tokens`", "remove `tokens`, or see `steadfast schema` for the format")]);
+    let text = text.replace("tokens = 3\n", "");
+    let problem = "a budget of no time ends every run at once";
+    check(&errors("g.toml", &text, &json!({})), &[("3:8", problem, "write such as \"10m\"")]);
+    let text = text.replace("'0s'", "'10m'\nattempts = -1");
+    assert_eq!(errors("g.toml", &text, &json!({})).as_slice().len(), 1);
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use steadfast_orchestration::seam::BoxFuture;
+use steadfast_orchestration::seam::artifacts::{self, ArtifactError, Artifacts, MemoryArtifacts};
 use steadfast_orchestration::seam::commands::{CommandError, Completed, Exit, Invocation, OsCommands};
 use steadfast_orchestration::seam::files::{Digest, DiskFiles, Files, FilesError, Globs, Part};
 use steadfast_orchestration::seam::testing::conformance::{self, scripts};
@@ -26,6 +27,53 @@ async fn programs_of_the_operating_system_keep_their_contract() {
     let commands = OsCommands::new();
     conformance::commands(&commands).await;
     commands.none_left().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn artifacts_in_memory_keep_their_contract() {
+    conformance::artifacts(&MemoryArtifacts::new()).await;
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    NamesByLength,
+    KeepsNothing,
+    MakesUp,
+}
+
+/// Artifacts that are wrong in one thing.
+struct WrongArtifacts(Fault, MemoryArtifacts);
+
+impl Artifacts for WrongArtifacts {
+    fn put(&self, bytes: Vec<u8>) -> BoxFuture<'_, Result<artifacts::Digest, ArtifactError>> {
+        match self.0 {
+            Fault::NamesByLength => self.1.put(bytes.len().to_le_bytes().to_vec()),
+            Fault::KeepsNothing => Box::pin(async move { Ok(artifacts::Digest::of(&bytes)) }),
+            Fault::MakesUp => self.1.put(bytes),
+        }
+    }
+
+    fn get(&self, digest: &artifacts::Digest) -> BoxFuture<'_, Result<Vec<u8>, ArtifactError>> {
+        let given = self.1.get(digest);
+        if matches!(self.0, Fault::MakesUp) {
+            return Box::pin(async { Ok(given.await.unwrap_or_default()) });
+        }
+        given
+    }
+}
+
+#[test]
+fn artifacts_that_are_wrong_are_noticed() {
+    for (wrong, promise) in [
+        (Fault::NamesByLength, "what was put is given"),
+        (Fault::KeepsNothing, "what was put is given"),
+        (Fault::MakesUp, "what was never put is missing"),
+    ] {
+        is_noticed(
+            promise,
+            async move { conformance::artifacts(&WrongArtifacts(wrong, MemoryArtifacts::new())).await },
+        );
+    }
 }
 
 /// Answers as a shell would.

@@ -1,9 +1,11 @@
 //! The way to the programs of the operating system, which can be closed.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use steadfast_orchestration::seam::BoxFuture;
+use steadfast_orchestration::seam::commands::guard::{GuardError, GuardSpec};
 use steadfast_orchestration::seam::commands::{CommandError, Commands, Completed, Invocation, OsCommands};
 
 /// How long processes that were killed are waited for.
@@ -21,6 +23,16 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// Lets programs run below a guard, whose lock is in this folder.
+    pub(crate) fn guarded(locks: PathBuf) -> Self {
+        Self { commands: OsCommands::guarded(GuardSpec::this_program(locks)), ..Self::default() }
+    }
+
+    /// Waits until no command of an earlier process lives, and starts the guard.
+    pub(crate) async fn start_guard(&self) -> Result<(), GuardError> {
+        self.commands.start_guard().await
+    }
+
     /// Lets no program start any more.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);

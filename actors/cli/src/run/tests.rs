@@ -51,7 +51,7 @@ fn setting(folder: &Path) -> Setting {
     std::fs::write(&goal, "name = 'g'\n[[tasks]]\nid = 'a'\ncollect = 1\n").expect("a goal is written");
     let report = folder.join("report");
     let args = ["steadfast".as_ref(), "run".as_ref(), goal.as_os_str(), "--input".as_ref(), folder.as_os_str()];
-    let args = args.into_iter().chain(["--report".as_ref(), report.as_os_str()]);
+    let args = args.into_iter().chain(["--volatile".as_ref(), "--report".as_ref(), report.as_os_str()]);
     let Verb::Run(args) = Cli::parse_from(args).verb else { panic!("it is a run") };
     Setting::of(&args, &Screen::open()).expect("it can run")
 }

@@ -56,6 +56,10 @@ impl World {
         self.folder.path().join("report")
     }
 
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
     /// A text that is in the environment of every command whose goal says `MARK = "@"`, and nowhere else.
     pub(crate) fn mark(&self) -> String {
         format!("mark-{}", self.folder.path().file_name().expect("a name").display())
@@ -84,6 +88,8 @@ impl World {
     fn command(&self, more: &[&str]) -> Command {
         let mut command = program();
         command.arg("run").arg(self.goal()).arg("--input").arg(self.input()).arg("--report").arg(self.report());
+        // Tests run beside each other, and only one process at a time may use such a folder.
+        command.arg("--state").arg(self.state());
         command.args(more);
         command
     }

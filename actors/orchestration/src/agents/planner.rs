@@ -37,7 +37,8 @@ impl Agent for Planner {
             Err(errors) => return Ok(PlanReply::Refused(errors.to_string())),
         };
         let of_undos = plan.tasks().filter_map(|task| task.undo_capability());
-        let needed: BTreeSet<_> = plan.tasks().map(|task| task.capability().to_owned()).chain(of_undos).collect();
+        let of_tasks = plan.tasks().filter_map(|task| task.capability().map(str::to_owned));
+        let needed: BTreeSet<_> = of_tasks.chain(of_undos).collect();
         let unoffered: Vec<_> = needed.into_iter().filter(|name| !is_offered(ctx.system(), name)).collect();
         if unoffered.is_empty() { Ok(PlanReply::Planned(Box::new(plan))) } else { Ok(PlanReply::Unoffered(unoffered)) }
     }

@@ -8,8 +8,8 @@ use steadfast::{Capability, Incarnation, Path, RunId, Subject};
 
 use crate::goal::model::{Goal, Task};
 use crate::plan::Plan;
-use crate::run::{Lookups, Shared, TaskId};
 pub use crate::run::{Charge, ChargeRefusal, ChargeReply};
+use crate::run::{Lookups, Shared, TaskId};
 use crate::work::validate::Verdicts;
 use crate::work::{Failure, Outcome, Work};
 

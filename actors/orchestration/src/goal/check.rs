@@ -5,19 +5,23 @@
 //! [`plan`](crate::plan).
 
 mod budget;
+mod children;
 mod names;
 mod needs;
 mod params;
 mod rules;
 mod statics;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 pub(crate) use budget::{check_wall, is_counter};
+pub(crate) use children::{given, within};
 pub(crate) use needs::Need;
-pub(crate) use params::resolved_params;
+pub(crate) use params::{check_defaults, resolved_params};
+pub(crate) use waits::signal_name;
 
 use crate::goal::error::{GoalError, closest, list};
 use crate::goal::model::{Goal, Task};
@@ -74,6 +78,7 @@ pub(crate) fn check(goal: &Goal, params: &BTreeMap<String, Value>, findings: &mu
     for (index, task) in goal.tasks.iter().enumerate() {
         let subject = Subject { goal, params, task, index, part: "" };
         rules::check_task(subject, findings);
+        waits::check(subject, findings);
         statics::check(subject, findings);
         if let Some(undo) = task.undo_task() {
             let subject = Subject { task: &undo, part: "/undo", ..subject };
@@ -110,7 +115,8 @@ fn check_offer((task, place): (&Task, &str), offered: &BTreeSet<String>, finding
     }
 }
 
-/// The capability a task needs: its own, or that of its kind.
+/// The capability a task needs: its own, or that of its kind. The kinds that the run itself carries out need none.
 pub(crate) fn capability_of(task: &Task) -> Option<&str> {
-    task.capability.as_deref().or_else(|| task.work().map(|work| work.kind().capability()))
+    let kind = task.work()?.kind();
+    kind.capability().map(|by_kind| task.capability.as_deref().unwrap_or(by_kind))
 }

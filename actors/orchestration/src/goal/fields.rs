@@ -103,11 +103,7 @@ impl Task {
                 Stage::Inputs => scope,
                 Stage::Work => &whole,
             };
-            match slot {
-                Slot::Text(text) => *text = render_text(text, scope)?,
-                Slot::Value(value) => *value = resolve(value, scope)?,
-            }
-            Ok(())
+            fill(slot, scope)
         })?;
         Ok(task)
     }
@@ -115,9 +111,7 @@ impl Task {
     /// The task's condition with its references resolved, if it has one.
     pub fn resolved_when(&self, scope: &Scope<'_>) -> Result<Option<Condition>, TemplateError> {
         let Some(mut when) = self.when.clone() else { return Ok(None) };
-        for text in [&mut when.exists, &mut when.missing].into_iter().flatten() {
-            *text = render_text(text, scope)?;
-        }
+        visit_when(&mut when, &mut |_, _, slot| fill(slot, scope))?;
         Ok(Some(when))
     }
 
@@ -162,11 +156,19 @@ pub enum ItemsError {
     },
 }
 
+/// Puts what a template stands for in its place.
+fn fill(slot: Slot<'_>, scope: &Scope<'_>) -> Result<(), TemplateError> {
+    match slot {
+        Slot::Text(text) => *text = render_text(text, scope)?,
+        Slot::Value(value) => *value = resolve(value, scope)?,
+    }
+    Ok(())
+}
+
 /// Visits every field of a task that is a template, in the order of their declaration.
 fn visit<E>(task: &mut Task, each: &mut Visitor<'_, E>) -> Result<(), E> {
     if let Some(when) = &mut task.when {
-        optional(&mut when.exists, ("/when/exists", Stage::Start), each)?;
-        optional(&mut when.missing, ("/when/missing", Stage::Start), each)?;
+        visit_when(when, each)?;
     }
     for (name, value) in &mut task.inputs {
         each(&format!("/inputs/{}", escaped(name)), Stage::Inputs, Slot::Value(value))?;
@@ -187,7 +189,42 @@ fn visit<E>(task: &mut Task, each: &mut Visitor<'_, E>) -> Result<(), E> {
     if let Some(collect) = &mut task.collect {
         each("/collect", Stage::Work, Slot::Value(collect))?;
     }
+    visit_waits(task, each)?;
     task.undo.as_mut().map_or(Ok(()), |undo| visit_undo(undo, each))
+}
+
+fn visit_when<E>(when: &mut Condition, each: &mut Visitor<'_, E>) -> Result<(), E> {
+    optional(&mut when.exists, ("/when/exists", Stage::Start), each)?;
+    optional(&mut when.missing, ("/when/missing", Stage::Start), each)?;
+    let values = [
+        ("/when/value", &mut when.value),
+        ("/when/equals", &mut when.equals),
+        ("/when/not_equals", &mut when.not_equals),
+        ("/when/contains", &mut when.contains),
+    ];
+    for (pointer, value) in values {
+        if let Some(value) = value {
+            each(pointer, Stage::Start, Slot::Value(value))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a goal inside this one refers to is its own business.
+fn visit_waits<E>(task: &mut Task, each: &mut Visitor<'_, E>) -> Result<(), E> {
+    if let Some(approve) = &mut task.approve {
+        each("/approve/prompt", Stage::Work, Slot::Text(&mut approve.prompt))?;
+    }
+    if let Some(wait) = &mut task.wait {
+        optional(&mut wait.until, ("/wait/until", Stage::Work), each)?;
+    }
+    if let Some(signal) = &mut task.signal {
+        each("/signal/name", Stage::Work, Slot::Text(&mut signal.name))?;
+    }
+    for (name, value) in task.goal.iter_mut().flat_map(|goal| &mut goal.params) {
+        each(&format!("/goal/params/{}", escaped(name)), Stage::Work, Slot::Value(value))?;
+    }
+    Ok(())
 }
 
 fn visit_undo<E>(undo: &mut Undo, each: &mut Visitor<'_, E>) -> Result<(), E> {

@@ -45,9 +45,7 @@ fn walk(value: &Value, at: &Literal, found: &mut Vec<Literal>) {
                 let mut inner = at.clone();
                 inner.pointer = format!("{}/{}", at.pointer, escaped(key));
                 inner.keys.push(key.clone());
-                if inner.pointer.matches('/').count() == 3 {
-                    trim_param(&mut inner.keys);
-                }
+                trim_param(&mut inner.keys);
                 walk(value, &inner, found);
             }
         }
@@ -66,13 +64,14 @@ fn walk(value: &Value, at: &Literal, found: &mut Vec<Literal>) {
     }
 }
 
-/// A parameter's default is known by the parameter's name, and its description is not.
+/// A parameter's default is known by the parameter's name, and its description is not; so it is in a goal inside this one.
 fn trim_param(keys: &mut Vec<String>) {
-    if let [params, name, field] = keys.as_slice()
-        && params == "params"
-    {
+    let [around @ .., params, name, field] = keys.as_slice() else { return };
+    let of_goal = around.chunks(3).all(|around| around == ["tasks", "goal", "inline"]);
+    if params == "params" && of_goal {
         let kept = if field == "default" { name.clone() } else { field.clone() };
-        *keys = vec![params.clone(), kept];
+        keys.truncate(keys.len() - 2);
+        keys.push(kept);
     }
 }
 
@@ -105,5 +104,25 @@ mod tests {
         assert_eq!(find("/tasks/0/command/args/0").expect("listed").key(), "args");
         assert_eq!(find("/tasks/0/command/env/KEY").expect("listed").key(), "KEY");
         assert_eq!(find("/tasks/0/inputs/ref"), None, "a reference is no literal");
+    }
+
+    #[test]
+    fn a_goal_inside_another_is_looked_at_like_any_other() {
+        let inner = json!({
+            "name": "inner",
+            "params": { "token": { "description": "what for", "default": "abc" } },
+            "tasks": [{ "id": "a", "goal": { "inline": {
+                "name": "deep", "params": { "key": { "description": "why" } }, "tasks": [],
+            } } }],
+        });
+        let goal = json!({ "name": "g", "tasks": [{ "id": "a", "goal": { "inline": inner } }] });
+        let all = literals(&serde_json::from_value(goal).expect("a goal"));
+        let keys =
+            |pointer: &str| all.iter().find(|literal| literal.pointer == pointer).expect("listed").keys.join(".");
+        let inside = "/tasks/0/goal/inline";
+        assert_eq!(keys(&format!("{inside}/params/token/description")), "tasks.goal.inline.params.description");
+        assert_eq!(keys(&format!("{inside}/params/token/default")), "tasks.goal.inline.params.token");
+        let deep = format!("{inside}{inside}/params/key/description");
+        assert_eq!(keys(&deep), "tasks.goal.inline.tasks.goal.inline.params.description");
     }
 }

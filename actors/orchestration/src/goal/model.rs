@@ -7,6 +7,7 @@
 
 mod budget;
 mod undo;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,8 @@ use serde_json::Value;
 use crate::goal::span::Span;
 pub use budget::{Budget, DEFAULT_REPEATS};
 pub use undo::{OnExhausted, Undo};
+
+pub use waits::{Approve, ChildGoal, Condition, Gather, Signal, Take, Wait};
 
 /// What is wanted, and the tasks that lead there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +47,19 @@ pub struct Goal {
     pub tasks: Vec<Task>,
 }
 
+impl Goal {
+    /// This goal and all that are inside it, at any depth.
+    pub fn goals(&self) -> impl Iterator<Item = &Self> {
+        let mut left = vec![self];
+        std::iter::from_fn(move || {
+            let goal = left.pop()?;
+            let children = goal.tasks.iter().rev().filter_map(|task| task.goal.as_ref()?.inline.as_deref());
+            left.extend(children);
+            Some(goal)
+        })
+    }
+}
+
 /// A parameter of a goal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +84,8 @@ pub struct Limits {
     pub deadline: Option<Span>,
 }
 
-/// One step of a goal. Exactly one of `command`, `retrieve`, `check` and `collect` says what it does.
+/// One step of a goal. Exactly one of `command`, `retrieve`, `check`, `collect`, `approve`, `wait`, `signal`, `gather`
+/// and `goal` says what it does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
@@ -78,7 +95,7 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The capability an agent needs to do this task; by its kind when absent (`task.command`, `task.retrieve`,
-    /// `task.check`, `task.collect`).
+    /// `task.check`, `task.collect`). The kinds that wait need none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capability: Option<String>,
     /// Ids of tasks that end before this one starts. A reference to a task's result implies it.
@@ -127,18 +144,21 @@ pub struct Task {
     /// Takes back what the task did, when the goal fails or is cancelled with everything undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<Undo>,
-}
-
-/// When a task runs. Exactly one of the fields is set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Condition {
-    /// Runs only where this path exists in the input folder.
+    /// Waits for a person, who approves or rejects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exists: Option<String>,
-    /// Runs only where this path does not exist in the input folder.
+    pub approve: Option<Approve>,
+    /// Waits for a time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing: Option<String>,
+    pub wait: Option<Wait>,
+    /// Waits for an event that somebody tells the run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
+    /// Waits for tasks, not necessarily for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gather: Option<Gather>,
+    /// Carries another goal out, in a run of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<ChildGoal>,
 }
 
 /// What happens after a failed attempt. Attempts that were lost because an agent died or hung are not failures of

@@ -15,6 +15,8 @@ pub struct Source {
     text: String,
     /// By JSON pointer; empty for JSON, where the pointer itself is the place.
     spots: BTreeMap<String, Spot>,
+    /// The texts of the goals inside this one, by JSON pointer.
+    pub(crate) children: BTreeMap<String, Source>,
 }
 
 /// Where a value stands, and the key before it.
@@ -26,7 +28,7 @@ pub(crate) struct Spot {
 
 impl Source {
     pub(crate) fn new(file: &str, text: &str) -> Self {
-        Self { file: file.to_owned(), text: text.to_owned(), spots: BTreeMap::new() }
+        Self { file: file.to_owned(), text: text.to_owned(), spots: BTreeMap::new(), children: BTreeMap::new() }
     }
 
     pub(crate) fn add(&mut self, pointer: String, spot: Spot) {
@@ -50,15 +52,22 @@ impl Source {
     pub fn locate(&self, errors: GoalErrors) -> GoalErrors {
         let mut errors: Vec<GoalError> = errors.0.into_iter().map(|error| self.locate_one(error)).collect();
         // Stable: errors without a line keep the order in which they were found, which is that of the goal.
-        errors.sort_by_key(|error| match error.place {
-            Place::Line { line, column } => (0, line, column),
-            Place::Pointer(_) => (1, 0, 0),
-            Place::Param(_) => (2, 0, 0),
+        errors.sort_by_cached_key(|error| {
+            let place = match error.place {
+                Place::Line { line, column } => (0, line, column),
+                Place::Pointer(_) => (1, 0, 0),
+                Place::Param(_) => (2, 0, 0),
+            };
+            (error.file != self.file, error.file.clone(), place)
         });
         GoalErrors(errors)
     }
 
-    fn locate_one(&self, mut error: GoalError) -> GoalError {
+    pub(crate) fn locate_one(&self, mut error: GoalError) -> GoalError {
+        if let Some((child, rest)) = self.child_at(&error) {
+            error.place = Place::Pointer(rest);
+            return child.locate_one(error);
+        }
         error.file.clone_from(&self.file);
         if let Place::Pointer(pointer) = &error.place
             && let Some(range) = self.range(pointer, &error)
@@ -66,6 +75,14 @@ impl Source {
             return self.place_at(error, range);
         }
         error
+    }
+
+    /// The file of a goal inside this one that an error is about, and where in it.
+    fn child_at(&self, error: &GoalError) -> Option<(&Self, String)> {
+        let Place::Pointer(pointer) = &error.place else { return None };
+        let inside =
+            |at: &String| pointer.strip_prefix(at.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.children.iter().find_map(|(at, child)| inside(at).map(|rest| (child, rest.to_owned())))
     }
 
     /// The bytes an error is about: its pointer's, or those of the nearest value around it.

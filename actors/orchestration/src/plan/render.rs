@@ -7,7 +7,12 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{Plan, PlannedTask};
+use crate::goal::model::{Condition, Take, Wait};
 use crate::goal::span::Span;
+use crate::goal::work::Work;
+
+/// How many characters of a question a line shows.
+const LINE: usize = 60;
 
 /// The plan as a table, in order, with `*` before the tasks of the critical path.
 #[must_use]
@@ -49,13 +54,65 @@ fn notes(task: PlannedTask<'_>) -> String {
         notes.push(format!("for each of {list}"));
     }
     if let Some(when) = &task.task().when {
-        notes.extend(when.exists.iter().map(|path| format!("only where {path} exists")));
-        notes.extend(when.missing.iter().map(|path| format!("only where {path} is missing")));
+        notes.extend(condition(when));
     }
+    notes.extend(waits_for(task));
     if task.capability() != task.kind().capability() {
-        notes.push(format!("needs {}", task.capability()));
+        notes.extend(task.capability().map(|capability| format!("needs {capability}")));
     }
     notes.join("; ")
+}
+
+/// What a task waits for that no agent carries out.
+fn waits_for(task: PlannedTask<'_>) -> Option<String> {
+    let most = |limit: Option<Span>| limit.map_or_else(String::new, |limit| format!(", at most {limit}"));
+    Some(match task.work() {
+        Work::Approve(approve) => format!("asks: {}{}", line(&approve.prompt), most(approve.timeout)),
+        Work::Wait(Wait { span: Some(span), .. }) => format!("waits {span}"),
+        Work::Wait(wait) => format!("waits until {}", wait.until.as_deref().unwrap_or_default()),
+        Work::Signal(signal) => format!("waits for a signal {}{}", signal.name, most(signal.timeout)),
+        Work::Gather(gather) => match gather.take {
+            Take::All => "takes all".to_owned(),
+            Take::First => "takes the first".to_owned(),
+            Take::Quorum(count) => format!("takes the first {count}"),
+        },
+        Work::Goal(child) => {
+            let goal = child.inline.as_ref()?;
+            let from = child.file.as_ref().map_or_else(String::new, |file| format!(" of {file}"));
+            let count = goal.tasks.len();
+            format!("goal {}{from}, {count} task{}", goal.name, if count == 1 { "" } else { "s" })
+        }
+        _ => return None,
+    })
+}
+
+/// The first line of a text, cut where it is long.
+fn line(text: &str) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    let short: String = first.chars().take(LINE).collect();
+    if short.len() < text.trim_end().len() { format!("{short}…") } else { short }
+}
+
+/// What a condition says, in words.
+fn condition(when: &Condition) -> Option<String> {
+    let exists = when.exists.iter().map(|path| format!("only where {path} exists"));
+    let missing = when.missing.iter().map(|path| format!("only where {path} is missing"));
+    let value = || Some(shown(when.value.as_ref()?));
+    let claims = [
+        when.equals.as_ref().map(|wanted| format!("is {}", shown(wanted))),
+        when.not_equals.as_ref().map(|wanted| format!("is not {}", shown(wanted))),
+        when.at_least.map(|least| format!("is at least {least}")),
+        when.at_most.map(|most| format!("is at most {most}")),
+        when.matches.as_ref().map(|pattern| format!("matches {pattern}")),
+        when.contains.as_ref().map(|part| format!("contains {}", shown(part))),
+    ];
+    let claim = claims.into_iter().flatten().next();
+    let about = claim.and_then(|claim| Some(format!("only where {} {claim}", value()?)));
+    exists.chain(missing).chain(about).next()
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn length(plan: &Plan) -> Span {
@@ -111,6 +168,7 @@ pub fn json(plan: &Plan) -> Value {
                 "after": task.dependencies(),
                 "for_each": task.task().for_each,
                 "when": task.task().when,
+                "waits_for": waits_for(task),
                 "at_least_ms": task.task().at_least.map(millis),
                 "critical": task.is_critical(),
             })

@@ -20,9 +20,8 @@ use crate::goal::span::Span;
 use crate::run::id::{Millis, TaskId};
 use crate::run::record::{BudgetKind, Record};
 use crate::run::state::RunState;
-pub use charge::{Charge, ChargeReply, ChargeRefusal, charge};
+pub use charge::{Charge, ChargeRefusal, ChargeReply, charge};
 pub use share::{Account, Share, accounts};
-pub(crate) use usage::size;
 pub use usage::{Counter, Spent, Usage};
 
 impl BudgetKind {
@@ -110,7 +109,7 @@ pub fn end_of_time(state: &RunState) -> Option<Millis> {
 
 /// Returns what to append when the run has used up its time, and something is left to do.
 #[must_use]
-pub fn out_of_time(state: &RunState, now: Millis) -> Option<Record> {
+pub(crate) fn out_of_time(state: &RunState, now: Millis) -> Option<Record> {
     let limit = budget(state).wall?;
     end_of_time(state).filter(|end| now >= *end)?;
     let used = format!("it began {} ago", Span::of(now.since(state.started())));
@@ -127,6 +126,3 @@ fn spent(state: &RunState, which: BudgetKind, (limit, used): (&str, &str), now: 
     let message = format!("the budget of {limit} is spent: {used}{most}; {}", which.remedy());
     Record::BudgetSpent { which, message, wall: now }
 }
-
-#[cfg(test)]
-mod tests;

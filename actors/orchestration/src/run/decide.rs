@@ -1,8 +1,9 @@
 //! What a run does next.
 
 mod undo;
+mod waits;
 
-use crate::run::budget::{end_of_time, out_of_time as out_of_budgeted_time};
+use crate::run::budget::{self, end_of_time};
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Kept;
 use crate::run::record::{Class, Outcome, Record, SkipCause, Status};
@@ -57,10 +58,14 @@ pub fn next(state: &RunState, now: Millis) -> Vec<Step> {
     let mut steps = Vec::new();
     if state.gives_out() {
         let room = state.outline().limits().concurrency.saturating_sub(state.held().count());
-        steps.extend(state.due(now, room).into_iter().map(|task| prepare(state, task)));
+        // Who waits holds no lease, so that no room is needed for it.
+        let waits = state.ready_to_wait().cloned();
+        steps.extend(waits.chain(state.due(now, room)).map(|task| prepare(state, task)));
     }
     let due = if state.gives_out() { state.next_due(now) } else { None };
-    steps.extend(end(state).into_iter().chain(due).min().map(Step::WakeAt));
+    // While the run stands still, the time of nobody who waits is over.
+    let over = state.timers().next().filter(|_| !state.is_paused()).map(|(until, _)| *until);
+    steps.extend(end(state).into_iter().chain(due).chain(over).min().map(Step::WakeAt));
     steps
 }
 
@@ -137,6 +142,10 @@ fn to_append(state: &RunState, now: Millis) -> Vec<Record> {
         // Its attempts would mend nothing any more.
         return state.exhausted().filter_map(|task| spent(state, task, now)).collect();
     }
+    let waited = if state.is_paused() { Vec::new() } else { waits::waited(state, now) };
+    if !waited.is_empty() {
+        return waited;
+    }
     let volatile = state.outline().limits().kept == Kept::Volatile;
     if state.is_draining() {
         let over = volatile && state.held().next().is_none();
@@ -198,7 +207,7 @@ fn end(state: &RunState) -> Option<Millis> {
 
 /// What to append where the budget of time is used up, and was before the deadline passed.
 fn out_of_time_first(state: &RunState, now: Millis) -> Option<Record> {
-    let spent = out_of_budgeted_time(state, now)?;
+    let spent = budget::out_of_time(state, now)?;
     let first = end_of_time(state) <= deadline(state) || deadline(state).is_none();
     first.then_some(spent)
 }
@@ -217,8 +226,10 @@ fn not_wanted(state: &RunState, task: &TaskId, why: &str, now: Millis) -> Record
 
 fn out_of_time(state: &RunState, task: &TaskId, now: Millis) -> Record {
     let limit = state.outline().limits().deadline.unwrap_or_default();
+    let waits = state.waits_on(task).is_some() || state.child(task).is_some();
     let stood = match (state.lease(task), state.task(task).map_or(0, |task| task.attempts)) {
         (Some(held), _) => format!("while attempt {} was running", held.attempt),
+        (None, 0) if waits => "while it waited".to_owned(),
         (None, 0) => "before it was started".to_owned(),
         (None, attempts) => format!("after {attempts} attempts"),
     };

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::goal::Moment;
+
 /// A task of a run: a task of the goal, `build`, or one item of a task with `for_each`, `digest[3]`.
 ///
 /// Items sort by their number, so `digest[2]` comes before `digest[10]`.
@@ -123,6 +125,12 @@ impl Millis {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl From<Moment> for Millis {
+    fn from(moment: Moment) -> Self {
+        Self(moment.unix_ms())
     }
 }
 

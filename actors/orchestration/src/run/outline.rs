@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::Value;
+use steadfast::seam::Level;
+
 use crate::goal::model::{Budget, FailureClass, Goal, OnExhausted, Retries};
 use crate::goal::span::Span;
-use crate::plan::Plan;
+use crate::goal::work::Work;
+use crate::plan::{Plan, PlannedTask};
+use crate::run::gather::Gathering;
 use crate::run::record::Class;
 
 /// The tasks of a plan as a run sees them: what each waits for, and how it is tried again.
@@ -15,6 +20,7 @@ pub struct Outline {
     entries: BTreeMap<String, Entry>,
     positions: BTreeMap<String, usize>,
     dependents: BTreeMap<String, Vec<String>>,
+    gatherers: BTreeMap<String, Vec<String>>,
     limits: RunLimits,
     budget: Budget,
 }
@@ -30,6 +36,8 @@ pub struct Entry {
     pub retries: Retries,
     /// What happens after a failed attempt to undo the task; nothing where it names no undo.
     pub undo: Option<Retries>,
+    /// Who carries the task out.
+    pub carried: Carried,
 }
 
 /// What a failed attempt means for its task.
@@ -51,6 +59,28 @@ pub enum Kept {
     /// A journal that outlives this process, so that another one may go on.
     #[default]
     Journaled,
+}
+
+impl From<Level> for Kept {
+    fn from(level: Level) -> Self {
+        if level == Level::Volatile { Self::Volatile } else { Self::Journaled }
+    }
+}
+
+/// Who carries a task out.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Carried {
+    /// An agent, under a lease.
+    #[default]
+    ByAgent,
+    /// The run itself, which waits.
+    Waits {
+        /// What the result must satisfy, as a JSON Schema.
+        schema: Option<Value>,
+    },
+    /// The run itself, from what comes of other tasks.
+    Gathers(Gathering),
 }
 
 /// How often a task runs.
@@ -115,9 +145,12 @@ impl Outline {
     pub fn of(plan: &Plan, jobs: usize) -> Self {
         plan.tasks().fold(Self::unplanned(plan.goal(), jobs), |outline, task| {
             let fan = if task.task().for_each.is_some() { Fan::ForEach } else { Fan::Once };
-            let needs = task.dependencies().iter().cloned().collect();
+            let carried = carried(task);
+            let gathered: &[String] = if let Carried::Gathers(gathering) = &carried { &gathering.of } else { &[] };
+            let is_need = |id: &&String| !gathered.contains(id) || task.task().after.contains(id);
+            let needs = task.dependencies().iter().filter(is_need).cloned().collect();
             let undo = task.task().undo.as_ref().map(|undo| undo.retries.clone());
-            outline.task(task.id(), Entry { needs, fan, retries: task.task().retries.clone(), undo })
+            outline.task(task.id(), Entry { needs, fan, retries: task.task().retries.clone(), undo, carried })
         })
     }
 
@@ -140,6 +173,11 @@ impl Outline {
     pub fn task(mut self, id: &str, entry: Entry) -> Self {
         for need in &entry.needs {
             self.dependents.entry(need.clone()).or_default().push(id.to_owned());
+        }
+        if let Carried::Gathers(gathering) = &entry.carried {
+            for member in &gathering.of {
+                self.gatherers.entry(member.clone()).or_default().push(id.to_owned());
+            }
         }
         self.positions.insert(id.to_owned(), self.order.len());
         self.order.push(id.to_owned());
@@ -176,10 +214,23 @@ impl Outline {
         &self.budget
     }
 
+    /// The tasks that gather this one, in the order of the plan.
+    pub fn gatherers(&self, id: &str) -> impl Iterator<Item = &str> {
+        self.gatherers.get(id).into_iter().flatten().map(String::as_str)
+    }
+
     /// What the run may use.
     #[must_use]
     pub fn limits(&self) -> RunLimits {
         self.limits
+    }
+}
+
+fn carried(task: PlannedTask<'_>) -> Carried {
+    match task.work() {
+        Work::Gather(gather) => Carried::Gathers(Gathering { of: gather.of.clone(), take: gather.take }),
+        work if work.kind().capability().is_none() => Carried::Waits { schema: task.task().schema.clone() },
+        _ => Carried::ByAgent,
     }
 }
 
@@ -212,7 +263,8 @@ impl Entry {
             | Class::Rejected
             | Class::Child
             | Class::Budget
-            | Class::Repeats => false,
+            | Class::Repeats
+            | Class::Quorum => false,
         };
         match (is_retried, failures < retries.attempts) {
             (false, _) => Verdict::Terminal,

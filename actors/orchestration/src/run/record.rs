@@ -15,7 +15,8 @@ mod v1;
 mod waits;
 
 use serde::{Deserialize, Serialize};
-use steadfast::message::codec::{Bincode, Codec, DecodeError, EncodeError, Schema};
+use steadfast::message::codec::{Bincode, Codec, EncodeError, Schema};
+use steadfast::message::record::{self, Record as Framed};
 use steadfast::{Path, RunId};
 use uuid::Uuid;
 
@@ -351,28 +352,33 @@ pub enum RecordError {
     Write(#[from] EncodeError),
     /// The bytes are no record.
     #[error("a record of the run cannot be read")]
-    Read(#[from] DecodeError),
+    Read(#[from] record::RecordError),
 }
 
-/// The bytes of a record, in the present layout.
+impl Framed for Record {
+    const LAYOUT: Schema = LAYOUT;
+}
+
+/// The bytes of a record, in the present layout, with their checksum.
 ///
 /// # Errors
 ///
 /// [`RecordError::Write`] when it is longer than a frame may be.
 pub fn encode(record: &Record) -> Result<Vec<u8>, RecordError> {
-    Ok(Bincode.encode(LAYOUT, record)?)
+    Ok(record::encode(record)?)
 }
 
 /// The record that these bytes are, in whichever layout they were written.
 ///
 /// # Errors
 ///
-/// [`RecordError::Read`] when they are none, or of a version to come.
+/// [`RecordError::Read`] when they are damaged, none, or of a version to come.
 pub fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
-    match Bincode.decode(LAYOUT, bytes) {
-        Err(DecodeError::UnknownSchema { found: V1, .. }) => Ok(Bincode.decode::<v1::Record>(V1, bytes)?.into()),
-        other => Ok(other?),
+    // Layout 1 had no checksum.
+    if bytes.get(1) == Some(&V1.0) {
+        return Ok(Bincode.decode::<v1::Record>(V1, bytes).map_err(record::RecordError::from)?.into());
     }
+    Ok(record::decode(bytes)?)
 }
 
 #[cfg(test)]

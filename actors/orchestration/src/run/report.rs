@@ -281,6 +281,7 @@ impl Class {
             Self::Rejected => "ask whoever said no, change what they object to, and run it again",
             Self::Child => "see the run of the goal inside, which says what failed there",
             Self::Budget => "raise the budget in the goal file, or have the task use less",
+            Self::Quorum => "see the tasks that it gathers, or let it need fewer of them",
             Self::Repeats => {
                 "look at why the task calls the same tool with the same arguments, or raise `budget.repeats`"
             }

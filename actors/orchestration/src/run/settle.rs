@@ -85,7 +85,7 @@ pub(crate) fn poison(crashes: u32, why: &str) -> String {
 }
 
 /// Returns what to append when a task is not tried again by itself: what another attempt could mend pauses the run,
-/// unless it must fail anyway or nobody keeps it; all else is the task's outcome.
+/// unless it must fail anyway, goes on without the task, or nobody keeps it; all else is the task's outcome.
 #[must_use]
 pub fn given_up(
     state: &RunState,
@@ -95,7 +95,8 @@ pub fn given_up(
 ) -> Record {
     let retries = state.outline().entry(task.task()).map(|entry| entry.verdict(class, u32::MAX));
     let is_mended = retries == Some(Verdict::Exhausted);
-    if !is_mended || state.is_failing() || !state.outline().limits().pauses() {
+    let is_spare = state.outline().is_spare(task.task());
+    if !is_mended || is_spare || state.is_failing() || !state.outline().limits().pauses() {
         return Record::Recorded {
             task: task.clone(),
             attempt,

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
+use crate::run::id::Millis;
 use crate::run::outline::Kept;
 use crate::run::record::{PauseCause, Status};
 use crate::run::state::{Pause, RunState};
+use crate::run::waits::{Wait, only_waits, standing};
 
 /// Whether a run goes on by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,6 +17,8 @@ pub enum Standing {
     Working,
     /// It stands still, with nothing in flight, until somebody resumes it.
     Paused(Vec<PauseNote>),
+    /// It does nothing but wait: for people, times, events, or the runs inside it.
+    Waiting(Vec<Wait>),
     /// Another process may go on with it; this one gives out nothing more, and nothing is in flight.
     Drained,
     /// It is over.
@@ -60,18 +64,22 @@ impl PauseNote {
     }
 }
 
-/// Returns whether a run goes on by itself.
-#[must_use]
-pub fn standing(state: &RunState) -> Standing {
-    if let Some((status, _)) = state.ended() {
-        return Standing::Ended(status);
+impl Standing {
+    /// Whether a run goes on by itself at `now`.
+    #[must_use]
+    pub fn of(state: &RunState, now: Millis) -> Self {
+        if let Some((status, _)) = state.ended() {
+            return Self::Ended(status);
+        }
+        if state.held().next().is_some() || state.undo_lease().is_some() {
+            return Self::Working;
+        }
+        if state.is_paused() {
+            return Self::Paused(state.pauses().iter().map(PauseNote::of).collect());
+        }
+        if state.is_draining() && state.outline().limits().kept == Kept::Journaled {
+            return Self::Drained;
+        }
+        if only_waits(state, now) { Self::Waiting(standing(state)) } else { Self::Working }
     }
-    if state.held().next().is_some() || state.undo_lease().is_some() {
-        return Standing::Working;
-    }
-    if state.is_paused() {
-        return Standing::Paused(state.pauses().iter().map(PauseNote::of).collect());
-    }
-    let goes_on_elsewhere = state.is_draining() && state.outline().limits().kept == Kept::Journaled;
-    if goes_on_elsewhere { Standing::Drained } else { Standing::Working }
 }

@@ -5,6 +5,7 @@ mod status;
 mod tasks;
 mod undo;
 mod view;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use tasks::{Fate, Group};
 pub use tasks::{Held, Settled, TaskState};
 use undo::UndoRun;
 pub use undo::UndoState;
+pub(crate) use waits::Gathered;
+use waits::Waits;
+pub use waits::{Child, Waiting};
 
 /// Where a run stands.
 ///
@@ -64,6 +68,7 @@ pub struct RunState {
     open: usize,
     counts: Counts,
     usage: Usage,
+    wait: Waits,
 }
 
 /// What happened in a run, counted.
@@ -123,13 +128,15 @@ impl RunState {
             open: outline.order().len(),
             counts: Counts::default(),
             usage: Usage::default(),
+            wait: Waits::default(),
             outline,
         };
-        for (position, id) in state.outline.order().iter().enumerate() {
-            let needs = state.outline.entry(id).map_or(0, |entry| entry.needs.len());
+        let outline = Arc::clone(&state.outline);
+        for (position, id) in outline.order().iter().enumerate() {
+            let needs = outline.entry(id).map_or(0, |entry| entry.needs.len());
             state.waits.insert(id.clone(), needs);
             if needs == 0 {
-                state.idle.insert((position, TaskId::single(id)));
+                state.may_begin(position, TaskId::single(id));
             }
         }
         state
@@ -201,19 +208,7 @@ impl RunState {
             Record::UndoLost { task, why, .. } => self.undo_lost(task, why)?,
             Record::UndoRecorded { task, outcome, .. } => self.undo_recorded(task, outcome)?,
             // What a run waits for, and what it uses.
-            Record::Forked { .. }
-            | Record::Waiting { .. }
-            | Record::Approved { .. }
-            | Record::Rejected { .. }
-            | Record::Signalled { .. }
-            | Record::ChildStarted { .. }
-            | Record::ChildEnded { .. }
-            | Record::Reserved { .. }
-            | Record::Charged { .. }
-            | Record::ToolCalled { .. }
-            | Record::RequestTaken { .. }
-            | Record::RequestRefused { .. } => {}
-            _ => debug_assert!(false, "it was taken into account before"),
+            other => self.apply_wait(other)?,
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! The rules of a run, shown on the pure core: any interleaving ends in the same results.
 
+mod sweep;
+mod waits;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

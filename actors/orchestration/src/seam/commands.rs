@@ -2,8 +2,9 @@
 //!
 //! A program gets exactly the environment of its [`Invocation`], and runs in a process group of its own. Dropping the
 //! future of a run ends the whole group at once; so does the end of the program itself, so that what it left running in
-//! its group does not outlive the task.
+//! its group does not outlive the task. Below a [`guard`] the end of our own process, however it comes, does so too.
 
+pub mod guard;
 mod os;
 
 use std::collections::BTreeMap;
@@ -161,6 +162,14 @@ pub enum CommandError {
         program: String,
         /// The folder as given.
         dir: String,
+    },
+    /// There is no guard to run it below.
+    #[error("the program `{program}` could not be run below a guard")]
+    Guard {
+        /// The program as given.
+        program: String,
+        /// What is wrong with the guard.
+        source: guard::GuardError,
     },
     /// The system refused.
     #[error("the program `{program}` could not be run")]

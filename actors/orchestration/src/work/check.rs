@@ -74,7 +74,7 @@ fn told(index: usize, assertion: &Assertion, why: &str) -> String {
 }
 
 /// Why the statement does not hold, if it does not.
-fn does_not_hold(assertion: &Assertion, redactor: &Redactor) -> Result<Option<String>, Failure> {
+pub(super) fn does_not_hold(assertion: &Assertion, redactor: &Redactor) -> Result<Option<String>, Failure> {
     let value = &assertion.value;
     let shown = |value: &Value| show::value(redactor, value);
     let mut said = false;

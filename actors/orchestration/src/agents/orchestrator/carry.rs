@@ -15,7 +15,7 @@ use crate::goal::model::Task;
 use crate::goal::template::Scope;
 use crate::plan::PlannedTask;
 use crate::run::{
-    Class, Facts, Millis, Outcome, Record, Report, Restarts, Shared, SkipCause, Step, TaskId, given_up, next, standing,
+    Class, Facts, Millis, Outcome, Record, Report, Restarts, Shared, SkipCause, Standing, Step, TaskId, given_up, next,
 };
 
 /// How long to wait before a task for which nobody was free is routed again, unless a lease ends before.
@@ -244,7 +244,7 @@ impl Orchestrator {
 
     /// Tells of the report once the run is over. A new incarnation tells it again.
     fn publish(&mut self, system: &System) {
-        self.args.feed.stand(standing(&self.state));
+        self.args.feed.stand(Standing::of(&self.state, self.wall()));
         if self.bench.published || self.state.ended().is_none() {
             return;
         }

@@ -142,7 +142,9 @@ impl Orchestrator {
     fn capability(&self, attempt: &Attempt) -> Result<String, BoxError> {
         let task = self.planned_task(attempt.task.task())?;
         match attempt.part {
-            Part::Task => Ok(task.capability().to_owned()),
+            Part::Task => {
+                task.capability().map(str::to_owned).ok_or_else(|| format!("no agent does `{}`", task.id()).into())
+            }
             Part::Undo => task.undo_capability().ok_or_else(|| format!("`{}` has no undo", task.id()).into()),
         }
     }

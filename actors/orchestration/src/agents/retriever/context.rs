@@ -100,7 +100,7 @@ fn work(request: &ContextRequest, scope: &Scope<'_>, lookups: Lookups) -> Result
         Some(kind::Work::Retrieve(retrieve)) => WorkSpec::Retrieve(retrieve.clone()),
         Some(kind::Work::Check(check)) => WorkSpec::Check(check.clone()),
         Some(kind::Work::Collect(value)) => WorkSpec::Collect(value.clone()),
-        None => return Err(Failure::new(FailureClass::Invalid, "the task has no kind, or several")),
+        _ => return Err(Failure::new(FailureClass::Invalid, "the task has no kind that an agent carries out")),
     };
     let work = Work {
         run: request.attempt.run.to_string(),

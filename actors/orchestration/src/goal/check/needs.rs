@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Findings, Subject};
 use crate::goal::error::{GoalError, closest, expected};
 use crate::goal::fields::{Stage, Template, templates};
+use crate::goal::model::Take;
 use crate::goal::template::{Reference, Root, TemplateError, only_reference, references};
 
 /// A task that another one needs, and where it says so.
@@ -14,6 +15,8 @@ pub(crate) struct Need {
     pub(crate) task: usize,
     /// Where the need is stated, as a JSON pointer.
     pub(crate) pointer: String,
+    /// Whether the task may go on without it: it gathers several, of which not all may be needed.
+    pub(crate) spare: bool,
 }
 
 /// The needs of a task, by `after` and by references, each once, in the order of the file.
@@ -25,6 +28,7 @@ pub(super) fn needs(subject: Subject<'_>, ids: &BTreeMap<&str, usize>, findings:
     for template in templates(subject.task) {
         found.template(&template);
     }
+    found.gathered();
     found.for_each();
     found.needs.into_values().collect()
 }
@@ -53,7 +57,7 @@ impl Found<'_> {
             return self.findings.push(place);
         };
         if let crate::goal::Place::Pointer(pointer) = place.place {
-            self.needs.entry(task).or_insert(Need { task, pointer });
+            self.needs.entry(task).or_insert(Need { task, pointer, spare: false });
         }
     }
 
@@ -120,6 +124,21 @@ impl Found<'_> {
         place.problem = problem;
         remedy.clone_into(&mut place.remedy);
         self.findings.push(place);
+    }
+
+    /// What is gathered is needed like anything else, unless fewer than all are enough.
+    fn gathered(&mut self) {
+        let Some(gather) = &self.subject.task.gather else { return };
+        for (number, id) in gather.of.iter().enumerate() {
+            let known = self.ids.get(id.as_str()).is_some_and(|task| self.needs.contains_key(task));
+            self.need(id, GoalError::at(self.subject.at(&format!("/gather/of/{number}")), "", ""));
+            if !known
+                && gather.take != Take::All
+                && let Some(need) = self.ids.get(id.as_str()).and_then(|task| self.needs.get_mut(task))
+            {
+                need.spare = true;
+            }
+        }
     }
 
     /// A `for_each` is one reference and nothing around it; errors inside it were found before.

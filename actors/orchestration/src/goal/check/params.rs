@@ -17,10 +17,8 @@ pub(crate) fn resolved_params(
     findings: &mut Findings,
 ) -> BTreeMap<String, Value> {
     let mut values = BTreeMap::new();
+    check_defaults(goal, findings);
     for (name, param) in &goal.params {
-        if let Some(default) = &param.default {
-            refuse_references(name, default, findings);
-        }
         if let Some(value) = given.remove(name).or_else(|| param.default.clone()) {
             values.insert(name.clone(), value);
             continue;
@@ -39,6 +37,15 @@ pub(crate) fn resolved_params(
         findings.push(GoalError::param(name, problem, remedy));
     }
     values
+}
+
+/// Checks the defaults of the parameters.
+pub(crate) fn check_defaults(goal: &Goal, findings: &mut Findings) {
+    for (name, param) in &goal.params {
+        if let Some(default) = &param.default {
+            refuse_references(name, default, findings);
+        }
+    }
 }
 
 /// A default is taken as it stands, so a reference in it is a misunderstanding.

@@ -95,8 +95,9 @@ fn check_numbers(subject: Subject<'_>, findings: &mut Findings) {
         let problem = format!("a back-off factor of {} makes no sense; expected 1 or more", task.retries.factor);
         findings.add(subject.at("/retries/factor"), problem, "write 1 for equal waits, or 2 to double them");
     }
+    let waits = task.work().is_some_and(|work| work.kind().capability().is_none());
     let timeout = task.timeout.unwrap_or(DEFAULT_TIMEOUT);
-    if let Some(at_least) = task.at_least.filter(|at_least| *at_least > timeout) {
+    if let Some(at_least) = task.at_least.filter(|at_least| !waits && *at_least > timeout) {
         let which = if task.timeout.is_some() { "its timeout" } else { "the timeout of a task that sets none" };
         let problem =
             format!("the task takes at least {at_least}, more than {which}, {timeout}; expected at most that");
@@ -105,7 +106,7 @@ fn check_numbers(subject: Subject<'_>, findings: &mut Findings) {
 }
 
 /// Adds an error unless exactly one of these fields is set.
-fn exactly_one(subject: Subject<'_>, field: &str, set: &[(&str, bool)], findings: &mut Findings) {
+pub(super) fn exactly_one(subject: Subject<'_>, field: &str, set: &[(&str, bool)], findings: &mut Findings) {
     let found: Vec<&str> = set.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
     if found.len() != 1 {
         let all: Vec<&str> = set.iter().map(|(name, _)| *name).collect();
@@ -118,7 +119,20 @@ fn exactly_one(subject: Subject<'_>, field: &str, set: &[(&str, bool)], findings
 }
 
 fn check_condition(subject: Subject<'_>, when: &Condition, findings: &mut Findings) {
-    exactly_one(subject, "/when", &[("exists", when.exists.is_some()), ("missing", when.missing.is_some())], findings);
+    let set = [("exists", when.exists.is_some()), ("missing", when.missing.is_some()), ("value", when.value.is_some())];
+    let claims = when.claims();
+    let claimed = claims.iter().find(|(_, set)| *set).map(|(name, _)| *name);
+    match (claimed, &when.value) {
+        (_, Some(_)) => {
+            exactly_one(subject, "/when", &set, findings);
+            exactly_one(subject, "/when", &claims, findings);
+        }
+        (Some(name), None) => {
+            let problem = format!("`{name}` has no `value` to be about; expected both");
+            findings.add(subject.at(&format!("/when/{name}")), problem, "add value = \"${tasks.ID.result}\"");
+        }
+        (None, None) => exactly_one(subject, "/when", &set, findings),
+    }
 }
 
 fn check_work(subject: Subject<'_>, work: Work<'_>, findings: &mut Findings) {
@@ -131,7 +145,7 @@ fn check_work(subject: Subject<'_>, work: Work<'_>, findings: &mut Findings) {
         Work::Command(command) => check_command(subject, command, findings),
         Work::Retrieve(retrieve) => check_retrieve(subject, retrieve, findings),
         Work::Check(check) => check_check(subject, check, findings),
-        Work::Collect(_) => {}
+        _ => {}
     }
 }
 

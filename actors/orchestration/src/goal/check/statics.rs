@@ -33,7 +33,7 @@ pub(super) fn check(subject: Subject<'_>, findings: &mut Findings) {
 }
 
 /// The text with its references to parameters resolved; nothing where it needs more than parameters.
-fn known(subject: Subject<'_>, text: &str) -> Option<String> {
+pub(super) fn known(subject: Subject<'_>, text: &str) -> Option<String> {
     render_text(text, &Scope::new(subject.params, &BTreeMap::new())).ok()
 }
 
@@ -83,15 +83,17 @@ fn check_globs(subject: Subject<'_>, (field, globs): (&str, &[String]), findings
 }
 
 fn check_patterns(subject: Subject<'_>, findings: &mut Findings) {
-    let assertions = subject.task.check.iter().flat_map(|check| &check.assert);
-    for (index, assertion) in assertions.enumerate() {
-        let Some(Err(error)) = assertion.matches.as_deref().map(regex::Regex::new) else { continue };
+    let assertions = subject.task.check.iter().flat_map(|check| &check.assert).enumerate();
+    let of_check = assertions.map(|(index, assertion)| (format!("/check/assert/{index}/matches"), &assertion.matches));
+    let of_when = subject.task.when.iter().map(|when| ("/when/matches".to_owned(), &when.matches));
+    for (field, pattern) in of_when.chain(of_check) {
+        let Some(Err(error)) = pattern.as_deref().map(regex::Regex::new) else { continue };
         // The last line is the reason; those before it draw the pattern.
         let text = error.to_string();
         let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
         let problem = format!("the pattern is no regular expression: {reason}; expected the syntax of the crate regex");
         let remedy = "correct the pattern; a special character is taken literally after a backslash";
-        findings.add(subject.at(&format!("/check/assert/{index}/matches")), problem, remedy);
+        findings.add(subject.at(&field), problem, remedy);
     }
 }
 

@@ -72,9 +72,7 @@ pub fn accounts(state: &RunState, now: Millis) -> Vec<Account> {
 pub(super) fn most(state: &RunState, which: &BudgetKind, now: Millis) -> Option<Share> {
     let (who, used) = match which {
         BudgetKind::Wall => largest(busy(state, now)),
-        BudgetKind::Attempts => {
-            largest(state.tasks().map(|(id, task)| (id.to_string(), u64::from(task.attempts))))
-        }
+        BudgetKind::Attempts => largest(state.tasks().map(|(id, task)| (id.to_string(), u64::from(task.attempts)))),
         BudgetKind::Agents => {
             largest(state.usage().lives().map(|(path, lives)| (path.to_string(), lives.len() as u64)))
         }

@@ -112,6 +112,8 @@ pub enum Class {
     Budget,
     /// The same call was made again and again.
     Repeats,
+    /// Fewer of the tasks that it gathers can succeed than it needs.
+    Quorum,
 }
 
 impl Class {
@@ -132,6 +134,7 @@ impl Class {
             Self::Child => "child",
             Self::Budget => "budget",
             Self::Repeats => "repeats",
+            Self::Quorum => "quorum",
         }
     }
 }

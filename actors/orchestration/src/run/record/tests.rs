@@ -219,20 +219,8 @@ fn about_budgets() -> Vec<Record> {
     let (task, wall) = (task("list"), Millis(70));
     let spent = |which| Record::BudgetSpent { which, message: text("it is used up"), wall };
     let mut records = vec![
-        Record::Reserved {
-            task: task.clone(),
-            attempt: 1,
-            charge: text("a1"),
-            counter: text("tokens"),
-            amount: 1000,
-        },
-        Record::Charged {
-            task: task.clone(),
-            attempt: 1,
-            charge: text("a1"),
-            counter: text("tokens"),
-            amount: 900,
-        },
+        Record::Reserved { task: task.clone(), attempt: 1, charge: text("a1"), counter: text("tokens"), amount: 1000 },
+        Record::Charged { task: task.clone(), attempt: 1, charge: text("a1"), counter: text("tokens"), amount: 900 },
         spent(BudgetKind::Wall),
         spent(BudgetKind::Attempts),
         spent(BudgetKind::Agents),
@@ -375,9 +363,14 @@ fn a_run_takes_each_kind_of_record_into_account_whenever_it_comes() {
 }
 
 #[test]
-fn a_record_of_a_version_to_come_is_refused() {
-    let mut frame = encode(&Record::Draining).expect("it can be written");
-    frame[1] = 99;
-    let error = decode(&frame).expect_err("nobody knows it");
-    assert!(matches!(error, RecordError::Read(DecodeError::UnknownSchema { .. })), "{error:?}");
+fn a_record_of_a_version_to_come_is_refused_and_so_is_a_damaged_one() {
+    let frame = encode(&Record::Draining).expect("it can be written");
+    let mut later = record::open(&frame).expect("it is whole").to_vec();
+    later[1] = 99;
+    let error = decode(&record::seal(later)).expect_err("nobody knows it");
+    assert!(matches!(error, RecordError::Read(record::RecordError::UnknownLayout { .. })), "{error:?}");
+    let mut damaged = frame;
+    damaged[2] ^= 1;
+    let error = decode(&damaged).expect_err("it is damaged");
+    assert!(matches!(error, RecordError::Read(record::RecordError::Damaged { .. })), "{error:?}");
 }

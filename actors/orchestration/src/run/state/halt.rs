@@ -77,7 +77,7 @@ impl RunState {
                 task.forgive();
             }
             if let Some(position) = self.outline.position(id.task()) {
-                self.idle.insert((position, id));
+                self.may_begin(position, id);
             }
         }
         self.lift(wall);

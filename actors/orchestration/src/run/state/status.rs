@@ -3,7 +3,7 @@
 use super::{RunState, TaskState};
 use crate::run::id::TaskId;
 use crate::run::phase::{Phase, TaskStatus};
-use crate::run::record::{Outcome, Status, UndoOutcome};
+use crate::run::record::{Outcome, Status, UndoOutcome, WaitFor};
 
 impl RunState {
     /// Where the run stands.
@@ -46,6 +46,13 @@ impl RunState {
         }
         if task.due.is_some() || self.spent.contains(id) {
             return TaskStatus::BackingOff;
+        }
+        match self.waits_on(id).map(|waiting| &waiting.on) {
+            Some(WaitFor::Approval { .. }) => return TaskStatus::AwaitingApproval,
+            Some(WaitFor::Signal { .. }) => return TaskStatus::AwaitingSignal,
+            Some(WaitFor::Until(_)) => return TaskStatus::AwaitingTime,
+            None if self.child(id).is_some() => return TaskStatus::ChildRunning,
+            None => {}
         }
         let waits = id.index().is_none() && self.waits.get(id.task()).is_some_and(|waits| *waits > 0);
         if waits || self.doomed.contains(id.task()) { TaskStatus::Waiting } else { TaskStatus::Ready }

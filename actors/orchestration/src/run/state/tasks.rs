@@ -122,11 +122,11 @@ impl RunState {
             return Ok(());
         }
         self.groups.insert(id.to_owned(), Group { items, open: items });
-        self.idle.remove(&(position, single));
+        self.begins_no_more(&(position, single));
         self.open = self.open - 1 + items as usize;
         for item in (0..items).map(|item| TaskId::item(id, item)) {
             self.tasks.insert(item.clone(), TaskState::default());
-            self.idle.insert((position, item));
+            self.may_begin(position, item);
         }
         if items == 0 {
             self.settle(id, Fate::Met, Value::Array(Vec::new()));
@@ -206,13 +206,15 @@ impl RunState {
         let settlement = (fate_of(&settled.outcome), value_of(&settled.outcome));
         let wall = settled.wall;
         let (succeeded, failed) = (succeeded(&settled.outcome), matches!(settled.outcome, Outcome::Failed { .. }));
+        let outcome = settled.outcome.clone();
         task.settled = Some(settled);
         self.open -= 1;
-        self.failures += usize::from(failed);
+        self.failures += usize::from(failed && !self.outline.is_spare(id.task()));
         if succeeded && self.outline.entry(id.task()).is_some_and(|entry| entry.undo.is_some()) {
             self.done.push(id.clone());
         }
         self.rest(id);
+        self.waits_no_more(id, &outcome);
         self.give_back(id);
         self.spent.remove(id);
         self.no_longer_paused_for(id, wall);
@@ -253,9 +255,10 @@ impl RunState {
             if self.failed_needs(dependent).next().is_some() {
                 self.doomed.insert(dependent.to_owned());
             } else if let Some(position) = outline.position(dependent) {
-                self.idle.insert((position, TaskId::single(dependent)));
+                self.may_begin(position, TaskId::single(dependent));
             }
         }
+        self.is_gathered(id, fate == Fate::Met);
     }
 
     /// No lease of the task is out any more.
@@ -267,7 +270,7 @@ impl RunState {
     /// The task is leased or done, so it is not to be given out.
     pub(super) fn rest(&mut self, id: &TaskId) {
         if let Some(position) = self.outline.position(id.task()) {
-            self.idle.remove(&(position, id.clone()));
+            self.begins_no_more(&(position, id.clone()));
         }
         if let Some(due) = self.tasks.get_mut(id).and_then(|task| task.due.take()) {
             self.later.remove(&(due, id.clone()));

@@ -1,18 +1,20 @@
 //! Programs of the operating system.
 
-use std::collections::BTreeMap;
+pub(super) mod groups;
+
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 
+use self::groups::{Group, Groups};
+use super::guard::{Guard, GuardError, GuardSpec};
 use super::{BoxFuture, CommandError, Commands, Completed, Exit, Heartbeat, Invocation, STDERR_TAIL};
 
 /// How often a running program is reported as progress.
@@ -35,109 +37,49 @@ const LOOK: Duration = Duration::from_millis(2);
 #[derive(Clone, Debug, Default)]
 pub struct OsCommands {
     groups: Arc<Groups>,
-}
-
-/// The process groups that were started and are not known to be gone.
-#[derive(Debug, Default)]
-struct Groups(Mutex<BTreeMap<i32, Stage>>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// The run is under way: the number of the group is ours.
-    Running,
-    /// The group was killed. Its number is only watched: killing it once more could hit another that got it since.
-    Killed,
-}
-
-impl Groups {
-    fn table(&self) -> MutexGuard<'_, BTreeMap<i32, Stage>> {
-        // Every change of the table is one call, so a panic elsewhere cannot have left half of one.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn forget_gone(&self) {
-        self.table().retain(|group, stage| *stage == Stage::Running || lives(*group));
-    }
-}
-
-/// A process group; dropping it kills what is left of it.
-struct Group {
-    number: i32,
-    groups: Arc<Groups>,
-}
-
-impl Group {
-    fn of(child: &Child, groups: &Arc<Groups>) -> Option<Self> {
-        let number = i32::try_from(child.id()?).ok()?;
-        groups.table().insert(number, Stage::Running);
-        Some(Self { number, groups: Arc::clone(groups) })
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let mut table = self.groups.table();
-        if table.get(&self.number) == Some(&Stage::Running) {
-            kill(self.number);
-            table.insert(self.number, Stage::Killed);
-        }
-    }
-}
-
-fn kill(group: i32) {
-    if let Some(pid) = Pid::from_raw(group) {
-        // It fails when nobody is left in the group, which is what we want.
-        let _ = kill_process_group(pid, Signal::KILL);
-    }
-}
-
-/// Whether a process of this group still runs.
-fn lives(group: i32) -> bool {
-    let Some(pid) = Pid::from_raw(group) else { return false };
-    if test_kill_process_group(pid).is_err() {
-        return false;
-    }
-    // Who was killed stays in the table of processes until its parent asks, which an init process may never do.
-    !only_dead_ones(group)
-}
-
-/// Every process of this group has ended and only waits for its parent to ask. Where the system does not tell, none.
-fn only_dead_ones(group: i32) -> bool {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return false };
-    let lines = processes.flatten().filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
-    // `pid (name) state parent group …`, where the name may hold anything.
-    let mut members = lines.filter_map(|line| {
-        let mut fields = line.rsplit_once(')')?.1.split_whitespace();
-        let state = fields.next()?.to_owned();
-        (fields.nth(1)?.parse() == Ok(group)).then_some(state)
-    });
-    let mut some = false;
-    let all_dead = members.all(|state| {
-        some = true;
-        state == "Z" || state == "X"
-    });
-    some && all_dead
+    guard: Option<Arc<Guard>>,
 }
 
 impl OsCommands {
-    /// Commands with an empty table.
+    /// Commands with an empty table. They outlive our process when it is killed.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Commands that end when our process does, however it does: see [`guard`](super::guard).
+    ///
+    /// The guard is started with the first command, or by [`start_guard`](Self::start_guard).
+    #[must_use]
+    pub fn guarded(spec: GuardSpec) -> Self {
+        Self { guard: Some(Arc::new(Guard::new(spec))), ..Self::default() }
+    }
+
+    /// Waits until nothing is left that the guard of an earlier process watches, and starts the guard of this one.
+    ///
+    /// Every command does so first where it has not been done. Called before, an error is told before any attempt of a
+    /// task is begun, and no command waits. Without a guard, or with one that lives, it does nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// When it is dropped the guard may have been started all the same; the next call finds it.
+    pub async fn start_guard(&self) -> Result<(), GuardError> {
+        match &self.guard {
+            Some(guard) => Guard::start(guard).await,
+            None => Ok(()),
+        }
     }
 
     /// How many process groups have been started here and still have a process.
     #[must_use]
     pub fn live(&self) -> usize {
         self.groups.forget_gone();
-        self.groups.table().len()
+        self.groups.count()
     }
 
     /// Kills every process group that runs. Their runs end as killed by a signal.
     pub fn kill_all(&self) {
-        for (group, _) in self.groups.table().iter().filter(|(_, stage)| **stage == Stage::Running) {
-            kill(*group);
-        }
+        self.groups.kill_all();
     }
 
     /// Waits until no process is left of any group that was started here.
@@ -149,10 +91,25 @@ impl OsCommands {
         }
     }
 
+    async fn start(&self, invocation: &Invocation) -> Result<(Child, Option<Group>), CommandError> {
+        let program = || invocation.program.clone();
+        if !tokio::fs::metadata(&invocation.dir).await.is_ok_and(|kind| kind.is_dir()) {
+            let dir = invocation.dir.display().to_string();
+            return Err(CommandError::NoDirectory { program: program(), dir });
+        }
+        let Some(guard) = &self.guard else {
+            self.groups.forget_gone();
+            let child = spawn(invocation, 0)?;
+            let group = Group::of(&child, &self.groups);
+            return Ok((child, group));
+        };
+        let seat = Guard::seat(guard).await.map_err(|source| CommandError::Guard { program: program(), source })?;
+        let group = Group::at(seat, &self.groups);
+        Ok((spawn(invocation, group.to_join())?, Some(group)))
+    }
+
     async fn run_to_end(&self, mut invocation: Invocation) -> Result<Completed, CommandError> {
-        self.groups.forget_gone();
-        let mut child = start(&invocation).await?;
-        let group = Group::of(&child, &self.groups);
+        let (mut child, group) = self.start(&invocation).await?;
         let mut kept = Kept::default();
         let stdin = child.stdin.take().zip(invocation.stdin.take());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -173,7 +130,12 @@ impl OsCommands {
                     biased;
                     ended = child.wait() => break ended,
                     _ = &mut pipes, if open => open = false,
-                    _ = beat.tick() => tell(invocation.heartbeat.as_ref()),
+                    _ = beat.tick() => {
+                        if group.as_ref().is_some_and(Group::is_unguarded) {
+                            return Err(CommandError::Guard { program: invocation.program, source: GuardError::Ended });
+                        }
+                        tell(invocation.heartbeat.as_ref());
+                    }
                 }
             };
             // Whoever is left in the group ends now, and with them the pipes.
@@ -201,11 +163,9 @@ impl Commands for OsCommands {
     }
 }
 
-async fn start(invocation: &Invocation) -> Result<Child, CommandError> {
+/// Starts the program, in a group of its own or in this one of a guard.
+fn spawn(invocation: &Invocation, group: i32) -> Result<Child, CommandError> {
     let program = invocation.program.clone();
-    if !tokio::fs::metadata(&invocation.dir).await.is_ok_and(|kind| kind.is_dir()) {
-        return Err(CommandError::NoDirectory { program, dir: invocation.dir.display().to_string() });
-    }
     #[expect(clippy::disallowed_methods, reason = "this is the seam")]
     let mut command = tokio::process::Command::new(&invocation.program);
     command
@@ -216,7 +176,7 @@ async fn start(invocation: &Invocation) -> Result<Child, CommandError> {
         .stdin(if invocation.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
+        .process_group(group)
         // The group is killed by us; this makes tokio collect the program's exit when the run was dropped.
         .kill_on_drop(true);
     command.spawn().map_err(|source| match source.kind() {

@@ -1,4 +1,4 @@
-//! What [`Files`] and [`Commands`] promise, as tests that the real world and the one of tests pass alike.
+//! What [`Files`], [`Commands`] and [`Artifacts`] promise, as tests that the real world and the one of tests pass alike.
 //!
 //! A suite panics at the first promise that is broken, and names it. Real files and real programs run in real time.
 
@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::seam::artifacts::{self, ArtifactError, Artifacts};
 use crate::seam::commands::{BASE_VARIABLES, CommandError, Commands, Completed, Exit, Invocation, STDERR_TAIL};
 use crate::seam::files::{Digest, Files, FilesError, Globs, Part};
 
@@ -252,4 +253,33 @@ fn variables_are_those_that_are_set(commands: &dyn Commands) {
     clause.is("it", &base, &expected.collect());
     let unset = commands.variable("STEADFAST_NOBODY_SETS_THIS");
     clause.is("one that nobody sets", &unset, &None::<String>);
+}
+
+/// Holds artifacts to what [`Artifacts`] promises. Nothing that the suite puts was there before.
+///
+/// # Panics
+///
+/// With the promise that is broken.
+pub async fn artifacts(artifacts: &dyn Artifacts) {
+    let clause = Clause("what was put is given, under the SHA-256 of it");
+    let large: Vec<u8> = (0..256 * 1024_u32).flat_map(u32::to_le_bytes).collect();
+    let empty = Vec::new();
+    for bytes in [&large, &empty, &b"abc".to_vec()] {
+        let digest = artifacts.put(bytes.clone()).await;
+        clause.is("its digest", &digest, &Ok(artifacts::Digest::of(bytes)));
+        let given = artifacts.get(&artifacts::Digest::of(bytes)).await;
+        clause.holds(given.as_ref() == Ok(bytes), || {
+            format!("{} bytes became {:?}", bytes.len(), given.map(|b| b.len()))
+        });
+    }
+
+    let clause = Clause("what was put is put again without effect");
+    clause.is("its digest", &artifacts.put(large.clone()).await, &Ok(artifacts::Digest::of(&large)));
+    let given = artifacts.get(&artifacts::Digest::of(&large)).await;
+    clause.holds(given == Ok(large), || "something else is given afterwards".to_owned());
+
+    let clause = Clause("what was never put is missing, and named");
+    let digest = artifacts::Digest::of(b"nobody puts this");
+    let given = artifacts.get(&digest).await;
+    clause.is("it", &given, &Err(ArtifactError::Missing { digest }));
 }

@@ -1,0 +1,113 @@
+//! Goals inside a goal: each is a run of its own.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use steadfast::RunId;
+
+use crate::run::digest::{canonical, sha256_hex};
+use crate::run::id::{Millis, TaskId};
+use crate::run::record::{Class, Outcome, Record, Status};
+use crate::run::state::RunState;
+use crate::run::waits::fits;
+use crate::work::bound::bounded;
+
+/// The run of a task that is a goal of its own. It follows from the run around it and the task, so that whoever begins it
+/// again begins no second one.
+#[must_use]
+pub fn child_run(parent: RunId, task: &TaskId) -> RunId {
+    let digest = Sha256::new().chain_update(b"steadfast child run\n").chain_update(parent.to_string());
+    let digest = digest.chain_update(b"\n").chain_update(task.to_string()).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    // Version 8: made in a way of one's own (RFC 9562).
+    RunId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// The results of a run, by the ids of its goal's tasks; null for what was skipped or failed.
+#[must_use]
+pub fn results(state: &RunState) -> Value {
+    let of = |id: &String| (id.clone(), state.result(id).map_or(Value::Null, |result| Value::clone(result)));
+    Value::Object(state.outline().order().iter().map(of).collect::<Map<_, _>>())
+}
+
+/// How the run of a task ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChildEnd {
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub status: Status,
+    /// Its results, by the ids of its goal's tasks.
+    pub results: Value,
+    /// What failed in it, for people.
+    pub why: String,
+}
+
+/// What failed in a run, for people; empty where nothing did.
+#[must_use]
+pub fn failures(state: &RunState) -> String {
+    if let Some(problem) = state.problem() {
+        return problem.to_owned();
+    }
+    let failed = state.tasks().filter_map(|(id, task)| match task.settled.as_ref().map(|settled| &settled.outcome) {
+        Some(Outcome::Failed { class, message }) if !state.outline().is_spare(id.task()) => {
+            Some(format!("`{id}` ({}): {message}", class.as_str()))
+        }
+        _ => None,
+    });
+    let told: Vec<_> = failed.take(3).collect();
+    told.join("; ")
+}
+
+/// Returns what to append when the run of a task is over. Nothing is returned when the task has its outcome, and that
+/// run's end is known, or it is another run.
+#[must_use]
+pub fn child_ended(state: &RunState, task: &TaskId, end: &ChildEnd, now: Millis) -> Vec<Record> {
+    let Some(child) = state.child(task).filter(|child| child.run == end.run) else { return Vec::new() };
+    let mut records = Vec::new();
+    if child.ended.is_none() {
+        records.push(Record::ChildEnded { task: task.clone(), run: end.run, status: end.status, wall: now });
+    }
+    if state.task(task).is_some_and(|task| task.settled.is_none()) {
+        let outcome = outcome(state, task, end);
+        records.push(Record::Recorded { task: task.clone(), attempt: 0, outcome, wall: now });
+    }
+    records
+}
+
+fn outcome(state: &RunState, task: &TaskId, end: &ChildEnd) -> Outcome {
+    let failed = |class, message| Outcome::Failed { class, message };
+    if end.status != Status::Reached {
+        let why = if end.why.is_empty() { String::new() } else { format!(": {}", end.why) };
+        let message = format!("the goal of its own ended as {}, in the run {}{why}", end.status.as_str(), end.run);
+        return failed(Class::Child, message);
+    }
+    if let Err(failure) = bounded(&end.results) {
+        return failed(Class::Output, failure.message);
+    }
+    if let Err(why) = fits(state, task, &end.results) {
+        return failed(Class::Invalid, format!("the results are not what the task's schema says: {why}"));
+    }
+    let value = canonical(&end.results);
+    let digest = sha256_hex(value.as_bytes());
+    Outcome::Succeeded { value, digest }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_run_of_a_task_follows_from_the_run_around_it_and_the_task() {
+        let parent = |number| RunId::new(Uuid::from_u128(number));
+        let task = |id: &str| id.parse::<TaskId>().expect("a task");
+        let run = child_run(parent(7), &task("ship"));
+        assert_eq!(run, child_run(parent(7), &task("ship")));
+        let others = [child_run(parent(8), &task("ship")), child_run(parent(7), &task("ship[0]"))];
+        assert!(!others.contains(&run) && others[0] != others[1]);
+        // It is written into journals: it never changes.
+        assert_eq!(run.to_string(), "36cda7e6-1c0f-8628-8572-e17ac70ca918");
+    }
+}
