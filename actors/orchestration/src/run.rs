@@ -16,6 +16,7 @@ mod budget;
 mod children;
 mod decide;
 mod digest;
+mod estimate;
 mod gather;
 mod id;
 pub mod large;
@@ -36,6 +37,7 @@ pub use budget::{
 pub use children::{ChildEnd, child_ended, child_run, failures, results};
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
+pub use estimate::{Estimate, PastRun, Spread, TaskEstimate};
 pub use gather::Gathering;
 pub use id::{InvalidTaskId, Millis, TaskId};
 pub use outline::{Carried, Entry, Fan, Kept, Outline, RunLimits, Verdict};

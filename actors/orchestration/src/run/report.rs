@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::redact::Redactor;
 use crate::run::budget::{Account, Spent, accounts};
 use crate::run::digest::result_digest;
+use crate::run::estimate::Estimate;
 use crate::run::id::{Millis, TaskId};
 use crate::run::record::{Class, Lookups, Outcome, SkipCause, Status};
 use crate::run::state::{RunState, TaskState};
@@ -58,6 +59,9 @@ pub struct Report {
     pub started_unix_ms: u64,
     /// How long the run took, in milliseconds.
     pub elapsed_ms: u64,
+    /// How long it was going to take, by earlier runs of the goal, where these were looked at.
+    #[serde(default)]
+    pub estimate: Option<Estimate>,
     /// Every task, by id.
     pub results: Vec<TaskReport>,
 }
@@ -143,6 +147,8 @@ pub struct Facts {
     pub description: Option<String>,
     /// How often supervisors restarted a child.
     pub restarts: Restarts,
+    /// How long the run was going to take, where anybody looked at earlier ones.
+    pub estimate: Option<Estimate>,
 }
 
 impl Report {
@@ -173,6 +179,7 @@ impl Report {
             started: state.started().to_string(),
             started_unix_ms: state.started().0,
             elapsed_ms: ended.0.saturating_sub(state.started().0),
+            estimate: facts.estimate,
             results,
         }
     }

@@ -1,5 +1,6 @@
 //! The rules of a run, shown on the pure core: any interleaving ends in the same results.
 
+mod budgets;
 mod sweep;
 mod waits;
 

@@ -255,6 +255,7 @@ impl Orchestrator {
             goal: self.args.goal.name.clone(),
             description: self.args.goal.description.clone(),
             restarts: Restarts { total: restarts.total, by_supervisor },
+            estimate: None,
         };
         self.args.feed.finish(Report::of(&self.state, facts, self.wall()).redacted(&self.args.redactor));
     }

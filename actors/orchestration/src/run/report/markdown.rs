@@ -45,6 +45,9 @@ fn write_totals(page: &mut String, report: &Report) -> fmt::Result {
     )?;
     writeln!(page, "| result digest | `{}` |", report.result_digest)?;
     writeln!(page, "| run | `{}`, started {}, took {} ms |", report.run, report.started, report.elapsed_ms)?;
+    if let Some(estimate) = &report.estimate {
+        writeln!(page, "| expected | {} |", estimate.spoken())?;
+    }
     writeln!(
         page,
         "| agents | {} used, {} restarts, {} leases given out again, {} reports refused |",
