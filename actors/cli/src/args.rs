@@ -25,7 +25,8 @@ pub(crate) enum Verb {
     /// Carry a goal to its result, on a folder
     ///
     /// Exit status: 0 the goal was reached; 1 it failed; 2 the command line or the goal file is wrong, and nothing ran;
-    /// 3 the tree of agents gave up; 4 it was interrupted before it was finished; 130 it was stopped at once.
+    /// 3 the tree of agents gave up; 4 it was interrupted before it was finished; 6 a budget of the goal is used up; 130 it was
+    /// stopped at once.
     Run(RunArgs),
     /// Check a goal file and print its plan; nothing is run
     Check(CheckArgs),

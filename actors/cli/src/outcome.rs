@@ -23,6 +23,8 @@ pub(crate) enum Status {
     GaveUp,
     /// The run was asked to end and did, before every task had its outcome.
     Drained,
+    /// A budget of the goal is used up.
+    BudgetSpent,
     /// The run was stopped at once.
     Stopped,
 }
@@ -36,6 +38,7 @@ impl Status {
             Self::Invalid => "invalid",
             Self::GaveUp => "gave_up",
             Self::Drained => "drained",
+            Self::BudgetSpent => "budget_spent",
             Self::Stopped => "stopped",
         }
     }
@@ -48,6 +51,7 @@ impl Status {
             Self::Invalid => 2,
             Self::GaveUp => 3,
             Self::Drained => 4,
+            Self::BudgetSpent => 6,
             Self::Stopped => 130,
         }
     }
@@ -185,12 +189,18 @@ pub(crate) fn failed_tasks(report: &Report) -> Vec<Problem> {
         .problem
         .iter()
         .map(|problem| Problem::new("goal", problem.clone(), "correct the goal file, and see `steadfast check`"));
+    let spent = report.budget_spent.iter().map(|spent| Problem {
+        place: format!("budget.{}", spent.budget),
+        what: spent.message.clone(),
+        remedy: Some(spent.remedy.clone()),
+        shown: Some(format!("budget.{}: {}", spent.budget, spent.message)),
+    });
     let named = failed.iter().take(NAMED).filter_map(|task| {
         let note = task.failure.as_ref()?;
         let place = format!("task `{}` failed ({}, attempt {})", task.id, note.class, task.attempts);
         Some(Problem { place, what: note.message.clone(), remedy: note.remedy.clone(), shown: None })
     });
-    let mut problems: Vec<Problem> = unplanned.chain(named).collect();
+    let mut problems: Vec<Problem> = unplanned.chain(spent).chain(named).collect();
     if failed.len() > NAMED {
         let more = format!("{} more tasks failed", failed.len() - NAMED);
         problems.push(Problem::new("goal", more, "see report.json"));
@@ -223,8 +233,8 @@ mod tests {
 
     #[test]
     fn no_two_ends_share_an_exit_status() {
-        use Status::{Drained, Failed, GaveUp, Invalid, Reached, Stopped};
-        let codes = [Reached, Failed, Invalid, GaveUp, Drained, Stopped].map(Status::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4, 130]);
+        use Status::{BudgetSpent, Drained, Failed, GaveUp, Invalid, Reached, Stopped};
+        let codes = [Reached, Failed, Invalid, GaveUp, Drained, BudgetSpent, Stopped].map(Status::code);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 6, 130]);
     }
 }

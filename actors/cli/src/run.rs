@@ -22,6 +22,7 @@ use steadfast_orchestration::cache::{Bounds, Cache};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::preset::{self, Staff};
 use steadfast_orchestration::run::{Facts, Kept, Millis, Report, Restarts, RunState, Status as RunStatus};
+use steadfast_orchestration::seam::artifacts::{Artifacts, MemoryArtifacts};
 use steadfast_orchestration::seam::commands::guard::GuardError;
 use steadfast_orchestration::seam::files::DiskFiles;
 use tokio::runtime::{Builder, Runtime};
@@ -57,6 +58,7 @@ struct Setting {
     clock: Arc<dyn Clock>,
     faults: Option<Arc<dyn FaultPlan>>,
     journal: Arc<dyn Journal>,
+    artifacts: Arc<dyn Artifacts>,
     gate: Arc<Gate>,
     screen: Screen,
 }
@@ -95,7 +97,8 @@ fn workers() -> usize {
     processors().max(2)
 }
 
-fn processors() -> usize {
+/// How many executors there are where nobody says.
+pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
 }
 
@@ -134,6 +137,7 @@ impl Setting {
             clock,
             faults,
             journal: Arc::new(MemoryJournal::default()),
+            artifacts: Arc::new(MemoryArtifacts::new()),
             gate: Arc::new(if args.volatile { Gate::default() } else { Gate::guarded(state.join("guards")) }),
             screen: screen.clone(),
         })
@@ -169,6 +173,7 @@ impl Setting {
             kept: Kept::Volatile,
             jobs: self.jobs,
             redactor: self.prepared.redactor.clone(),
+            artifacts: Arc::clone(&self.artifacts),
             feed: Feed::new(),
         }
     }
@@ -187,8 +192,12 @@ impl Setting {
     /// Writes the report and says what came of the run.
     fn outcome(&self, ran: &Ran) -> Outcome {
         let goal = self.prepared.plan.goal();
-        let facts =
-            Facts { goal: goal.name.clone(), description: goal.description.clone(), restarts: ran.restarts.clone() };
+        let facts = Facts {
+            goal: goal.name.clone(),
+            description: goal.description.clone(),
+            restarts: ran.restarts.clone(),
+            estimate: None,
+        };
         let report = Report::of(&ran.state, facts, ran.now).redacted(&self.prepared.redactor);
         let (status, mut problems) = ran.end.told(ran.state.ended().map(|(status, _)| status));
         problems.extend(failed_tasks(&report));
@@ -258,6 +267,7 @@ impl End {
             (Self::Stopped, _) => told(Status::Stopped, "it was stopped at once", "run it again"),
             (_, Some(RunStatus::Reached)) => (Status::Reached, Vec::new()),
             (_, Some(RunStatus::Failed)) => (Status::Failed, Vec::new()),
+            (_, Some(RunStatus::BudgetSpent)) => (Status::BudgetSpent, Vec::new()),
             (Self::GaveUp(why), _) => {
                 told(Status::GaveUp, why, "see the first cause in the reason, and the lines above for what led to it")
             }

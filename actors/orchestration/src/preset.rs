@@ -15,7 +15,7 @@
 //! Those that answer questions and those that hold leases are different agents, so that the crash of one costs nothing
 //! but what it was doing itself. Each pool is as large as the number of leases that may be out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +85,12 @@ impl Staff {
 #[must_use]
 pub fn offered() -> BTreeSet<String> {
     TaskKind::capabilities().map(str::to_owned).collect()
+}
+
+/// How many agents of a tree with so many executors offer each capability to carry out tasks.
+#[must_use]
+pub fn offers(jobs: usize) -> BTreeMap<String, usize> {
+    offered().into_iter().map(|capability| (capability, jobs.max(1))).collect()
 }
 
 /// A builder of the system for this tree: its services have a handler deadline like every agent.

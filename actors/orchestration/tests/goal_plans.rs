@@ -251,6 +251,7 @@ fn any_waits() -> impl Strategy<Value = Task> {
 
 fn bare_goal() -> Goal {
     Goal {
+        on_exhausted: OnExhausted::default(),
         name: "inner".to_owned(),
         description: None,
         params: BTreeMap::new(),

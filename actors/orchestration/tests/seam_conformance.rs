@@ -8,8 +8,10 @@ use steadfast_orchestration::seam::BoxFuture;
 use steadfast_orchestration::seam::artifacts::{self, ArtifactError, Artifacts, MemoryArtifacts};
 use steadfast_orchestration::seam::commands::{CommandError, Completed, Exit, Invocation, OsCommands};
 use steadfast_orchestration::seam::files::{Digest, DiskFiles, Files, FilesError, Globs, Part};
+use steadfast_orchestration::seam::requests::{MemoryRequests, Request, Requests, RequestsError};
 use steadfast_orchestration::seam::testing::conformance::{self, scripts};
 use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
+use uuid::Uuid;
 
 #[tokio::test]
 async fn files_on_disk_keep_their_contract() {
@@ -214,5 +216,56 @@ fn files_that_are_wrong_are_noticed() {
         (Bug::WritesNothing, "what was written is read"),
     ] {
         is_noticed(promise, async move { conformance::files(&WrongFiles(MemoryFiles::new(), bug)).await });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_in_memory_keep_their_contract() {
+    conformance::requests(&MemoryRequests::new()).await;
+}
+
+#[derive(Clone, Copy, Debug)]
+enum RequestsBug {
+    ForgetOrder,
+    KeepTheLast,
+    AreNeverDone,
+}
+
+/// Requests that are wrong in one thing.
+struct WrongRequests(MemoryRequests, RequestsBug);
+
+impl Requests for WrongRequests {
+    fn put(&self, request: Request) -> BoxFuture<'_, Result<(), RequestsError>> {
+        Box::pin(async move {
+            if matches!(self.1, RequestsBug::KeepTheLast) {
+                self.0.done(request.id).await?;
+            }
+            self.0.put(request).await
+        })
+    }
+
+    fn pending(&self) -> BoxFuture<'_, Result<Vec<Request>, RequestsError>> {
+        Box::pin(async move {
+            let mut pending = self.0.pending().await?;
+            if matches!(self.1, RequestsBug::ForgetOrder) {
+                pending.reverse();
+            }
+            Ok(pending)
+        })
+    }
+
+    fn done(&self, id: Uuid) -> BoxFuture<'_, Result<(), RequestsError>> {
+        if matches!(self.1, RequestsBug::AreNeverDone) { Box::pin(async { Ok(()) }) } else { self.0.done(id) }
+    }
+}
+
+#[test]
+fn requests_that_are_wrong_are_noticed() {
+    for (bug, promise) in [
+        (RequestsBug::ForgetOrder, "in the order of the ids"),
+        (RequestsBug::AreNeverDone, "until it is done"),
+        (RequestsBug::KeepTheLast, "a request that was asked for already changes nothing"),
+    ] {
+        is_noticed(promise, async move { conformance::requests(&WrongRequests(MemoryRequests::new(), bug)).await });
     }
 }

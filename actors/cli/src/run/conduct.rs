@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use steadfast::seam::Journal;
 use steadfast::{Events, EventsError, RequestError, RunId, System};
-use steadfast_orchestration::agents::orchestrator::RunArgs as Orders;
+use steadfast_orchestration::agents::orchestrator::{RunArgs as Orders, make_whole};
 use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Millis, Outline, Record, RunState, decode};
+use steadfast_orchestration::seam::artifacts::Artifacts;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -47,6 +48,7 @@ pub(crate) struct Conductor {
     goal: String,
     run: RunId,
     journal: Arc<dyn Journal>,
+    artifacts: Arc<dyn Artifacts>,
     events: Events,
     /// Only wakes us up: the records themselves are read from the journal, where none is missed.
     records: Receiver<Arc<Record>>,
@@ -69,6 +71,7 @@ impl Conductor {
             goal: orders.goal.name.clone(),
             run: orders.run,
             journal: Arc::clone(&setting.journal),
+            artifacts: Arc::clone(&setting.artifacts),
             events: system.events(),
             records: orders.feed.records(),
             read: 0,
@@ -117,7 +120,11 @@ impl Conductor {
         let frames = self.journal.read(&self.run.into(), self.read).await.map_err(|error| error.to_string())?;
         for frame in frames {
             self.read += 1;
-            let record = decode(&frame).map_err(|error| error.to_string())?;
+            let mut record = decode(&frame).map_err(|error| error.to_string())?;
+            if let Err(error) = make_whole(&mut record, &*self.artifacts).await {
+                // The orchestrator has noticed, too, and says what follows; the report names the digest.
+                self.screen.line(format!("{error}: {}", error.source));
+            }
             self.screen.line(narrate::record(&record, &self.state));
             self.state.apply(&record).map_err(|error| error.to_string())?;
         }

@@ -13,6 +13,7 @@
 //! * A report is only taken from the incarnation that holds the lease, for the attempt it holds.
 //! * No handler waits for another agent but the journal, which answers or ends within a limit of its own.
 
+mod artifacts;
 mod carry;
 mod charges;
 mod control;
@@ -42,9 +43,11 @@ use crate::goal::model::Goal;
 use crate::plan::Plan;
 use crate::redact::Redactor;
 use crate::run::{Kept, Lookups, Millis, Parent, RunState, TaskId};
+use crate::seam::artifacts::Artifacts;
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
+pub use artifacts::{Lacks, NotWhole, make_whole};
 pub use control::Refusal;
 pub use feed::Feed;
 use log::Log;
@@ -68,6 +71,8 @@ pub struct RunArgs {
     pub jobs: usize,
     /// What may be told.
     pub redactor: Redactor,
+    /// Where large results are kept, as durably as the journal keeps their records.
+    pub artifacts: Arc<dyn Artifacts>,
     /// Where others hear of the run.
     pub feed: Feed,
 }

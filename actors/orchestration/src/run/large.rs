@@ -11,13 +11,19 @@ use crate::run::record::{Outcome, Record};
 /// From how many bytes of canonical JSON on a result is not in its record.
 pub const LARGE: usize = 64 * 1024;
 
+/// Whether a record holds a large value.
+#[must_use]
+pub fn holds(record: &Record) -> bool {
+    matches!(record, Record::Recorded { outcome: Outcome::Succeeded { value, .. }, .. } if value.len() > LARGE)
+}
+
 /// Takes a large value out of a record. It is to be kept before the record is.
 pub fn take(record: &mut Record) -> Option<Vec<u8>> {
-    let Record::Recorded { outcome, .. } = record else { return None };
-    let Outcome::Succeeded { value, digest } = outcome else { return None };
-    if value.len() <= LARGE {
+    if !holds(record) {
         return None;
     }
+    let Record::Recorded { outcome, .. } = record else { return None };
+    let Outcome::Succeeded { value, digest } = outcome else { return None };
     let (value, digest) = (std::mem::take(value), std::mem::take(digest));
     *outcome = Outcome::Stored { digest, bytes: value.len() as u64 };
     Some(value.into_bytes())

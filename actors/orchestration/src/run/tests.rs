@@ -1,6 +1,9 @@
 //! The rules of a run, shown on the pure core: any interleaving ends in the same results.
 
 mod budgets;
+mod estimates;
+mod halts;
+mod sagas;
 mod sweep;
 mod waits;
 

@@ -17,6 +17,7 @@ use steadfast_orchestration::goal::read;
 use steadfast_orchestration::preset::{self, Staff, orchestrator_path};
 use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::{Kept, Leased, Record};
+use steadfast_orchestration::seam::artifacts::MemoryArtifacts;
 use steadfast_orchestration::seam::testing::ScriptedCommands;
 use steadfast_orchestration::work::Outcome;
 
@@ -194,6 +195,7 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
         kept: Kept::Volatile,
         jobs: goal.jobs,
         redactor: Redactor::new(),
+        artifacts: Arc::new(MemoryArtifacts::new()),
         feed: feed.clone(),
     };
     let staff = Staff::new(goal.jobs, shop);

@@ -14,6 +14,7 @@ use steadfast_orchestration::goal;
 use steadfast_orchestration::preset::{self, Staff};
 use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::{Kept, Report};
+use steadfast_orchestration::seam::artifacts::MemoryArtifacts;
 use steadfast_orchestration::seam::commands::{Commands, Completed, Exit, Invocation};
 use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
 use tokio::sync::Notify;
@@ -119,6 +120,7 @@ impl World {
             kept: self.kept,
             jobs: self.jobs,
             redactor: self.redactor.clone(),
+            artifacts: Arc::new(MemoryArtifacts::new()),
             feed: Feed::new(),
         };
         (Staff::new(self.jobs, shop), run)

@@ -3,44 +3,51 @@
 use std::sync::Arc;
 
 use steadfast::seam::{AppendAt, Journal};
-use steadfast::{BoxError, Context, RunId, StreamId};
+use steadfast::{BoxError, Context, StreamId};
 
-use super::Orchestrator;
+use super::artifacts::{keep, make_whole};
+use super::{Orchestrator, RunArgs};
 use crate::agents::ask::wait_for;
 use crate::redact::Redactor;
 use crate::run::{Record, decode, encode};
+use crate::seam::artifacts::Artifacts;
 
 /// The stream of one run, which this incarnation alone may append to until the next one fences it.
 pub(super) struct Log {
     journal: Arc<dyn Journal>,
     stream: StreamId,
     at: AppendAt,
+    artifacts: Arc<dyn Artifacts>,
     redactor: Redactor,
 }
 
 impl Log {
     /// Makes `owner` the only one who may append, and returns the records so far.
     pub(super) async fn open(
-        run: RunId,
-        owner: (&str, Redactor),
+        args: &RunArgs,
+        owner: &str,
         ctx: &Context<Orchestrator>,
     ) -> Result<(Self, Vec<Record>), BoxError> {
-        let (name, redactor) = owner;
-        let (journal, stream) = (ctx.system().journal(), StreamId::from(run));
-        let epoch = wait_for(ctx, journal.fence(&stream, name)).await?;
-        let mut log = Self { journal, stream, at: AppendAt { epoch, expected: 0 }, redactor };
+        let (journal, stream) = (ctx.system().journal(), StreamId::from(args.run));
+        let epoch = wait_for(ctx, journal.fence(&stream, owner)).await?;
+        let (artifacts, redactor) = (Arc::clone(&args.artifacts), args.redactor.clone());
+        let mut log = Self { journal, stream, at: AppendAt { epoch, expected: 0 }, artifacts, redactor };
         let records = log.read(ctx).await?;
         log.at.expected = records.len() as u64;
         Ok((log, records))
     }
 
-    /// All records.
+    /// All records, with the results that are kept beside the journal.
     pub(super) async fn read(&self, ctx: &Context<Orchestrator>) -> Result<Vec<Record>, BoxError> {
         let frames = wait_for(ctx, self.journal.read(&self.stream, 0)).await?;
-        Ok(frames.iter().map(|frame| decode(frame)).collect::<Result<_, _>>()?)
+        let mut records = frames.iter().map(|frame| decode(frame)).collect::<Result<Vec<_>, _>>()?;
+        for record in &mut records {
+            wait_for(ctx, make_whole(record, &*self.artifacts)).await?;
+        }
+        Ok(records)
     }
 
-    /// Appends records, all or none, and returns them as they stand in the journal.
+    /// Appends records, all or none, and returns them without secrets. A large result is kept before its record is.
     ///
     /// After an error it is not known where the stream ends; the incarnation ends with it and the next one reads anew.
     pub(super) async fn append(
@@ -49,7 +56,10 @@ impl Log {
         ctx: &Context<Orchestrator>,
     ) -> Result<Vec<Record>, BoxError> {
         let records: Vec<_> = records.into_iter().map(|record| self.redacted(record)).collect();
-        let frames = records.iter().map(encode).collect::<Result<_, _>>()?;
+        let mut frames = Vec::with_capacity(records.len());
+        for record in &records {
+            frames.push(encode(wait_for(ctx, keep(record, &*self.artifacts)).await?.as_ref())?);
+        }
         self.at.expected = wait_for(ctx, self.journal.append(&self.stream, self.at, frames)).await?;
         Ok(records)
     }

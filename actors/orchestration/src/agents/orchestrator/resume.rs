@@ -22,7 +22,7 @@ impl Orchestrator {
         // Before anything is read, so that no exit falls between the two.
         watch(ctx);
         let owner = format!("{}#{}", ctx.path(), ctx.incarnation());
-        let (mut log, mut records) = Log::open(args.run, (&owner, args.redactor.clone()), ctx).await?;
+        let (mut log, mut records) = Log::open(&args, &owner, ctx).await?;
         if records.len() > 1 && bug_on_purpose!(ctx.system(), LastRecordOverlooked) {
             // On purpose: the end of the stream is where the last one begins.
             records.pop();

@@ -344,7 +344,7 @@ impl Drive {
 }
 
 /// What records say was used, counted in another way than the run does: attempts, agents, bytes, tokens.
-fn counted(records: &[Record]) -> (u64, usize, usize, u64) {
+fn counted(records: &[Record]) -> (u64, u64, u64, u64) {
     let (mut attempts, mut agents, mut output) = (0, BTreeSet::new(), 0);
     let mut charges = BTreeMap::new();
     for record in records {
@@ -353,7 +353,7 @@ fn counted(records: &[Record]) -> (u64, usize, usize, u64) {
                 attempts += 1;
                 agents.insert((leased.agent.clone(), leased.incarnation));
             }
-            Record::Recorded { outcome: Outcome::Succeeded { value, .. }, .. } => output += value.len(),
+            Record::Recorded { outcome: Outcome::Succeeded { value, .. }, .. } => output += value.len() as u64,
             Record::Reserved { task, attempt, charge, amount, .. }
             | Record::Charged { task, attempt, charge, amount, .. } => {
                 charges.insert((task, attempt, charge), *amount);
@@ -361,7 +361,7 @@ fn counted(records: &[Record]) -> (u64, usize, usize, u64) {
             _ => {}
         }
     }
-    (attempts, agents.len(), output, charges.values().sum())
+    (attempts, agents.len() as u64, output, charges.values().sum())
 }
 
 proptest! {
@@ -384,10 +384,10 @@ proptest! {
         for event in &events {
             drive.happen(event);
             let counted = counted(&drive.records);
-            prop_assert!(counted.0 <= attempts && counted.1 as u64 <= agents, "{:?}", counted);
-            prop_assert!(counted.2 as u64 <= output && counted.3 <= limit, "{:?}", counted);
+            prop_assert!(counted.0 <= attempts && counted.1 <= agents, "{:?}", counted);
+            prop_assert!(counted.2 <= output && counted.3 <= limit, "{:?}", counted);
             let usage = drive.state.usage();
-            let told = (usage.attempts(), usage.agents() as usize, usage.output() as usize, drive.used());
+            let told = (usage.attempts(), usage.agents(), usage.output(), drive.used());
             prop_assert_eq!(told, counted);
         }
         // Wherever the journal is cut off, whoever reads it knows the same budgets.

@@ -1,6 +1,9 @@
-//! What [`Files`], [`Commands`] and [`Artifacts`] promise, as tests that the real world and the one of tests pass alike.
+//! What [`Files`], [`Commands`], [`Artifacts`] and [`Requests`](crate::seam::requests::Requests) promise, as tests that the
+//! real world and the one of tests pass alike.
 //!
 //! A suite panics at the first promise that is broken, and names it. Real files and real programs run in real time.
+
+mod requests;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -9,6 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::seam::artifacts::{self, ArtifactError, Artifacts};
 use crate::seam::commands::{BASE_VARIABLES, CommandError, Commands, Completed, Exit, Invocation, STDERR_TAIL};
 use crate::seam::files::{Digest, Files, FilesError, Globs, Part};
+
+pub use requests::requests;
 
 /// A promise of a seam.
 #[derive(Clone, Copy)]

@@ -1,0 +1,84 @@
+//! The journal of a store.
+
+mod draft;
+mod heads;
+mod read;
+pub(crate) mod sql;
+mod tail;
+#[cfg(test)]
+mod troubles;
+pub(crate) mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use steadfast::id::StreamId;
+use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
+use tokio::sync::Mutex;
+
+use crate::error::unavailable;
+use crate::readers::Readers;
+use writer::Writer;
+
+pub(crate) use read::{Found, find, streams};
+
+/// A journal in an SQLite file.
+pub(crate) struct SqliteJournal {
+    pub(crate) dir: PathBuf,
+    pub(crate) level: Level,
+    /// None where the store was opened for reading alone.
+    pub(crate) writer: Option<Arc<Mutex<Writer>>>,
+    pub(crate) readers: Arc<Readers>,
+}
+
+impl SqliteJournal {
+    fn read_only(&self) -> JournalError {
+        JournalError::Unavailable(format!("the store `{}` was opened for reading alone", self.dir.display()))
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn level(&self) -> Level {
+        self.level
+    }
+
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
+        Box::pin(async move {
+            match &self.writer {
+                Some(writer) => writer.lock().await.write(&batch).await,
+                None => vec![Err(self.read_only()); batch.len()],
+            }
+        })
+    }
+
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+        let stream = stream.clone();
+        Box::pin(async move {
+            let mut reader = self.readers.take().await.map_err(|error| unavailable(&error))?;
+            let found = find(reader.conn(), &stream, after).await.map_err(|error| read::failed(&error, &stream, after));
+            reader.give_back();
+            found?.records(&stream, after)
+        })
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        let stream = stream.clone();
+        Box::pin(async move {
+            let mut reader = self.readers.take().await.map_err(|error| unavailable(&error))?;
+            let found = read::snapshot(reader.conn(), &stream).await;
+            reader.give_back();
+            found.map_err(|error| read::failed(&error, &stream, 0))
+        })
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        let prefix = prefix.to_owned();
+        Box::pin(async move {
+            let mut reader = self.readers.take().await.map_err(|error| unavailable(&error))?;
+            let found = streams(reader.conn(), &prefix).await;
+            reader.give_back();
+            let found = found.map_err(|error| unavailable(&error))?;
+            Ok(found.into_iter().filter(|(_, head)| head.holds_something()).map(|(id, head)| head.info(&id)).collect())
+        })
+    }
+}
