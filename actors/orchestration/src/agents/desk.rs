@@ -21,7 +21,7 @@ use crate::cache::Cache;
 use crate::redact::Redactor;
 use crate::seam::commands::{Commands, Heartbeat};
 use crate::seam::files::Files;
-use crate::work::{Outcome, Tools, Work, perform};
+use crate::work::{Failure, Outcome, Tools, Work, perform};
 
 /// How long a lease may go without progress before its holder counts as hung. A running program is progress.
 pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ impl fmt::Debug for Workshop {
 
 impl Workshop {
     /// Carries one attempt out.
-    pub(crate) async fn perform(&self, work: &Work, heartbeat: &Heartbeat) -> Result<Outcome, crate::work::Failure> {
+    pub(crate) async fn perform(&self, work: &Work, heartbeat: &Heartbeat) -> Result<Outcome, Failure> {
         let tools = Tools::new(&*self.files, &*self.commands, &self.redactor).cache(&self.cache).heartbeat(heartbeat);
         perform(work, tools).await
     }
@@ -114,12 +114,23 @@ async fn carry_out(lease: Lease, shop: Workshop, system: System, progress: Progr
         performing.as_mut().poll(cx)
     })
     .await;
+    report(&lease, end, &system, &progress).await;
+}
+
+/// Reports how an attempt ended until it is recorded, or nobody waits for it any more. It beats while it waits.
+///
+/// For agents that carry leases out by themselves; a [`Desk`] does it.
+///
+/// # Cancel safety
+///
+/// When the future is dropped, the report may or may not have been taken; the same one may be sent again.
+pub async fn report(lease: &Lease, end: Result<Outcome, Failure>, system: &System, progress: &Progress) {
     let report = ReportRequest { lease: lease.id.clone(), end };
     // Waiting for the orchestrator is progress as well: it may be between two incarnations, or judging the result.
     let mut pause = PAUSE;
     loop {
         progress.beat();
-        match deliver(&lease, &report, &system).await {
+        match deliver(lease, &report, system).await {
             Ok(ReportReply::Settled | ReportReply::Refused) | Err(RequestError::Gone { .. }) => return,
             Ok(ReportReply::Received) => {
                 tokio::time::sleep(pause).await;
