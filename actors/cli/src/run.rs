@@ -174,6 +174,7 @@ impl Setting {
             jobs: self.jobs,
             redactor: self.prepared.redactor.clone(),
             artifacts: Arc::clone(&self.artifacts),
+            commands: Arc::clone(&self.gate) as _,
             feed: Feed::new(),
         }
     }

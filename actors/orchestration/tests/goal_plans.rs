@@ -257,7 +257,6 @@ fn bare_goal() -> Goal {
         params: BTreeMap::new(),
         limits: Limits::default(),
         budget: Budget::default(),
-        on_exhausted: OnExhausted::default(),
         tasks: vec![bare_task("a")],
     }
 }

@@ -18,6 +18,7 @@ mod carry;
 mod charges;
 mod control;
 mod feed;
+mod hold_up;
 mod log;
 mod reports;
 mod resume;
@@ -42,8 +43,9 @@ use crate::agents::protocol::{
 use crate::goal::model::Goal;
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{Kept, Lookups, Millis, Parent, RunState, TaskId};
+use crate::run::{Kept, Lacking, Lookups, Millis, Parent, RunState, TaskId};
 use crate::seam::artifacts::Artifacts;
+use crate::seam::commands::Commands;
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
@@ -73,6 +75,8 @@ pub struct RunArgs {
     pub redactor: Redactor,
     /// Where large results are kept, as durably as the journal keeps their records.
     pub artifacts: Arc<dyn Artifacts>,
+    /// Whose environment the commands of the run take variables from.
+    pub commands: Arc<dyn Commands>,
     /// Where others hear of the run.
     pub feed: Feed,
 }
@@ -90,6 +94,8 @@ pub struct Orchestrator {
     log: Log,
     /// Nothing until the plan is made.
     plan: Option<Arc<Plan>>,
+    /// What its commands need and this process does not have.
+    lacking: Lacking,
     state: RunState,
     bench: Bench,
 }

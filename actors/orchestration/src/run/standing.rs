@@ -28,7 +28,7 @@ pub enum Standing {
 /// Why a run stands still, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct PauseNote {
-    /// `asked`, `exhausted`, `poison` or `missing variable`.
+    /// `asked`, `exhausted`, `poison`, `missing variable` or `missing artifact`.
     pub cause: String,
     /// The task that holds the run up, where one does.
     pub task: Option<String>,
@@ -51,6 +51,7 @@ impl PauseNote {
             PauseCause::Exhausted { .. } => "exhausted",
             PauseCause::Poison { .. } => "poison",
             PauseCause::MissingVariable { .. } => "missing variable",
+            PauseCause::MissingArtifact { .. } => "missing artifact",
         };
         Self {
             cause: cause.to_owned(),

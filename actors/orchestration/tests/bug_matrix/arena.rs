@@ -18,6 +18,7 @@ use steadfast_orchestration::preset::{self, Staff, orchestrator_path};
 use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::{Kept, Leased, Record};
 use steadfast_orchestration::seam::artifacts::MemoryArtifacts;
+use steadfast_orchestration::seam::commands::Commands;
 use steadfast_orchestration::seam::testing::ScriptedCommands;
 use steadfast_orchestration::work::Outcome;
 
@@ -180,9 +181,10 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
     });
     let clock = TokioClock;
     let cache = Cache::new(Bounds::default(), Arc::new(move || steadfast::seam::Clock::now(&clock)));
+    let commands: Arc<dyn Commands> = Arc::new(commands);
     let shop = Workshop {
         files: Arc::new(goal.files.clone()),
-        commands: Arc::new(commands),
+        commands: Arc::clone(&commands),
         redactor: Redactor::new(),
         cache: Arc::new(cache),
     };
@@ -196,6 +198,7 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
         jobs: goal.jobs,
         redactor: Redactor::new(),
         artifacts: Arc::new(MemoryArtifacts::new()),
+        commands,
         feed: feed.clone(),
     };
     let staff = Staff::new(goal.jobs, shop);

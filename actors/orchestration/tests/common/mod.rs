@@ -121,6 +121,7 @@ impl World {
             jobs: self.jobs,
             redactor: self.redactor.clone(),
             artifacts: Arc::new(MemoryArtifacts::new()),
+            commands: Arc::clone(&self.commands),
             feed: Feed::new(),
         };
         (Staff::new(self.jobs, shop), run)

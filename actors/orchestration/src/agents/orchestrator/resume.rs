@@ -10,7 +10,7 @@ use crate::agents::ask::ask_any;
 use crate::agents::orchestrator::{Bench, OrchestratorMessage};
 use crate::agents::protocol::{ContextReply, LeaseId, PLAN, Part, PlanReply, PlanRequest};
 use crate::plan::Plan;
-use crate::run::{Millis, Outline, Record, RunState, taken_up};
+use crate::run::{Lacking, Millis, Outline, Record, RunState, taken_up};
 
 /// How often and how long apart the planner is asked while nobody offers a capability that the goal needs.
 const TRIES: u32 = 100;
@@ -45,14 +45,10 @@ impl Orchestrator {
         }
         let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));
         let plan = if planned { Some(Arc::new(Plan::rebuild(args.goal.clone(), args.params.clone())?)) } else { None };
-        let outline = match &plan {
-            Some(plan) => Outline::of(plan, args.jobs),
-            None => Outline::unplanned(&args.goal, args.jobs),
-        };
-        let outline = outline.kept(args.kept);
-        let state = RunState::fold(Arc::new(outline), &records)?;
-        let mut orchestrator =
-            Self { args, clock: Arc::clone(ctx.system().clock()), log, plan, state, bench: Bench::default() };
+        let state = RunState::fold(outline(plan.as_deref(), &args), &records)?;
+        let (clock, bench, lacking) = (Arc::clone(ctx.system().clock()), Bench::default(), Lacking::default());
+        let mut orchestrator = Self { args, clock, log, plan, lacking, state, bench };
+        orchestrator.look_what_is_lacking();
         orchestrator.take_over(&owner, ctx).await?;
         orchestrator.take_up(ctx).await?;
         orchestrator.advance(ctx).await?;
@@ -84,6 +80,9 @@ impl Orchestrator {
             return Ok(());
         }
         self.compare(ctx).await?;
+        if self.state.not_whole().next().is_some() {
+            return self.lose_leases("a result of the run is not to be had", ctx).await;
+        }
         for lease in self.leases() {
             let attempt = lease.attempt.clone();
             let context = match attempt.part {
@@ -132,11 +131,9 @@ impl Orchestrator {
             at_least: u64::try_from(plan.critical_length().as_millis())?,
         };
         self.commit(vec![planned], ctx).await?;
-        let plan = Arc::new(*plan);
-        let outline = Arc::new(Outline::of(&plan, self.args.jobs).kept(self.args.kept));
-        self.state = RunState::fold(outline, &self.log.read(ctx).await?)?;
-        self.plan = Some(plan);
-        Ok(())
+        self.plan = Some(Arc::new(*plan));
+        self.look_what_is_lacking();
+        self.fold_anew(ctx).await
     }
 
     /// A lease that was out when this incarnation began has its work again.
@@ -158,6 +155,15 @@ impl Orchestrator {
             other => Err(format!("the context of `{}` cannot be found again: {other:?}", lease.attempt.task).into()),
         }
     }
+}
+
+/// What the run needs to know of its plan.
+pub(super) fn outline(plan: Option<&Plan>, args: &RunArgs) -> Arc<Outline> {
+    let outline = match plan {
+        Some(plan) => Outline::of(plan, args.jobs),
+        None => Outline::unplanned(&args.goal, args.jobs),
+    };
+    Arc::new(outline.kept(args.kept))
 }
 
 /// Asks until somebody offers everything the goal needs: at the start of a tree an offer may be on its way.

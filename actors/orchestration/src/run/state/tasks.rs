@@ -207,6 +207,10 @@ impl RunState {
         let wall = settled.wall;
         let (succeeded, failed) = (succeeded(&settled.outcome), matches!(settled.outcome, Outcome::Failed { .. }));
         let outcome = settled.outcome.clone();
+        if matches!(outcome, Outcome::Stored { .. }) {
+            self.stored.insert(id.clone());
+        }
+        let task = self.task_mut(id)?;
         task.settled = Some(settled);
         self.open -= 1;
         self.failures += usize::from(failed && !self.outline.is_spare(id.task()));

@@ -137,8 +137,11 @@ fn end_of(drive: &Drive, task: &TaskId) -> AttemptEnd {
 
 fn wall_of(record: &Record) -> Option<Millis> {
     match record {
-        Record::Failed { wall, .. } | Record::Recorded { wall, .. } | Record::Resumed { wall, .. } => Some(*wall),
-        Record::UndoFailed { wall, .. } | Record::UndoRecorded { wall, .. } => Some(*wall),
+        Record::Failed { wall, .. }
+        | Record::Recorded { wall, .. }
+        | Record::Resumed { wall, .. }
+        | Record::UndoFailed { wall, .. }
+        | Record::UndoRecorded { wall, .. } => Some(*wall),
         _ => None,
     }
 }
