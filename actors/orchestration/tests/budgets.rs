@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::World;
+use common::{RUN, World};
 use serde_json::Value;
 use steadfast::testing::{self, Sim};
 use steadfast::{
-    Agent, AgentSpec, BoxError, ChildSpec, Context, FaultPlan, Intensity, Progress, Strategy, Subject, SupervisorSpec,
-    System, TaskId,
+    Agent, AgentSpec, BoxError, ChildSpec, Context, FaultPlan, Intensity, Path, Progress, RequestError, RunId,
+    Strategy, Subject, SupervisorSpec, System, TaskId,
 };
 use steadfast_orchestration::agents::desk;
 use steadfast_orchestration::agents::meter::{Meter, MeterError};
-use steadfast_orchestration::agents::protocol::{Lease, LeaseId, LeaseReply, LeaseRequest};
+use steadfast_orchestration::agents::protocol::{
+    Attempt, CHARGE, Charge, ChargeRefusal, ChargeReply, ChargeRequest, Lease, LeaseId, LeaseReply, LeaseRequest, Part,
+};
 use steadfast_orchestration::agents::task_capability;
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::goal;
@@ -204,6 +206,8 @@ fn a_run_ends_with_its_budget_of_time_while_attempts_are_out() {
     assert_eq!(report.tasks.succeeded, 0);
 }
 
+const ONE: &str = "name = 'one'\n[[tasks]]\nid = 'only'\ncommand = { program = 'print' }\n";
+
 /// Five questions, three models.
 const QUESTIONS: &str = "
 [[tasks]]
@@ -236,6 +240,42 @@ fn a_run_ends_with_a_budget_that_agents_charge() {
     let report = calm(questions!("counters = { tokens = 69 }"));
     spent(&report, "counters.tokens", "the budget of 69 tokens is spent: 30 are used or set aside, and `ask[");
     assert_eq!(report.tasks.succeeded, 4, "{report:#?}");
+}
+
+#[test]
+fn nobody_charges_under_a_lease_of_somebody_else_or_under_a_name_that_is_a_secret() {
+    Sim::new("budgets").seeds(1).run(|world| async move {
+        let (mut parts, _witness) = World::new(ONE, MemoryFiles::new());
+        let held = parts.hold_commands();
+        let (staff, run) = parts.parts();
+        let feed = run.feed.clone();
+        let node = world.node("a").configure(preset::set_up);
+        let node = node.start(move || preset::tree(&staff, run.clone())).await?;
+        held.started.notified().await;
+        let system = node.system();
+        let orchestrator = system.provider(&CHARGE, preset::orchestrator_path("one")).expect("it takes charges");
+        let agent: Path = "root/domains/orchestration/executors/1".parse()?;
+        let incarnation = system.incarnation(&agent).expect("it is alive");
+        let attempt = Attempt { run: RunId::new(RUN), task: "only".parse()?, number: 1, part: Part::Task };
+        let lease = LeaseId { attempt, agent, incarnation };
+        let other = LeaseId { agent: "root/domains/orchestration/executors/2".parse()?, ..lease.clone() };
+        let charge = |lease: &LeaseId, name: &str| {
+            let what = Charge::Reserve { counter: "tokens".to_owned(), amount: 1 };
+            let request = ChargeRequest { lease: lease.clone(), name: name.to_owned(), what };
+            orchestrator.ask(request, Duration::from_secs(5))
+        };
+        let secret = format!("sk-{}", "a1".repeat(12));
+        let refused = |why| Ok::<_, String>(ChargeReply::Refused(why));
+        let answer = |reply: Result<ChargeReply, RequestError>| reply.map_err(|error| error.to_string());
+        assert_eq!(answer(charge(&lease, "1").await), Ok(ChargeReply::Granted));
+        assert_eq!(answer(charge(&other, "2").await), refused(ChargeRefusal::NotHolder));
+        assert_eq!(answer(charge(&lease, &secret).await), refused(ChargeRefusal::Name));
+        held.go.notify_one();
+        let report = tokio::time::timeout(Duration::from_hours(1), feed.report()).await?;
+        assert_eq!((report.status, report.budgets[0].used), (Status::Reached, 1));
+        assert_eq!(answer(charge(&lease, "3").await), refused(ChargeRefusal::NotHolder), "the lease is over");
+        Ok::<(), BoxError>(())
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use steadfast::{BoxError, Context, Incarnation, Path};
 
 use super::Orchestrator;
-use crate::agents::protocol::{Attempt, ChargeRequest, Part};
+use crate::agents::protocol::{Attempt, Charge, ChargeRequest, Part};
 use crate::agents::task_capability;
 use crate::run::{ChargeRefusal, ChargeReply, charge, has_agents, has_attempts, out_of_agents, out_of_attempts};
 
@@ -24,6 +24,10 @@ impl Orchestrator {
         if *part == Part::Undo {
             // What was begun is brought to its end, whatever it costs.
             return Ok(ChargeReply::Granted);
+        }
+        // A name without its secret would be the name of something else.
+        if texts(&name, &what).into_iter().any(|text| self.args.redactor.text(text) != text) {
+            return Ok(ChargeReply::Refused(ChargeRefusal::Name));
         }
         let (records, reply) = charge(&self.state, (task, *number), (&name, &what), self.wall());
         if !records.is_empty() {
@@ -84,5 +88,14 @@ impl Orchestrator {
     /// Whether a life that was chosen may be used: it was before, or there is room for another.
     pub(super) fn may_use(&self, attempt: &Attempt, life: (&Path, Incarnation)) -> bool {
         self.only(attempt).is_none_or(|only| only.contains(&(life.0.clone(), life.1)))
+    }
+}
+
+/// What of a charge is recorded as it came.
+fn texts<'c>(name: &'c str, what: &'c Charge) -> Vec<&'c str> {
+    match what {
+        Charge::Reserve { counter, .. } => vec![name, counter],
+        Charge::Settle { .. } => vec![name],
+        Charge::Call { tool, arguments_digest } => vec![name, tool, arguments_digest],
     }
 }

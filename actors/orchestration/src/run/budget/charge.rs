@@ -78,7 +78,7 @@ pub enum ChargeRefusal {
     Differs,
     /// More was used than had been set aside.
     TooMuch,
-    /// A name is empty, too long, or no name of a counter.
+    /// A name is empty, too long, no name of a counter, or looks like a secret.
     Name,
     /// The attempt has made as many charges and calls as one may.
     TooMany,
@@ -91,7 +91,7 @@ impl fmt::Display for ChargeRefusal {
             Self::Unknown => "nothing was set aside under this name; charge it first",
             Self::Differs => "another charge has this name; give each one a name of its own",
             Self::TooMuch => "more was used than was set aside; charge the rest under a name of its own",
-            Self::Name => "a name is wrong; expected a counter of letters, digits, `.`, `-` and `_`, and short names",
+            Self::Name => "a name is wrong; expected a counter of letters, digits, `.`, `-` and `_`, and short names without secrets",
             Self::TooMany => "the attempt has charged 100000 times; charge larger amounts",
         })
     }

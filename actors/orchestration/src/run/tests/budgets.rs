@@ -112,6 +112,20 @@ fn a_result_that_is_too_large_for_what_is_left_is_not_recorded() {
 }
 
 #[test]
+fn what_is_taken_over_from_another_run_and_what_nobody_worked_at_costs_nothing() {
+    let budget = Budget { output: Some(1), attempts: Some(1), ..Budget::default() };
+    let mut drive = Drive::new(within(budget).task("a", entry(&[])).task("b", entry(&[])));
+    let value = "12345".to_owned();
+    let digest = sha256_hex(value.as_bytes());
+    let (task, outcome) = (id("a"), Outcome::Succeeded { value, digest });
+    drive.append(vec![Record::Recorded { task, attempt: 3, outcome, wall: START }]);
+    assert_eq!((drive.state.usage().output(), drive.state.usage().attempts()), (0, 0));
+    drive.succeed("b", json!(1));
+    let _ = drive.steps();
+    assert_eq!(drive.status(), Some(Status::Reached));
+}
+
+#[test]
 fn the_time_of_a_run_ends_with_its_budget_and_the_time_it_is_paused_does_not_count() {
     let budget = Budget { wall: Some(Span::from_secs(10)), ..Budget::default() };
     let mut drive = Drive::new(within(budget).task("a", entry(&[])).task("b", entry(&["a"])));
