@@ -145,13 +145,6 @@ impl Setting {
 
     /// Starts the tree of agents.
     async fn start(&self, orders: Orders) -> Result<System, StartError> {
-        let clock = Arc::clone(&self.clock);
-        let shop = Workshop {
-            files: Arc::new(self.files.clone()),
-            commands: Arc::clone(&self.gate) as _,
-            redactor: self.prepared.redactor.clone(),
-            cache: Arc::new(Cache::new(Bounds::default(), Arc::new(move || clock.now()))),
-        };
         let mut builder = preset::builder()
             .clock(Arc::clone(&self.clock))
             .entropy(Arc::clone(&self.entropy))
@@ -159,11 +152,13 @@ impl Setting {
         if let Some(faults) = &self.faults {
             builder = builder.faults(Arc::clone(faults));
         }
-        let staff = Staff { restarts: self.restarts, ..Staff::new(self.jobs, shop) };
+        let staff = Staff { restarts: self.restarts, ..Staff::new(self.jobs, orders.shop.clone()) };
         builder.start(preset::tree(&staff, orders)).await
     }
 
     fn orders(&self) -> Orders {
+        let clock = Arc::clone(&self.clock);
+        let cache = Cache::new(Bounds::default(), Arc::new(move || clock.now()));
         Orders {
             run: RunId::new(self.entropy.id()),
             goal: self.prepared.plan.goal().clone(),
@@ -172,10 +167,13 @@ impl Setting {
             parent: None,
             kept: Kept::Volatile,
             jobs: self.jobs,
+            by: String::new(),
+            files: Arc::new(self.files.clone()),
+            shop: Workshop::new(Arc::clone(&self.gate) as _, Arc::new(cache)),
             redactor: self.prepared.redactor.clone(),
             artifacts: Arc::clone(&self.artifacts),
-            commands: Arc::clone(&self.gate) as _,
             feed: Feed::new(),
+            around: None,
         }
     }
 

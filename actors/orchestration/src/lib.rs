@@ -5,6 +5,7 @@ pub mod cache;
 pub mod chaos;
 pub mod goal;
 pub mod history;
+pub mod host;
 pub mod plan;
 pub mod preset;
 pub mod redact;

@@ -17,6 +17,7 @@ mod children;
 mod decide;
 mod digest;
 mod estimate;
+pub mod explain;
 mod gather;
 mod hold_up;
 mod id;
@@ -35,7 +36,7 @@ pub use budget::{
     Account, Charge, ChargeRefusal, ChargeReply, Counter, Share, Spent, Usage, accounts, charge, end_of_time,
     has_agents, has_attempts, out_of_agents, out_of_attempts, out_of_output,
 };
-pub use children::{ChildEnd, child_ended, child_run, failures, results};
+pub use children::{ChildEnd, Order, child_ended, child_run, failures, order, results};
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
 pub use estimate::{Estimate, PastRun, Spread, TaskEstimate};
@@ -48,10 +49,10 @@ pub use record::{
     BudgetKind, Class, Leased, Lookups, Outcome, Parent, PauseCause, Record, RecordError, SkipCause, Status,
     UndoOutcome, UndoSummary, WaitFor, decode, encode,
 };
-pub use report::{Facts, FailureNote, Report, Restarts, SpentNote, TaskReport, Totals};
+pub use report::{CancelNote, Facts, FailureNote, Report, Restarts, SpentNote, TaskReport, Totals, UndoReport};
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, undo_ended, undo_lost};
 pub use shared::Shared;
-pub use standing::{PauseNote, Standing};
+pub use standing::{Inside, PauseNote, Standing};
 pub use state::{Cancel, Child, Counts, Held, Misfit, Pause, RunState, Settled, TaskState, UndoState, Waiting};
 pub use waits::{Begin, On, Tell, Untold, Wait, begun, only_waits, standing, told};
 

@@ -253,7 +253,8 @@ fn nobody_charges_under_a_lease_of_somebody_else_or_under_a_name_that_is_a_secre
         let node = node.start(move || preset::tree(&staff, run.clone())).await?;
         held.started.notified().await;
         let system = node.system();
-        let orchestrator = system.provider(&CHARGE, preset::orchestrator_path("one")).expect("it takes charges");
+        let orchestrator =
+            system.provider(&CHARGE, preset::orchestrator_path(RunId::new(RUN))).expect("it takes charges");
         let agent: Path = "root/domains/orchestration/executors/1".parse()?;
         let incarnation = system.incarnation(&agent).expect("it is alive");
         let attempt = Attempt { run: RunId::new(RUN), task: "only".parse()?, number: 1, part: Part::Task };

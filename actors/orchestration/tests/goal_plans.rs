@@ -251,12 +251,12 @@ fn any_waits() -> impl Strategy<Value = Task> {
 
 fn bare_goal() -> Goal {
     Goal {
-        on_exhausted: OnExhausted::default(),
         name: "inner".to_owned(),
         description: None,
         params: BTreeMap::new(),
         limits: Limits::default(),
         budget: Budget::default(),
+        on_exhausted: OnExhausted::default(),
         tasks: vec![bare_task("a")],
     }
 }

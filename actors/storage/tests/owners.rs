@@ -1,7 +1,7 @@
 //! A store has one owner; others read it and leave requests, whether or not the owner lives.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -44,6 +44,8 @@ struct Other {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
+    /// The last record of which it said that it was acknowledged.
+    last: u64,
 }
 
 impl Other {
@@ -54,7 +56,7 @@ impl Other {
         command.args(["the_other_process_owns_the_store", "--exact", "--nocapture"]).env(FOLDER, dir);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let (input, output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
-        let mut other = Self { child, input, output: BufReader::new(output) };
+        let mut other = Self { child, input, output: BufReader::new(output), last: 0 };
         other.heard("owns");
         other
     }
@@ -64,6 +66,15 @@ impl Other {
         while !line.ends_with(&format!("{word}\n")) {
             line.clear();
             assert!(self.output.read_line(&mut line).expect("it speaks") > 0, "it ended before it said `{word}`");
+        }
+    }
+
+    /// Hears of one more record that was acknowledged.
+    fn heard_line(&mut self) {
+        let mut line = String::new();
+        assert!(self.output.read_line(&mut line).expect("it speaks") > 0, "it ended");
+        if let Some(last) = line.trim_end().strip_prefix(ACKNOWLEDGED) {
+            self.last = last.parse().expect("a number");
         }
     }
 
@@ -98,6 +109,7 @@ async fn the_other_process_owns_the_store() {
                     requests.done(request.id).await.expect("it is done");
                 }
             }
+            "append-and-append" => append_until_killed(&*journal, epoch).await,
             "close" => break,
             other => panic!("what is `{other}`?"),
         }
@@ -105,6 +117,46 @@ async fn the_other_process_owns_the_store() {
     }
     store.close().await.expect("it closes");
     println!("close");
+}
+
+/// Says of each record that it was acknowledged, until it is killed.
+async fn append_until_killed(journal: &dyn Journal, epoch: Epoch) {
+    let begins = journal.read(&stream(), 0).await.expect("a read").len() as u64;
+    for seq in begins.. {
+        append(journal, epoch, seq, &seq.to_be_bytes()).await;
+        println!("{ACKNOWLEDGED}{}", seq + 1);
+    }
+}
+
+/// What is said before the number of a record that was acknowledged.
+const ACKNOWLEDGED: &str = "acknowledged: ";
+
+#[tokio::test]
+async fn what_a_process_was_told_is_kept_is_there_after_it_was_killed_at_any_moment() {
+    let (_folder, dir) = folder();
+    let mut records = 0;
+    for round in 0..10_u64 {
+        let mut other = Other::own(&dir);
+        writeln!(other.input, "append-and-append").expect("it listens");
+        for _ in 0..1 + round * 37 % 100 {
+            other.heard_line();
+        }
+        other.child.kill().expect("it is there");
+        // What it said before it was killed, and nobody read.
+        let mut rest = String::new();
+        other.output.read_to_string(&mut rest).expect("it speaks");
+        other.child.wait().expect("it has ended");
+        let last = rest.lines().filter_map(|line| line.strip_prefix(ACKNOWLEDGED)?.parse().ok()).max();
+        let last: u64 = last.unwrap_or(other.last);
+
+        let found = Store::read_only(&dir).await.expect("it can be read").journal().read(&stream(), 0).await;
+        let found = found.expect("a read");
+        assert!(found.len() as u64 >= last, "round {round}: {} records, {last} were acknowledged", found.len());
+        let expected: Vec<_> = (0..found.len() as u64).map(|seq| seq.to_be_bytes().to_vec()).collect();
+        assert_eq!(found, expected, "round {round}");
+        records = found.len();
+    }
+    assert!(records > 300, "{records} records in ten rounds");
 }
 
 #[tokio::test]

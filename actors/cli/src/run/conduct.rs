@@ -12,7 +12,7 @@ use steadfast::seam::Journal;
 use steadfast::{Events, EventsError, RequestError, RunId, System};
 use steadfast_orchestration::agents::orchestrator::{RunArgs as Orders, make_whole};
 use steadfast_orchestration::preset;
-use steadfast_orchestration::run::{Millis, Outline, Record, RunState, decode};
+use steadfast_orchestration::run::{Millis, Outline, Record, RunState, decode, explain};
 use steadfast_orchestration::seam::artifacts::Artifacts;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -45,7 +45,6 @@ pub(crate) enum End {
 pub(crate) struct Conductor {
     system: System,
     screen: Screen,
-    goal: String,
     run: RunId,
     journal: Arc<dyn Journal>,
     artifacts: Arc<dyn Artifacts>,
@@ -68,7 +67,6 @@ impl Conductor {
         Self {
             system: system.clone(),
             screen: setting.screen.clone(),
-            goal: orders.goal.name.clone(),
             run: orders.run,
             journal: Arc::clone(&setting.journal),
             artifacts: Arc::clone(&setting.artifacts),
@@ -125,7 +123,7 @@ impl Conductor {
                 // The orchestrator has noticed, too, and says what follows; the report names the digest.
                 self.screen.line(format!("{error}: {}", error.source));
             }
-            self.screen.line(narrate::record(&record, &self.state));
+            self.screen.line(explain::line(&record, &self.state));
             self.state.apply(&record).map_err(|error| error.to_string())?;
         }
         Ok(())
@@ -143,8 +141,8 @@ impl Conductor {
     }
 
     fn ask_to_drain(&self) -> Asking {
-        let (system, goal) = (self.system.clone(), self.goal.clone());
-        Box::pin(async move { preset::drain(&system, &goal).await })
+        let (system, run) = (self.system.clone(), self.run);
+        Box::pin(async move { preset::drain(&system, run).await })
     }
 
     /// The orchestrator answered, or did not.

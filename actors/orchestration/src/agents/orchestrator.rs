@@ -14,16 +14,20 @@
 //! * No handler waits for another agent but the journal, which answers or ends within a limit of its own.
 
 mod artifacts;
+mod asked;
 mod carry;
 mod charges;
+mod children;
 mod control;
 mod feed;
 mod hold_up;
 mod log;
+mod part;
 mod reports;
 mod resume;
 mod route;
 mod undo;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,22 +38,27 @@ use std::time::Duration;
 use serde_json::Value;
 use steadfast::seam::Clock;
 use steadfast::{Agent, BoxError, Context, Incarnation, Path, RunId, Subject, TellError, bug_on_purpose};
+use uuid::Uuid;
 
 use crate::agents::ask::Unanswered;
+use crate::agents::desk::Workshop;
 use crate::agents::planner::plan_subject;
 use crate::agents::protocol::{
     Attempt, ChargeReply, ChargeRequest, ContextReply, LeaseId, Part, PlanReply, ReportReply, ReportRequest, RouteReply,
 };
 use crate::goal::model::Goal;
+use crate::host::{Answer, Asked};
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{Kept, Lacking, Lookups, Millis, Parent, RunState, TaskId};
+use crate::run::{ChildEnd, Kept, Lacking, Lookups, Millis, Order, Parent, RunState, Standing, TaskId, Tell};
 use crate::seam::artifacts::Artifacts;
-use crate::seam::commands::Commands;
+use crate::seam::files::Files;
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
 pub use artifacts::{Lacks, NotWhole, make_whole};
+pub use children::Around;
+pub(crate) use children::CHILDREN;
 pub use control::Refusal;
 pub use feed::Feed;
 use log::Log;
@@ -71,14 +80,21 @@ pub struct RunArgs {
     pub kept: Kept,
     /// How many executors there are.
     pub jobs: usize,
+    /// Who carries it: the name of this process, which no other one has. Where it is empty, nobody else can take the run
+    /// over but an incarnation of the same orchestrator.
+    pub by: String,
+    /// The input folder.
+    pub files: Arc<dyn Files>,
+    /// Where agents find what the run works with. It is opened there when the orchestrator begins.
+    pub shop: Workshop,
     /// What may be told.
     pub redactor: Redactor,
     /// Where large results are kept, as durably as the journal keeps their records.
     pub artifacts: Arc<dyn Artifacts>,
-    /// Whose environment the commands of the run take variables from.
-    pub commands: Arc<dyn Commands>,
     /// Where others hear of the run.
     pub feed: Feed,
+    /// Who is told how it ended, where it is a step of another run.
+    pub around: Option<Around>,
 }
 
 impl fmt::Debug for RunArgs {
@@ -120,6 +136,12 @@ struct Bench {
     /// The timer for the next moment at which something is due.
     wake: Option<(Millis, steadfast::TaskId)>,
     published: bool,
+    /// Somebody else carries the run, or nobody can: this incarnation does nothing more.
+    parted: bool,
+    /// What the runs inside this one were told last.
+    led: BTreeMap<TaskId, Order>,
+    /// Those that are being told.
+    leading: BTreeSet<TaskId>,
 }
 
 /// An attempt that waits for an agent.
@@ -164,13 +186,50 @@ pub enum OrchestratorMessage {
         /// Who wants it.
         who: String,
     },
+    /// Something that was asked by a request, which may come again: it is done once.
+    Asked(Box<Asked>),
+    /// What a person decided, or what happened outside.
+    Tell {
+        /// What it is asked by, where it may be asked again: it is taken once.
+        id: Option<Uuid>,
+        /// What.
+        tell: Tell,
+    },
+    /// What the run around this one wants of it.
+    #[doc(hidden)]
+    Follow {
+        /// That run.
+        around: RunId,
+        /// What it wants.
+        order: Order,
+    },
+    /// A run inside this one is over.
+    #[doc(hidden)]
+    ChildOver {
+        /// The task that the run is.
+        task: TaskId,
+        /// How it ended.
+        end: ChildEnd,
+    },
     /// What this incarnation set going has come back. Anything of an earlier incarnation is dropped.
     #[doc(hidden)]
     Own(Incarnation, Own),
 }
 
+impl OrchestratorMessage {
+    /// The same once more, for those that may be said again.
+    fn again(&self) -> Option<Self> {
+        match self {
+            Self::Follow { around, order } => Some(Self::Follow { around: *around, order: order.clone() }),
+            Self::Resume { who } => Some(Self::Resume { who: who.clone() }),
+            Self::Stop { who } => Some(Self::Stop { who: who.clone() }),
+            _ => None,
+        }
+    }
+}
+
 /// What an orchestrator answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrchestratorReply {
     /// To a report.
     Report(ReportReply),
@@ -178,8 +237,12 @@ pub enum OrchestratorReply {
     Charge(ChargeReply),
     /// It is so.
     Done,
+    /// What was told makes no sense; why, for people.
+    Untold(String),
     /// It is not so.
     Refused(Refusal),
+    /// To what was asked by a request.
+    Answered(Answer),
 }
 
 /// What comes back to the orchestrator itself.
@@ -193,6 +256,14 @@ pub enum Own {
     Resumed { lease: LeaseId, reply: ContextReply },
     /// From the retriever, for a list.
     Listed { task: String, reply: ContextReply },
+    /// From the retriever, for a run inside this one that was begun before this incarnation.
+    Reborn { task: TaskId, reply: ContextReply },
+    /// A run inside this one stands otherwise than before.
+    ChildStands { task: TaskId, now: Standing },
+    /// A run inside this one was told what is wanted of it.
+    Led { task: TaskId, order: Order },
+    /// A run inside this one cannot be carried out.
+    Unstarted { task: TaskId, why: String },
     /// From the router.
     Routed { task: (usize, TaskId), reply: RouteReply },
     /// From the validator.
@@ -203,12 +274,16 @@ pub enum Own {
     Undelivered { lease: LeaseId, why: String },
     /// An incarnation ended.
     Exited { agent: Path, incarnation: Incarnation, why: String },
+    /// An agent failed too often, and does not come back by itself.
+    PutAside { agent: Path, why: String },
     /// Events were missed.
     Compare,
     /// Something may be due.
     Tick,
     /// Somebody may be free.
     Retry,
+    /// Those who held leases know that nobody here waits for them.
+    Parted,
 }
 
 impl Agent for Orchestrator {
@@ -217,10 +292,37 @@ impl Agent for Orchestrator {
     type Reply = OrchestratorReply;
 
     async fn start(args: RunArgs, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
-        Self::resume(args, ctx).await
+        Self::begin(args, ctx).await
     }
 
     async fn handle(
+        &mut self,
+        message: OrchestratorMessage,
+        ctx: &mut Context<Self>,
+    ) -> Result<OrchestratorReply, BoxError> {
+        let parted = Self::reply_of_parted(&message);
+        if self.bench.parted {
+            return Ok(Self::after_parting(&message, ctx));
+        }
+        match self.heard(message, ctx).await {
+            Ok(reply) => Ok(reply),
+            Err(error) => self.part(error, ctx).map(|()| parted),
+        }
+    }
+
+    fn subject(message: &OrchestratorMessage) -> Option<Subject> {
+        match message {
+            OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
+            OrchestratorMessage::Charge(request) => Some(request.lease.attempt.subject()),
+            OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
+            OrchestratorMessage::ChildOver { task, .. } => Some(Subject::new(task.to_string(), 1)),
+            _ => None,
+        }
+    }
+}
+
+impl Orchestrator {
+    async fn heard(
         &mut self,
         message: OrchestratorMessage,
         ctx: &mut Context<Self>,
@@ -233,6 +335,13 @@ impl Agent for Orchestrator {
             OrchestratorMessage::Resume { who } => self.go_on(who, ctx).await?,
             OrchestratorMessage::Cancel { undo, who, why } => self.cancel(undo, (who, why), ctx).await?,
             OrchestratorMessage::Stop { who } => self.stop_at_once(who, ctx).await?,
+            OrchestratorMessage::Tell { id, tell } => self.told(id, tell, ctx).await?,
+            OrchestratorMessage::Follow { around, order } => self.follow((around, order), ctx).await?,
+            OrchestratorMessage::ChildOver { task, end } => {
+                self.child_over(&task, &end, ctx).await?;
+                OrchestratorReply::Done
+            }
+            OrchestratorMessage::Asked(asked) => OrchestratorReply::Answered(self.asked(&asked, ctx).await?),
             OrchestratorMessage::Own(of, own) => {
                 // On purpose: an answer is an answer.
                 if of == ctx.incarnation() || bug_on_purpose!(ctx.system(), StaleAnswerCounts) {
@@ -245,23 +354,24 @@ impl Agent for Orchestrator {
         Ok(reply)
     }
 
-    fn subject(message: &OrchestratorMessage) -> Option<Subject> {
-        match message {
-            OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
-            OrchestratorMessage::Charge(request) => Some(request.lease.attempt.subject()),
-            OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
-            _ => None,
-        }
-    }
-}
-
-impl Orchestrator {
     async fn own(&mut self, own: Own, ctx: &mut Context<Self>) -> Result<(), BoxError> {
         match own {
             Own::Planned(reply) => self.planned(reply, ctx).await,
             Own::Prepared { attempt, reply } => self.prepared(attempt, reply, ctx).await,
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
+            Own::Reborn { task, reply } => self.reborn(&task, reply, ctx),
+            Own::Unstarted { task, why } => self.unstarted(&task, why, ctx).await,
+            Own::ChildStands { task, now: Standing::GivenUp { why } } => self.unstarted(&task, why, ctx).await,
+            Own::ChildStands { task, now } => {
+                self.watch_child(&task, now, ctx);
+                Ok(())
+            }
+            Own::Led { task, order } => {
+                self.bench.leading.remove(&task);
+                self.bench.led.insert(task, order);
+                Ok(())
+            }
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
             Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx).await,
             Own::Unanswered { task, part, unanswered } => self.unanswered((task, part), unanswered, ctx).await,
@@ -269,6 +379,10 @@ impl Orchestrator {
             // On purpose: whoever holds a lease reports on it.
             Own::Exited { .. } if bug_on_purpose!(ctx.system(), LeaseNotTakenBack) => Ok(()),
             Own::Exited { agent, incarnation, why } => self.lost_with((&agent, incarnation), &why, ctx).await,
+            Own::PutAside { agent, why } => {
+                self.compare(ctx).await?;
+                self.put_aside(&agent, &why, ctx).await
+            }
             Own::Compare => self.compare(ctx).await,
             Own::Tick => {
                 self.bench.wake = None;
@@ -278,6 +392,7 @@ impl Orchestrator {
                 self.bench.crowded.clear();
                 Ok(())
             }
+            Own::Parted => Ok(()),
         }
     }
 }

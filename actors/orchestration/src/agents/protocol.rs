@@ -8,8 +8,8 @@ use steadfast::{Capability, Incarnation, Path, RunId, Subject};
 
 use crate::goal::model::{Goal, Task};
 use crate::plan::Plan;
+use crate::run::{Begin, Lookups, Shared, TaskId};
 pub use crate::run::{Charge, ChargeRefusal, ChargeReply};
-use crate::run::{Lookups, Shared, TaskId};
 use crate::work::validate::Verdicts;
 use crate::work::{Failure, Outcome, Work};
 
@@ -117,7 +117,7 @@ pub struct RouteRequest {
 pub enum RouteReply {
     /// This incarnation.
     Assigned(Assignment),
-    /// Everybody who could is busy, or between two incarnations.
+    /// Everybody who could is busy, or between two incarnations, or it is the turn of another run.
     NoneFree,
     /// Nobody offers the capability.
     NoProvider,
@@ -179,6 +179,8 @@ pub enum ContextReply {
         /// Where what it refers to came from.
         lookups: Lookups,
     },
+    /// What a task that the run itself carries out begins to wait for.
+    Begin(Box<Begin>),
     /// The items of the `for_each`.
     Items(Vec<Value>),
     /// The task's condition does not hold; why, for people.

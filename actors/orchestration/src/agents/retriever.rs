@@ -1,5 +1,6 @@
 //! Finds what a task refers to, and reads files.
 
+mod begin;
 mod context;
 
 use steadfast::{Agent, BoxError, Context, Subject};

@@ -59,6 +59,41 @@ pub fn failures(state: &RunState) -> String {
     told.join("; ")
 }
 
+/// What the run around another one wants of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// To go on, where it stands still because of the run around it.
+    GoOn,
+    /// To stand still like the run around it.
+    Pause,
+    /// To give out nothing more in this process.
+    Drain,
+    /// To end: its task has its outcome, or is not wanted any more.
+    Cancel {
+        /// Whether what was done is undone.
+        undo: bool,
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// What a run wants of the run that a task of it is.
+#[must_use]
+pub fn order(state: &RunState, task: &TaskId) -> Order {
+    let outcome = state.task(task).and_then(|task| task.settled.as_ref()).map(|settled| &settled.outcome);
+    match outcome {
+        Some(Outcome::Skipped { reason, .. }) => {
+            let undo = state.cancel().is_some_and(|cancel| cancel.undo);
+            Order::Cancel { undo, why: reason.clone() }
+        }
+        Some(Outcome::Failed { message, .. }) => Order::Cancel { undo: true, why: message.clone() },
+        Some(_) => Order::Cancel { undo: false, why: "its task has its outcome".to_owned() },
+        None if state.is_draining() => Order::Drain,
+        None if state.is_paused() => Order::Pause,
+        None => Order::GoOn,
+    }
+}
+
 /// Returns what to append when the run of a task is over. Nothing is returned when the task has its outcome, and that
 /// run's end is known, or it is another run.
 #[must_use]
@@ -68,7 +103,9 @@ pub fn child_ended(state: &RunState, task: &TaskId, end: &ChildEnd, now: Millis)
     if child.ended.is_none() {
         records.push(Record::ChildEnded { task: task.clone(), run: end.run, status: end.status, wall: now });
     }
-    if state.task(task).is_some_and(|task| task.settled.is_none()) {
+    // Both go on where they were, or neither does.
+    let drained = end.status == Status::Drained && state.is_draining();
+    if !drained && state.task(task).is_some_and(|task| task.settled.is_none()) {
         let outcome = outcome(state, task, end);
         records.push(Record::Recorded { task: task.clone(), attempt: 0, outcome, wall: now });
     }

@@ -123,7 +123,9 @@ fn prepare(state: &RunState, task: TaskId) -> Step {
 /// What follows from the state without anybody doing anything.
 fn to_append(state: &RunState, now: Millis) -> Vec<Record> {
     if state.open() == 0 {
-        return settled(state, now).into_iter().collect();
+        // What is not needed any more ends first: nothing of a run goes on when it is over.
+        let over = state.children_running() == 0;
+        return over.then(|| settled(state, now)).flatten().into_iter().collect();
     }
     if let Some(why) = closed(state) {
         return state.open_tasks().map(|task| not_wanted(state, task, &why, now)).collect();
@@ -148,7 +150,7 @@ fn to_append(state: &RunState, now: Millis) -> Vec<Record> {
     }
     let volatile = state.outline().limits().kept == Kept::Volatile;
     if state.is_draining() {
-        let over = volatile && state.held().next().is_none();
+        let over = volatile && state.held().next().is_none() && state.children_running() == 0;
         return over.then(|| ended(state, Status::Drained, now)).into_iter().collect();
     }
     if state.is_paused() {
@@ -196,7 +198,8 @@ fn ended(state: &RunState, status: Status, now: Millis) -> Record {
 
 /// The moment until which the run may take, while it does not stand still.
 fn deadline(state: &RunState) -> Option<Millis> {
-    let limit = state.outline().limits().deadline.filter(|_| !state.is_paused())?;
+    let is_over = state.is_planned() && state.open() == 0;
+    let limit = state.outline().limits().deadline.filter(|_| !state.is_paused() && !is_over)?;
     Some(state.started().after(limit).after(state.paused_for()))
 }
 

@@ -79,6 +79,11 @@ pub enum Carried {
         /// What the result must satisfy, as a JSON Schema.
         schema: Option<Value>,
     },
+    /// A run of its own.
+    Child {
+        /// What its results must satisfy, as a JSON Schema.
+        schema: Option<Value>,
+    },
     /// The run itself, from what comes of other tasks.
     Gathers(Gathering),
 }
@@ -113,6 +118,14 @@ impl RunLimits {
     #[must_use]
     pub fn pauses(&self) -> bool {
         self.kept == Kept::Journaled && self.on_exhausted == OnExhausted::Pause
+    }
+}
+
+impl RunLimits {
+    /// Whether a run stands still, rather than tries, while a variable that its goal names is not set.
+    #[must_use]
+    pub fn pauses_for_variables(&self) -> bool {
+        self.kept == Kept::Journaled
     }
 }
 
@@ -229,6 +242,7 @@ impl Outline {
 fn carried(task: PlannedTask<'_>) -> Carried {
     match task.work() {
         Work::Gather(gather) => Carried::Gathers(Gathering { of: gather.of.clone(), take: gather.take }),
+        Work::Goal(_) => Carried::Child { schema: task.task().schema.clone() },
         work if work.kind().capability().is_none() => Carried::Waits { schema: task.task().schema.clone() },
         _ => Carried::ByAgent,
     }

@@ -71,8 +71,10 @@ machine! {
     Executing = "executing" => [Validating, Paused, Drained];
     /// Every task has its outcome, and what they come to is being settled.
     Validating = "validating" => [Paused, Undoing, Complete, Failed, Cancelled, BudgetSpent];
-    /// It stands still until somebody resumes it.
-    Paused = "paused" => [Ready, Planning, Executing, Validating, Undoing, Complete, Failed, Drained];
+    /// It stands still until somebody resumes it. What is in flight may be the last that there was to do, so that it ends.
+    Paused = "paused" => [
+        Ready, Planning, Executing, Validating, Undoing, Complete, Failed, Cancelled, BudgetSpent, Drained
+    ];
     /// What was done is undone, the last first.
     Undoing = "undoing" => [Paused, Failed, Cancelled, BudgetSpent];
     /// The goal is reached.
@@ -145,7 +147,7 @@ mod tests {
             "...xxx..xxxx", // planning
             "....xx.....x", // executing
             ".....xxxxxx.", // validating
-            ".xxxx.xxx..x", // paused
+            ".xxxx.xxxxxx", // paused
             ".....x..xxx.", // undoing
             "............", // complete
             "............", // failed

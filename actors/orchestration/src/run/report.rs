@@ -12,15 +12,28 @@ use crate::run::budget::{Account, Spent, accounts};
 use crate::run::digest::result_digest;
 use crate::run::estimate::Estimate;
 use crate::run::id::{Millis, TaskId};
-use crate::run::record::{Class, Lookups, Outcome, SkipCause, Status};
-use crate::run::state::{RunState, TaskState};
+use crate::run::phase::{Phase, TaskStatus};
+use crate::run::record::{Class, Lookups, Outcome, SkipCause, Status, UndoOutcome, UndoSummary};
+use crate::run::standing::PauseNote;
+use crate::run::state::{RunState, TaskState, UndoState};
 
 /// The report of a run: `report.json` as it is, `report.md` by [`to_markdown`](Self::to_markdown).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// How the run ended.
+    /// How the run ended; `drained` for one that is not over, of which `phase` says more.
     pub status: Status,
+    /// Where the run stands.
+    pub phase: Phase,
+    /// Why it stands still, and what to do; empty when it does not.
+    #[serde(default)]
+    pub paused: Vec<PauseNote>,
+    /// Who cancelled it, and why.
+    #[serde(default)]
+    pub cancelled: Option<CancelNote>,
+    /// How many tasks were undone, and how many could not be.
+    #[serde(default)]
+    pub undone: UndoSummary,
     /// The name of the goal.
     pub goal: String,
     /// What the goal is for, as its file says.
@@ -66,6 +79,17 @@ pub struct Report {
     pub results: Vec<TaskReport>,
 }
 
+/// Who cancelled a run, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelNote {
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// Whether what was done was to be undone.
+    pub undo: bool,
+}
+
 /// How many tasks came to which outcome; every item of a `for_each` is a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
@@ -98,6 +122,8 @@ pub struct TaskReport {
     pub id: String,
     /// `succeeded`, `failed`, `skipped` or `unfinished`.
     pub outcome: String,
+    /// Where the task stands.
+    pub status: TaskStatus,
     /// The idempotency key; nothing when the task was never given out.
     pub key: Option<String>,
     /// The highest attempt; 0 when the task was never given out.
@@ -113,6 +139,20 @@ pub struct TaskReport {
     /// The digest of the result.
     pub digest: Option<String>,
     /// Why the task failed or was skipped.
+    pub failure: Option<FailureNote>,
+    /// What became of its undo, where that began.
+    #[serde(default)]
+    pub undo: Option<UndoReport>,
+}
+
+/// What became of the undo of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoReport {
+    /// `undone`, `failed` or `unfinished`.
+    pub outcome: String,
+    /// The highest attempt of the undo.
+    pub attempts: u32,
+    /// Why it could not be undone: a person has to look at it.
     pub failure: Option<FailureNote>,
 }
 
@@ -156,11 +196,19 @@ impl Report {
     #[must_use]
     pub fn of(state: &RunState, facts: Facts, now: Millis) -> Self {
         let (status, ended) = state.ended().unwrap_or((Status::Drained, now));
-        let results: Vec<_> = state.tasks().map(|(id, task)| TaskReport::of(id, task)).collect();
+        let results: Vec<_> = state.tasks().map(|(id, task)| TaskReport::of(id, task, state)).collect();
         let tasks = Totals::of(&results);
         let counts = state.counts();
         Self {
             status,
+            phase: state.phase(),
+            paused: state.pauses().iter().map(PauseNote::of).collect(),
+            cancelled: state.cancel().map(|cancel| CancelNote {
+                who: cancel.who.clone(),
+                why: cancel.why.clone(),
+                undo: cancel.undo,
+            }),
+            undone: state.undone(),
             goal: facts.goal,
             description: facts.description,
             problem: state.problem().map(str::to_owned),
@@ -193,7 +241,11 @@ impl Report {
         report.description.iter_mut().for_each(clean);
         report.problem.iter_mut().for_each(clean);
         report.budget_spent.iter_mut().for_each(|spent| clean(&mut spent.message));
+        report.paused.iter_mut().for_each(|note| clean(&mut note.message));
+        report.cancelled.iter_mut().for_each(|note| clean(&mut note.why));
         for task in &mut report.results {
+            let undo = task.undo.iter_mut().filter_map(|undo| undo.failure.as_mut());
+            undo.for_each(|note| clean(&mut note.message));
             task.value = task.value.as_ref().map(|value| redactor.value(value));
             task.failure.iter_mut().for_each(|note| clean(&mut note.message));
         }
@@ -227,10 +279,12 @@ impl Totals {
 }
 
 impl TaskReport {
-    fn of(id: &TaskId, task: &TaskState) -> Self {
+    fn of(id: &TaskId, task: &TaskState, state: &RunState) -> Self {
         let mut report = Self {
             id: id.to_string(),
             outcome: "unfinished".to_owned(),
+            // Every task of a run has a status.
+            status: state.status(id).unwrap_or(TaskStatus::Waiting),
             key: task.key.clone(),
             attempts: task.attempts,
             recorded: task.settled.as_ref().map(|settled| settled.wall.to_string()),
@@ -239,6 +293,7 @@ impl TaskReport {
             value: None,
             digest: None,
             failure: None,
+            undo: task.undo.as_ref().map(UndoReport::of),
         };
         match task.settled.as_ref().map(|settled| &settled.outcome) {
             Some(Outcome::Succeeded { value, digest }) => {
@@ -266,6 +321,21 @@ impl TaskReport {
             None => {}
         }
         report
+    }
+}
+
+impl UndoReport {
+    fn of(undo: &UndoState) -> Self {
+        let (outcome, failure) = match &undo.outcome {
+            None => ("unfinished", None),
+            Some(UndoOutcome::Undone) => ("undone", None),
+            Some(UndoOutcome::Failed { class, message }) => {
+                let remedy = "look at what the task did, and take it back by hand where it has to be".to_owned();
+                let (class, message) = (class.as_str().to_owned(), message.clone());
+                ("failed", Some(FailureNote { class, message, remedy: Some(remedy) }))
+            }
+        };
+        Self { outcome: outcome.to_owned(), attempts: undo.attempts, failure }
     }
 }
 

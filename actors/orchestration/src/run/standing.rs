@@ -1,12 +1,13 @@
 //! Whether a run goes on by itself, and what it waits for where it does not.
 
 use serde::Serialize;
+use steadfast::RunId;
 
-use crate::run::id::Millis;
+use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Kept;
 use crate::run::record::{PauseCause, Status};
 use crate::run::state::{Pause, RunState};
-use crate::run::waits::{Wait, only_waits, standing};
+use crate::run::waits::{On, Wait, only_waits, standing};
 
 /// Whether a run goes on by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +24,24 @@ pub enum Standing {
     Drained,
     /// It is over.
     Ended(Status),
+    /// Another process carries it now, and this one writes nothing more to it.
+    TakenOver {
+        /// Who.
+        owner: String,
+    },
+    /// Nobody can carry it: its records, or what they name, are damaged.
+    GivenUp {
+        /// Why, and what to do, for people.
+        why: String,
+    },
+}
+
+impl Standing {
+    /// Whether the run does nothing more in this process, whatever anybody asks.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::TakenOver { .. } | Self::GivenUp { .. })
+    }
 }
 
 /// Why a run stands still, and what to do.
@@ -82,5 +101,87 @@ impl Standing {
             return Self::Drained;
         }
         if only_waits(state, now) { Self::Waiting(standing(state)) } else { Self::Working }
+    }
+
+    /// The same of a run together with those inside it: it goes on by itself while one of them does.
+    #[must_use]
+    pub fn with(self, inside: Vec<Inside>) -> Self {
+        if self.is_final() {
+            return self;
+        }
+        // One that is over is about to tell so.
+        if inside.iter().any(|inside| matches!(inside.standing, Self::Working | Self::Ended(_))) {
+            return Self::Working;
+        }
+        let Self::Waiting(mut waits) = self else { return self };
+        for Inside { task, run, standing } in inside {
+            match standing {
+                Self::Waiting(more) => waits.extend(more),
+                Self::Paused(notes) => waits.extend(notes.into_iter().map(|note| {
+                    let since = Some(Millis(note.since_unix_ms));
+                    Wait { run: Some(run), task: task.clone(), on: On::Paused(note), since }
+                })),
+                Self::Working | Self::Drained | Self::Ended(_) | Self::TakenOver { .. } | Self::GivenUp { .. } => {}
+            }
+        }
+        Self::Waiting(waits)
+    }
+}
+
+/// Where a run inside another one stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// The task of the run around it.
+    pub task: TaskId,
+    /// The run.
+    pub run: RunId,
+    /// Where it stands.
+    pub standing: Standing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note() -> PauseNote {
+        PauseNote {
+            cause: "exhausted".to_owned(),
+            task: Some("x".to_owned()),
+            message: "no".to_owned(),
+            remedy: "look".to_owned(),
+            who: "steadfast".to_owned(),
+            since: String::new(),
+            since_unix_ms: 5,
+        }
+    }
+
+    fn waits(id: &str) -> Vec<Wait> {
+        vec![Wait { run: None, task: TaskId::single(id), on: On::Until(Millis(1)), since: None }]
+    }
+
+    #[track_caller]
+    fn check(own: Standing, inside: &[Standing], expected: &Standing) {
+        let run = RunId::new(uuid::Uuid::from_u128(9));
+        let inside =
+            inside.iter().map(|standing| Inside { task: TaskId::single("c"), run, standing: standing.clone() });
+        assert_eq!(own.with(inside.collect()), *expected);
+    }
+
+    #[test]
+    fn a_run_goes_on_while_one_inside_it_does_and_waits_for_what_they_wait_for() {
+        use Standing::{Drained, Ended, Paused, Waiting, Working};
+        let own = || Waiting(waits("a"));
+        check(own(), &[Waiting(waits("b")), Working], &Working);
+        check(own(), &[Ended(Status::Reached)], &Working);
+        check(Paused(vec![note()]), &[Working], &Working);
+        check(Paused(vec![note()]), &[Paused(vec![note()])], &Paused(vec![note()]));
+        check(Drained, &[Working], &Working);
+        check(Drained, &[Drained], &Drained);
+        check(Working, &[Paused(vec![note()])], &Working);
+        check(Ended(Status::Failed), &[Working], &Ended(Status::Failed));
+        let run = Some(RunId::new(uuid::Uuid::from_u128(9)));
+        let paused = Wait { run, task: TaskId::single("c"), on: On::Paused(note()), since: Some(Millis(5)) };
+        let all = [waits("a"), waits("b"), vec![paused]].concat();
+        check(own(), &[Waiting(waits("b")), Paused(vec![note()])], &Waiting(all));
     }
 }

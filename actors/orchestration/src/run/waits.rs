@@ -11,6 +11,7 @@ use crate::run::digest::canonical;
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Carried;
 use crate::run::record::{Record, WaitFor};
+use crate::run::standing::PauseNote;
 use crate::run::state::RunState;
 use crate::work::bound::bounded;
 use crate::work::schema;
@@ -183,6 +184,8 @@ pub(crate) fn fits(state: &RunState, task: &TaskId, value: &Value) -> Result<(),
 /// Something that a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Wait {
+    /// The run that waits: this one, or one inside it.
+    pub run: Option<RunId>,
     /// The task that waits.
     pub task: TaskId,
     /// For what.
@@ -217,6 +220,8 @@ pub enum On {
         /// The run.
         run: RunId,
     },
+    /// Somebody who resumes the run that the task is.
+    Paused(PauseNote),
     /// Tasks that it gathers and that have no outcome yet.
     Tasks {
         /// Those tasks.
@@ -235,10 +240,11 @@ pub fn standing(state: &RunState) -> Vec<Wait> {
             WaitFor::Until(until) => On::Until(*until),
             WaitFor::Signal { name, until } => On::Signal { name: name.clone(), until: *until },
         };
-        Wait { task: task.clone(), on, since: Some(waiting.since) }
+        Wait { run: state.run(), task: task.clone(), on, since: Some(waiting.since) }
     });
     let open = |task: &TaskId| state.task(task).is_some_and(|task| task.settled.is_none());
     let children = state.children().filter(|(task, _)| open(task)).map(|(task, child)| Wait {
+        run: state.run(),
         task: task.clone(),
         on: On::Child { run: child.run },
         since: Some(child.since),
@@ -248,7 +254,7 @@ pub fn standing(state: &RunState) -> Vec<Wait> {
         let done = |member: &&String| state.result(member).is_some();
         let of: Vec<_> = gathering.of.iter().filter(|member| !done(member)).cloned().collect();
         let need = gathering.needed(gathering.of.len()).saturating_sub(gathering.of.len() - of.len());
-        Some(Wait { task: TaskId::single(id), on: On::Tasks { of, need }, since: None })
+        Some(Wait { run: state.run(), task: TaskId::single(id), on: On::Tasks { of, need }, since: None })
     });
     let mut all: Vec<_> = waiting.chain(children).chain(gathering).collect();
     all.sort_by_cached_key(|wait| (state.outline().position(wait.task.task()), wait.task.clone()));

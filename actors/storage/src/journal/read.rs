@@ -67,7 +67,8 @@ impl Found {
     fn count(&mut self, after: Seq) {
         let mut expected = after.max(self.pruned) + 1;
         for (seq, _) in &self.records {
-            if *seq > expected {
+            // Where a block is cut off, that is what is wrong.
+            if *seq > expected && !self.wrong.iter().any(|(seq, _)| *seq == expected) {
                 self.wrong.push((expected, format!("it is missing; the next one is {seq}")));
             } else if *seq < expected {
                 self.wrong.push((*seq, "it is there twice".to_owned()));

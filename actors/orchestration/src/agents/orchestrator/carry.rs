@@ -21,6 +21,9 @@ use crate::run::{
 /// How long to wait before a task for which nobody was free is routed again, unless a lease ends before.
 pub(super) const RETRY: Duration = Duration::from_millis(20);
 
+/// How often the time of day is looked at while something is due later.
+const LOOK: Duration = Duration::from_mins(1);
+
 impl Orchestrator {
     /// Does everything that is to be done now.
     pub(super) async fn advance(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
@@ -49,7 +52,8 @@ impl Orchestrator {
             self.commit(records, ctx).await?;
         }
         self.route(ctx);
-        self.publish(ctx.system());
+        self.lead(ctx);
+        self.publish(ctx);
         Ok(())
     }
 
@@ -70,6 +74,7 @@ impl Orchestrator {
         }
         // Whoever held a lease may be free now.
         self.bench.crowded.clear();
+        self.take_seats();
         Ok(())
     }
 
@@ -151,7 +156,7 @@ impl Orchestrator {
         &mut self,
         attempt: Attempt,
         reply: ContextReply,
-        ctx: &Context<Self>,
+        ctx: &mut Context<Self>,
     ) -> Result<(), BoxError> {
         if !self.is_wanted(&attempt) {
             return Ok(());
@@ -163,6 +168,7 @@ impl Orchestrator {
                 self.bench.ready.insert((position, task), Ready { attempt: number, part, work: *work, lookups });
                 Ok(())
             }
+            (ContextReply::Begin(begin), Part::Task) => self.begins(&task, *begin, ctx).await,
             (other, Part::Task) => self.not_run(&task, other, ctx).await,
             (other, Part::Undo) => self.undo_not_found(task, other, ctx).await,
         }
@@ -194,7 +200,7 @@ impl Orchestrator {
         let outcome = match reply {
             ContextReply::Skip(reason) => Outcome::Skipped { reason, cause: SkipCause::Condition },
             ContextReply::Impossible(failure) => Outcome::Failed { class: Class::Plan, message: failure.message },
-            ContextReply::Work { .. } | ContextReply::Items(_) => {
+            ContextReply::Work { .. } | ContextReply::Items(_) | ContextReply::Begin(_) => {
                 return Err(format!("the retriever gave `{task}` what was not asked for").into());
             }
         };
@@ -238,19 +244,20 @@ impl Orchestrator {
         if let Some((_, timer)) = self.bench.wake.take() {
             ctx.cancel(timer);
         }
-        let delay = then.since(self.wall()).max(Duration::from_millis(1));
+        // The time of day may move on while this process sleeps with its machine, so it is looked at in between.
+        let delay = then.since(self.wall()).clamp(Duration::from_millis(1), LOOK);
         let message = OrchestratorMessage::Own(ctx.incarnation(), Own::Tick);
         self.bench.wake = Some((then, ctx.after(delay, message)));
     }
 
     /// Tells of the report once the run is over. A new incarnation tells it again.
-    fn publish(&mut self, system: &System) {
-        self.args.feed.stand(Standing::of(&self.state, self.wall()));
+    fn publish(&mut self, ctx: &mut Context<Self>) {
+        self.args.feed.stand(Standing::of(&self.state, self.wall()).with(self.inside()));
         if self.bench.published || self.state.ended().is_none() {
             return;
         }
         self.bench.published = true;
-        let restarts = system.restarts();
+        let restarts = ctx.system().restarts();
         let by_supervisor = restarts.by_supervisor.iter().map(|(path, count)| (path.to_string(), *count)).collect();
         let facts = Facts {
             goal: self.args.goal.name.clone(),
@@ -259,6 +266,7 @@ impl Orchestrator {
             estimate: None,
         };
         self.args.feed.finish(Report::of(&self.state, facts, self.wall()).redacted(&self.args.redactor));
+        self.tell_around(ctx);
     }
 
     /// Whether anybody waits for this attempt.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use steadfast::{BoxError, Context};
 
-use super::{Orchestrator, OrchestratorReply};
-use crate::run::{Kept, PauseCause, Record};
+use super::{Orchestrator, OrchestratorMessage, OrchestratorReply};
+use crate::run::{Kept, PauseCause, Record, Standing};
 
 /// Why a run does not do what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,14 @@ impl Orchestrator {
     }
 
     /// Lets the run go on, with their attempts given again to the tasks that had used them up.
-    pub(super) async fn go_on(&mut self, who: String, ctx: &Context<Self>) -> Result<OrchestratorReply, BoxError> {
+    ///
+    /// Where only runs inside it stand still, those are told to go on.
+    pub(super) async fn go_on(&mut self, who: String, ctx: &mut Context<Self>) -> Result<OrchestratorReply, BoxError> {
+        let inside = self.inside().iter().any(|inside| matches!(inside.standing, Standing::Paused(_)));
+        if inside && !self.state.is_paused() && self.state.ended().is_none() {
+            self.pass_on(|| OrchestratorMessage::Resume { who: who.clone() }, ctx);
+            return Ok(OrchestratorReply::Done);
+        }
         let refusal = match (self.state.ended(), self.state.is_paused()) {
             (Some(_), _) => Refusal::Over,
             (None, false) => Refusal::NotPaused,
@@ -109,6 +116,7 @@ impl Orchestrator {
         records.extend(self.lost(&leases, &format!("{who} stopped the run at once")));
         self.commit(records, ctx).await?;
         self.release(leases, ctx);
+        self.pass_on(|| OrchestratorMessage::Stop { who: who.clone() }, ctx);
         Ok(OrchestratorReply::Done)
     }
 

@@ -1,8 +1,10 @@
 //! Where others hear of a run.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use steadfast::RunId;
 use tokio::sync::{broadcast, watch};
 
 use crate::run::{Record, Report, Standing};
@@ -21,6 +23,8 @@ pub struct Feed {
     report: watch::Sender<Option<Arc<Report>>>,
     standing: watch::Sender<Standing>,
     taken_up: Arc<AtomicBool>,
+    /// Those of the runs inside this one that are not over.
+    inside: Arc<Mutex<BTreeMap<RunId, Feed>>>,
 }
 
 impl Default for Feed {
@@ -30,6 +34,7 @@ impl Default for Feed {
             report: watch::Sender::new(None),
             standing: watch::Sender::new(Standing::Working),
             taken_up: Arc::default(),
+            inside: Arc::default(),
         }
     }
 }
@@ -84,7 +89,23 @@ impl Feed {
         still.expect("this feed holds the sender").clone()
     }
 
-    pub(super) fn stand(&self, standing: Standing) {
+    /// The feed of a run inside this one, the same one for every incarnation of either orchestrator.
+    #[must_use]
+    pub fn inside(&self, run: RunId) -> Self {
+        self.inside_mut().entry(run).or_default().clone()
+    }
+
+    /// A run inside this one is over.
+    pub(super) fn forget(&self, run: RunId) {
+        self.inside_mut().remove(&run);
+    }
+
+    fn inside_mut(&self) -> MutexGuard<'_, BTreeMap<RunId, Self>> {
+        // Whoever panicked had not begun to change the map.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stand(&self, standing: Standing) {
         self.standing.send_if_modified(|last| {
             let changed = *last != standing;
             *last = standing;

@@ -11,7 +11,7 @@ impl Orchestrator {
     /// Notes which variables the commands of the plan need and this process does not have.
     pub(super) fn look_what_is_lacking(&mut self) {
         if let Some(plan) = &self.plan {
-            let commands = &self.args.commands;
+            let commands = &self.args.shop.commands;
             self.lacking = Lacking::of(plan, |name| commands.variable(name).is_some());
         }
     }

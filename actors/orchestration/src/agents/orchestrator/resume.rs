@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::{BoxError, Context, EventKind, Events, EventsError, System, TellError, bug_on_purpose};
+use steadfast::{BoxError, Context, EventKind, Events, EventsError, System, TellError, Verdict, bug_on_purpose};
 
 use super::{Log, Orchestrator, Own, RunArgs, set_going};
 use crate::agents::ask::ask_any;
+use crate::agents::desk::Room;
+use crate::agents::orchestrator::part::{owned, still_ours};
 use crate::agents::orchestrator::{Bench, OrchestratorMessage};
 use crate::agents::protocol::{ContextReply, LeaseId, PLAN, Part, PlanReply, PlanRequest};
 use crate::plan::Plan;
@@ -19,9 +21,13 @@ const APART: Duration = Duration::from_millis(50);
 impl Orchestrator {
     /// Fences the journal, reads it, and goes on from there.
     pub(super) async fn resume(args: RunArgs, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+        args.shop.open(args.run, Room { files: Arc::clone(&args.files), redactor: args.redactor.clone() });
         // Before anything is read, so that no exit falls between the two.
         watch(ctx);
-        let owner = format!("{}#{}", ctx.path(), ctx.incarnation());
+        let owner = format!("{}#{}", owned(&args.by, ctx.path()), ctx.incarnation());
+        if args.feed.is_taken_up() {
+            still_ours(&args, ctx).await?;
+        }
         let (mut log, mut records) = Log::open(&args, &owner, ctx).await?;
         if records.len() > 1 && bug_on_purpose!(ctx.system(), LastRecordOverlooked) {
             // On purpose: the end of the stream is where the last one begins.
@@ -83,6 +89,7 @@ impl Orchestrator {
         if self.state.not_whole().next().is_some() {
             return self.lose_leases("a result of the run is not to be had", ctx).await;
         }
+        self.take_up_children(ctx)?;
         for lease in self.leases() {
             let attempt = lease.attempt.clone();
             let context = match attempt.part {
@@ -199,12 +206,20 @@ fn watch(ctx: &mut Context<Orchestrator>) {
 async fn next_exit(events: &mut Events) -> Option<Own> {
     loop {
         match events.next().await {
-            Ok(event) => {
-                if let EventKind::Exited { incarnation, reason, .. } = &event.kind {
+            Ok(event) => match &event.kind {
+                EventKind::Exited { reason, verdict: Verdict::Quarantined(_), .. } => {
+                    return Some(Own::PutAside { agent: event.path.clone(), why: reason.to_string() });
+                }
+                EventKind::Quarantined { .. } => {
+                    let why = "it does not start".to_owned();
+                    return Some(Own::PutAside { agent: event.path.clone(), why });
+                }
+                EventKind::Exited { incarnation, reason, .. } => {
                     let why = format!("`{}`, incarnation {incarnation}, {reason}", event.path);
                     return Some(Own::Exited { agent: event.path.clone(), incarnation: *incarnation, why });
                 }
-            }
+                _ => {}
+            },
             Err(EventsError::Lagged { .. }) => return Some(Own::Compare),
             Err(_) => return None,
         }

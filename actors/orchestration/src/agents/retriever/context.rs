@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::begin;
 use crate::agents::desk::Workshop;
 use crate::agents::protocol::{Attempt, ContextReply, ContextRequest, Part, Wanted};
 use crate::cache::Source;
@@ -67,12 +68,15 @@ pub(super) async fn find(request: ContextRequest, shop: &Workshop) -> ContextRep
         results.insert(id.clone(), Value::clone(&value));
     }
     let scope = Scope::new(&request.params, &results);
+    let waits = request.task.work().is_some_and(|work| work.kind().capability().is_none());
     let found = match &request.wanted {
         Wanted::Items => items(&request, &scope, shop).await,
+        Wanted::Work | Wanted::ItemWork(_) if waits => begin(&request, &scope, shop).await,
         Wanted::Work | Wanted::ItemWork(_) | Wanted::Undo { .. } => work(&request, &scope, lookups),
     };
     found.unwrap_or_else(|failure| {
-        ContextReply::Impossible(Failure { message: shop.redactor.text(&failure.message).into_owned(), ..failure })
+        let redactor = shop.room(request.attempt.run).map(|room| room.redactor).unwrap_or_default();
+        ContextReply::Impossible(Failure { message: redactor.text(&failure.message).into_owned(), ..failure })
     })
 }
 
@@ -123,14 +127,38 @@ fn idempotency_key(request: &ContextRequest) -> String {
     }
 }
 
-async fn items(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> Result<ContextReply, Failure> {
+/// What a task that the run itself carries out begins with, if it is to be carried out at all.
+async fn begin(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> Result<ContextReply, Failure> {
+    let begin = match (&request.wanted, request.attempt.task.index()) {
+        (Wanted::ItemWork(item), Some(index)) => begin::begin(&request.task, &scope.item(index as usize, item)),
+        _ => match reason_to_skip(request, scope, shop).await? {
+            Some(reason) => return Ok(ContextReply::Skip(reason)),
+            None => begin::begin(&request.task, scope),
+        },
+    };
+    Ok(ContextReply::Begin(Box::new(begin?)))
+}
+
+/// Why the task's condition does not hold, where it does not.
+async fn reason_to_skip(
+    request: &ContextRequest,
+    scope: &Scope<'_>,
+    shop: &Workshop,
+) -> Result<Option<String>, Failure> {
     let work = Work {
         when: request.task.resolved_when(scope).map_err(|error| unresolved(&error))?,
         timeout: Span::from_secs(60).duration(),
         ..Work::new(request.attempt.task.to_string(), WorkSpec::Collect(Value::Null))
     };
     let quiet: crate::seam::commands::Heartbeat = std::sync::Arc::new(|| {});
-    if let Outcome::Skipped { reason } = shop.perform(&work, &quiet).await? {
+    match shop.perform(request.attempt.run, &work, &quiet).await? {
+        Outcome::Skipped { reason } => Ok(Some(reason)),
+        Outcome::Done { .. } => Ok(None),
+    }
+}
+
+async fn items(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> Result<ContextReply, Failure> {
+    if let Some(reason) = reason_to_skip(request, scope, shop).await? {
         return Ok(ContextReply::Skip(reason));
     }
     let items = request.task.items(scope).map_err(|error| match error {
@@ -140,6 +168,6 @@ async fn items(request: &ContextRequest, scope: &Scope<'_>, shop: &Workshop) -> 
     Ok(ContextReply::Items(items.unwrap_or_default()))
 }
 
-fn unresolved(error: &TemplateError) -> Failure {
+pub(super) fn unresolved(error: &TemplateError) -> Failure {
     Failure::new(FailureClass::Invalid, error.to_string())
 }

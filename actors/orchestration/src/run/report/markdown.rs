@@ -21,18 +21,53 @@ pub(super) fn render(report: &Report, whole: &BTreeSet<String>) -> String {
 }
 
 fn write_page(page: &mut String, report: &Report, whole: &BTreeSet<String>) -> fmt::Result {
-    writeln!(page, "# {}: {}\n", report.goal, report.status.as_str())?;
+    let is_over = report.phase.is_final();
+    let status = if is_over { report.status.as_str() } else { report.phase.as_str() };
+    writeln!(page, "# {}: {status}\n", report.goal)?;
     if let Some(description) = &report.description {
         writeln!(page, "{}\n", description.trim())?;
     }
     if let Some(problem) = &report.problem {
         writeln!(page, "The goal could not be planned: {}\n", problem.trim())?;
     }
+    write_halts(page, report)?;
     write_totals(page, report)?;
+    write_undos(page, report)?;
     write_budgets(page, report)?;
     write_troubles(page, report)?;
     write_wholes(page, report, whole)?;
     write_tasks(page, report)
+}
+
+/// Why the run stands still, or was cancelled.
+fn write_halts(page: &mut String, report: &Report) -> fmt::Result {
+    for note in &report.paused {
+        writeln!(page, "Paused by {} at {} ({}): {}", note.who, note.since, note.cause, indented(&note.message))?;
+        writeln!(page, "What to do: {}.\n", note.remedy)?;
+    }
+    match &report.cancelled {
+        Some(note) => writeln!(page, "Cancelled by {}: {}\n", note.who, indented(&note.why)),
+        None => Ok(()),
+    }
+}
+
+/// What could not be undone.
+fn write_undos(page: &mut String, report: &Report) -> fmt::Result {
+    let notes = report.results.iter().filter_map(|task| Some((task, task.undo.as_ref()?.failure.as_ref()?)));
+    let notes: Vec<_> = notes.collect();
+    if notes.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "## What needs a person\n")?;
+    for (task, note) in notes.iter().take(ROWS) {
+        let message = indented(&note.message);
+        writeln!(page, "* `{}` could not be undone ({}): {message}", task.id, note.class)?;
+        if let Some(remedy) = &note.remedy {
+            writeln!(page, "  What to do: {remedy}.")?;
+        }
+    }
+    more(page, notes.len())?;
+    writeln!(page)
 }
 
 fn write_totals(page: &mut String, report: &Report) -> fmt::Result {
@@ -43,6 +78,10 @@ fn write_totals(page: &mut String, report: &Report) -> fmt::Result {
         "| tasks | {} in all: {} succeeded, {} failed, {} skipped, {} unfinished |",
         tasks.total, tasks.succeeded, tasks.failed, tasks.skipped, tasks.unfinished
     )?;
+    let undone = report.undone;
+    if undone.undone + undone.failed > 0 {
+        writeln!(page, "| undone | {} undone, {} could not be |", undone.undone, undone.failed)?;
+    }
     writeln!(page, "| result digest | `{}` |", report.result_digest)?;
     writeln!(page, "| run | `{}`, started {}, took {} ms |", report.run, report.started, report.elapsed_ms)?;
     if let Some(estimate) = &report.estimate {
@@ -109,7 +148,7 @@ fn write_tasks(page: &mut String, report: &Report) -> fmt::Result {
             page,
             "| `{}` | {} | {} | {} | {} | {} |",
             task.id,
-            task.outcome,
+            shown_outcome(task),
             task.attempts,
             task.recorded.as_deref().unwrap_or("-"),
             task.agent.as_deref().unwrap_or("-"),
@@ -121,6 +160,11 @@ fn write_tasks(page: &mut String, report: &Report) -> fmt::Result {
 
 fn more(page: &mut String, all: usize) -> fmt::Result {
     if all > ROWS { writeln!(page, "\n{} more are in `report.json`.", all - ROWS) } else { Ok(()) }
+}
+
+/// The outcome, or what came of it since.
+fn shown_outcome(task: &TaskReport) -> &str {
+    if task.undo.is_some() || task.outcome == "unfinished" { task.status.as_str() } else { &task.outcome }
 }
 
 /// A result in a cell: one line, cut, with nothing that would end the cell.

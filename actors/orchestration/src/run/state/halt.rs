@@ -110,13 +110,16 @@ impl RunState {
             self.pauses.retain(|pause| pause.why.task() != Some(id));
             if let (true, Some(since)) = (self.pauses.is_empty(), since) {
                 self.paused_for = self.paused_for.saturating_add(wall.since(since));
+                self.wait_longer(since, wall);
             }
         }
     }
 
     fn lift(&mut self, wall: Millis) {
         if let Some(first) = self.pauses.first() {
-            self.paused_for = self.paused_for.saturating_add(wall.since(first.wall));
+            let since = first.wall;
+            self.paused_for = self.paused_for.saturating_add(wall.since(since));
+            self.wait_longer(since, wall);
         }
         self.pauses.clear();
     }

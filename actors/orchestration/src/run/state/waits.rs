@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use steadfast::RunId;
@@ -74,6 +75,8 @@ pub struct Child {
     pub since: Millis,
     /// How it ended, once it did.
     pub ended: Option<Status>,
+    /// How long it may take by the deadline of the run around it.
+    pub time_left: Option<Duration>,
 }
 
 /// What a task that gathers comes to.
@@ -148,6 +151,19 @@ impl RunState {
         Ok(())
     }
 
+    /// The run stood still for some time, which does not count for those who wait for somebody. A moment is a moment.
+    pub(super) fn wait_longer(&mut self, from: Millis, to: Millis) {
+        let Waits { begun, timers, .. } = &mut self.wait;
+        for (id, Waiting { on, since, .. }) in begun {
+            let (WaitFor::Approval { until: Some(until), .. } | WaitFor::Signal { until: Some(until), .. }) = on else {
+                continue;
+            };
+            timers.remove(&(*until, id.clone()));
+            *until = until.after(to.since(from.max(*since)));
+            timers.insert((*until, id.clone()));
+        }
+    }
+
     fn answered(&mut self, id: &TaskId, answer: Answer) -> Result<(), Misfit> {
         let asks = matches!(self.wait.begun.get(id), Some(Waiting { on: WaitFor::Approval { .. }, .. }));
         if self.task_mut(id)?.settled.is_none() && asks {
@@ -160,8 +176,14 @@ impl RunState {
     fn child_started(&mut self, id: &TaskId, run: RunId, since: Millis) -> Result<(), Misfit> {
         self.task_mut(id)?;
         self.rest(id);
-        self.wait.children.entry(id.clone()).or_insert(Child { run, since, ended: None });
+        let time_left = self.time_left(since);
+        self.wait.children.entry(id.clone()).or_insert(Child { run, since, ended: None, time_left });
         Ok(())
+    }
+
+    /// How long the run may still take.
+    fn time_left(&self, now: Millis) -> Option<Duration> {
+        self.outline.limits().deadline.map(|limit| limit.saturating_sub(now.since(self.started)))
     }
 
     /// A task may begin. Those that the run itself carries out need no agent.
@@ -171,7 +193,7 @@ impl RunState {
                 self.wait.gathering.insert(id.task().to_owned());
                 self.look_at_gathering(id.task());
             }
-            Some(Carried::Waits { .. }) => {
+            Some(Carried::Waits { .. } | Carried::Child { .. }) => {
                 self.wait.ready.insert((position, id));
             }
             _ => {
@@ -314,9 +336,26 @@ impl RunState {
 
 /// What is known of what a run waits for.
 impl RunState {
-    /// The tasks that the run itself carries out and that may begin, in the order of the plan.
+    /// The tasks that the run itself carries out and that may begin, in the order of the plan. Of runs inside this one there
+    /// are no more at a time than leases.
     pub(crate) fn ready_to_wait(&self) -> impl Iterator<Item = &TaskId> {
-        self.wait.ready.iter().map(|(_, id)| id)
+        let mut room = self.outline.limits().concurrency.saturating_sub(self.children_running());
+        let ready = self.wait.ready.iter().map(|(_, id)| id);
+        ready.filter(move |id| {
+            let entry = self.outline.entry(id.task());
+            // The list of a task is found out before there is any run.
+            let begins = !self.is_unexpanded(id);
+            let is_child = entry.is_some_and(|entry| matches!(entry.carried, Carried::Child { .. })) && begins;
+            let fits = !is_child || room > 0;
+            room = room.saturating_sub(usize::from(is_child));
+            fits
+        })
+    }
+
+    /// How many runs inside this one are not over.
+    #[must_use]
+    pub fn children_running(&self) -> usize {
+        self.wait.children.values().filter(|child| child.ended.is_none()).count()
     }
 
     /// The tasks that wait, and for what, by id.

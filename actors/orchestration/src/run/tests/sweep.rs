@@ -1,6 +1,6 @@
 //! Whoever carries a run on after any prefix of its records brings it to the same end.
 
-use super::waits::{gathers, waits};
+use super::waits::{child, gathers, waits};
 use super::*;
 use crate::goal::model::Take;
 
@@ -180,8 +180,8 @@ fn what_is_gathered_survives_a_stop_after_any_record() {
 
 #[test]
 fn a_goal_inside_another_survives_a_stop_after_any_record_and_is_one_run() {
-    let each = Entry { fan: Fan::ForEach, ..waits(&["child"]) };
-    let outline = outline().task("build", entry(&[])).task("child", waits(&["build"])).task("each", each);
+    let each = Entry { fan: Fan::ForEach, ..child(&["child"]) };
+    let outline = outline().task("build", entry(&[])).task("child", child(&["build"])).task("each", each);
     let begins = |_: &TaskId| Begin::Child { params: json!({}) };
     Scene { outline: outline.task("end", entry(&["each"])), begins, asked: Vec::new() }.sweep();
 }
@@ -189,7 +189,7 @@ fn a_goal_inside_another_survives_a_stop_after_any_record_and_is_one_run() {
 #[test]
 fn everything_together_survives_a_stop_after_any_record() {
     let outline = outline().task("ask", waits(&[])).task("paid", waits(&[])).task("rest", waits(&["ask"]));
-    let outline = outline.task("child", waits(&["paid"])).task("each", for_each(&["rest"]));
+    let outline = outline.task("child", child(&["paid"])).task("each", for_each(&["rest"]));
     let outline = outline.task("some", gathers(&["each", "child"], Take::All)).task("end", entry(&["some"]));
     let begins = |task: &TaskId| match task.task() {
         "ask" => Begin::Approval { prompt: "?".to_owned(), timeout: None },

@@ -10,6 +10,11 @@ pub(super) fn waits(needs: &[&str]) -> Entry {
     Entry { carried: Carried::Waits { schema: None }, ..entry(needs) }
 }
 
+/// A task that is a goal of its own.
+pub(super) fn child(needs: &[&str]) -> Entry {
+    Entry { carried: Carried::Child { schema: None }, ..entry(needs) }
+}
+
 /// A task that gathers.
 pub(super) fn gathers(of: &[&str], take: Take) -> Entry {
     let of = of.iter().map(|id| (*id).to_owned()).collect();
@@ -121,6 +126,28 @@ fn nobody_who_answers_in_time_fails_the_task_with_what_was_waited_for() {
     assert!(drive.outcome("ask").starts_with("timeout: nobody approved or rejected it until 1970-01-04"));
     assert!(drive.outcome("ask").contains("Ship it?"), "{}", drive.outcome("ask"));
     assert_eq!(drive.status(), Some(Status::Failed));
+}
+
+#[test]
+fn the_time_in_which_a_run_stands_still_is_nobodys_who_waits_for_somebody() {
+    let outline = Outline::new(RunLimits::default()).task("ask", waits(&[])).task("rest", waits(&[]));
+    let mut drive = Drive::new(outline.task("late", waits(&[])));
+    let minutes = |count| START.after(Duration::from_mins(count));
+    drive.begin("ask", &approval(Some(Duration::from_mins(10))));
+    drive.begin("rest", &Begin::For(Duration::from_mins(10)));
+    let paused = |wall| Record::Paused { why: PauseCause::Asked, who: String::new(), message: String::new(), wall };
+    drive.append(vec![paused(minutes(5))]);
+    drive.now = minutes(30);
+    // It was on its way when the run was paused.
+    drive.begin("late", &approval(Some(Duration::from_mins(10))));
+    assert!(drive.steps().is_empty());
+    drive.append(vec![Record::Resumed { who: String::new(), wall: minutes(65) }]);
+    drive.now = minutes(65);
+    assert_eq!(drive.steps(), [Step::WakeAt(minutes(70))]);
+    assert_eq!((drive.outcome("rest").as_str(), drive.outcome("ask").as_str()), ("null", "open"));
+    drive.now = minutes(70);
+    assert_eq!(drive.steps(), [Step::WakeAt(minutes(75))]);
+    assert!(drive.outcome("ask").starts_with("timeout"), "{}", drive.outcome("ask"));
 }
 
 #[test]
@@ -330,7 +357,7 @@ fn what_leads_only_to_what_is_not_needed_is_cancelled_too_and_what_others_need_i
 #[test]
 fn what_a_run_waits_for_is_told_in_the_order_of_the_plan() {
     let outline =
-        Outline::new(RunLimits::default()).task("z", waits(&[])).task("a", waits(&[])).task("child", waits(&[]));
+        Outline::new(RunLimits::default()).task("z", waits(&[])).task("a", waits(&[])).task("child", child(&[]));
     let mut drive = Drive::new(outline.task("b", entry(&[])).task("some", gathers(&["a", "b"], Take::All)));
     for (task, begin) in [("a", signal("paid")), ("z", approval(None)), ("child", Begin::Child { params: json!({}) })] {
         drive.begin(task, &begin);
@@ -353,7 +380,7 @@ fn what_a_run_waits_for_is_told_in_the_order_of_the_plan() {
 
 #[test]
 fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
-    let outline = || Outline::new(RunLimits::default()).task("child", waits(&[])).task("end", entry(&["child"]));
+    let outline = || Outline::new(RunLimits::default()).task("child", child(&[])).task("end", entry(&["child"]));
     let child = TaskId::single("child");
     let end = |drive: &mut Drive, status, why: &str| {
         let run = drive.state.child(&TaskId::single("child")).expect("it began").run;
@@ -382,6 +409,19 @@ fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
         why: String::new(),
     };
     assert_eq!(child_ended(&drive.state, &child, &strange, drive.now), []);
+}
+
+#[test]
+fn no_more_runs_are_inside_a_run_than_leases_may_be_out() {
+    let each = Entry { fan: Fan::ForEach, ..child(&[]) };
+    let limits = RunLimits { concurrency: 2, ..RunLimits::default() };
+    let mut drive = Drive::new(Outline::new(limits).task("each", each).task("ask", waits(&[])));
+    assert_eq!(drive.todo(), ["each[]", "ask#1"]);
+    drive.expand("each", 3);
+    assert_eq!(drive.todo(), ["each[0]#1", "each[1]#1", "ask#1"]);
+    drive.begin("each[1]", &Begin::Child { params: json!({}) });
+    assert_eq!(drive.todo(), ["each[0]#1", "ask#1"]);
+    assert_eq!(drive.state.children_running(), 1);
 }
 
 #[test]
@@ -426,7 +466,7 @@ proptest! {
             }
             let _ = drive.steps();
         }
-        let all = |kind: u8| ends.iter().filter(|&&end| u32::from(end) == u32::from(kind)).count();
+        let all = |kind: u8| ends.iter().map(|end| usize::from(*end == kind)).sum::<usize>();
         let needed = match take { Take::All => ends.len() - all(1), Take::First => 1, Take::Quorum(need) => need as usize };
         let reached = all(2) >= needed && (take != Take::All || all(0) == 0);
         prop_assert_eq!(drive.status(), Some(if reached { Status::Reached } else { Status::Failed }));

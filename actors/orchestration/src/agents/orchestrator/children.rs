@@ -1,0 +1,320 @@
+//! Runs inside this one: each is carried by an orchestrator of its own, which the one around it starts and ends.
+//!
+//! # Invariants
+//!
+//! * The run of a task is recorded before its orchestrator is started, and it is the same however often that happens.
+//! * How a run inside this one ended is recorded before its orchestrator is told so and ended.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use steadfast::{BoxError, ChildError, Context, Path, RequestError, RunId, Supervisor, System};
+
+use super::{Feed, Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
+use crate::agents::ask::{TRY, again};
+use crate::agents::protocol::{Attempt, ContextReply, Part};
+use crate::goal::span::Span;
+use crate::preset::{RESTARTS, child_path, orchestrator};
+use crate::run::{
+    ChildEnd, Inside, Order, Parent, PauseCause, Standing, Status, TaskId, child_ended, failures, order, results,
+};
+
+/// The name of the supervisor of these orchestrators.
+pub(crate) const CHILDREN: &str = "children";
+
+/// How many starts of one orchestrator may fail in a row, as of every agent in the tree.
+const STARTS: u32 = 16;
+
+/// Who is told how a run inside another one ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Around {
+    /// The orchestrator of the run around it.
+    pub orchestrator: Path,
+    /// The task there that this run is.
+    pub task: TaskId,
+}
+
+impl Orchestrator {
+    /// Has a run inside this one carried out, unless that is so already.
+    pub(super) fn start_child(
+        &mut self,
+        task: &TaskId,
+        params: &Value,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), BoxError> {
+        let args = self.child_args(task, params, ctx)?;
+        let Some(place) = nursery(ctx.path()) else { return Err("an orchestrator stands in no domain".into()) };
+        self.watch_child(task, Standing::Working, ctx);
+        let (system, task) = (ctx.system().clone(), task.clone());
+        set_going(ctx, async move { start(&system, &place, args).await.map(|why| Own::Unstarted { task, why }) });
+        Ok(())
+    }
+
+    /// Waits until a run inside this one stands otherwise than this.
+    pub(super) fn watch_child(&self, task: &TaskId, last: Standing, ctx: &mut Context<Self>) {
+        let Some(child) = self.state.child(task).filter(|_| !matches!(last, Standing::Ended(_))) else { return };
+        let (feed, task) = (self.args.feed.inside(child.run), task.clone());
+        set_going(ctx, async move {
+            let mut standing = feed.standing();
+            let now = standing.wait_for(|now| *now != last).await.ok()?.clone();
+            Some(Own::ChildStands { task, now })
+        });
+    }
+
+    /// Where the runs inside this one stand.
+    pub(super) fn inside(&self) -> Vec<Inside> {
+        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
+        let stands = running.map(|(task, child)| Inside {
+            task: task.clone(),
+            run: child.run,
+            standing: self.args.feed.inside(child.run).standing().borrow().clone(),
+        });
+        stands.collect()
+    }
+
+    /// Tells the runs inside this one what is wanted of them, where that is something else than they were told.
+    pub(super) fn lead(&mut self, ctx: &mut Context<Self>) {
+        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
+        let orders = running.map(|(task, child)| (task.clone(), child.run, order(&self.state, task)));
+        // One at a time, so that none overtakes another.
+        let news = orders
+            .filter(|(task, _, order)| !self.bench.leading.contains(task) && self.bench.led.get(task) != Some(order));
+        let news: Vec<_> = news.collect();
+        for (task, run, order) in news {
+            self.bench.leading.insert(task.clone());
+            let message = OrchestratorMessage::Follow { around: self.args.run, order: order.clone() };
+            let (system, child) = (ctx.system().clone(), self.child_at(run, ctx));
+            set_going(ctx, async move {
+                send(&system, child?, message).await;
+                Some(Own::Led { task, order })
+            });
+        }
+    }
+
+    /// Tells every run inside this one something that somebody told this one.
+    pub(super) fn pass_on(&self, message: impl Fn() -> OrchestratorMessage, ctx: &mut Context<Self>) {
+        let running: Vec<_> =
+            self.state.children().filter(|(_, child)| child.ended.is_none()).map(|(_, child)| child.run).collect();
+        for run in running {
+            let (system, child, message) = (ctx.system().clone(), self.child_at(run, ctx), message());
+            set_going(ctx, async move {
+                send(&system, child?, message).await;
+                None
+            });
+        }
+    }
+
+    /// Where the orchestrator of a run inside this one stands, and its feed.
+    fn child_at(&self, run: RunId, ctx: &Context<Self>) -> Option<(Path, Feed)> {
+        let path = format!("{}/{run}", nursery(ctx.path())?).parse().ok()?;
+        Some((path, self.args.feed.inside(run)))
+    }
+
+    /// Does what the run around this one wants of it.
+    pub(super) async fn follow(
+        &mut self,
+        (around, order): (RunId, Order),
+        ctx: &mut Context<Self>,
+    ) -> Result<OrchestratorReply, BoxError> {
+        let who = format!("run {around}");
+        let theirs = self.state.pauses().iter().any(|pause| pause.why == PauseCause::Asked && pause.who == who);
+        match order {
+            Order::GoOn if theirs => self.go_on(who, ctx).await,
+            Order::GoOn => Ok(OrchestratorReply::Done),
+            Order::Pause => self.pause(who, ctx).await,
+            Order::Drain => self.drain(ctx).await,
+            Order::Cancel { undo, why } => self.cancel(undo, (who, why), ctx).await,
+        }
+    }
+
+    fn child_args(&self, task: &TaskId, params: &Value, ctx: &Context<Self>) -> Result<RunArgs, BoxError> {
+        let child = self.state.child(task).ok_or("the run inside this one was not recorded")?;
+        let goal = self.planned_task(task.task())?.task().goal.as_ref().and_then(|goal| goal.inline.as_deref());
+        let mut goal = goal.ok_or("the goal inside this one is not there")?.clone();
+        // Its time ends with that of the run around it.
+        let left = child.time_left.map(|left| Span::of(left.max(Duration::from_millis(1))));
+        goal.limits.deadline = goal.limits.deadline.into_iter().chain(left).min();
+        let params: BTreeMap<String, Value> = serde_json::from_value(params.clone())?;
+        let around = Around { orchestrator: ctx.path().clone(), task: task.clone() };
+        let parent = Some(Parent { run: self.args.run, task: task.clone() });
+        let (feed, around) = (self.args.feed.inside(child.run), Some(around));
+        Ok(RunArgs { run: child.run, goal, params, parent, feed, around, ..self.args.clone() })
+    }
+
+    /// Carries on with the runs inside this one that an earlier incarnation began.
+    pub(super) fn take_up_children(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let open = |task: &TaskId| self.state.task(task).is_some_and(|task| task.settled.is_none());
+        let children = self.state.children().filter(|(task, child)| child.ended.is_none() || open(task));
+        let tasks: Vec<_> = children.map(|(task, _)| task.clone()).collect();
+        for task in tasks {
+            let request =
+                self.context_of(Attempt { run: self.args.run, task: task.clone(), part: Part::Task, number: 1 })?;
+            let system = ctx.system().clone();
+            set_going(ctx, async move {
+                Some(match super::carry::context(&system, request).await {
+                    Ok(reply) => Own::Reborn { task, reply },
+                    Err(unanswered) => Own::Unstarted { task, why: unanswered.why },
+                })
+            });
+        }
+        Ok(())
+    }
+
+    /// The parameters of a run that an earlier incarnation began are known again.
+    pub(super) fn reborn(
+        &mut self,
+        task: &TaskId,
+        reply: ContextReply,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), BoxError> {
+        use crate::run::Begin;
+        match reply {
+            ContextReply::Begin(begin) if matches!(*begin, Begin::Child { .. }) => {
+                if let Begin::Child { params } = *begin {
+                    self.start_child(task, &params, ctx)?;
+                }
+                Ok(())
+            }
+            // The same question had an answer when the run was begun, and nothing that it depends on changes.
+            other => Err(format!("the parameters of `{task}` cannot be found again: {other:?}").into()),
+        }
+    }
+
+    /// A run inside this one cannot be carried out.
+    pub(super) async fn unstarted(
+        &mut self,
+        task: &TaskId,
+        why: String,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), BoxError> {
+        let Some(run) = self.state.child(task).map(|child| child.run) else { return Ok(()) };
+        let end = ChildEnd { run, status: Status::Failed, results: Value::Null, why };
+        self.args.feed.inside(run).stand(Standing::Ended(Status::Failed));
+        self.child_over(task, &end, ctx).await
+    }
+
+    /// An orchestrator failed too often and is put aside: where it was that of a run inside this one, that one has failed.
+    pub(super) async fn put_aside(&mut self, agent: &Path, why: &str, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
+        let mut of_it = running.filter(|(_, child)| child_path(child.run) == *agent).map(|(task, _)| task.clone());
+        let Some(task) = of_it.next() else { return Ok(()) };
+        drop(of_it);
+        self.unstarted(&task, format!("its orchestrator failed too often, the last time because {why}"), ctx).await
+    }
+
+    /// A run inside this one is over: that is recorded, and its orchestrator ends.
+    pub(super) async fn child_over(
+        &mut self,
+        task: &TaskId,
+        end: &ChildEnd,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), BoxError> {
+        if self.state.ended().is_none() {
+            let records = child_ended(&self.state, task, end, self.wall());
+            self.commit(records, ctx).await?;
+        }
+        self.args.feed.forget(end.run);
+        self.args.shop.close(end.run);
+        if let Some(place) = nursery(ctx.path()) {
+            let (system, run) = (ctx.system().clone(), end.run);
+            set_going(ctx, async move {
+                forget(&system, &place, run).await;
+                None
+            });
+        }
+        Ok(())
+    }
+
+    /// Tells the orchestrator around this one how the run ended, until it has recorded that.
+    pub(super) fn tell_around(&self, ctx: &mut Context<Self>) {
+        let (Some(around), Some((status, _))) = (self.args.around.clone(), self.state.ended()) else { return };
+        let why = self.args.redactor.text(&failures(&self.state)).into_owned();
+        let end = ChildEnd { run: self.args.run, status, results: results(&self.state), why };
+        let system = ctx.system().clone();
+        set_going(ctx, async move {
+            tell(&system, &around, end).await;
+            None
+        });
+    }
+}
+
+/// Where the orchestrators of runs inside others stand: beside the supervisor of the outermost ones.
+fn nursery(orchestrator: &Path) -> Option<Path> {
+    format!("{}/{CHILDREN}", orchestrator.parent()?.parent()?).parse().ok()
+}
+
+/// Starts the orchestrator of a run, if it is not there; says why it cannot be.
+async fn start(system: &System, place: &Path, args: RunArgs) -> Option<String> {
+    let name = args.run.to_string();
+    let mut failed = 0;
+    loop {
+        let Ok(supervisor) = system.supervisor(place) else {
+            return Some(format!("there is no `{place}`"));
+        };
+        match supervisor.start_child(orchestrator(args.clone(), RESTARTS)).await {
+            Ok(_) | Err(ChildError::AlreadyStarted { .. } | ChildError::Gone { .. }) => return None,
+            Err(ChildError::AlreadyPresent { .. }) => return present(&supervisor, &name).await,
+            Err(error) => {
+                failed += 1;
+                if failed == STARTS {
+                    return Some(error.to_string());
+                }
+                tracing::debug!(%error, run = name, "starting it again");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+}
+
+/// The orchestrator is stopped, or between two incarnations.
+async fn present(supervisor: &Supervisor, name: &str) -> Option<String> {
+    match supervisor.restart_child(name).await {
+        Ok(_) | Err(ChildError::Running { .. } | ChildError::Restarting { .. } | ChildError::Gone { .. }) => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Ends the orchestrator of a run that is over.
+async fn forget(system: &System, place: &Path, run: RunId) {
+    let Ok(supervisor) = system.supervisor(place) else { return };
+    let name = run.to_string();
+    let ended = supervisor.terminate_child(&name).await;
+    let forgotten = supervisor.delete_child(&name).await;
+    if let Some(error) = ended.and(forgotten).err() {
+        // It is not there any more, which is what was wanted; or the tree ends.
+        tracing::debug!(%error, %run, "it was ended already");
+    }
+}
+
+/// Tells the orchestrator of a run inside something that may be said again, until it has heard it or is gone.
+async fn send(system: &System, child: (Path, Feed), message: OrchestratorMessage) {
+    let (path, feed) = child;
+    let mut said = Some(message);
+    // One that is over does not come back.
+    while let Some(message) = said.take().filter(|_| !matches!(*feed.standing().borrow(), Standing::Ended(_))) {
+        said = message.again();
+        let error = match system.agent::<Orchestrator>(&path) {
+            Ok(agent) => match agent.ask_within(message, TRY).await {
+                Ok(_) | Err(RequestError::Gone { .. }) => return,
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        again("child", &error).await;
+    }
+}
+
+async fn tell(system: &System, around: &Around, end: ChildEnd) {
+    loop {
+        let message = OrchestratorMessage::ChildOver { task: around.task.clone(), end: end.clone() };
+        let error = match system.agent::<Orchestrator>(&around.orchestrator) {
+            Ok(agent) => match agent.ask_within(message, TRY).await {
+                Ok(_) | Err(RequestError::Gone { .. }) => return,
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        again("child", &error).await;
+    }
+}
