@@ -27,8 +27,12 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use steadfast_orchestration::goal::json_schema;
-use steadfast_orchestration::plan::render;
+use steadfast_orchestration::plan::Plan;
+use steadfast_orchestration::plan::notes::notes;
+use steadfast_orchestration::plan::render::{self, Outlook};
+use steadfast_orchestration::preset;
 use steadfast_orchestration::redact::Redactor;
+use steadfast_orchestration::run::Estimate;
 use steadfast_orchestration::seam::commands::guard;
 
 use crate::args::{CheckArgs, Cli, Format, RunArgs, Verb};
@@ -119,10 +123,10 @@ fn check_goal(args: &CheckArgs, screen: &Screen) -> Status {
         Ok(prepared) => {
             let plan = &prepared.plan;
             print(&match args.format {
-                Format::Text => render::text(plan),
+                Format::Text => render::text_with(plan, &outlook(plan)),
                 Format::Mermaid => render::mermaid(plan),
                 Format::Dot => render::dot(plan),
-                Format::Json => format!("{:#}", render::json(plan)),
+                Format::Json => format!("{:#}", render::json_with(plan, &outlook(plan))),
             });
             Status::Reached
         }
@@ -134,6 +138,13 @@ fn check_goal(args: &CheckArgs, screen: &Screen) -> Status {
             Status::Invalid
         }
     }
+}
+
+/// What is known of a plan beyond itself, for the tree that `steadfast run` starts.
+fn outlook(plan: &Plan) -> Outlook {
+    let estimate = Estimate::of(plan, &[]);
+    let notes = notes(plan, &preset::offers(run::processors()), Some(&estimate));
+    Outlook { estimate, notes }
 }
 
 fn tell(problems: &[Problem], screen: &Screen) {

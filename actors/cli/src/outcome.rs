@@ -199,12 +199,18 @@ pub(crate) fn failed_tasks(report: &Report) -> Vec<Problem> {
         .problem
         .iter()
         .map(|problem| Problem::new("goal", problem.clone(), "correct the goal file, and see `steadfast check`"));
+    let spent = report.budget_spent.iter().map(|spent| Problem {
+        place: format!("budget.{}", spent.budget),
+        what: spent.message.clone(),
+        remedy: Some(spent.remedy.clone()),
+        shown: Some(format!("budget.{}: {}", spent.budget, spent.message)),
+    });
     let named = failed.iter().take(NAMED).filter_map(|task| {
         let note = task.failure.as_ref()?;
         let place = format!("task `{}` failed ({}, attempt {})", task.id, note.class, task.attempts);
         Some(Problem { place, what: note.message.clone(), remedy: note.remedy.clone(), shown: None })
     });
-    let mut problems: Vec<Problem> = unplanned.chain(named).collect();
+    let mut problems: Vec<Problem> = unplanned.chain(spent).chain(named).collect();
     if failed.len() > NAMED {
         let more = format!("{} more tasks failed", failed.len() - NAMED);
         problems.push(Problem::new("goal", more, "see report.json"));

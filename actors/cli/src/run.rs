@@ -31,6 +31,7 @@ use crate::screen::Screen;
 use choose::{Chosen, GoalOrder, choose};
 use conduct::Conductor;
 pub(crate) use end::End;
+pub(crate) use setting::processors;
 use setting::{Keep, Setting};
 use signals::Signals;
 
@@ -204,8 +205,12 @@ impl Errand {
     fn outcome(&self, ran: &Ran) -> Outcome {
         let (plan, view) = (&ran.chosen.plan, choose::view(&self.setting));
         let goal = plan.goal();
-        let facts =
-            Facts { goal: goal.name.clone(), description: goal.description.clone(), restarts: ran.restarts.clone() };
+        let facts = Facts {
+            goal: goal.name.clone(),
+            description: goal.description.clone(),
+            restarts: ran.restarts.clone(),
+            estimate: None,
+        };
         let report = Report::of(&ran.state, facts, ran.now).redacted(&ran.chosen.redactor);
         let kept = Kept::from(self.setting.level);
         let (status, mut problems) =

@@ -44,7 +44,7 @@ async fn measure(commands: u32, ours: &str) {
             for ((commands_of, before), (times, cpu)) in turns.into_iter().zip(&mut ways) {
                 let used = cpu_time();
                 times.push(all(commands_of, (commands, at_once), before).await);
-                *cpu += cpu_time() - used;
+                *cpu += cpu_time().saturating_sub(used);
             }
         }
         for (name, (mut times, cpu)) in ["alone", "below the guard", "behind"].into_iter().zip(ways) {

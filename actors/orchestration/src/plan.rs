@@ -9,6 +9,7 @@
 //! * Every reference leads to a parameter, an input or a task that exists, and every task does exactly one thing.
 
 mod examine;
+pub mod notes;
 mod order;
 pub mod render;
 

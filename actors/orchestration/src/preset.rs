@@ -20,7 +20,7 @@
 //! Those that answer questions and those that hold leases are different agents, so that the crash of one costs nothing
 //! but what it was doing itself. Each pool is as large as the number of leases that may be out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ use crate::agents::protocol::{LeaseReply, LeaseRequest};
 use crate::agents::retriever::Retriever;
 use crate::agents::router::{LeastLoaded, Router, RouterArgs, Select};
 use crate::agents::validator::{Validator, ValidatorArgs};
-use crate::agents::{CONTEXT, PLAN, REPORT, ROUTE, VALIDATE, task_capability};
+use crate::agents::{CHARGE, CONTEXT, PLAN, REPORT, ROUTE, VALIDATE, task_capability};
 use crate::goal::TaskKind;
 use crate::host::{BeginError, Start, begin};
 use crate::run::Millis;
@@ -96,6 +96,12 @@ impl Staff {
 #[must_use]
 pub fn offered() -> BTreeSet<String> {
     TaskKind::capabilities().map(str::to_owned).collect()
+}
+
+/// How many agents of a tree with so many executors offer each capability to carry out tasks.
+#[must_use]
+pub fn offers(jobs: usize) -> BTreeMap<String, usize> {
+    offered().into_iter().map(|capability| (capability, jobs.max(1))).collect()
 }
 
 /// A builder of the system for this tree: its services have a handler deadline like every agent.
@@ -332,14 +338,15 @@ fn goals(staff: &Staff) -> SupervisorSpec {
 /// The supervisor of the one orchestrator that there is.
 fn one_goal(staff: &Staff, run: RunArgs) -> SupervisorSpec {
     let name = run.run.to_string();
-    let orchestrator = ChildSpec::agent::<Orchestrator>(name, run).offers(&REPORT).restart(Restart::Transient);
+    let orchestrator =
+        ChildSpec::agent::<Orchestrator>(name, run).offers(&REPORT).offers(&CHARGE).restart(Restart::Transient);
     hardy("goals", staff.restarts.min(GOALS_RESTARTS)).child(watched(orchestrator))
 }
 
 /// The orchestrator of a run, among others. One that fails too often is put aside, and one that ended is forgotten.
 pub(crate) fn orchestrator(run: RunArgs, restarts: u32) -> ChildSpec {
     let budget = Intensity::at_most(restarts.min(GOALS_RESTARTS)).within(WINDOW);
-    let orchestrator = ChildSpec::agent::<Orchestrator>(run.run.to_string(), run).offers(&REPORT);
+    let orchestrator = ChildSpec::agent::<Orchestrator>(run.run.to_string(), run).offers(&REPORT).offers(&CHARGE);
     watched(orchestrator.restart(Restart::Transient).forget_when_done().budget(budget))
 }
 

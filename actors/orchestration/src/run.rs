@@ -12,9 +12,11 @@
 //! * A task whose outcome is recorded is never leased again, and its outcome never changes.
 //! * The [digest](result_digest) depends on the declared results alone: not on order, times, attempts or agents.
 
+mod budget;
 mod children;
 mod decide;
 mod digest;
+mod estimate;
 pub mod explain;
 mod gather;
 mod hold_up;
@@ -30,9 +32,14 @@ mod standing;
 mod state;
 mod waits;
 
+pub use budget::{
+    Account, Charge, ChargeRefusal, ChargeReply, Counter, Share, Spent, Usage, accounts, charge, end_of_time,
+    has_agents, has_attempts, out_of_agents, out_of_attempts, out_of_output,
+};
 pub use children::{ChildEnd, Order, child_ended, child_run, child_undone, failures, order, results};
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
+pub use estimate::{Estimate, PastRun, Spread, TaskEstimate};
 pub use gather::Gathering;
 pub use hold_up::{Lacking, hold_up};
 pub use id::{InvalidTaskId, Millis, TaskId};
@@ -42,7 +49,7 @@ pub use record::{
     BudgetKind, Class, Leased, Lookups, Outcome, Parent, PauseCause, Record, RecordError, SkipCause, Status,
     UndoOutcome, UndoSummary, WaitFor, decode, encode,
 };
-pub use report::{CancelNote, Facts, FailureNote, Report, Restarts, TaskReport, Totals, UndoReport};
+pub use report::{CancelNote, Facts, FailureNote, Report, Restarts, SpentNote, TaskReport, Totals, UndoReport};
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, undo_ended, undo_lost};
 pub use shared::Shared;
 pub use standing::{Inside, PauseNote, Standing};

@@ -216,7 +216,7 @@ async fn wish(case: &Case, feed: &Feed, system: Option<System>) {
         Wish::Resume if paused => OrchestratorMessage::Resume { who: "ann".to_owned() },
         Wish::Nothing | Wish::Approve(_) | Wish::Resume => return,
     };
-    let Ok(orchestrator) = system.agent::<Orchestrator>(preset::orchestrator_path("goal")) else { return };
+    let Ok(orchestrator) = system.agent::<Orchestrator>(preset::orchestrator_path(RunId::new(common::RUN))) else { return };
     let _ = orchestrator.ask_within(message, Duration::from_millis(50)).await;
 }
 

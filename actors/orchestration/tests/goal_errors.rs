@@ -348,3 +348,27 @@ fn an_error_prints_its_line_with_a_mark_and_the_remedy() {
          help: write a duration such as \"250ms\", \"5s\" or \"1m30s\" here"
     );
 }
+
+#[test]
+fn a_budget_within_which_nothing_can_be_done_is_refused() {
+    let found = wrong!("budget.toml");
+    check(
+        &found,
+        &[
+            ("4:8", "the budget of 1m is below the critical path, 2m", "raise `wall` above 2m, or shorten the path"),
+            ("5:12", "with a budget of 0 attempts", "write 1 or more, or leave `attempts` out"),
+            ("6:10", "with a budget of 0 agents", "write 1 or more, or leave `agents` out"),
+            ("7:10", "with a budget of 0 output", "write 1 or more, or leave `output` out"),
+            ("8:11", "was not repeated; expected 2 or more", "write such as 5, or leave `repeats` out"),
+            ("9:26", "`many tokens` is no name of a counter", "choose another name"),
+        ],
+    );
+    let text = "name = 'g'\n[budget]\nwall = '0s'\ntokens = 3\n[[tasks]]\nid = 'a'\ncollect = 1\n";
+    let unknown = errors("g.toml", text, &json!({}));
+    check(&unknown, &[("4:1", "unknown key `tokens`", "remove `tokens`, or see `steadfast schema` for the format")]);
+    let text = text.replace("tokens = 3\n", "");
+    let problem = "a budget of no time ends every run at once";
+    check(&errors("g.toml", &text, &json!({})), &[("3:8", problem, "write such as \"10m\"")]);
+    let text = text.replace("'0s'", "'10m'\nattempts = -1");
+    assert_eq!(errors("g.toml", &text, &json!({})).as_slice().len(), 1);
+}

@@ -7,8 +7,8 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use steadfast_orchestration::goal::model::{
-    Approve, ChildGoal, Command, Condition, EnvValue, FailureClass, FromEnv, Gather, Limits, OnExhausted, Param,
-    ResultKind, Retries, Retrieve, Signal, Take, Task, Variable, Wait,
+    Approve, Budget, ChildGoal, Command, Condition, EnvValue, FailureClass, FromEnv, Gather, Limits, OnExhausted,
+    Param, ResultKind, Retries, Retrieve, Signal, Take, Task, Variable, Wait,
 };
 use steadfast_orchestration::goal::{self, Goal, Span, TaskKind};
 use steadfast_orchestration::plan::Plan;
@@ -255,6 +255,7 @@ fn bare_goal() -> Goal {
         description: None,
         params: BTreeMap::new(),
         limits: Limits::default(),
+        budget: Budget::default(),
         on_exhausted: OnExhausted::default(),
         tasks: vec![bare_task("a")],
     }
@@ -264,15 +265,32 @@ fn bare_task(id: &str) -> Task {
     serde_json::from_value(json!({ "id": id })).expect("a task needs nothing but an id to be read")
 }
 
+fn any_budget() -> impl Strategy<Value = Budget> {
+    // TOML has no whole numbers beyond 63 bits.
+    let number = || 0..=i64::MAX.unsigned_abs();
+    let limits = (option::of(number()), option::of(number()), option::of(number()), option::of(any::<u32>()));
+    (option::of(any_span()), limits, btree_map(".{0,6}", number(), 0..3)).prop_map(
+        |(wall, (attempts, agents, output, repeats), counters)| Budget {
+            wall,
+            attempts,
+            agents,
+            output,
+            counters,
+            repeats,
+        },
+    )
+}
+
 fn any_goal() -> impl Strategy<Value = Goal> {
     let param = (option::of(".{0,8}"), option::of(any_value()))
         .prop_map(|(description, default)| Param { description, default });
     let limits = (option::of(any::<u32>()), option::of(any_span()))
         .prop_map(|(concurrency, deadline)| Limits { concurrency, deadline });
-    (".{0,8}", option::of(".{0,20}"), btree_map(".{0,6}", param, 0..3), limits, vec(any_task(), 0..4)).prop_map(
-        |(name, description, params, limits, tasks)| {
+    let params = btree_map(".{0,6}", param, 0..3);
+    (".{0,8}", option::of(".{0,20}"), params, limits, any_budget(), vec(any_task(), 0..4)).prop_map(
+        |(name, description, params, limits, budget, tasks)| {
             let on_exhausted = OnExhausted::default();
-            Goal { name, description, params, limits, on_exhausted, tasks }
+            Goal { name, description, params, limits, budget, on_exhausted, tasks }
         },
     )
 }

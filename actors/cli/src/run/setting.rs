@@ -161,6 +161,7 @@ pub(crate) fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().worker_threads(processors().max(2)).build()
 }
 
-fn processors() -> usize {
+/// How many executors there are where nobody says.
+pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
 }

@@ -23,7 +23,7 @@ use crate::goal::model::FailureClass;
 use crate::redact::Redactor;
 use crate::seam::commands::{Commands, Heartbeat};
 use crate::seam::files::Files;
-use crate::work::{Outcome, Tools, Work, perform};
+use crate::work::{Failure, Outcome, Tools, Work, perform};
 
 /// How long a lease may go without progress before its holder counts as hung. A running program is progress.
 pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(2);
@@ -185,13 +185,24 @@ async fn carry_out(lease: Lease, shop: Workshop, system: System, progress: Progr
         performing.as_mut().poll(cx)
     })
     .await;
+    report(&lease, end, &system, &progress).await;
+}
+
+/// Reports how an attempt ended until it is recorded, or nobody waits for it any more. It beats while it waits.
+///
+/// For agents that carry leases out by themselves; a [`Desk`] does it.
+///
+/// # Cancel safety
+///
+/// When the future is dropped, the report may or may not have been taken; the same one may be sent again.
+pub async fn report(lease: &Lease, end: Result<Outcome, Failure>, system: &System, progress: &Progress) {
     let report = ReportRequest { lease: lease.id.clone(), end };
     // Waiting for the orchestrator is progress as well: it may be between two incarnations, or judging the result.
     let mut pause = PAUSE;
     let mut alone = 0;
     loop {
         progress.beat();
-        match deliver(&lease, &report, &system).await {
+        match deliver(lease, &report, system).await {
             // Its supervisor may be between two lives, after which it is started anew.
             Err(RequestError::Gone { .. } | RequestError::Unknown { .. }) if alone < ORPHANED => {
                 alone += 1;

@@ -16,6 +16,7 @@
 mod artifacts;
 mod asked;
 mod carry;
+mod charges;
 mod children;
 mod control;
 mod feed;
@@ -43,7 +44,7 @@ use crate::agents::ask::Unanswered;
 use crate::agents::desk::Workshop;
 use crate::agents::planner::plan_subject;
 use crate::agents::protocol::{
-    Attempt, ContextReply, LeaseId, Part, PlanReply, ReportReply, ReportRequest, RouteReply,
+    Attempt, ChargeReply, ChargeRequest, ContextReply, LeaseId, Part, PlanReply, ReportReply, ReportRequest, RouteReply,
 };
 use crate::goal::model::Goal;
 use crate::host::{Answer, Asked};
@@ -155,6 +156,8 @@ struct Ready {
 pub enum OrchestratorMessage {
     /// How an attempt ended.
     Report(ReportRequest),
+    /// What an attempt is about to use, or has used.
+    Charge(ChargeRequest),
     /// To give out no more leases in this process. When those that are out have ended, a run that nobody keeps ends; one
     /// that is kept goes on in another process.
     Drain,
@@ -233,6 +236,8 @@ impl OrchestratorMessage {
 pub enum OrchestratorReply {
     /// To a report.
     Report(ReportReply),
+    /// To a charge.
+    Charge(ChargeReply),
     /// It is so.
     Done,
     /// What was told makes no sense; why, for people.
@@ -311,6 +316,7 @@ impl Agent for Orchestrator {
     fn subject(message: &OrchestratorMessage) -> Option<Subject> {
         match message {
             OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
+            OrchestratorMessage::Charge(request) => Some(request.lease.attempt.subject()),
             OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
             OrchestratorMessage::ChildOver { task, .. } => Some(Subject::new(task.to_string(), 1)),
             _ => None,
@@ -326,6 +332,7 @@ impl Orchestrator {
     ) -> Result<OrchestratorReply, BoxError> {
         let reply = match message {
             OrchestratorMessage::Report(report) => OrchestratorReply::Report(self.report(report, ctx).await?),
+            OrchestratorMessage::Charge(request) => OrchestratorReply::Charge(self.charge(request, ctx).await?),
             OrchestratorMessage::Drain => self.drain(ctx).await?,
             OrchestratorMessage::Pause { who } => self.pause(who, ctx).await?,
             OrchestratorMessage::Resume { who } => self.go_on(who, ctx).await?,
@@ -421,6 +428,20 @@ impl TryFrom<OrchestratorReply> for ReportReply {
 
     fn try_from(reply: OrchestratorReply) -> Result<Self, OrchestratorReply> {
         if let OrchestratorReply::Report(reply) = reply { Ok(reply) } else { Err(reply) }
+    }
+}
+
+impl From<ChargeRequest> for OrchestratorMessage {
+    fn from(request: ChargeRequest) -> Self {
+        Self::Charge(request)
+    }
+}
+
+impl TryFrom<OrchestratorReply> for ChargeReply {
+    type Error = OrchestratorReply;
+
+    fn try_from(reply: OrchestratorReply) -> Result<Self, OrchestratorReply> {
+        if let OrchestratorReply::Charge(reply) = reply { Ok(reply) } else { Err(reply) }
     }
 }
 

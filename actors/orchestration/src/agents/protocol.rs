@@ -1,6 +1,6 @@
 //! What the agents say to each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,6 +9,7 @@ use steadfast::{Capability, Incarnation, Path, RunId, Subject};
 use crate::goal::model::{Goal, Task};
 use crate::plan::Plan;
 use crate::run::{Begin, Lookups, Shared, TaskId};
+pub use crate::run::{Charge, ChargeRefusal, ChargeReply};
 use crate::work::validate::Verdicts;
 use crate::work::{Failure, Outcome, Work};
 
@@ -26,6 +27,9 @@ pub const VALIDATE: Capability<ValidateRequest, Verdicts> = Capability::new("val
 
 /// Takes the report about an attempt.
 pub const REPORT: Capability<ReportRequest, ReportReply> = Capability::new("goal.report", VERSION);
+
+/// Takes what the holder of a lease charges itself, and the calls that it tells of.
+pub const CHARGE: Capability<ChargeRequest, ChargeReply> = Capability::new("goal.charge", VERSION);
 
 const VERSION: &str = "1.0.0";
 
@@ -101,6 +105,9 @@ pub struct RouteRequest {
     pub capability: String,
     /// Who holds a lease of this run already.
     pub busy: Vec<Path>,
+    /// The only ones who may have it, each in this life, where the run may use no others.
+    #[serde(default)]
+    pub only: Option<BTreeSet<(Path, Incarnation)>>,
     /// Who had this task last: somebody else is preferred, since it may have died of it.
     pub last: Option<Path>,
 }
@@ -256,6 +263,18 @@ pub enum ReportReply {
     Settled,
     /// The lease is not, or no longer, that agent's.
     Refused,
+}
+
+/// Charges something to the budgets of a run. Sent again until there is an answer other than [`ChargeReply::Later`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChargeRequest {
+    /// The lease under which it is used.
+    pub lease: LeaseId,
+    /// The name that the agent gives it, one of its own for each charge and each call under the lease: the same one sent
+    /// again is made once. A charge is settled by its name.
+    pub name: String,
+    /// What it is.
+    pub what: Charge,
 }
 
 /// Asks for a judgement on a result.

@@ -112,8 +112,11 @@ fn route(args: &RouterArgs, request: &RouteRequest, system: &System) -> RouteRep
     let candidates = all.len();
     let taken = args.floor.taken(now);
     let is_busy = |path: &Path| request.busy.contains(path) || taken.contains(path);
-    let free: Vec<_> =
-        all.into_iter().filter(|candidate| candidate.incarnation.is_some() && !is_busy(&candidate.path)).collect();
+    let free: Vec<_> = all
+        .into_iter()
+        .filter(|candidate| candidate.incarnation.is_some() && !is_busy(&candidate.path))
+        .filter(|candidate| is_allowed(candidate, request))
+        .collect();
     let count = free.len();
     let free = prefer_others(free, request.last.as_ref());
     let chosen = select.select_agent(&free).and_then(|candidate| Some((candidate, candidate.incarnation?)));
@@ -123,6 +126,12 @@ fn route(args: &RouterArgs, request: &RouteRequest, system: &System) -> RouteRep
     let Some((candidate, incarnation)) = chosen.filter(|_| granted) else { return RouteReply::NoneFree };
     let reason = format!("{count} of {candidates} are free, and it has the least to do: {}", candidate.load);
     RouteReply::Assigned(Assignment { agent: candidate.path.clone(), incarnation, candidates, reason })
+}
+
+/// Whether the run may use this life.
+fn is_allowed(candidate: &Candidate, request: &RouteRequest) -> bool {
+    let life = candidate.incarnation.map(|incarnation| (candidate.path.clone(), incarnation));
+    request.only.as_ref().is_none_or(|only| life.is_some_and(|life| only.contains(&life)))
 }
 
 /// Those who did not have the task last, if there are any.

@@ -4,6 +4,7 @@
 //! depends on several tasks together (order, cycles, the critical path) is the business of
 //! [`plan`](crate::plan).
 
+mod budget;
 mod children;
 mod names;
 mod needs;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+pub(crate) use budget::{check_wall, is_counter};
 pub(crate) use children::{given, within};
 pub(crate) use needs::Need;
 pub(crate) use params::{check_defaults, resolved_params};
@@ -69,6 +71,7 @@ impl Subject<'_> {
 pub(crate) fn check(goal: &Goal, params: &BTreeMap<String, Value>, findings: &mut Findings) -> Vec<Vec<Need>> {
     names::check(goal, findings);
     rules::check_goal(goal, findings);
+    budget::check(goal, findings);
     let ids: BTreeMap<&str, usize> =
         goal.tasks.iter().enumerate().rev().map(|(index, task)| (task.id.as_str(), index)).collect();
     let mut all = Vec::with_capacity(goal.tasks.len());

@@ -5,6 +5,7 @@
 //!
 //! Strings may hold references, `${…}`; see [`template`](crate::goal::template).
 
+mod budget;
 mod undo;
 mod waits;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::goal::span::Span;
+pub use budget::{Budget, DEFAULT_REPEATS};
 pub use undo::{OnExhausted, Undo};
 
 pub use waits::{Approve, ChildGoal, Condition, Gather, Signal, Take, Wait};
@@ -35,6 +37,9 @@ pub struct Goal {
     /// What the whole run may use.
     #[serde(default)]
     pub limits: Limits,
+    /// What the whole run may use before it ends with that.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub budget: Budget,
     /// What becomes of the run when a task has used up its attempts: `pause` (when absent) or `fail`.
     #[serde(default, skip_serializing_if = "OnExhausted::is_default")]
     pub on_exhausted: OnExhausted,

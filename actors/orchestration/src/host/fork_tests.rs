@@ -1,3 +1,5 @@
+//! A new run has what the old one recorded, up to a task, and nothing else.
+
 use std::collections::BTreeMap;
 
 use uuid::Uuid;

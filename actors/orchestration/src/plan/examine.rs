@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::order;
 use crate::goal::DEEPEST;
-use crate::goal::check::{Findings, Need, check, check_defaults, check_offered, given, within};
+use crate::goal::check::{Findings, Need, check, check_defaults, check_offered, check_wall, given, within};
 use crate::goal::error::GoalError;
 use crate::goal::model::{ChildGoal, Goal, Task};
 use crate::goal::span::Span;
@@ -56,6 +56,7 @@ pub(super) fn examine(goal: &Goal, known: Known<'_>, findings: &mut Findings) ->
     let critical = order::critical(&ordered, &firm, &weights);
     check_deadline(goal, (&critical, &weights), findings);
     let length = critical.iter().map(|&task| weights[task]).sum();
+    check_wall(goal, length, findings);
     Shape { edges, ordered, critical, length }
 }
 

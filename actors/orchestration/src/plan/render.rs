@@ -2,6 +2,8 @@
 //!
 //! The critical path is marked in all of them. The same plan gives the same characters.
 
+mod outlook;
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -10,6 +12,8 @@ use super::{Plan, PlannedTask};
 use crate::goal::model::{Condition, Take, Wait};
 use crate::goal::span::Span;
 use crate::goal::work::Work;
+
+pub use outlook::{Outlook, json_with, text_with};
 
 /// How many characters of a question a line shows.
 const LINE: usize = 60;

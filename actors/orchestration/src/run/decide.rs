@@ -3,6 +3,7 @@
 mod undo;
 mod waits;
 
+use crate::run::budget::{self, end_of_time};
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Kept;
 use crate::run::record::{Class, Outcome, Record, SkipCause, Status};
@@ -64,7 +65,7 @@ pub fn next(state: &RunState, now: Millis) -> Vec<Step> {
     let due = if state.gives_out() { state.next_due(now) } else { None };
     // While the run stands still, the time of nobody who waits is over.
     let over = state.timers().next().filter(|_| !state.is_paused()).map(|(until, _)| *until);
-    steps.extend(deadline(state).into_iter().chain(due).chain(over).min().map(Step::WakeAt));
+    steps.extend(end(state).into_iter().chain(due).chain(over).min().map(Step::WakeAt));
     steps
 }
 
@@ -89,22 +90,26 @@ fn unplanned(state: &RunState, now: Millis) -> Option<Step> {
     } else if state.problem().is_some() {
         Status::Failed
     } else {
-        return deadline(state).map(|deadline| planless(state, deadline, now));
+        return planless(state, now);
     };
     Some(Step::Append(ended(state, status, now)))
 }
 
 /// Waits for a plan until the deadline; then there is none.
-fn planless(state: &RunState, deadline: Millis, now: Millis) -> Step {
-    if now < deadline {
-        return Step::WakeAt(deadline);
+fn planless(state: &RunState, now: Millis) -> Option<Step> {
+    let end = end(state)?;
+    if now < end {
+        return Some(Step::WakeAt(end));
+    }
+    if let Some(spent) = out_of_time_first(state, now) {
+        return Some(Step::Append(spent));
     }
     let limit = state.outline().limits().deadline.unwrap_or_default();
     let message = format!(
         "the run's deadline of {limit:?} passed before there was a plan; raise `limits.deadline` in the goal file, or \
          look for why no planner answers"
     );
-    Step::Append(Record::Unplannable { message })
+    Some(Step::Append(Record::Unplannable { message }))
 }
 
 fn prepare(state: &RunState, task: TaskId) -> Step {
@@ -124,6 +129,9 @@ fn to_append(state: &RunState, now: Millis) -> Vec<Record> {
     }
     if let Some(why) = closed(state) {
         return state.open_tasks().map(|task| not_wanted(state, task, &why, now)).collect();
+    }
+    if let Some(spent) = out_of_time_first(state, now) {
+        return vec![spent];
     }
     if deadline(state).is_some_and(|deadline| now >= deadline) {
         return state.open_tasks().map(|task| out_of_time(state, task, now)).collect();
@@ -193,6 +201,18 @@ fn deadline(state: &RunState) -> Option<Millis> {
     let is_over = state.is_planned() && state.open() == 0;
     let limit = state.outline().limits().deadline.filter(|_| !state.is_paused() && !is_over)?;
     Some(state.started().after(limit).after(state.paused_for()))
+}
+
+/// The moment at which there is no time left, by the deadline or by the budget.
+fn end(state: &RunState) -> Option<Millis> {
+    deadline(state).into_iter().chain(end_of_time(state)).min()
+}
+
+/// What to append where the budget of time is used up, and was before the deadline passed.
+fn out_of_time_first(state: &RunState, now: Millis) -> Option<Record> {
+    let spent = budget::out_of_time(state, now)?;
+    let first = end_of_time(state) <= deadline(state) || deadline(state).is_none();
+    first.then_some(spent)
 }
 
 fn spent(state: &RunState, id: &TaskId, now: Millis) -> Option<Record> {

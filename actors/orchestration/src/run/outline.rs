@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use steadfast::seam::Level;
 
-use crate::goal::model::{FailureClass, Goal, OnExhausted, Retries};
+use crate::goal::model::{Budget, FailureClass, Goal, OnExhausted, Retries};
 use crate::goal::span::Span;
 use crate::goal::work::Work;
 use crate::plan::{Plan, PlannedTask};
@@ -22,6 +22,7 @@ pub struct Outline {
     dependents: BTreeMap<String, Vec<String>>,
     gatherers: BTreeMap<String, Vec<String>>,
     limits: RunLimits,
+    budget: Budget,
 }
 
 /// One task of the goal in an [`Outline`].
@@ -140,7 +141,8 @@ impl Outline {
         let limits = &goal.limits;
         let concurrency = limits.concurrency.map_or(jobs, |limit| jobs.min(limit as usize)).max(1);
         let deadline = limits.deadline.map(Span::duration);
-        Self::new(RunLimits { concurrency, deadline, on_exhausted: goal.on_exhausted, ..RunLimits::default() })
+        let limits = RunLimits { concurrency, deadline, on_exhausted: goal.on_exhausted, ..RunLimits::default() };
+        Self::new(limits).within(goal.budget.clone())
     }
 
     /// What a run needs to know of a plan, on so many executors.
@@ -156,6 +158,13 @@ impl Outline {
             let undo = task.task().undo.as_ref().map(|undo| undo.retries.clone()).or(inside);
             outline.task(task.id(), Entry { needs, fan, retries: task.task().retries.clone(), undo, carried })
         })
+    }
+
+    /// The same for a run that may use no more than this.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
     }
 
     /// The same for a run that is kept like this.
@@ -203,6 +212,12 @@ impl Outline {
     /// The tasks that need this one, in the order of the plan.
     pub fn dependents(&self, id: &str) -> impl Iterator<Item = &str> {
         self.dependents.get(id).into_iter().flatten().map(String::as_str)
+    }
+
+    /// What the run may use before it ends with that.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The tasks that gather this one, in the order of the plan.

@@ -266,6 +266,8 @@ pub enum Record {
         task: TaskId,
         /// The attempt.
         attempt: u32,
+        /// Which charge of the attempt it is, as the agent named it.
+        charge: String,
         /// Of what.
         counter: String,
         /// How much.
@@ -277,6 +279,8 @@ pub enum Record {
         task: TaskId,
         /// The attempt.
         attempt: u32,
+        /// Which charge of the attempt it is.
+        charge: String,
         /// Of what.
         counter: String,
         /// How much.
@@ -297,6 +301,8 @@ pub enum Record {
         task: TaskId,
         /// The attempt.
         attempt: u32,
+        /// Which call of the attempt it is, as the agent named it.
+        call: String,
         /// The tool.
         tool: String,
         /// The digest of what it was called with.

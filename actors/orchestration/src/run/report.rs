@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::redact::Redactor;
+use crate::run::budget::{Account, Spent, accounts};
 use crate::run::digest::result_digest;
+use crate::run::estimate::Estimate;
 use crate::run::id::{Millis, TaskId};
 use crate::run::phase::{Phase, TaskStatus};
 use crate::run::record::{Class, Lookups, Outcome, SkipCause, Status, UndoOutcome, UndoSummary};
@@ -54,6 +56,12 @@ pub struct Report {
     pub completed_rerun: u64,
     /// Reports refused, because they came from an incarnation or an attempt that did not hold the lease.
     pub refused: u64,
+    /// What is used of each budget of the goal, and of each counter that agents charged.
+    #[serde(default)]
+    pub budgets: Vec<Account>,
+    /// Which budget is used up, where one ended the run.
+    #[serde(default)]
+    pub budget_spent: Option<SpentNote>,
     /// How many agents held a lease.
     pub agents_used: u64,
     /// How often the context of a task came from the retriever's cache, and how often from its source.
@@ -64,6 +72,9 @@ pub struct Report {
     pub started_unix_ms: u64,
     /// How long the run took, in milliseconds.
     pub elapsed_ms: u64,
+    /// How long it was going to take, by earlier runs of the goal, where these were looked at.
+    #[serde(default)]
+    pub estimate: Option<Estimate>,
     /// Every task, by id.
     pub results: Vec<TaskReport>,
 }
@@ -145,6 +156,17 @@ pub struct UndoReport {
     pub failure: Option<FailureNote>,
 }
 
+/// A budget that ended a run, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentNote {
+    /// Its key in the goal file, below `budget`.
+    pub budget: String,
+    /// What happened: its limit, what was used, and by whom most.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
 /// Why a task failed or was skipped, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureNote {
@@ -165,6 +187,8 @@ pub struct Facts {
     pub description: Option<String>,
     /// How often supervisors restarted a child.
     pub restarts: Restarts,
+    /// How long the run was going to take, where anybody looked at earlier ones.
+    pub estimate: Option<Estimate>,
 }
 
 impl Report {
@@ -196,11 +220,14 @@ impl Report {
             lost: if status == Status::Drained { 0 } else { tasks.unfinished },
             completed_rerun: counts.completed_rerun,
             refused: counts.refused,
+            budgets: accounts(state, now),
+            budget_spent: state.usage().spent().map(SpentNote::of),
             agents_used: counts.agents_used.len() as u64,
             context: counts.context,
             started: state.started().to_string(),
             started_unix_ms: state.started().0,
             elapsed_ms: ended.0.saturating_sub(state.started().0),
+            estimate: facts.estimate,
             results,
         }
     }
@@ -213,6 +240,7 @@ impl Report {
         clean(&mut report.goal);
         report.description.iter_mut().for_each(clean);
         report.problem.iter_mut().for_each(clean);
+        report.budget_spent.iter_mut().for_each(|spent| clean(&mut spent.message));
         report.paused.iter_mut().for_each(|note| clean(&mut note.message));
         report.cancelled.iter_mut().for_each(|note| clean(&mut note.why));
         for task in &mut report.results {
@@ -228,6 +256,12 @@ impl Report {
     #[must_use]
     pub fn to_markdown(&self, whole: &BTreeSet<String>) -> String {
         markdown::render(self, whole)
+    }
+}
+
+impl SpentNote {
+    fn of(spent: &Spent) -> Self {
+        Self { budget: spent.which.key(), message: spent.message.clone(), remedy: spent.which.remedy() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::run::budget::out_of_output;
 use crate::run::digest::{canonical, sha256_hex};
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::{Entry, Verdict};
@@ -44,6 +45,9 @@ pub fn attempt_ended(state: &RunState, task: &TaskId, end: AttemptEnd, now: Mill
     match end {
         AttemptEnd::Succeeded(value) => {
             let value = canonical(&value);
+            if let Some(spent) = out_of_output(state, (task, attempt), value.len() as u64, now) {
+                return vec![spent];
+            }
             let digest = sha256_hex(value.as_bytes());
             vec![recorded(Outcome::Succeeded { value, digest })]
         }

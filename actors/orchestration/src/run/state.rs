@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use steadfast::{Path, RunId};
 
+use crate::run::budget::Usage;
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Outline;
 use crate::run::record::{Lookups, Record, Status};
@@ -68,6 +69,7 @@ pub struct RunState {
     failures: usize,
     open: usize,
     counts: Counts,
+    usage: Usage,
     wait: Waits,
 }
 
@@ -128,6 +130,7 @@ impl RunState {
             failures: 0,
             open: outline.order().len(),
             counts: Counts::default(),
+            usage: Usage::default(),
             wait: Waits::default(),
             outline,
         };
@@ -161,6 +164,7 @@ impl RunState {
     ///
     /// [`Misfit`] when it is of another plan.
     pub fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
+        self.usage.apply(record);
         match record {
             Record::RunStarted { run, wall, .. } => {
                 self.run = Some(*run);

@@ -1,5 +1,7 @@
 //! The rules of a run, shown on the pure core: any interleaving ends in the same results.
 
+mod budgets;
+mod estimates;
 mod gather;
 mod halts;
 mod sagas;

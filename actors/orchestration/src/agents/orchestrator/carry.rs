@@ -42,6 +42,9 @@ impl Orchestrator {
                 }
             }
             if records.is_empty() {
+                if self.look_at_attempts(ctx).await? {
+                    continue;
+                }
                 break;
             }
             let leases = self.ending_with(&records);
@@ -262,6 +265,7 @@ impl Orchestrator {
             goal: self.args.goal.name.clone(),
             description: self.args.goal.description.clone(),
             restarts: Restarts { total: restarts.total, by_supervisor },
+            estimate: None,
         };
         self.args.feed.finish(Report::of(&self.state, facts, self.wall()).redacted(&self.args.redactor));
         self.tell_around(ctx);

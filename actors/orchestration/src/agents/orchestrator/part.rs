@@ -6,7 +6,7 @@ use steadfast::{BoxError, Context, ExitReason, Ignore, Path, StreamId};
 use super::{Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
 use crate::agents::ask::{TRY, wait_for};
 use crate::agents::orchestrator::{Lacks, NotWhole};
-use crate::agents::protocol::{LeaseRequest, ReportReply, task_capability};
+use crate::agents::protocol::{ChargeRefusal, ChargeReply, LeaseRequest, ReportReply, task_capability};
 use crate::goal::GoalErrors;
 use crate::host::Answer;
 use crate::preset::child_path;
@@ -102,6 +102,7 @@ impl Orchestrator {
     /// What is said to this message where nobody carries the run here.
     pub(super) fn reply_of_parted(message: &OrchestratorMessage) -> OrchestratorReply {
         match message {
+            OrchestratorMessage::Charge(_) => OrchestratorReply::Charge(ChargeReply::Refused(ChargeRefusal::NotHolder)),
             OrchestratorMessage::Report(_) => OrchestratorReply::Report(ReportReply::Refused),
             OrchestratorMessage::Asked(_) => OrchestratorReply::Answered(Answer::NotYet),
             _ => OrchestratorReply::Done,

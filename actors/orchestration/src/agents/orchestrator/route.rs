@@ -24,7 +24,8 @@ impl Orchestrator {
         self.bench.routing = Some(key.clone());
         let busy = self.leases().into_iter().map(|lease| lease.agent).collect();
         let last = self.last_holder(&attempt);
-        let request = RouteRequest { attempt: attempt.clone(), capability, busy, last };
+        let only = self.only(&attempt);
+        let request = RouteRequest { attempt: attempt.clone(), capability, busy, only, last };
         let system = ctx.system().clone();
         set_going(ctx, async move {
             Some(match ask_any(&system, &ROUTE, request).await {
@@ -46,7 +47,7 @@ impl Orchestrator {
     /// Whether this attempt is given out now; otherwise it waits until the run is resumed.
     fn may_go_out(&self, attempt: &Attempt) -> bool {
         match attempt.part {
-            Part::Task => self.state.gives_out(),
+            Part::Task => self.state.gives_out() && self.has_budget(attempt),
             Part::Undo => self.undoes_now(&attempt.task),
         }
     }
@@ -72,11 +73,13 @@ impl Orchestrator {
         }
         let RouteReply::Assigned(chosen) = reply else {
             let capability = self.capability(&attempt)?;
+            self.look_at_agents(&attempt, &capability, ctx).await?;
             self.bench.crowded.insert(capability);
             self.await_turn(ctx);
             return Ok(());
         };
-        if !self.may_go_out(&attempt) {
+        // It may have been chosen before the last one that the run may use was.
+        if !self.may_go_out(&attempt) || !self.may_use(&attempt, (&chosen.agent, chosen.incarnation)) {
             self.take_seats();
             return Ok(());
         }

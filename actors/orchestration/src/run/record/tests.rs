@@ -220,15 +220,21 @@ fn about_budgets() -> Vec<Record> {
     let (task, wall) = (task("list"), Millis(70));
     let spent = |which| Record::BudgetSpent { which, message: text("it is used up"), wall };
     let mut records = vec![
-        Record::Reserved { task: task.clone(), attempt: 1, counter: text("tokens"), amount: 1000 },
-        Record::Charged { task: task.clone(), attempt: 1, counter: text("tokens"), amount: 900 },
+        Record::Reserved { task: task.clone(), attempt: 1, charge: text("a1"), counter: text("tokens"), amount: 1000 },
+        Record::Charged { task: task.clone(), attempt: 1, charge: text("a1"), counter: text("tokens"), amount: 900 },
         spent(BudgetKind::Wall),
         spent(BudgetKind::Attempts),
         spent(BudgetKind::Agents),
         spent(BudgetKind::Output),
         spent(BudgetKind::Counter(text("tokens"))),
         spent(BudgetKind::Repeats { tool: text("grep") }),
-        Record::ToolCalled { task: task.clone(), attempt: 1, tool: text("grep"), arguments_digest: sha256_hex(b"a") },
+        Record::ToolCalled {
+            task: task.clone(),
+            attempt: 1,
+            call: text("a2"),
+            tool: text("grep"),
+            arguments_digest: sha256_hex(b"a"),
+        },
     ];
     for class in [Class::Rejected, Class::Child, Class::Budget, Class::Repeats] {
         let outcome = Outcome::Failed { class, message: text("no") };

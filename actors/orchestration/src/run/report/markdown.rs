@@ -33,6 +33,7 @@ fn write_page(page: &mut String, report: &Report, whole: &BTreeSet<String>) -> f
     write_halts(page, report)?;
     write_totals(page, report)?;
     write_undos(page, report)?;
+    write_budgets(page, report)?;
     write_troubles(page, report)?;
     write_wholes(page, report, whole)?;
     write_tasks(page, report)
@@ -83,6 +84,9 @@ fn write_totals(page: &mut String, report: &Report) -> fmt::Result {
     }
     writeln!(page, "| result digest | `{}` |", report.result_digest)?;
     writeln!(page, "| run | `{}`, started {}, took {} ms |", report.run, report.started, report.elapsed_ms)?;
+    if let Some(estimate) = &report.estimate {
+        writeln!(page, "| expected | {} |", estimate.spoken())?;
+    }
     writeln!(
         page,
         "| agents | {} used, {} restarts, {} leases given out again, {} reports refused |",
@@ -90,6 +94,23 @@ fn write_totals(page: &mut String, report: &Report) -> fmt::Result {
     )?;
     writeln!(page, "| context | {} from the cache, {} from its source |", report.context.hits, report.context.misses)?;
     writeln!(page, "| lost, run again after the end | {}, {} |\n", report.lost, report.completed_rerun)
+}
+
+fn write_budgets(page: &mut String, report: &Report) -> fmt::Result {
+    if let Some(spent) = &report.budget_spent {
+        writeln!(page, "The run ended with its budget: {}.\n", indented(&spent.message))?;
+    }
+    if report.budgets.is_empty() {
+        return Ok(());
+    }
+    writeln!(page, "## Budgets\n\n| budget | used | limit | the most |\n|---|---|---|---|")?;
+    for account in &report.budgets {
+        let limit = account.limit.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
+        let most = account.most.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let unit = if account.budget == "wall" { " ms" } else { "" };
+        writeln!(page, "| {}{unit} | {} | {limit} | {most} |", account.budget, account.used)?;
+    }
+    writeln!(page)
 }
 
 fn write_troubles(page: &mut String, report: &Report) -> fmt::Result {

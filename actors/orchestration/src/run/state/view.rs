@@ -6,6 +6,7 @@ use steadfast::RunId;
 
 use super::tasks::Fate;
 use super::{Counts, Held, RunState, TaskState};
+use crate::run::budget::Usage;
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::{Fan, Outline};
 use crate::run::record::{Outcome, Status};
@@ -97,6 +98,12 @@ impl RunState {
     #[must_use]
     pub fn open(&self) -> usize {
         self.open
+    }
+
+    /// What the run has used of what it may use.
+    #[must_use]
+    pub fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// What happened, counted.

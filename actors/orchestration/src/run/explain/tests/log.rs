@@ -120,7 +120,7 @@ fn waited() -> Vec<Told> {
             "task a: run 00000000-0000-0000-0000-000000000008 reached",
         ),
         (
-            Record::Reserved { task: a(), attempt: 2, counter: "tokens".to_owned(), amount: 5 },
+            Record::Reserved { task: a(), attempt: 2, charge: "1".to_owned(), counter: "tokens".to_owned(), amount: 5 },
             "reserved",
             "task a: 5 tokens reserved",
         ),
@@ -138,12 +138,18 @@ fn used() -> Vec<Told> {
     let cause = SkipCause::Condition;
     vec![
         (
-            Record::Charged { task: a(), attempt: 2, counter: "tokens".to_owned(), amount: 4 },
+            Record::Charged { task: a(), attempt: 2, charge: "1".to_owned(), counter: "tokens".to_owned(), amount: 4 },
             "charged",
             "task a: 4 tokens used",
         ),
         (
-            Record::ToolCalled { task: a(), attempt: 2, tool: "web".to_owned(), arguments_digest: String::new() },
+            Record::ToolCalled {
+                task: a(),
+                attempt: 2,
+                call: "2".to_owned(),
+                tool: "web".to_owned(),
+                arguments_digest: String::new(),
+            },
             "tool_called",
             "task a called web",
         ),
