@@ -125,7 +125,7 @@ mod tests {
     fn the_bytes_of_an_event_stay_what_they_are() {
         let at = UNIX_EPOCH + Duration::from_secs(1);
         let frame = frame_of(&Added(7), "added", at).expect("it has bytes");
-        let event = [1, 1, 7, 0x4f, 0x1a, 0x5b, 0x5f];
+        let event = [1, 1, 7, 0xc7, 0x17, 0xfc, 0x79];
         assert_eq!(record::encode(&Added(7)).expect("it has bytes"), event);
         let entry = [&[1, 1, 251, 0xe8, 3, 5][..], b"added", &[7], &event].concat();
         assert_eq!(frame, record::seal(entry));
