@@ -37,7 +37,8 @@ impl Floor {
         self.seats().taken(now)
     }
 
-    /// Has an agent work for a run, unless it works for another one or it is another run's turn; who is free then should
+    /// Has an agent work for a run, unless it works for another one or it is another run's turn; who is free then
+    /// should
     /// wait for [`turn`](Self::turn).
     #[must_use]
     pub(crate) fn claim(&self, run: RunId, (capability, agent): (&str, Option<&Path>), now: Instant) -> bool {

@@ -1,7 +1,9 @@
-//! Carries the runs of a journal: takes up what is unfinished, begins what is new, does what other processes ask for, and
+//! Carries the runs of a journal: takes up what is unfinished, begins what is new, does what other processes ask for,
+//! and
 //! lets go of what is over.
 //!
-//! It stands behind the supervisor of the orchestrators, so that when those are gone it begins anew and takes their runs
+//! It stands behind the supervisor of the orchestrators, so that when those are gone it begins anew and takes their
+//! runs
 //! up again. It keeps nothing but which runs are carried; whatever it does may be done twice.
 //!
 //! # Invariants
@@ -41,7 +43,8 @@ pub enum Takes {
     /// All that are unfinished in the journal, and all that others ask for: a process that owns a store.
     #[default]
     All,
-    /// Those that this process names. What others ask of the rest is recorded, and new runs are left to whoever takes all.
+    /// Those that this process names. What others ask of the rest is recorded, and new runs are left to whoever takes
+    /// all.
     Named,
 }
 
@@ -142,7 +145,8 @@ pub enum HostOwn {
     Poll,
     /// What others ask for.
     Pending(Vec<Asked>),
-    /// What was asked about a run is done, as far as it can be; those that are left, and whether the run is to be carried.
+    /// What was asked about a run is done, as far as it can be; those that are left, and whether the run is to be
+    /// carried.
     Answered { run: RunId, left: Vec<Uuid>, carry: bool },
 }
 

@@ -139,7 +139,8 @@ pub enum AskedError {
 }
 
 impl Asked {
-    /// The same without secrets in its texts. A goal and its parameters stay as they are, since the run goes on from them.
+    /// The same without secrets in its texts. A goal and its parameters stay as they are, since the run goes on from
+    /// them.
     #[must_use]
     pub fn redacted(mut self, redactor: &Redactor) -> Self {
         let clean = |text: &mut String| *text = redactor.text(text).into_owned();

@@ -78,7 +78,8 @@ pub enum Difference {
     },
 }
 
-/// Where a goal file differs from the goal that a run recorded: settings by key, then tasks in the order of the recorded
+/// Where a goal file differs from the goal that a run recorded: settings by key, then tasks in the order of the
+/// recorded
 /// goal, and those that are new. Descriptions, and the order of the tasks, make no difference.
 #[must_use]
 pub fn changed_steps(recorded: &Goal, now: &Goal) -> Vec<Difference> {

@@ -42,7 +42,8 @@ pub enum ApplyError {
     },
 }
 
-/// Does what is asked where nobody carries the run: it is recorded, and whoever carries the run on finds it. A run that is
+/// Does what is asked where nobody carries the run: it is recorded, and whoever carries the run on finds it. A run
+/// that is
 /// cancelled ends with that, unless something has to be undone.
 ///
 /// The caller owns the store: the run of whoever else carried it would be lost to this.

@@ -14,7 +14,8 @@ const BOUND: usize = 1024;
 
 /// The feeds of the runs that one process carries, by run; and what becomes of the runs. A clone is the same.
 ///
-/// It belongs to the process, not to a life of its host. What is over is not kept: whoever wants to hear of the end of a
+/// It belongs to the process, not to a life of its host. What is over is not kept: whoever wants to hear of the end of
+/// a
 /// run takes its feed while it is carried, or before it begins.
 #[derive(Clone, Debug)]
 pub struct Feeds {
