@@ -73,6 +73,7 @@ mod number;
 pub mod registry;
 mod runtime;
 pub mod seam;
+pub mod sourcing;
 pub mod supervision;
 mod telemetry;
 #[cfg(any(test, feature = "testing"))]
@@ -109,16 +110,20 @@ pub use runtime::office::SendAgainError;
 pub use runtime::panic_hook::panic_hook;
 pub use runtime::patterns::{Group, GroupError, MOST_SUBSCRIPTIONS, Published, SubscribeError, Subscription};
 pub use runtime::pool::{Pool, PoolGuard, PoolSpec};
+pub use runtime::projecting::{Behind, Projecting, ProjectionArgs, ProjectionError, ProjectionOrder, ProjectionRef};
 pub use runtime::route::{AtDeath, DEFAULT_ATTEMPTS, Picked, Provider, Route, RouteBuilder, RouteError};
 pub use runtime::serve::{Done, FunctionArgs, Once, ServeContext, Served, TaskContext};
+pub use runtime::sourced::{Sourced, SourcedArgs};
 pub use runtime::spec::dynamic::DynamicSupervisorSpec;
 pub use runtime::spec::{AgentSpec, ChildSpec, SupervisorSpec};
 pub use runtime::supervisor::handle::{ChildInfo, DynamicSupervisor, StartedChild, Supervisor};
 pub use runtime::supervisor::{Ignore, SupervisorContext};
 pub use runtime::system::{CHANGE_BOUND, Found, RegistryChange, RegistryWatch, Restarts, System};
+pub use runtime::tail::{DEFAULT_POLL, Follow};
 pub use runtime::tasks::TaskId;
 pub use runtime::transport::LocalTransport;
 pub use runtime::world::{MemoryJournal, SeededEntropy, TokioClock};
+pub use sourcing::{EventSourced, Projection, Snapshotted};
 #[cfg(feature = "testing")]
 pub use steadfast_macros::sim_test;
 pub use supervision::{

@@ -14,11 +14,13 @@ use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::journal::Change;
+pub(crate) use self::journal::Streams;
 pub use self::journal::{
     AppendAt, Epoch, Head, InvalidLevel, Journal, JournalError, Level, Place, Seq, Snapshot, StreamInfo, Upto, Write,
     Written,
 };
-pub(crate) use self::journal::{Change, Streams};
 pub use self::transport::{
     DEFAULT_ACK_WITHIN, DEFAULT_INBOX, Delivery, Durability, Inbox, Interest, Message, Settle, Transport,
     TransportError,

@@ -81,7 +81,7 @@ fn only_the_runtime_knows_of_ractor_and_tokio() {
 
 #[test]
 fn the_core_does_not_import_the_runtime() {
-    const CORE: [&str; 16] = [
+    const CORE: [&str; 18] = [
         "src/exit.rs",
         "src/flow",
         "src/id",
@@ -96,6 +96,8 @@ fn the_core_does_not_import_the_runtime() {
         "src/registry.rs",
         "src/seam",
         "src/seam.rs",
+        "src/sourcing",
+        "src/sourcing.rs",
         "src/supervision",
         "src/text.rs",
     ];
@@ -112,6 +114,23 @@ fn the_agents_never_use_ractor() {
     for manifest in files("actors", "Cargo.toml") {
         assert!(!manifest.text.contains("ractor"), "{} names ractor", manifest.path);
     }
+}
+
+#[test]
+fn the_store_alone_knows_sqlite_and_spawns_nothing() {
+    const PURE: [&str; 4] = ["block.rs", "journal/draft.rs", "journal/heads.rs", "journal/tail.rs"];
+    for manifest in files("actors", "Cargo.toml") {
+        let knows = manifest.text.contains("sqlx") || manifest.text.contains("rusqlite");
+        assert!(!knows || manifest.path.starts_with("actors/storage"), "{}: one binding of SQLite", manifest.path);
+    }
+    let sources = files("actors/storage/src", ".rs");
+    let offenders = lines_with(&sources, &["tokio::spawn", "spawn_blocking", "thread::spawn", "runtime::"]);
+    assert!(offenders.is_empty(), "SQLite's threads are enough: {offenders:?}");
+    let pure: Vec<_> =
+        sources.into_iter().filter(|source| PURE.iter().any(|part| source.path.ends_with(part))).collect();
+    assert_eq!(pure.len(), PURE.len());
+    let offenders = lines_with(&pure, &["sqlx", "tokio", "async "]);
+    assert!(offenders.is_empty(), "what a batch makes of the streams is a function of values: {offenders:?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::peers::tokio_actors::TokioActors;
 use crate::peers::{actix, kameo, ours, plain, tokio_actors};
 use crate::pick::{self, FEW};
 use crate::trees::{fail, memory, panic, start, stop, storm};
-use crate::{lazy, registering, routed};
+use crate::{journal, lazy, registering, routed};
 
 const OURS: &str = "steadfast";
 const KAMEO: &str = "kameo";
@@ -369,6 +369,34 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new("ractor, spawned for it", lazy::spawned_for_it),
             Contender::new("steadfast, at rest", lazy::woken),
             Contender::new("steadfast, running", lazy::running),
+        ],
+    },
+    Bench {
+        name: "durable",
+        about: "records of n producers, each after its last one was acknowledged, safe from a loss of power; per record",
+        unit: Unit::Nanoseconds,
+        sizes: &[1, 16, 64],
+        quick: &[4],
+        rounds: 9,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[
+            Contender::new("sqlx by hand", journal::by_hand_durable),
+            Contender::new("steadfast, the store", journal::store_durable),
+            Contender::new("steadfast, a system", journal::system_durable),
+        ],
+    },
+    Bench {
+        name: "crash-safe",
+        about: "records of n producers, each after its last one was acknowledged, safe from a kill -9; per record",
+        unit: Unit::Nanoseconds,
+        sizes: &[1, 16, 64],
+        quick: &[4],
+        rounds: 9,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[
+            Contender::new("sqlx by hand", journal::by_hand_crash_safe),
+            Contender::new("steadfast, the store", journal::store_crash_safe),
+            Contender::new("steadfast, a system", journal::system_crash_safe),
         ],
     },
 ];

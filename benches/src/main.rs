@@ -7,6 +7,7 @@ mod benches;
 mod fanout;
 mod harness;
 mod isolation;
+mod journal;
 mod lazy;
 mod messages;
 mod peers;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::RunId;
 use super::place::{Place, Shown};
+use super::{Path, RunId};
 
 /// The longest name of a stream, in bytes.
 const LONGEST: usize = 200;
@@ -31,6 +31,23 @@ pub struct StreamId(Arc<str>);
 impl StreamId {
     /// With what the names of all streams of runs begin.
     pub const RUNS: &'static str = "run/";
+
+    /// With what the names of all streams of event-sourced agents begin.
+    pub const AGENTS: &'static str = "agent/";
+
+    /// The stream of the event-sourced agent at a path, where its spec names no other. A `:` in a path is a `#` here.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidStreamId`] where the path is too long for the name of a stream.
+    pub fn of_agent(path: &Path) -> Result<Self, InvalidStreamId> {
+        Self::of_path(Self::AGENTS, path)
+    }
+
+    /// The stream with the path of a child in its name. No two paths have the same: none holds a `#`.
+    pub(crate) fn of_path(prefix: &str, path: &Path) -> Result<Self, InvalidStreamId> {
+        format!("{prefix}{}", path.as_str().replace(':', "#")).parse()
+    }
 
     /// The name as text.
     #[must_use]

@@ -243,8 +243,8 @@ impl<A: Agent> Context<A> {
         self.life.tasks.waiting()
     }
 
-    /// Timers do not count among the tasks that run at once.
-    fn spawn_at_once(&mut self, work: impl Future<Output = ()> + Send + 'static) -> TaskId {
+    /// Timers do not count among the tasks that run at once, nor do tasks of ours: they would wait for those of the user.
+    pub(crate) fn spawn_at_once(&mut self, work: impl Future<Output = ()> + Send + 'static) -> TaskId {
         let turn = Arc::default();
         let watched = self.life.watched_task(self.system.watch(), &turn, None);
         self.spawn_task(guard::run_caught(work), watched.map(|guard| (turn, guard)))

@@ -7,10 +7,10 @@
 //! What is kept belongs to the journal behind the seam, not to an incarnation of this agent. What an incarnation took and
 //! did not answer is in doubt; what still waits is for the next one.
 
+mod feeds;
 mod handle;
 mod queue;
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +18,10 @@ use crate::exit::BoxError;
 use crate::fault::Point;
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::faults::Visitor;
+use crate::runtime::patience::showing_progress;
 use crate::seam::{AppendAt, Journal, JournalError, Seq, Write, Written};
 
+use feeds::Feeds;
 pub(crate) use handle::JournalHandle;
 use queue::{Queue, Waiting};
 
@@ -29,18 +31,21 @@ const JOURNAL_DEADLINE: Duration = Duration::from_secs(30);
 /// How many records are written at once.
 const MOST_RECORDS: usize = 1024;
 
-/// How often the agent says that it waits for the disk and has not hung; well within the deadline of any handler.
-const BEAT: Duration = Duration::from_millis(50);
-
 /// The journal of a system, and what waits to be written to it.
 pub(crate) struct Desk {
     journal: Arc<dyn Journal>,
     queue: Queue,
+    feeds: Feeds,
 }
 
 impl Desk {
     pub(crate) fn new(journal: Arc<dyn Journal>) -> Self {
-        Self { journal, queue: Queue::default() }
+        Self { journal, queue: Queue::default(), feeds: Feeds::default() }
+    }
+
+    /// Who is told that something was appended.
+    pub(crate) fn feeds(&self) -> &Feeds {
+        &self.feeds
     }
 }
 
@@ -67,7 +72,10 @@ impl Agent for Keeper {
         let appends = taken.iter().filter(|waiting| matches!(waiting.write, Write::Append { .. })).count();
         come_to(ctx, &Point::BeforeAppend, appends).await?;
         let (writes, answers): (Vec<_>, Vec<_>) = taken.into_iter().map(Waiting::apart).unzip();
+        let followed = self.0.feeds.of(&writes);
         let written = self.write(writes, ctx).await?;
+        // Before who wrote has the answer, who then asks for it elsewhere.
+        Feeds::tell(followed, &written);
         come_to(ctx, &Point::AfterAppend, appends).await?;
         for (answer, written) in answers.into_iter().zip(written) {
             // Nobody waits for it any more when this fails.
@@ -107,16 +115,9 @@ impl Keeper {
         let lets_in = bug_on_purpose!(ctx.system(), FencedWriterLetIn);
         let writing =
             async { if lets_in { write_and_let_in(&*journal, writes).await } else { journal.write(writes).await } };
-        let mut writing = pin!(tokio::time::timeout(JOURNAL_DEADLINE, writing));
-        let written = loop {
-            tokio::select! {
-                biased;
-                written = &mut writing => break written,
-                () = tokio::time::sleep(BEAT) => ctx.progress(),
-            }
-        };
+        let written = showing_progress(ctx, JOURNAL_DEADLINE, writing).await;
         let written =
-            written.map_err(|_| format!("the journal took longer than {JOURNAL_DEADLINE:?} for {count} writes"))?;
+            written.ok_or_else(|| format!("the journal took longer than {JOURNAL_DEADLINE:?} for {count} writes"))?;
         if written.len() != count {
             return Err(format!("the journal answered {} of {count} writes", written.len()).into());
         }

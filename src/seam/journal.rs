@@ -11,7 +11,9 @@ use crate::id::StreamId;
 
 pub use head::{Head, Place};
 pub use level::{InvalidLevel, Level};
-pub(crate) use streams::{Change, Streams};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use streams::Change;
+pub(crate) use streams::Streams;
 
 /// The number of a record in its stream, from 1 on; 0 stands before the first.
 pub type Seq = u64;

@@ -1,9 +1,19 @@
 //! What may stand on the command line.
 
+mod chaos;
+mod of_run;
+mod of_runs;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use steadfast_orchestration::chaos::ChaosRates;
+
+pub(crate) use chaos::ChaosArg;
+pub(crate) use of_run::{ResumeArgs, RunArgs, ServeArgs, Working};
+pub(crate) use of_runs::{
+    ApproveArgs, CancelArgs, ForkArgs, LogArgs, OneRun, PruneArgs, RunsArgs, ShowArgs, SignalArgs, StateArg,
+    VerifyArgs, WhyArgs,
+};
 
 /// The most executors that may be asked for.
 pub(crate) const MOST_JOBS: i64 = 1024;
@@ -22,53 +32,42 @@ pub(crate) struct Cli {
 /// What is to be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Carry a goal to its result, on a folder
+    /// Carry a goal to its result, on a folder; typed again it goes on where it was
     ///
-    /// Exit status: 0 the goal was reached; 1 it failed; 2 the command line or the goal file is wrong, and nothing ran;
-    /// 3 the tree of agents gave up; 4 it was interrupted before it was finished; 130 it was stopped at once.
+    /// Exit status: 0 the goal was reached; 1 it failed, or is paused; 2 the command line or the goal file is wrong, and
+    /// nothing ran; 3 the tree of agents gave up; 4 it was interrupted before it was finished, or waits; 5 it was
+    /// cancelled; 6 its budget is spent; 130 it was stopped at once.
     Run(RunArgs),
+    /// Go on with a run that was interrupted or paused, or with all of them
+    Resume(ResumeArgs),
+    /// Own a folder of runs: go on with all that are unfinished, and take new ones (`run --detach`)
+    Serve(ServeArgs),
+    /// List runs
+    Runs(RunsArgs),
+    /// Show a run: its plan with the state of each task
+    Show(ShowArgs),
+    /// Say why a run, or one task of it, stands where it does, and what to do
+    Why(WhyArgs),
+    /// Print what happened in a run
+    Log(LogArgs),
+    /// Pause a run: what is under way ends, and nothing further begins
+    Pause(OneRun),
+    /// Cancel a run
+    Cancel(CancelArgs),
+    /// Approve a task that waits for a person, or reject it
+    Approve(ApproveArgs),
+    /// Tell a run of an event that a task waits for
+    Signal(SignalArgs),
+    /// Begin a new run that takes over what another one recorded, up to a task
+    Fork(ForkArgs),
+    /// Forget runs that are over
+    Prune(PruneArgs),
+    /// Look at everything that is kept, and say what is damaged
+    Verify(VerifyArgs),
     /// Check a goal file and print its plan; nothing is run
     Check(CheckArgs),
     /// Print the JSON Schema of goal files
     Schema,
-}
-
-/// The arguments of `steadfast run`.
-// A negative number is taken for the value of its option, so that it is refused with what was expected of it.
-#[derive(Debug, Args)]
-pub(crate) struct RunArgs {
-    /// The goal file, TOML or JSON
-    pub(crate) goal: PathBuf,
-    /// The folder that the goal is about; commands run in it
-    #[arg(long, value_name = "DIR")]
-    pub(crate) input: PathBuf,
-    /// Set a parameter of the goal; may be given for each one
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
-    pub(crate) params: Vec<Param>,
-    /// The folder that gets report.json and report.md
-    #[arg(long, value_name = "DIR", default_value = crate::run::DEFAULT_REPORT)]
-    pub(crate) report: PathBuf,
-    /// The folder in which runs are kept; one process at a time may use it
-    #[arg(long, value_name = "DIR", default_value = crate::run::DEFAULT_STATE)]
-    pub(crate) state: PathBuf,
-    /// Keep nothing: what is killed begins anew, and commands outlive a SIGKILL
-    #[arg(long)]
-    pub(crate) volatile: bool,
-    /// Print one JSON object on stdout, whatever happens
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// How many executors there are; one for each processor when not given
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=MOST_JOBS))]
-    pub(crate) jobs: Option<u32>,
-    /// How many restarts each supervisor of agents may do within 10 seconds before it gives up; 10000 when not given
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) max_restarts: Option<u32>,
-    /// From what all random choices follow; chosen by chance when not given
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) seed: Option<u64>,
-    /// Make agents fail on purpose, such as crash=10%,hang=2%
-    #[arg(long, value_name = "RATES")]
-    pub(crate) chaos: Option<ChaosRates>,
 }
 
 /// The arguments of `steadfast check`.

@@ -10,12 +10,12 @@ use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
-use steadfast_orchestration::goal::model::{EnvValue, Goal, Task};
 use steadfast_orchestration::goal::{GoalError, GoalErrors, Literal, Loaded, Place, literals, read};
+use steadfast_orchestration::host::secrets;
 use steadfast_orchestration::plan::Plan;
 use steadfast_orchestration::preset;
 use steadfast_orchestration::redact::{Kind, Redactor};
-use steadfast_orchestration::seam::commands::{Commands, OsCommands};
+use steadfast_orchestration::seam::commands::OsCommands;
 
 use crate::args::Param;
 use crate::outcome::Problem;
@@ -24,7 +24,7 @@ use crate::outcome::Problem;
 const LARGEST: u64 = 16 << 20;
 
 /// A goal that can be carried out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     /// Knows the values of the environment variables that the goal names.
@@ -40,7 +40,7 @@ pub(crate) fn load(file: &Path, params: &[Param]) -> Result<Prepared, Vec<Proble
         text_of(Path::new(path)).map_err(why)
     };
     let loaded = read(&name, &text).and_then(|loaded| loaded.embed(inside)).map_err(|errors| problems(&errors))?;
-    let redactor = Redactor::new().with_words(variables(&loaded.goal, &OsCommands::new()));
+    let redactor = Redactor::new().with_words(secrets(&loaded.goal, &OsCommands::new()));
     refuse_secrets(&loaded, params, &redactor).map_err(|errors| hidden(&errors))?;
     let given = params.iter().map(|param| (param.name.as_str(), param.value.as_str()));
     let values = loaded.params(given).map_err(|errors| problems(&errors))?;
@@ -74,21 +74,6 @@ fn text_of(file: &Path) -> Result<String, Problem> {
         let column = valid.chars().rev().take_while(|c| *c != '\n').count() + 1;
         Problem::new(format!("{name}:{line}:{column}"), "the goal file is not UTF-8 here", "save it as UTF-8")
     })
-}
-
-/// The values of our environment that commands of the goal get, but for those that are marked as no secrets.
-///
-/// A command's own output is searched for shorter ones too, by its attempt; here they are searched for everywhere.
-fn variables(goal: &Goal, commands: &dyn Commands) -> Vec<String> {
-    let undo = |task: &Task| task.undo.as_ref().and_then(|undo| undo.command.clone());
-    let commands_of = |task: &Task| [task.command.clone(), undo(task)];
-    let tasks = goal.goals().flat_map(|goal| &goal.tasks);
-    let values = tasks.flat_map(commands_of).flatten().flat_map(|command| command.env.into_values());
-    let names = values.filter_map(|value| match value {
-        EnvValue::From(variable) if variable.from.secret => Some(variable.from.name),
-        EnvValue::From(_) | EnvValue::Literal(_) => None,
-    });
-    names.filter_map(|name| commands.variable(&name)).collect()
 }
 
 fn refuse_secrets(loaded: &Loaded, params: &[Param], redactor: &Redactor) -> Result<(), GoalErrors> {

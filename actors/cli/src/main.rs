@@ -10,11 +10,17 @@
 //! * With `guard` as its first word the program is the guard of the commands of another one of its kind.
 
 mod args;
+mod asks;
+mod kept;
 mod load;
+mod looks;
 mod outcome;
 mod panics;
+mod prune;
 mod run;
 mod screen;
+mod serve;
+mod watcher;
 
 use std::process::ExitCode;
 
@@ -36,26 +42,70 @@ fn main() -> ExitCode {
     }
     let screen = Screen::open();
     panics::install(&screen);
-    let status = match Cli::try_parse() {
-        Ok(Cli { verb: Verb::Run(args) }) => run_goal(&args, &screen),
-        Ok(Cli { verb: Verb::Check(args) }) => check_goal(&args, &screen),
-        Ok(Cli { verb: Verb::Schema }) => {
+    let code = match Cli::try_parse() {
+        Ok(Cli { verb }) => done(verb, &screen),
+        Err(error) => usage(&error, &screen).code(),
+    };
+    screen.flush();
+    ExitCode::from(code)
+}
+
+/// Does what is to be done, and says how it ended.
+fn done(verb: Verb, screen: &Screen) -> u8 {
+    let looked = |looked: Result<Status, Vec<Problem>>| looked.unwrap_or_else(|problems| refuse(&problems, screen));
+    let status = match verb {
+        Verb::Run(args) => match args.working.chaos.and_then(|chaos| chaos.kill) {
+            Some(every) => return watch(&args, every, screen),
+            None => told(&run::run(&args, screen), args.telling.json, screen),
+        },
+        Verb::Resume(args) => match &args.run {
+            Some(run) => told(&run::resume(&args, run, screen), args.telling.json, screen),
+            None => told(&serve::resume_all(&args, screen), args.telling.json, screen),
+        },
+        Verb::Serve(args) => told(&serve::serve(&args, screen), false, screen),
+        Verb::Runs(args) => looked(looks::runs(&args, screen)),
+        Verb::Show(args) => looked(looks::show(&args)),
+        Verb::Why(args) => looked(looks::reasons(&args)),
+        Verb::Log(args) => looked(looks::log(&args)),
+        Verb::Verify(args) => looked(looks::verify(&args)),
+        Verb::Prune(args) => looked(prune::prune(&args)),
+        Verb::Pause(args) => looked(asks::pause(&args)),
+        Verb::Cancel(args) => looked(asks::cancel(&args)),
+        Verb::Approve(args) => looked(asks::approve(&args)),
+        Verb::Signal(args) => looked(asks::signal(&args)),
+        Verb::Fork(args) => looked(asks::fork(&args)),
+        Verb::Check(args) => check_goal(&args, screen),
+        Verb::Schema => {
             print(&format!("{:#}", json_schema()));
             Status::Reached
         }
-        Err(error) => usage(&error, &screen),
     };
-    screen.flush();
-    ExitCode::from(status.code())
+    status.code()
 }
 
-fn run_goal(args: &RunArgs, screen: &Screen) -> Status {
-    let outcome = run::run(args, screen);
+/// Nothing was done, because of these.
+fn refuse(problems: &[Problem], screen: &Screen) -> Status {
+    tell(problems, screen);
+    Status::Invalid
+}
+
+fn watch(args: &RunArgs, every: std::time::Duration, screen: &Screen) -> u8 {
+    let outcome = if args.keeping.volatile || args.detach {
+        let what = "a process that is killed and keeps nothing would begin anew for ever";
+        Err(Outcome::invalid(vec![Problem::new("--chaos kill9", what, "leave out `--volatile` and `--detach`")]))
+    } else {
+        watcher::watch(args, every, screen)
+    };
+    outcome.unwrap_or_else(|outcome| told(&outcome, args.telling.json, screen).code())
+}
+
+/// Tells what came of a command, on stderr and stdout.
+fn told(outcome: &Outcome, json: bool, screen: &Screen) -> Status {
     tell(&outcome.problems, screen);
     // What is told on stderr stands before the summary when both go to one terminal.
     screen.flush();
     let redactor = screen.redactor();
-    if args.json {
+    if json {
         print(&outcome.json(&redactor));
     } else if let Some(text) = outcome.text() {
         print(&redactor.text(&text));

@@ -23,6 +23,14 @@ pub(crate) enum Status {
     GaveUp,
     /// The run was asked to end and did, before every task had its outcome.
     Drained,
+    /// The run stands still until somebody resumes it.
+    Paused,
+    /// The run waits for a person, a time or an event.
+    Waiting,
+    /// The run was cancelled.
+    Cancelled,
+    /// A budget of the run is used up.
+    BudgetSpent,
     /// The run was stopped at once.
     Stopped,
 }
@@ -36,6 +44,10 @@ impl Status {
             Self::Invalid => "invalid",
             Self::GaveUp => "gave_up",
             Self::Drained => "drained",
+            Self::Paused => "paused",
+            Self::Waiting => "waiting",
+            Self::Cancelled => "cancelled",
+            Self::BudgetSpent => "budget_spent",
             Self::Stopped => "stopped",
         }
     }
@@ -44,10 +56,12 @@ impl Status {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Reached => 0,
-            Self::Failed => 1,
+            Self::Failed | Self::Paused => 1,
             Self::Invalid => 2,
             Self::GaveUp => 3,
-            Self::Drained => 4,
+            Self::Drained | Self::Waiting => 4,
+            Self::Cancelled => 5,
+            Self::BudgetSpent => 6,
             Self::Stopped => 130,
         }
     }
@@ -222,9 +236,9 @@ mod tests {
     }
 
     #[test]
-    fn no_two_ends_share_an_exit_status() {
-        use Status::{Drained, Failed, GaveUp, Invalid, Reached, Stopped};
-        let codes = [Reached, Failed, Invalid, GaveUp, Drained, Stopped].map(Status::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4, 130]);
+    fn every_end_has_its_exit_status() {
+        use Status::{BudgetSpent, Cancelled, Drained, Failed, GaveUp, Invalid, Paused, Reached, Stopped, Waiting};
+        let ends = [Reached, Failed, Paused, Invalid, GaveUp, Drained, Waiting, Cancelled, BudgetSpent, Stopped];
+        assert_eq!(ends.map(Status::code), [0, 1, 1, 2, 3, 4, 4, 5, 6, 130]);
     }
 }

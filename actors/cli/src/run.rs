@@ -1,38 +1,37 @@
-//! `steadfast run`: from the arguments to the outcome.
+//! `steadfast run` and `steadfast resume`: from the arguments to the outcome of one run.
 //!
 //! Everything that can be refused is refused before the tree is started, and whatever happens to the tree, the report
 //! is written and nothing is left running.
 
-mod conduct;
-mod gate;
-mod narrate;
-mod signals;
+mod choose;
+pub(crate) mod conduct;
+mod end;
+pub(crate) mod gate;
+pub(crate) mod narrate;
+pub(crate) mod setting;
+pub(crate) mod signals;
 mod write;
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::seam::{Clock, Entropy, Journal};
-use steadfast::{FaultPlan, MemoryJournal, RunId, SeededEntropy, StartError, System, TokioClock};
-use steadfast_orchestration::agents::desk::Workshop;
-use steadfast_orchestration::agents::orchestrator::{Feed, RunArgs as Orders};
-use steadfast_orchestration::cache::{Bounds, Cache};
-use steadfast_orchestration::chaos::Chaos;
-use steadfast_orchestration::preset::{self, Staff};
-use steadfast_orchestration::run::{Facts, Kept, Millis, Report, Restarts, RunState, Status as RunStatus};
-use steadfast_orchestration::seam::artifacts::{Artifacts, MemoryArtifacts};
+use steadfast::System;
+use steadfast::seam::Level;
+use steadfast_orchestration::agents::host::{Feeds, Takes};
+use steadfast_orchestration::preset;
+use steadfast_orchestration::run::{Facts, Kept, Millis, Report, Restarts, RunState};
 use steadfast_orchestration::seam::commands::guard::GuardError;
-use steadfast_orchestration::seam::files::DiskFiles;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
-use crate::args::RunArgs;
-use crate::load::{Prepared, load};
+use crate::args::{ResumeArgs, RunArgs};
+use crate::asks;
+use crate::load::load;
 use crate::outcome::{Outcome, Problem, Status, failed_tasks};
 use crate::screen::Screen;
-use conduct::{Conductor, End};
-use gate::Gate;
+use choose::{Chosen, GoalOrder, choose};
+use conduct::Conductor;
+pub(crate) use end::End;
+use setting::{Keep, Setting};
 use signals::Signals;
 
 /// The folder that gets the report when none is named.
@@ -42,29 +41,27 @@ pub(crate) const DEFAULT_REPORT: &str = "steadfast-report";
 pub(crate) const DEFAULT_STATE: &str = ".steadfast";
 
 /// How long the tree may take to stop in order once the run is over.
-const STOP: Duration = Duration::from_secs(5);
+pub(crate) const STOP: Duration = Duration::from_secs(5);
 
-/// How long blocked threads are waited for at the end of the process.
-const THREADS: Duration = Duration::from_millis(200);
+/// What is to be carried.
+pub(crate) enum Order {
+    /// A goal.
+    Goal(Box<GoalOrder>),
+    /// The run that is called so.
+    Resume(String),
+}
 
-/// What a run needs to begin.
-struct Setting {
-    prepared: Prepared,
-    files: DiskFiles,
+/// A run that is to be carried to its end, or to where it stands still.
+pub(crate) struct Errand {
+    pub(crate) setting: Setting,
+    order: Order,
     report: PathBuf,
-    jobs: usize,
-    restarts: u32,
-    entropy: Arc<dyn Entropy>,
-    clock: Arc<dyn Clock>,
-    faults: Option<Arc<dyn FaultPlan>>,
-    journal: Arc<dyn Journal>,
-    artifacts: Arc<dyn Artifacts>,
-    gate: Arc<Gate>,
-    screen: Screen,
+    wait: Duration,
 }
 
 /// How far a run came.
 struct Ran {
+    chosen: Chosen,
     end: End,
     state: RunState,
     restarts: Restarts,
@@ -73,134 +70,151 @@ struct Ran {
 
 /// Carries a goal to its end.
 pub(crate) fn run(args: &RunArgs, screen: &Screen) -> Outcome {
-    let setting = match Setting::of(args, screen) {
-        Ok(setting) => setting,
-        Err(problems) => return Outcome::invalid(problems),
-    };
-    let runtime = match Builder::new_multi_thread().enable_all().worker_threads(workers()).build() {
-        Ok(runtime) => runtime,
-        Err(error) => return not_begun(Status::GaveUp, format!("the threads of the runtime cannot start: {error}")),
-    };
-    let ran = runtime.block_on(carry_out(&setting));
-    screen.progress(None);
-    let left = setting.leave_nothing(runtime);
-    let mut outcome = match ran {
-        Ok(ran) => setting.outcome(&ran),
-        Err(outcome) => outcome,
-    };
-    outcome.problems.extend(left);
-    outcome
+    if args.detach {
+        return detach(args, screen);
+    }
+    match Errand::of_goal(args, screen) {
+        Ok(errand) => errand.carried(),
+        Err(problems) => Outcome::invalid(problems),
+    }
 }
 
-/// At least two, so that an agent that blocks its thread does not hold up all others.
-fn workers() -> usize {
-    processors().max(2)
+/// Carries a run that is kept to its end.
+pub(crate) fn resume(args: &ResumeArgs, run: &str, screen: &Screen) -> Outcome {
+    match Errand::of_run(args, run, screen) {
+        Ok(errand) => errand.carried(),
+        Err(problem) => Outcome::invalid(vec![problem]),
+    }
 }
 
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
-}
-
-impl Setting {
+impl Errand {
     /// Checks everything there is to check.
-    fn of(args: &RunArgs, screen: &Screen) -> Result<Self, Vec<Problem>> {
+    fn of_goal(args: &RunArgs, screen: &Screen) -> Result<Self, Vec<Problem>> {
         let prepared = load(&args.goal, &args.params)?;
         screen.redact_by(&prepared.redactor);
-        let report = std::path::absolute(&args.report).map_err(|error| vec![no_report(&args.report, &error)])?;
-        let files = open_input(&args.input).map_err(|error| vec![no_input(&args.input, &error)])?;
+        let one = |problem| vec![problem];
+        let input = input(&args.input).map_err(|error| one(no_input(&args.input, &error)))?;
+        let report = absolute_report(&args.telling.report).map_err(one)?;
         if same(&report, &args.input) {
-            return Err(vec![report_in_input(&args.report)]);
+            return Err(one(report_in_input(&args.telling.report)));
         }
-        let state = std::path::absolute(&args.state).map_err(|error| vec![no_state(&args.state, &error)])?;
-        // Also the usual folders, so that what one run leaves does not change the result of the next.
-        let usual = [DEFAULT_REPORT, DEFAULT_STATE].map(Path::new);
-        let files = files.excluding([report.as_path(), state.as_path()]).excluding(usual);
-        write::prepare(&report).map_err(|error| vec![no_report(&args.report, &error)])?;
-        let clock: Arc<dyn Clock> = Arc::new(TokioClock);
-        let seed = args.seed.unwrap_or_else(|| SeededEntropy::from_os(Arc::clone(&clock)).stream("seed").next_u64());
-        let faults = args.chaos.map(|rates| {
-            screen.line(format!(
-                "chaos: {}% crashes, {}% hangs, --seed {seed}",
-                100.0 * rates.crash(),
-                100.0 * rates.hang()
-            ));
-            Arc::new(Chaos::new(rates, seed)) as Arc<dyn FaultPlan>
-        });
-        Ok(Self {
-            prepared,
-            files,
-            report,
-            jobs: args.jobs.map_or_else(processors, |jobs| usize::try_from(jobs).unwrap_or(usize::MAX)),
-            restarts: args.max_restarts.unwrap_or(preset::RESTARTS),
-            entropy: Arc::new(SeededEntropy::new(seed, Arc::clone(&clock))),
-            clock,
-            faults,
-            journal: Arc::new(MemoryJournal::default()),
-            artifacts: Arc::new(MemoryArtifacts::new()),
-            gate: Arc::new(if args.volatile { Gate::default() } else { Gate::guarded(state.join("guards")) }),
-            screen: screen.clone(),
-        })
+        let keeping = &args.keeping;
+        let level = if keeping.volatile { Level::Volatile } else { keeping.level };
+        let setting = Setting::of(&args.working, (&keeping.state.dir, level), Some(&report), screen).map_err(one)?;
+        write::prepare(&report).map_err(|error| one(no_report(&args.telling.report, &error)))?;
+        let goal = GoalOrder { prepared, input, new: args.new || keeping.volatile, run_id: args.run_id };
+        Ok(Self { setting, order: Order::Goal(Box::new(goal)), report, wait: args.telling.wait.duration() })
     }
 
-    /// Starts the tree of agents.
-    async fn start(&self, orders: Orders) -> Result<System, StartError> {
-        let clock = Arc::clone(&self.clock);
-        let shop = Workshop {
-            files: Arc::new(self.files.clone()),
-            commands: Arc::clone(&self.gate) as _,
-            redactor: self.prepared.redactor.clone(),
-            cache: Arc::new(Cache::new(Bounds::default(), Arc::new(move || clock.now()))),
+    fn of_run(args: &ResumeArgs, run: &str, screen: &Screen) -> Result<Self, Problem> {
+        let report = absolute_report(&args.telling.report)?;
+        let state = (args.state.dir.as_path(), args.level);
+        let setting = Setting::of(&args.working, state, Some(&report), screen)?;
+        write::prepare(&report).map_err(|error| no_report(&args.telling.report, &error))?;
+        Ok(Self { setting, order: Order::Resume(run.to_owned()), report, wait: args.telling.wait.duration() })
+    }
+
+    /// Carries it, and leaves nothing behind.
+    fn carried(self) -> Outcome {
+        let runtime = match setting::runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                return not_begun(Status::GaveUp, format!("the threads of the runtime cannot start: {error}"));
+            }
         };
-        let mut builder = preset::builder()
-            .clock(Arc::clone(&self.clock))
-            .entropy(Arc::clone(&self.entropy))
-            .journal(Arc::clone(&self.journal));
-        if let Some(faults) = &self.faults {
-            builder = builder.faults(Arc::clone(faults));
-        }
-        let staff = Staff { restarts: self.restarts, ..Staff::new(self.jobs, shop) };
-        builder.start(preset::tree(&staff, orders)).await
+        let ran = runtime.block_on(self.carry_out());
+        self.setting.screen.progress(None);
+        let left = self.setting.leave_nothing(runtime);
+        let mut outcome = match ran {
+            Ok(ran) => self.outcome(&ran),
+            Err(outcome) => outcome,
+        };
+        outcome.problems.extend(left);
+        outcome
     }
 
-    fn orders(&self) -> Orders {
-        Orders {
-            run: RunId::new(self.entropy.id()),
-            goal: self.prepared.plan.goal().clone(),
-            params: self.prepared.plan.params().clone(),
-            input: String::new(),
-            parent: None,
-            kept: Kept::Volatile,
-            jobs: self.jobs,
-            redactor: self.prepared.redactor.clone(),
-            artifacts: Arc::clone(&self.artifacts),
-            feed: Feed::new(),
-            around: None,
+    /// Opens the store, chooses the run, carries it, and closes the store.
+    async fn carry_out(&self) -> Result<Ran, Outcome> {
+        let gave_up = |problem: String| not_begun(Status::GaveUp, problem);
+        let listening = Signals::listen();
+        let mut signals = listening.map_err(|error| gave_up(format!("signals cannot be listened to: {error}")))?;
+        let owner = self.owner();
+        let keep = self.setting.open(&owner).await.map_err(|problem| Outcome::invalid(vec![problem]))?;
+        let ran = match choose(&self.setting, &keep, &self.order).await {
+            Ok(chosen) => self.carry(&keep, chosen, &mut signals).await,
+            Err(problems) => Err(Outcome::invalid(problems)),
+        };
+        keep.close().await;
+        ran
+    }
+
+    fn owner(&self) -> String {
+        match &self.order {
+            Order::Goal(goal) => format!("steadfast run {}", goal.prepared.plan.goal().name),
+            Order::Resume(run) => format!("steadfast resume {run}"),
         }
     }
 
-    /// Ends the threads, and whatever process is left.
-    fn leave_nothing(&self, runtime: Runtime) -> Option<Problem> {
-        self.gate.close();
-        runtime.shutdown_timeout(THREADS);
-        let left = self.gate.end_all();
-        (left > 0).then(|| {
-            let problem = format!("the processes of {left} commands could not be ended");
-            Problem::new("commands", problem, "look for processes that wait for a broken disk or network folder")
+    async fn carry(&self, keep: &Keep, chosen: Chosen, signals: &mut Signals) -> Result<Ran, Outcome> {
+        let gave_up = |problem: String| not_begun(Status::GaveUp, problem);
+        let (setting, feeds) = (&self.setting, Feeds::new());
+        let feed = feeds.of(chosen.run);
+        let started = async {
+            // Nothing is given out before what an earlier process had running is gone.
+            setting.gate.start_guard().await.map_err(|error| Outcome::invalid(vec![no_guard(&error)]))?;
+            setting.start(keep, Takes::Named, &feeds).await.map_err(|error| gave_up(error.to_string()))
+        };
+        let system = tokio::select! {
+            biased;
+            () = signals.next() => {
+                return Err(not_begun(Status::Drained, "it was interrupted before the agents had started".to_owned()));
+            }
+            started = started => started?,
+        };
+        let mut conductor = Conductor::new(setting, (&system, keep), &chosen, (feed, self.wait));
+        let end = match self.begin(&system, &chosen).await {
+            Ok(()) => conductor.conduct(signals).await,
+            Err(why) => End::GaveUp(why),
+        };
+        setting.gate.close();
+        let end = if matches!(end, End::Stopped) { end } else { stop(&system, signals, end).await };
+        let counted = system.restarts();
+        let by_supervisor = counted.by_supervisor.iter().map(|(path, count)| (path.to_string(), *count)).collect();
+        Ok(Ran {
+            end,
+            state: conductor.into_state(),
+            restarts: Restarts { total: counted.total, by_supervisor },
+            now: Millis::of(setting.clock.wall()),
+            chosen,
         })
+    }
+
+    async fn begin(&self, system: &System, chosen: &Chosen) -> Result<(), String> {
+        let now = Millis::of(self.setting.clock.wall());
+        match &chosen.start {
+            Some(start) => {
+                let begun = preset::start_run(system, &self.setting.by, start, now).await;
+                begun.map_err(|error| crate::kept::with_causes(&error))
+            }
+            None => preset::take_up(system, chosen.run).await.map_err(|error| error.to_string()),
+        }
     }
 
     /// Writes the report and says what came of the run.
     fn outcome(&self, ran: &Ran) -> Outcome {
-        let goal = self.prepared.plan.goal();
+        let (plan, view) = (&ran.chosen.plan, choose::view(&self.setting));
+        let goal = plan.goal();
         let facts =
             Facts { goal: goal.name.clone(), description: goal.description.clone(), restarts: ran.restarts.clone() };
-        let report = Report::of(&ran.state, facts, ran.now).redacted(&self.prepared.redactor);
-        let (status, mut problems) = ran.end.told(ran.state.ended().map(|(status, _)| status));
+        let report = Report::of(&ran.state, facts, ran.now).redacted(&ran.chosen.redactor);
+        let kept = Kept::from(self.setting.level);
+        let (status, mut problems) =
+            ran.end.told(ran.state.ended().map(|(status, _)| status), (&view, ran.chosen.run, kept));
         problems.extend(failed_tasks(&report));
         // The runtime of the run is gone by now, so that whoever blocked a thread of it cannot hold this up.
         let written = Builder::new_current_thread()
             .build()
-            .and_then(|runtime| runtime.block_on(write::report(&self.report, &report, (status, &self.prepared.plan))));
+            .and_then(|runtime| runtime.block_on(write::report(&self.report, &report, (status, plan))));
         let mut outcome = Outcome { status, report: Some(report), folder: Some(self.report.clone()), problems };
         if let Err(error) = written {
             outcome.folder = None;
@@ -213,40 +227,28 @@ impl Setting {
     }
 }
 
-/// Starts the tree, conducts the run, and stops the tree.
-async fn carry_out(setting: &Setting) -> Result<Ran, Outcome> {
-    let gave_up = |problem: String| not_begun(Status::GaveUp, problem);
-    let listening = Signals::listen();
-    let mut signals = listening.map_err(|error| gave_up(format!("signals cannot be listened to: {error}")))?;
-    let orders = setting.orders();
-    let started = async {
-        // Nothing is given out before what an earlier process had running is gone.
-        setting.gate.start_guard().await.map_err(|error| Outcome::invalid(vec![no_guard(&error)]))?;
-        setting.start(orders.clone()).await.map_err(|error| gave_up(error.to_string()))
+/// Leaves a goal with whoever serves the folder.
+fn detach(args: &RunArgs, screen: &Screen) -> Outcome {
+    let detached = || {
+        let prepared = load(&args.goal, &args.params)?;
+        screen.redact_by(&prepared.redactor);
+        let one = |problem| vec![problem];
+        let input = input(&args.input).map_err(|error| one(no_input(&args.input, &error)))?;
+        let runtime = crate::kept::runtime().map_err(one)?;
+        let dir = &args.keeping.state.dir;
+        runtime.block_on(asks::detach(dir, &prepared.plan, &input)).map_err(one)
     };
-    let system = tokio::select! {
-        biased;
-        () = signals.next() => {
-            return Err(not_begun(Status::Drained, "it was interrupted before the agents had started".to_owned()));
+    match detached() {
+        Ok(run) => {
+            crate::screen::print(&format!("run {run}"));
+            Outcome { status: Status::Reached, ..Outcome::invalid(Vec::new()) }
         }
-        started = started => started?,
-    };
-    let mut conductor = Conductor::new(setting, &system, &orders);
-    let end = conductor.conduct(&mut signals).await;
-    setting.gate.close();
-    let end = if matches!(end, End::Stopped) { end } else { stop(&system, &mut signals, end).await };
-    let counted = system.restarts();
-    let by_supervisor = counted.by_supervisor.iter().map(|(path, restarts)| (path.to_string(), *restarts)).collect();
-    Ok(Ran {
-        end,
-        state: conductor.into_state(),
-        restarts: Restarts { total: counted.total, by_supervisor },
-        now: Millis::of(setting.clock.wall()),
-    })
+        Err(problems) => Outcome::invalid(problems),
+    }
 }
 
 /// Stops the tree in order, in a limited time, and at once when a signal says so for the second time.
-async fn stop(system: &System, signals: &mut Signals, end: End) -> End {
+pub(crate) async fn stop(system: &System, signals: &mut Signals, end: End) -> End {
     tokio::select! {
         biased;
         () = signals.second() => End::Stopped,
@@ -255,39 +257,26 @@ async fn stop(system: &System, signals: &mut Signals, end: End) -> End {
     }
 }
 
-impl End {
-    /// The status, and what there is to say about it.
-    fn told(&self, ended: Option<RunStatus>) -> (Status, Vec<Problem>) {
-        let told = |status, problem: &str, remedy: &str| (status, vec![Problem::new("run", problem, remedy)]);
-        match (self, ended) {
-            (Self::Stopped, _) => told(Status::Stopped, "it was stopped at once", "run it again"),
-            (_, Some(RunStatus::Reached)) => (Status::Reached, Vec::new()),
-            (_, Some(RunStatus::Failed)) => (Status::Failed, Vec::new()),
-            (Self::GaveUp(why), _) => {
-                told(Status::GaveUp, why, "see the first cause in the reason, and the lines above for what led to it")
-            }
-            (Self::TimeUp, _) => told(
-                Status::Drained,
-                "it was interrupted, and tasks that did not end in time were killed",
-                "run it again to finish it",
-            ),
-            (Self::Over, _) => told(Status::Drained, "it was interrupted before it was finished", "run it again"),
-        }
-    }
-}
-
 /// The tree did not start.
-fn not_begun(status: Status, problem: String) -> Outcome {
+pub(crate) fn not_begun(status: Status, problem: String) -> Outcome {
     let problems = vec![Problem::new("run", problem, "see the reason, and run it again")];
     Outcome { status, problems, ..Outcome::invalid(Vec::new()) }
 }
 
-fn open_input(folder: &Path) -> std::io::Result<DiskFiles> {
+/// The one path that leads to the input folder.
+fn input(folder: &Path) -> std::io::Result<String> {
     // Its own message for a missing folder speaks of files in the input folder.
     if !std::fs::metadata(folder)?.is_dir() {
         return Err(std::io::ErrorKind::NotADirectory.into());
     }
-    DiskFiles::open(folder).map_err(std::io::Error::other)
+    std::fs::read_dir(folder)?;
+    let path = std::fs::canonicalize(folder)?;
+    let text = path.into_os_string().into_string();
+    text.map_err(|_| std::io::Error::other("its path is not UTF-8, and cannot be recorded"))
+}
+
+fn absolute_report(folder: &Path) -> Result<PathBuf, Problem> {
+    std::path::absolute(folder).map_err(|error| no_report(folder, &error))
 }
 
 fn no_input(folder: &Path, error: &std::io::Error) -> Problem {
@@ -320,11 +309,10 @@ fn no_state(folder: &Path, error: &std::io::Error) -> Problem {
 }
 
 /// Commands cannot be watched over, or those of an earlier process have not ended.
-fn no_guard(error: &GuardError) -> Problem {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+pub(crate) fn no_guard(error: &GuardError) -> Problem {
     Problem::new(
         "commands",
-        format!("{error}{cause}"),
+        crate::kept::with_causes(error),
         "run it again once that is so; `--volatile` runs without a guard",
     )
 }

@@ -16,6 +16,8 @@
 mod ask;
 pub mod desk;
 pub mod executor;
+pub mod floor;
+pub mod host;
 pub mod orchestrator;
 pub mod planner;
 pub mod protocol;

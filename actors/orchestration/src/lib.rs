@@ -4,6 +4,7 @@ pub mod agents;
 pub mod cache;
 pub mod chaos;
 pub mod goal;
+pub mod host;
 pub mod plan;
 pub mod preset;
 pub mod redact;

@@ -1,4 +1,4 @@
-//! The tree of `steadfast run`.
+//! The trees in which goals are carried out.
 //!
 //! ```text
 //! root                    one for all: only what concerns everything gets here
@@ -10,8 +10,12 @@
 //!       validators        1 .. jobs
 //!       executors         1 .. jobs
 //!       children          the orchestrators of runs inside others, by their run
-//!       goals             the orchestrator of the run, by the name of its goal
+//!       goals             the orchestrators, by the ids of their runs
+//!       host              starts orchestrators, and lets go of those whose runs are over; only in `serving`
 //! ```
+//!
+//! [`serving`] carries any number of runs, which come and go; all of them share the agents. [`tree`] carries one run that
+//! is given from the start, and has no host.
 //!
 //! Those that answer questions and those that hold leases are different agents, so that the crash of one costs nothing
 //! but what it was doing itself. Each pool is as large as the number of leases that may be out.
@@ -22,19 +26,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast::{
-    AgentSpec, ChildSpec, Intensity, Path, RequestError, RunId, Strategy, SupervisorSpec, System, SystemBuilder,
+    AgentSpec, ChildSpec, Intensity, Path, RequestError, Restart, RunId, Strategy, SupervisorSpec, System,
+    SystemBuilder,
 };
 
 use crate::agents::desk::Workshop;
 use crate::agents::executor::Executor;
+use crate::agents::host::{Host, HostArgs, HostMessage};
 use crate::agents::orchestrator::{CHILDREN, Orchestrator, OrchestratorMessage, OrchestratorReply, Refusal, RunArgs};
 use crate::agents::planner::Planner;
 use crate::agents::protocol::{LeaseReply, LeaseRequest};
 use crate::agents::retriever::Retriever;
-use crate::agents::router::{LeastLoaded, Router, Select};
+use crate::agents::router::{LeastLoaded, Router, RouterArgs, Select};
 use crate::agents::validator::{Validator, ValidatorArgs};
 use crate::agents::{CONTEXT, PLAN, REPORT, ROUTE, VALIDATE, task_capability};
 use crate::goal::TaskKind;
+use crate::host::{BeginError, Start, begin};
+use crate::run::Millis;
 use crate::work::validate::{AllowAll, Policy};
 
 /// How long a handler may take before its agent counts as hung.
@@ -102,31 +110,68 @@ pub fn set_up(builder: SystemBuilder) -> SystemBuilder {
     builder.service_deadline(HANDLER_DEADLINE).service_intensity(INTENSITY)
 }
 
-/// The tree that carries out one goal.
+/// The tree that carries out one goal, given from the start. What the run works with is opened in the workshop of the
+/// staff.
 #[must_use]
 pub fn tree(staff: &Staff, run: RunArgs) -> SupervisorSpec {
     // Whoever builds a tree begins: what an earlier tree had in flight is not in flight here.
     run.feed.begin_anew();
-    let orchestration = SupervisorSpec::new("orchestration", Strategy::RestForOne)
+    let run = RunArgs { shop: staff.shop.clone(), ..run };
+    rooted(working(staff).child(ChildSpec::supervisor(one_goal(staff, run))))
+}
+
+/// The tree that carries out whatever runs the host is told of, or finds in the journal.
+///
+/// See [`start_run`] and [`take_up`] for how it is told.
+#[must_use]
+pub fn serving(staff: &Staff, host: HostArgs) -> SupervisorSpec {
+    let host = ChildSpec::agent::<Host>("host", (host, staff.clone()));
+    rooted(working(staff).child(ChildSpec::supervisor(goals(staff))).child(watched(host)))
+}
+
+/// The agents that all runs share.
+fn working(staff: &Staff) -> SupervisorSpec {
+    SupervisorSpec::new("orchestration", Strategy::RestForOne)
         .child(ChildSpec::supervisor(agents(staff)))
         .child(ChildSpec::supervisor(pool(staff, "retrievers", retriever)))
         .child(ChildSpec::supervisor(pool(staff, "validators", validator)))
         .child(ChildSpec::supervisor(pool(staff, "executors", executor)))
         .child(ChildSpec::supervisor(hardy(CHILDREN, staff.restarts.min(GOALS_RESTARTS))))
-        .child(ChildSpec::supervisor(goals(staff, run)));
+}
+
+fn rooted(orchestration: SupervisorSpec) -> SupervisorSpec {
     let domains = SupervisorSpec::new("domains", Strategy::OneForOne).child(ChildSpec::supervisor(orchestration));
     SupervisorSpec::new("root", Strategy::OneForAll).child(ChildSpec::system()).child(ChildSpec::supervisor(domains))
 }
 
-/// Where the orchestrator of a goal stands in the tree.
+/// Where the supervisor of the orchestrators stands in the tree.
 ///
 /// # Panics
 ///
-/// Never for the goal of a plan: the name of a goal is a name of a child.
+/// Never: it is a path.
 #[must_use]
-pub fn orchestrator_path(goal: &str) -> Path {
-    let path = format!("root/domains/orchestration/goals/{goal}");
-    path.parse().expect("a goal's name was checked when the goal was")
+pub fn goals_path() -> Path {
+    "root/domains/orchestration/goals".parse().expect("it is a path")
+}
+
+/// Where the orchestrator of a run stands in the tree.
+///
+/// # Panics
+///
+/// Never: the id of a run is a name of a child.
+#[must_use]
+pub fn orchestrator_path(run: RunId) -> Path {
+    format!("{}/{run}", goals_path()).parse().expect("the id of a run is a name of a child")
+}
+
+/// Where the host stands in the tree.
+///
+/// # Panics
+///
+/// Never: it is a path.
+#[must_use]
+pub fn host_path() -> Path {
+    "root/domains/orchestration/host".parse().expect("it is a path")
 }
 
 /// Where the orchestrator of a run inside another one stands in the tree.
@@ -139,28 +184,27 @@ pub fn child_path(run: RunId) -> Path {
     format!("root/domains/orchestration/{CHILDREN}/{run}").parse().expect("the id of a run is a name of a child")
 }
 
-/// Asks the run of a goal to end in this process: no more leases are given out, and those that are out come to their
-/// end.
+/// Asks a run to end in this process: no more leases are given out, and those that are out come to their end.
 ///
 /// # Errors
 ///
 /// [`RequestError`] when there is no such run, or its orchestrator does not answer.
-pub async fn drain(system: &System, goal: &str) -> Result<(), RequestError> {
-    order(system, goal, || OrchestratorMessage::Drain).await.map(|_| ())
+pub async fn drain(system: &System, run: RunId) -> Result<(), RequestError> {
+    order(system, run, || OrchestratorMessage::Drain).await.map(|_| ())
 }
 
-/// Tells the run of a goal to stand still, to go on, or to end: whatever the message says. It is so when the answer is
-/// there, as far as the journal says.
+/// Tells a run to stand still, to go on, or to end: whatever the message says. It is so when the answer is there, as far
+/// as the journal says.
 ///
 /// # Errors
 ///
 /// [`RequestError`] when there is no such run, or its orchestrator does not answer.
 pub async fn order(
     system: &System,
-    goal: &str,
+    run: RunId,
     message: impl Fn() -> OrchestratorMessage,
 ) -> Result<OrchestratorReply, RequestError> {
-    let orchestrator = system.agent::<Orchestrator>(&orchestrator_path(goal))?;
+    let orchestrator = system.agent::<Orchestrator>(&orchestrator_path(run))?;
     let mut is_again = false;
     loop {
         return match orchestrator.ask(message()).await {
@@ -178,6 +222,59 @@ pub async fn order(
     }
 }
 
+/// Asks every run to end in this process, and takes up no more.
+///
+/// # Errors
+///
+/// Where there is no host.
+pub async fn drain_all(system: &System) -> Result<(), RequestError> {
+    tell_host(system, || HostMessage::Drain).await
+}
+
+/// Records that a run begins, and has the host carry it. What it works with is found by the host's outfit, unless it is
+/// [open](Workshop::open) in the workshop already.
+///
+/// # Errors
+///
+/// [`StartRunError`] where it is not recorded, or there is no host to carry it.
+pub async fn start_run(system: &System, by: &str, start: &Start, now: Millis) -> Result<(), StartRunError> {
+    begin(&*system.journal(), start, (None, by), now).await?;
+    Ok(take_up(system, start.run).await?)
+}
+
+/// Has the host carry a run of the journal, unless it does, or the run is over. What comes of it is told by the feed of the
+/// run and the events of the host.
+///
+/// # Errors
+///
+/// Where there is no host.
+pub async fn take_up(system: &System, run: RunId) -> Result<(), RequestError> {
+    tell_host(system, || HostMessage::TakeUp(run)).await
+}
+
+/// A run was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartRunError {
+    /// It is not recorded.
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    /// It is recorded, and nobody was there to carry it.
+    #[error("nobody here carries runs")]
+    Host(#[from] RequestError),
+}
+
+async fn tell_host(system: &System, message: impl Fn() -> HostMessage) -> Result<(), RequestError> {
+    let host = system.agent::<Host>(&host_path())?;
+    loop {
+        match host.ask(message()).await {
+            // The next life has it in the journal, or is asked.
+            Err(RequestError::Exited { .. }) => {}
+            answer => return answer,
+        }
+    }
+}
+
 fn hardy(name: &str, restarts: u32) -> SupervisorSpec {
     let intensity = Intensity::at_most(restarts).within(WINDOW);
     SupervisorSpec::new(name, Strategy::OneForOne).intensity(intensity).failed_starts(FAILED_STARTS)
@@ -185,9 +282,10 @@ fn hardy(name: &str, restarts: u32) -> SupervisorSpec {
 
 fn agents(staff: &Staff) -> SupervisorSpec {
     let judge = ValidatorArgs { shop: staff.shop.clone(), policy: Arc::clone(&staff.policy) };
+    let choosing = RouterArgs { select: Arc::clone(&staff.select), floor: staff.shop.floor().clone() };
     hardy("agents", staff.restarts)
         .child(watched(ChildSpec::agent::<Planner>("planner", ()).offers(&PLAN)))
-        .child(watched(ChildSpec::agent::<Router>("router", Arc::clone(&staff.select)).offers(&ROUTE)))
+        .child(watched(ChildSpec::agent::<Router>("router", choosing).offers(&ROUTE)))
         .child(watched(ChildSpec::agent::<Retriever>("retriever", staff.shop.clone()).offers(&CONTEXT)))
         .child(watched(ChildSpec::agent::<Validator>("validator", judge).offers(&VALIDATE)))
 }
@@ -225,10 +323,24 @@ where
     }
 }
 
-fn goals(staff: &Staff, run: RunArgs) -> SupervisorSpec {
-    let name = run.goal.name.clone();
-    hardy("goals", staff.restarts.min(GOALS_RESTARTS))
-        .child(watched(ChildSpec::agent::<Orchestrator>(name, run).offers(&REPORT)))
+/// The supervisor of orchestrators that come and go. It gives up for none of them: each has a budget of its own.
+fn goals(staff: &Staff) -> SupervisorSpec {
+    let intensity = Intensity::at_most(staff.restarts).within(WINDOW);
+    SupervisorSpec::new("goals", Strategy::OneForOne).intensity(intensity)
+}
+
+/// The supervisor of the one orchestrator that there is.
+fn one_goal(staff: &Staff, run: RunArgs) -> SupervisorSpec {
+    let name = run.run.to_string();
+    let orchestrator = ChildSpec::agent::<Orchestrator>(name, run).offers(&REPORT).restart(Restart::Transient);
+    hardy("goals", staff.restarts.min(GOALS_RESTARTS)).child(watched(orchestrator))
+}
+
+/// The orchestrator of a run, among others. One that fails too often is put aside, and one that ended is forgotten.
+pub(crate) fn orchestrator(run: RunArgs, restarts: u32) -> ChildSpec {
+    let budget = Intensity::at_most(restarts.min(GOALS_RESTARTS)).within(WINDOW);
+    let orchestrator = ChildSpec::agent::<Orchestrator>(run.run.to_string(), run).offers(&REPORT);
+    watched(orchestrator.restart(Restart::Transient).forget_when_done().budget(budget))
 }
 
 fn watched<A: steadfast::Agent>(agent: AgentSpec<A>) -> ChildSpec {

@@ -15,7 +15,9 @@
 mod children;
 mod decide;
 mod digest;
+pub mod explain;
 mod gather;
+mod hold_up;
 mod id;
 pub mod large;
 mod outline;
@@ -32,6 +34,7 @@ pub use children::{ChildEnd, Order, child_ended, child_run, failures, order, res
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
 pub use gather::Gathering;
+pub use hold_up::{Lacking, hold_up};
 pub use id::{InvalidTaskId, Millis, TaskId};
 pub use outline::{Carried, Entry, Fan, Kept, Outline, RunLimits, Verdict};
 pub use phase::{Phase, TaskStatus};

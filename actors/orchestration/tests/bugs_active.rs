@@ -119,7 +119,7 @@ async fn leases_given_out_when_a_holder_died(bug: Option<Bug>) -> usize {
 async fn answer_to_a_stranger(bug: Option<Bug>) -> &'static str {
     let running = held(bug).await;
     let system = &running.system;
-    let orchestrator = system.provider(&REPORT, orchestrator_path("one")).expect("it takes reports");
+    let orchestrator = system.provider(&REPORT, orchestrator_path(RunId::new(RUN))).expect("it takes reports");
     let lease = LeaseId { incarnation: Incarnation::new(99).expect("not 0"), ..lease_of(system).await };
     let report = ReportRequest { lease, end: Ok(Outcome::Done { value: json!("a lie") }) };
     let reply = format!("{:?}", orchestrator.ask(report, 1000 * MS).await.expect("an answer"));
@@ -138,7 +138,7 @@ async fn starts_of_a_lease_delivered_twice(bug: Option<Bug>) -> usize {
     let work = Work { key: "again".to_owned(), ..Work::new("extra", WorkSpec::Command(command)) };
     let attempt = Attempt { run: RunId::new(RUN), task: TaskId::single("extra"), number: 1, part: Part::Task };
     let id = LeaseId { attempt, agent: path.clone(), incarnation };
-    let lease = Lease { id, orchestrator: orchestrator_path("one"), work };
+    let lease = Lease { id, orchestrator: orchestrator_path(RunId::new(RUN)), work };
     for _ in 0..2 {
         executor.ask(LeaseRequest::Take(Box::new(lease.clone())), 1000 * MS).await.expect("an answer");
     }
@@ -222,7 +222,7 @@ async fn told_before_it_is_recorded(bug: Option<Bug>) -> bool {
 
 async fn ends_recorded_over_a_crash(bug: Option<Bug>) -> usize {
     let running = ended(bug).await;
-    let (system, path) = (&running.system, orchestrator_path("one"));
+    let (system, path) = (&running.system, orchestrator_path(RunId::new(RUN)));
     let mut events = Recorder::of(system);
     system.kill(path.as_str()).expect("it is there");
     events.started(path.as_str(), 2).await;
@@ -236,7 +236,7 @@ async fn leases_lost_by_a_word_of_another_incarnation(bug: Option<Bug>) -> usize
     let running = held(bug).await;
     let system = &running.system;
     let lost = Own::Undelivered { lease: lease_of(system).await, why: "it was long ago".to_owned() };
-    let orchestrator = system.agent::<Orchestrator>(orchestrator_path("one")).expect("it is there");
+    let orchestrator = system.agent::<Orchestrator>(orchestrator_path(RunId::new(RUN))).expect("it is there");
     let of = Incarnation::new(99).expect("not 0");
     orchestrator.ask(OrchestratorMessage::Own(of, lost)).await.expect("an answer");
     let lost = count(system, |record| matches!(record, Record::Lost { .. })).await;

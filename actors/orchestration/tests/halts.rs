@@ -86,7 +86,7 @@ async fn stands_still(running: &Running) -> Standing {
 }
 
 async fn order(running: &Running, message: impl Fn() -> OrchestratorMessage) -> OrchestratorReply {
-    preset::order(&running.system, "goal", message).await.expect("an answer")
+    preset::order(&running.system, steadfast::RunId::new(common::RUN), message).await.expect("an answer")
 }
 
 fn resume() -> OrchestratorMessage {

@@ -40,7 +40,8 @@ async fn a_report_of_an_incarnation_that_holds_no_lease_is_refused_and_counted()
     let held = world.hold_commands();
     let running = world.start(None).await;
     held.started.notified().await;
-    let orchestrator = running.system.provider(&REPORT, orchestrator_path("one")).expect("it offers to take reports");
+    let orchestrator =
+        running.system.provider(&REPORT, orchestrator_path(RunId::new(RUN))).expect("it offers to take reports");
     let lease = lease_id("only", "root/domains/orchestration/executors/1", 99);
     let report = ReportRequest { lease, end: Ok(Outcome::Done { value: json!("a lie") }) };
     let reply = orchestrator.ask(report, std::time::Duration::from_secs(5)).await;
@@ -63,7 +64,7 @@ async fn a_lease_that_is_delivered_twice_is_carried_out_once_and_a_stale_one_not
         let command: Command = serde_json::from_value(json!({ "program": "print" })).expect("a command");
         let work = Work { key: "again".to_owned(), ..Work::new("extra", WorkSpec::Command(command)) };
         let id = lease_id("extra", path.as_str(), incarnation);
-        let lease = Lease { id, orchestrator: orchestrator_path("one"), work };
+        let lease = Lease { id, orchestrator: orchestrator_path(RunId::new(RUN)), work };
         executor.ask(LeaseRequest::Take(Box::new(lease)), std::time::Duration::from_secs(5))
     };
     assert_eq!(take(live + 1).await.expect("an answer"), LeaseReply::Stale);

@@ -241,7 +241,7 @@ command = { program = "print" }
     let held = world.hold_commands();
     let running = world.start(None).await;
     held.started.notified().await;
-    preset::drain(&running.system, "drained").await.expect("the orchestrator hears it");
+    preset::drain(&running.system, RunId::new(RUN)).await.expect("the orchestrator hears it");
     held.go.notify_one();
     let report = running.finish().await;
     assert_eq!((report.status, report.lost), (Status::Drained, 0));

@@ -2,7 +2,8 @@
 //!
 //! A commit appends to the log and nothing else. Once the log is long, a connection of its own, which has a thread of its
 //! own, copies it into the database while the writer goes on. What came meanwhile is little; the writer copies that
-//! itself, so that the log is wholly copied once, and can begin anew.
+//! itself, so that the log is wholly copied once, and can begin anew. Only where the copying is much slower than the
+//! writing, the writer waits for it.
 //!
 //! Nothing is spawned: the copying is a future that is looked at after each commit, and its work is done by SQLite's
 //! thread whether somebody looks or not.
@@ -19,6 +20,10 @@ use crate::journal::sql::{self, Checkpoint as Which};
 
 /// After how many pages the log is copied: 4 MB.
 const PAGES: usize = 1000;
+
+/// How many pages the writer is ahead of the copying at most; then it waits for it. So the log has a bound, as long as no
+/// reader holds on to its beginning.
+const AHEAD: usize = 3000;
 
 type Copying = BoxFuture<'static, Result<SqliteConnection, sqlx::Error>>;
 
@@ -45,7 +50,11 @@ impl Checkpoint {
             self.copying = Some(Box::pin(copy(self.path.clone(), self.level, self.conn.take())));
         }
         let Some(copying) = &mut self.copying else { return };
-        let Poll::Ready(copied) = copying.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { return };
+        let copied = match look_at(copying) {
+            Poll::Ready(copied) => copied,
+            Poll::Pending if self.pages >= AHEAD => copying.await,
+            Poll::Pending => return,
+        };
         self.copying = None;
         // An error is of no consequence: the log stays as it is, and is copied the next time.
         let (Ok(conn), Ok(writer)) = (copied, writer) else { return };
@@ -65,6 +74,11 @@ impl Checkpoint {
             let _ = conn.close().await;
         }
     }
+}
+
+/// Whether it is done; nobody is told once it is.
+fn look_at(copying: &mut Copying) -> Poll<Result<SqliteConnection, sqlx::Error>> {
+    copying.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
 async fn copy(path: PathBuf, level: Level, conn: Option<SqliteConnection>) -> Result<SqliteConnection, sqlx::Error> {

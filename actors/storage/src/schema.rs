@@ -45,6 +45,12 @@ fn ours(path: &Path, found: &Found) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Refuses a file that is not ours, or of a later program.
+pub(crate) async fn refuse(conn: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let found = look(conn).await.map_err(StoreError::database(path))?;
+    ours(path, &found)
+}
+
 /// Brings the file to the layout of this program.
 pub(crate) async fn migrate(conn: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
     let found = look(conn).await.map_err(StoreError::database(path))?;

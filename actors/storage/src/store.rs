@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sqlx::Connection;
+use sqlx::sqlite::SqliteConnection;
 use steadfast::MemoryJournal;
 use steadfast::seam::{Journal, Level};
 use steadfast_orchestration::seam::artifacts::{Artifacts, MemoryArtifacts};
@@ -84,8 +85,7 @@ impl Store {
         create(dir)?;
         let lock = Arc::new(Lock::take(dir, owner)?);
         let path = journal_path(dir);
-        let mut conn = writer::open(&path, level, &lock).await.map_err(StoreError::database(&path))?;
-        schema::migrate(&mut conn, &path).await?;
+        let conn = own(&path, level, &lock).await?;
         sync(dir)?;
         let mut writer = Writer::new(path.clone(), (level, lock), conn);
         writer.begin().await.map_err(StoreError::database(&path))?;
@@ -248,6 +248,27 @@ fn create(dir: &Path) -> Result<(), StoreError> {
 /// Brings the names in a folder to the disk.
 fn sync(dir: &Path) -> Result<(), StoreError> {
     std::fs::File::open(dir).and_then(|folder| folder.sync_all()).map_err(StoreError::io(dir))
+}
+
+/// Opens the connection that writes, and brings the file to the layout of this program.
+async fn own(path: &Path, level: Level, lock: &Arc<Lock>) -> Result<SqliteConnection, StoreError> {
+    if std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+        // Only looked at, because to open it for writing would change what belongs to others.
+        let mut conn = connect::open(path, Role::Reader).await?;
+        let refused = schema::refuse(&mut conn, path).await;
+        // It has written nothing.
+        let _ = conn.close().await;
+        refused?;
+    }
+    let mut conn = writer::open(path, level, lock).await.map_err(StoreError::database(path))?;
+    match schema::migrate(&mut conn, path).await {
+        Ok(()) => Ok(conn),
+        Err(error) => {
+            // So that the lock is free when this returns.
+            let _ = conn.close().await;
+            Err(error)
+        }
+    }
 }
 
 /// Whether this file is a journal that this program can read.

@@ -249,3 +249,25 @@ async fn an_append_of_long_ago_is_known_again_in_blocks_and_with_another_byte_it
     let found = journal.read(&stream, 4090).await.expect("a read");
     assert_eq!(found, (4090..6000).map(record).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn the_log_begins_anew_while_the_store_is_written_to_and_readers_read() {
+    let folder = folder();
+    let store = open(&folder, Level::ProcessCrashSafe).await;
+    let (journal, stream) = (store.journal(), stream(1));
+    let epoch = journal.fence(&stream, "me").await.expect("a fence");
+    let log = || std::fs::metadata(folder.path().join("store/journal.db-wal")).expect("there is a log").len();
+    let mut most = 0;
+    for seq in 0..1500_u64 {
+        journal.append(&stream, AppendAt { epoch, expected: seq }, vec![vec![7; 20_000]]).await.expect("an append");
+        if seq % 10 == 0 {
+            let last = journal.read(&stream, seq).await.expect("a read");
+            assert_eq!(last.len(), 1);
+            most = most.max(log());
+        }
+    }
+    // 30 MB of records, each written to the log twice: first by itself, then in a block.
+    assert!(most < 24 << 20, "the log has {most} bytes");
+    store.close().await.expect("it closes");
+    assert!(!folder.path().join("store/journal.db-wal").exists());
+}

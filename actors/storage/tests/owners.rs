@@ -1,10 +1,13 @@
 //! A store has one owner; others read it and leave requests, whether or not the owner lives.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
 use steadfast::id::StreamId;
 use steadfast::seam::{AppendAt, Epoch, Journal, JournalError, Level};
 use steadfast_orchestration::run::Millis;
@@ -44,6 +47,8 @@ struct Other {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
+    /// The last record of which it said that it was acknowledged.
+    last: u64,
 }
 
 impl Other {
@@ -54,7 +59,7 @@ impl Other {
         command.args(["the_other_process_owns_the_store", "--exact", "--nocapture"]).env(FOLDER, dir);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let (input, output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
-        let mut other = Self { child, input, output: BufReader::new(output) };
+        let mut other = Self { child, input, output: BufReader::new(output), last: 0 };
         other.heard("owns");
         other
     }
@@ -64,6 +69,15 @@ impl Other {
         while !line.ends_with(&format!("{word}\n")) {
             line.clear();
             assert!(self.output.read_line(&mut line).expect("it speaks") > 0, "it ended before it said `{word}`");
+        }
+    }
+
+    /// Hears of one more record that was acknowledged.
+    fn heard_line(&mut self) {
+        let mut line = String::new();
+        assert!(self.output.read_line(&mut line).expect("it speaks") > 0, "it ended");
+        if let Some(last) = line.trim_end().strip_prefix(ACKNOWLEDGED) {
+            self.last = last.parse().expect("a number");
         }
     }
 
@@ -98,6 +112,7 @@ async fn the_other_process_owns_the_store() {
                     requests.done(request.id).await.expect("it is done");
                 }
             }
+            "append-and-append" => append_until_killed(&*journal, epoch).await,
             "close" => break,
             other => panic!("what is `{other}`?"),
         }
@@ -105,6 +120,46 @@ async fn the_other_process_owns_the_store() {
     }
     store.close().await.expect("it closes");
     println!("close");
+}
+
+/// Says of each record that it was acknowledged, until it is killed.
+async fn append_until_killed(journal: &dyn Journal, epoch: Epoch) {
+    let begins = journal.read(&stream(), 0).await.expect("a read").len() as u64;
+    for seq in begins.. {
+        append(journal, epoch, seq, &seq.to_be_bytes()).await;
+        println!("{ACKNOWLEDGED}{}", seq + 1);
+    }
+}
+
+/// What is said before the number of a record that was acknowledged.
+const ACKNOWLEDGED: &str = "acknowledged: ";
+
+#[tokio::test]
+async fn what_a_process_was_told_is_kept_is_there_after_it_was_killed_at_any_moment() {
+    let (_folder, dir) = folder();
+    let mut records = 0;
+    for round in 0..10_u64 {
+        let mut other = Other::own(&dir);
+        writeln!(other.input, "append-and-append").expect("it listens");
+        for _ in 0..=round * 37 % 100 {
+            other.heard_line();
+        }
+        other.child.kill().expect("it is there");
+        // What it said before it was killed, and nobody read.
+        let mut rest = String::new();
+        other.output.read_to_string(&mut rest).expect("it speaks");
+        other.child.wait().expect("it has ended");
+        let last = rest.lines().filter_map(|line| line.strip_prefix(ACKNOWLEDGED)?.parse().ok()).max();
+        let last: u64 = last.unwrap_or(other.last);
+
+        let found = Store::read_only(&dir).await.expect("it can be read").journal().read(&stream(), 0).await;
+        let found = found.expect("a read");
+        assert!(found.len() as u64 >= last, "round {round}: {} records, {last} were acknowledged", found.len());
+        let expected: Vec<_> = (0..found.len() as u64).map(|seq| seq.to_be_bytes().to_vec()).collect();
+        assert_eq!(found, expected, "round {round}");
+        records = found.len();
+    }
+    assert!(records > 300, "{records} records in ten rounds");
 }
 
 #[tokio::test]
@@ -170,13 +225,23 @@ async fn the_lock_is_held_until_a_write_whose_store_and_future_were_dropped_has_
     let store = open(&dir).await;
     let journal = store.journal();
     let epoch = journal.fence(&stream(), "old").await.expect("a fence");
-    // Polled once: the statements are on their way to SQLite's thread, and nobody waits for them.
+    // Somebody else writes, so that SQLite's thread waits with the write that it gets now.
+    let options = SqliteConnectOptions::new().filename(dir.join("journal.db"));
+    let mut other = options.connect().await.expect("it opens");
+    other.execute("BEGIN IMMEDIATE").await.expect("it begins");
     let mut late = journal.append(&stream(), AppendAt { epoch, expected: 0 }, vec![b"late".to_vec()]);
+    // Polled once: the statement is on its way, and nobody waits for it.
     let poll = late.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
     assert!(poll.is_pending());
     drop(late);
     drop((journal, store));
+    for _ in 0..50 {
+        let refused = Store::open(&dir, Level::Durable, "new").await.expect_err("the old one's thread has the store");
+        assert!(matches!(refused, StoreError::Owned { .. }), "{refused}");
+    }
 
+    other.execute("ROLLBACK").await.expect("it ends");
+    other.close().await.expect("it closes");
     let next = loop {
         match Store::open(&dir, Level::Durable, "new").await {
             Ok(next) => break next,
@@ -186,11 +251,27 @@ async fn the_lock_is_held_until_a_write_whose_store_and_future_were_dropped_has_
     };
     let journal = next.journal();
     journal.fence(&stream(), "new").await.expect("a fence");
-    let seen = journal.read(&stream(), 0).await.expect("a read");
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-        assert_eq!(journal.read(&stream(), 0).await.as_ref(), Ok(&seen), "nothing comes after the new owner has read");
-    }
+    assert_eq!(journal.read(&stream(), 0).await, Ok(Vec::new()));
+}
+
+/// As somebody who may not write there, unless the tests run as one who may do everything.
+#[tokio::test]
+async fn a_store_in_a_folder_that_cannot_be_written_to_is_read_after_it_was_closed_and_while_it_is_owned() {
+    let (_folder, dir) = folder();
+    let store = open(&dir).await;
+    let journal = store.journal();
+    let epoch = journal.fence(&stream(), "me").await.expect("a fence");
+    append(&*journal, epoch, 0, b"1").await;
+    let mode = |mode| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("it is ours");
+    mode(0o555);
+    let read = async || Store::read_only(&dir).await.expect("it can be read").journal().read(&stream(), 0).await;
+    assert_eq!(read().await, Ok(vec![b"1".to_vec()]), "while it is owned");
+    mode(0o755);
+    drop(journal);
+    store.close().await.expect("it closes");
+    mode(0o555);
+    assert_eq!(read().await, Ok(vec![b"1".to_vec()]), "after it was closed");
+    mode(0o755);
 }
 
 #[tokio::test]

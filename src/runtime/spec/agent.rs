@@ -91,6 +91,11 @@ impl<A: Agent> AgentSpec<A> {
         }
     }
 
+    /// What it is started from, for the settings of agents of ours.
+    pub(crate) fn args_mut(&mut self) -> &mut A::Args {
+        &mut self.args
+    }
+
     /// The agent offers this capability. May be called several times, for several capabilities.
     #[must_use]
     pub fn offers<Q, R>(mut self, capability: &Capability<Q, R>) -> Self

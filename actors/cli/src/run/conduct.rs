@@ -10,15 +10,18 @@ use std::time::Duration;
 
 use steadfast::seam::Journal;
 use steadfast::{Events, EventsError, RequestError, RunId, System};
-use steadfast_orchestration::agents::orchestrator::{RunArgs as Orders, make_whole};
+use steadfast_orchestration::agents::orchestrator::{Feed, make_whole};
 use steadfast_orchestration::preset;
-use steadfast_orchestration::run::{Millis, Outline, Record, RunState, decode};
+use steadfast_orchestration::run::{Kept, Millis, Outline, Record, RunState, Standing, decode, explain};
 use steadfast_orchestration::seam::artifacts::Artifacts;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::Setting;
+use super::End;
+use super::choose::Chosen;
 use super::narrate;
+use super::setting::{Keep, Setting};
 use super::signals::Signals;
 use crate::screen::Screen;
 
@@ -28,31 +31,24 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How often the line of progress is drawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How the conducting of a run ended.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// The run has ended by itself; the journal says how.
-    Over,
-    /// The tree gave up.
-    GaveUp(String),
-    /// The run was drained, and tasks were still running when the time was up.
-    TimeUp,
-    /// A second signal came.
-    Stopped,
-}
-
 /// Follows one run.
 pub(crate) struct Conductor {
     system: System,
     screen: Screen,
-    goal: String,
     run: RunId,
     journal: Arc<dyn Journal>,
     artifacts: Arc<dyn Artifacts>,
     events: Events,
     /// Only wakes us up: the records themselves are read from the journal, where none is missed.
     records: Receiver<Arc<Record>>,
+    /// Whether the run goes on by itself.
+    standing: watch::Receiver<Standing>,
+    /// For how long it may wait, and until when, once it does.
+    wait: Duration,
+    waits_until: Option<Instant>,
     read: u64,
+    /// How many of them are of earlier processes.
+    known: u64,
     state: RunState,
     /// Until when running tasks may end by themselves, once a signal came.
     draining: Option<Instant>,
@@ -63,19 +59,28 @@ pub(crate) struct Conductor {
 type Asking = Pin<Box<dyn Future<Output = Result<(), RequestError>>>>;
 
 impl Conductor {
-    /// Begins to follow a run that was just started.
-    pub(crate) fn new(setting: &Setting, system: &System, orders: &Orders) -> Self {
+    /// Begins to follow a run that is about to be carried.
+    pub(crate) fn new(
+        setting: &Setting,
+        (system, keep): (&System, &Keep),
+        chosen: &Chosen,
+        (feed, wait): (Feed, Duration),
+    ) -> Self {
+        let outline = Outline::of(&chosen.plan, setting.jobs).kept(Kept::from(keep.journal.level()));
         Self {
             system: system.clone(),
             screen: setting.screen.clone(),
-            goal: orders.goal.name.clone(),
-            run: orders.run,
-            journal: Arc::clone(&setting.journal),
-            artifacts: Arc::clone(&setting.artifacts),
+            run: chosen.run,
+            journal: Arc::clone(&keep.journal),
+            artifacts: Arc::clone(&keep.artifacts),
             events: system.events(),
-            records: orders.feed.records(),
+            records: feed.records(),
+            standing: feed.standing(),
+            wait,
+            waits_until: None,
             read: 0,
-            state: RunState::new(Arc::new(Outline::of(&setting.prepared.plan, setting.jobs))),
+            known: chosen.known,
+            state: RunState::new(Arc::new(outline)),
             draining: None,
             asking: None,
         }
@@ -94,8 +99,8 @@ impl Conductor {
             if let Err(why) = self.read().await {
                 return End::GaveUp(why);
             }
-            if self.state.ended().is_some() {
-                return End::Over;
+            if let Some(end) = self.stands_still() {
+                return end;
             }
             tokio::select! {
                 biased;
@@ -107,12 +112,44 @@ impl Conductor {
                     return End::GaveUp(ended.map_or_else(|why| why.to_string(), |()| "the tree ended".to_owned()));
                 }
                 () = time_up(self.draining) => return End::TimeUp,
+                () = time_up(self.waits_until) => {
+                    if let Standing::Waiting(waits) = self.standing.borrow().clone() {
+                        return End::Waits(waits);
+                    }
+                    self.waits_until = None;
+                }
+                _ = self.standing.changed() => {}
                 answer = asked(&mut self.asking) => self.heard(&answer),
                 event = self.events.next() => self.event(event),
                 _ = self.records.recv() => {}
                 _ = tick.tick() => self.tick(),
             }
         }
+    }
+
+    /// How the run stands, where it does nothing more that is worth waiting for.
+    fn stands_still(&mut self) -> Option<End> {
+        if self.state.ended().is_some() {
+            return Some(End::Over);
+        }
+        let standing = self.standing.borrow_and_update().clone();
+        let waits = matches!(standing, Standing::Waiting(_));
+        match standing {
+            Standing::Drained => return Some(End::Over),
+            Standing::Paused(notes) => return Some(End::Paused(notes)),
+            Standing::TakenOver { owner } => return Some(End::GaveUp(format!("`{owner}` carries the run now"))),
+            Standing::GivenUp { why } => return Some(End::GaveUp(why)),
+            Standing::Waiting(waits) if self.draining.is_some() => return Some(End::Waits(waits)),
+            _ => {}
+        }
+        if !waits {
+            self.waits_until = None;
+        } else if self.waits_until.is_none() {
+            #[expect(clippy::disallowed_methods, reason = "the limit is one of tokio's timers")]
+            let until = Instant::now() + self.wait;
+            self.waits_until = Some(until);
+        }
+        None
     }
 
     /// Reads what is new in the journal.
@@ -125,7 +162,10 @@ impl Conductor {
                 // The orchestrator has noticed, too, and says what follows; the report names the digest.
                 self.screen.line(format!("{error}: {}", error.source));
             }
-            self.screen.line(narrate::record(&record, &self.state));
+            // What happened before this process had the run was told then.
+            if self.read > self.known {
+                self.screen.line(explain::line(&record, &self.state));
+            }
             self.state.apply(&record).map_err(|error| error.to_string())?;
         }
         Ok(())
@@ -143,8 +183,8 @@ impl Conductor {
     }
 
     fn ask_to_drain(&self) -> Asking {
-        let (system, goal) = (self.system.clone(), self.goal.clone());
-        Box::pin(async move { preset::drain(&system, &goal).await })
+        let (system, run) = (self.system.clone(), self.run);
+        Box::pin(async move { preset::drain(&system, run).await })
     }
 
     /// The orchestrator answered, or did not.

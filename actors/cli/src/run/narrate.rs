@@ -1,102 +1,11 @@
-//! What is worth a line.
+//! What is worth a line, of the tree of agents. What is said of a run is
+//! [`explain::line`](steadfast_orchestration::run::explain::line()).
 
 use std::time::Duration;
 
 use steadfast::supervision::StartCause;
 use steadfast::{Event, EventKind, ExitClass, ExitReason, Path, Verdict};
-use steadfast_orchestration::run::{Outcome, Record, RunState, Status, UndoOutcome, WaitFor};
-
-/// The line about a record; `state` is that before it.
-pub(crate) fn record(record: &Record, state: &RunState) -> String {
-    match record {
-        Record::RunStarted { run, .. } => format!("run {run} started"),
-        Record::Planned { tasks, critical_path, .. } => {
-            format!("planned: {tasks} tasks, critical path {}", critical_path.join(" -> "))
-        }
-        Record::Unplannable { message } => format!("the goal cannot be planned: {message}"),
-        Record::Expanded { task, items } => format!("task {task}: {items} items"),
-        Record::Leased(lease) => {
-            let again = state.task(&lease.task).is_some_and(|task| task.lost);
-            let again = if again { ", given out again" } else { "" };
-            format!("task {} started, attempt {} on {}{again}", lease.task, lease.attempt, lease.agent)
-        }
-        Record::Failed { task, attempt, class, message, .. } => {
-            format!("task {task}: attempt {attempt} failed ({}): {message}", class.as_str())
-        }
-        Record::Lost { task, attempt, why, .. } => format!("task {task}: attempt {attempt} was lost: {why}"),
-        Record::Refused { task, attempt, agent, incarnation } => {
-            format!(
-                "task {task}: the report of {agent}, incarnation {incarnation}, about attempt {attempt} was refused"
-            )
-        }
-        Record::Recorded { task, outcome, .. } => match outcome {
-            Outcome::Succeeded { .. } | Outcome::Stored { .. } => format!("task {task} done"),
-            Outcome::Failed { class, .. } => format!("task {task} failed ({})", class.as_str()),
-            Outcome::Skipped { reason, .. } => format!("task {task} skipped: {reason}"),
-        },
-        Record::Draining => "draining: no further tasks are started".to_owned(),
-        Record::Ended { status, .. } => ended(*status).to_owned(),
-        other => about_the_run(other),
-    }
-}
-
-fn ended(status: Status) -> &'static str {
-    match status {
-        Status::Reached => "the goal is reached",
-        Status::Failed => "the goal failed",
-        Status::Cancelled => "the goal was cancelled",
-        Status::BudgetSpent => "the goal ended with its budget",
-        Status::Drained => "drained",
-    }
-}
-
-/// The line about what somebody wants of the run, or it of somebody.
-fn about_the_run(record: &Record) -> String {
-    match record {
-        Record::Forked { from, task, .. } => format!("it takes what run {from} recorded, up to task {task}"),
-        Record::TakenUp { by, .. } => format!("taken up by {by}"),
-        Record::Paused { message, who, .. } => format!("paused by {who}: {message}"),
-        Record::Resumed { who, .. } => format!("resumed by {who}"),
-        Record::CancelAsked { undo, who, why, .. } => {
-            format!("cancelled by {who}{}: {why}", if *undo { ", with everything undone" } else { "" })
-        }
-        Record::Waiting { task, on, .. } => match on {
-            WaitFor::Approval { prompt, .. } => format!("task {task} waits for a person: {prompt}"),
-            WaitFor::Until(moment) => format!("task {task} waits until {moment}"),
-            WaitFor::Signal { name, .. } => format!("task {task} waits for the signal {name}"),
-        },
-        Record::Approved { task, who, why, .. } => format!("task {task} approved by {who}: {why}"),
-        Record::Rejected { task, who, why, .. } => format!("task {task} rejected by {who}: {why}"),
-        Record::Signalled { name, who, .. } => format!("signal {name} from {who}"),
-        Record::ChildStarted { task, run, .. } => format!("task {task}: run {run} started"),
-        Record::ChildEnded { task, run, status, .. } => format!("task {task}: run {run} {}", status.as_str()),
-        Record::Reserved { task, counter, amount, .. } => format!("task {task}: {amount} {counter} reserved"),
-        Record::Charged { task, counter, amount, .. } => format!("task {task}: {amount} {counter} used"),
-        Record::BudgetSpent { message, .. } => format!("budget spent: {message}"),
-        Record::ToolCalled { task, tool, .. } => format!("task {task} called {tool}"),
-        Record::RequestTaken { id, .. } => format!("request {id} was taken"),
-        Record::RequestRefused { id, why, .. } => format!("request {id} was refused: {why}"),
-        other => about_an_undo(other),
-    }
-}
-
-fn about_an_undo(record: &Record) -> String {
-    match record {
-        Record::Undoing { .. } => "undoing what was done".to_owned(),
-        Record::UndoLeased(lease) => {
-            format!("undo of {} started, attempt {} on {}", lease.task, lease.attempt, lease.agent)
-        }
-        Record::UndoFailed { task, attempt, class, message, .. } => {
-            format!("undo of {task}: attempt {attempt} failed ({}): {message}", class.as_str())
-        }
-        Record::UndoLost { task, attempt, why, .. } => format!("undo of {task}: attempt {attempt} was lost: {why}"),
-        Record::UndoRecorded { task, outcome: UndoOutcome::Undone, .. } => format!("task {task} undone"),
-        Record::UndoRecorded { task, outcome: UndoOutcome::Failed { message, .. }, .. } => {
-            format!("task {task} could not be undone: {message}")
-        }
-        _ => String::new(),
-    }
-}
+use steadfast_orchestration::run::RunState;
 
 /// The line about an event of the tree, if it is worth one.
 pub(crate) fn event(event: &Event) -> Option<String> {

@@ -45,7 +45,7 @@ impl Journal for Breaking {
     }
 }
 
-fn setting(folder: &Path) -> Setting {
+fn errand(folder: &Path) -> Errand {
     use clap::Parser;
     let goal = folder.join("goal.toml");
     std::fs::write(&goal, "name = 'g'\n[[tasks]]\nid = 'a'\ncollect = 1\n").expect("a goal is written");
@@ -53,21 +53,19 @@ fn setting(folder: &Path) -> Setting {
     let args = ["steadfast".as_ref(), "run".as_ref(), goal.as_os_str(), "--input".as_ref(), folder.as_os_str()];
     let args = args.into_iter().chain(["--volatile".as_ref(), "--report".as_ref(), report.as_os_str()]);
     let Verb::Run(args) = Cli::parse_from(args).verb else { panic!("it is a run") };
-    Setting::of(&args, &Screen::open()).expect("it can run")
+    Errand::of_goal(&args, &Screen::open()).expect("it can run")
 }
 
-fn outcome_of(setting: &Setting) -> Outcome {
-    let runtime = Builder::new_multi_thread().enable_all().worker_threads(2).build().expect("a runtime");
-    let ran = runtime.block_on(carry_out(setting));
-    assert!(setting.leave_nothing(runtime).is_none());
-    ran.map_or_else(|outcome| outcome, |ran| setting.outcome(&ran))
+fn breaking(folder: &Path, appends: i64) -> Errand {
+    let mut errand = errand(folder);
+    errand.setting.journal = Some(Breaking::after(appends));
+    errand
 }
 
 #[test]
 fn a_tree_that_does_not_start_ends_the_run_with_its_reason() {
     let folder = tempfile::tempdir().expect("a folder");
-    let setting = Setting { journal: Breaking::after(0), ..setting(folder.path()) };
-    let outcome = outcome_of(&setting);
+    let outcome = breaking(folder.path(), 0).carried();
     assert_eq!(outcome.status, Status::GaveUp, "{outcome:?}");
     assert!(outcome.problems[0].what.contains("the disk is gone"), "{outcome:?}");
 }
@@ -75,20 +73,19 @@ fn a_tree_that_does_not_start_ends_the_run_with_its_reason() {
 #[test]
 fn a_tree_that_gives_up_ends_the_run_with_its_reason_and_a_report() {
     let folder = tempfile::tempdir().expect("a folder");
-    let setting = Setting { journal: Breaking::after(2), ..setting(folder.path()) };
-    let outcome = outcome_of(&setting);
+    let outcome = breaking(folder.path(), 3).carried();
     assert_eq!(outcome.status, Status::GaveUp, "{outcome:?}");
     assert!(outcome.problems[0].what.contains("the disk is gone"), "{outcome:?}");
-    let report = std::fs::read_to_string(setting.report.join("report.json")).expect("a report");
+    let report = std::fs::read_to_string(folder.path().join("report/report.json")).expect("a report");
     assert!(report.contains("\"status\": \"gave_up\""), "{report}");
 }
 
 #[test]
 fn a_run_that_reached_its_goal_without_a_report_failed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let setting = setting(folder.path());
-    std::fs::remove_dir(&setting.report).and_then(|()| std::fs::write(&setting.report, "")).expect("it is in the way");
-    let outcome = outcome_of(&setting);
+    let errand = errand(folder.path());
+    std::fs::remove_dir(&errand.report).and_then(|()| std::fs::write(&errand.report, "")).expect("it is in the way");
+    let outcome = errand.carried();
     assert_eq!((outcome.status, outcome.folder), (Status::Failed, None));
     assert!(outcome.problems[0].place.starts_with("--report "), "{:?}", outcome.problems);
 }

@@ -10,14 +10,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use steadfast::{Agent, Context, Progress, RequestError, System, TaskId, bug_on_purpose};
+use steadfast::{Agent, Context, Progress, RequestError, RunId, System, TaskId, bug_on_purpose};
 
 use crate::agents::ask::{PAUSE, TRY, again};
+use crate::agents::floor::Floor;
 use crate::agents::protocol::{Lease, LeaseId, LeaseReply, LeaseRequest, REPORT, ReportReply, ReportRequest};
 use crate::cache::Cache;
+use crate::goal::model::FailureClass;
 use crate::redact::Redactor;
 use crate::seam::commands::{Commands, Heartbeat};
 use crate::seam::files::Files;
@@ -26,34 +28,103 @@ use crate::work::{Outcome, Tools, Work, perform};
 /// How long a lease may go without progress before its holder counts as hung. A running program is progress.
 pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How often a report is tried where there is no orchestrator to hear it: for about a minute.
+const ORPHANED: u32 = 6000;
+
 /// How many leases are remembered after they ended, so that a late copy of one is recognised.
 const REMEMBERED: usize = 64;
 
-/// What agents carry tasks out with. Shared by all of them and given to every incarnation anew.
+/// What agents carry tasks out with, for all runs of a tree. Shared by all agents and given to every incarnation anew.
+///
+/// What belongs to one run is in a table: whoever carries a run [opens](Self::open) it before it begins, and
+/// [closes](Self::close) it when it is over.
 #[derive(Clone)]
 pub struct Workshop {
-    /// The input folder.
-    pub files: Arc<dyn Files>,
     /// The programs.
     pub commands: Arc<dyn Commands>,
-    /// What may be told.
-    pub redactor: Redactor,
     /// What was read before.
     pub cache: Arc<Cache>,
+    rooms: Arc<Mutex<BTreeMap<RunId, Room>>>,
+    floor: Floor,
+}
+
+/// What one run works with.
+#[derive(Clone)]
+pub struct Room {
+    /// The input folder.
+    pub files: Arc<dyn Files>,
+    /// What may be told.
+    pub redactor: Redactor,
 }
 
 impl fmt::Debug for Workshop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Workshop").field("root", &self.files.root()).field("cache", &self.cache).finish_non_exhaustive()
+        let runs: Vec<_> = self.rooms().keys().copied().collect();
+        f.debug_struct("Workshop").field("runs", &runs).field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("root", &self.files.root()).finish_non_exhaustive()
     }
 }
 
 impl Workshop {
-    /// Carries one attempt out.
-    pub(crate) async fn perform(&self, work: &Work, heartbeat: &Heartbeat) -> Result<Outcome, crate::work::Failure> {
-        let tools = Tools::new(&*self.files, &*self.commands, &self.redactor).cache(&self.cache).heartbeat(heartbeat);
+    /// A workshop in which there is no run yet.
+    #[must_use]
+    pub fn new(commands: Arc<dyn Commands>, cache: Arc<Cache>) -> Self {
+        Self { commands, cache, rooms: Arc::default(), floor: Floor::default() }
+    }
+
+    /// Agents may work for this run from now on, with these.
+    pub fn open(&self, run: RunId, room: Room) {
+        self.rooms().insert(run, room);
+    }
+
+    /// The run is over: nothing of it is kept here.
+    pub fn close(&self, run: RunId) {
+        self.rooms().remove(&run);
+        self.floor.leave(run);
+    }
+
+    /// What this run works with, if it is open.
+    #[must_use]
+    pub fn room(&self, run: RunId) -> Option<Room> {
+        self.rooms().get(&run).cloned()
+    }
+
+    /// Who works for which run.
+    #[must_use]
+    pub fn floor(&self) -> &Floor {
+        &self.floor
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, BTreeMap<RunId, Room>> {
+        // Nothing that can panic happens under the lock.
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries one attempt of a run out.
+    pub(crate) async fn perform(
+        &self,
+        run: RunId,
+        work: &Work,
+        heartbeat: &Heartbeat,
+    ) -> Result<Outcome, crate::work::Failure> {
+        let room = self.room(run).ok_or_else(|| unknown(run))?;
+        let tools = Tools::new(&*room.files, &*self.commands, &room.redactor).cache(&self.cache).heartbeat(heartbeat);
         perform(work, tools).await
     }
+}
+
+/// The failure of work for a run that nobody opened. The run may be opened later, so that it is worth another attempt.
+pub(crate) fn unknown(run: RunId) -> crate::work::Failure {
+    let message = format!(
+        "nobody here knows what the run {run} works with: its input folder is opened by whoever carries the run; resume \
+         the run where it is carried"
+    );
+    crate::work::Failure::new(FailureClass::Start, message)
 }
 
 /// The leases of one incarnation.
@@ -107,7 +178,7 @@ impl Desk {
 async fn carry_out(lease: Lease, shop: Workshop, system: System, progress: Progress) {
     let beats = progress.clone();
     let heartbeat: Heartbeat = Arc::new(move || beats.beat());
-    let mut performing = pin!(shop.perform(&lease.work, &heartbeat));
+    let mut performing = pin!(shop.perform(lease.id.attempt.run, &lease.work, &heartbeat));
     // Each time the work is woken it gets on, be it by one more piece of a large file.
     let end = poll_fn(|cx| {
         progress.beat();
@@ -117,10 +188,17 @@ async fn carry_out(lease: Lease, shop: Workshop, system: System, progress: Progr
     let report = ReportRequest { lease: lease.id.clone(), end };
     // Waiting for the orchestrator is progress as well: it may be between two incarnations, or judging the result.
     let mut pause = PAUSE;
+    let mut alone = 0;
     loop {
         progress.beat();
         match deliver(&lease, &report, &system).await {
-            Ok(ReportReply::Settled | ReportReply::Refused) | Err(RequestError::Gone { .. }) => return,
+            // Its supervisor may be between two lives, after which it is started anew.
+            Err(RequestError::Gone { .. } | RequestError::Unknown { .. }) if alone < ORPHANED => {
+                alone += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok(ReportReply::Settled | ReportReply::Refused)
+            | Err(RequestError::Gone { .. } | RequestError::Unknown { .. }) => return,
             Ok(ReportReply::Received) => {
                 tokio::time::sleep(pause).await;
                 pause = (2 * pause).min(20 * PAUSE);

@@ -14,11 +14,14 @@
 //! * No handler waits for another agent but the journal, which answers or ends within a limit of its own.
 
 mod artifacts;
+mod asked;
 mod carry;
 mod children;
 mod control;
 mod feed;
+mod hold_up;
 mod log;
+mod part;
 mod reports;
 mod resume;
 mod route;
@@ -37,15 +40,18 @@ use steadfast::{Agent, BoxError, Context, Incarnation, Path, RunId, Subject, Tel
 use uuid::Uuid;
 
 use crate::agents::ask::Unanswered;
+use crate::agents::desk::Workshop;
 use crate::agents::planner::plan_subject;
 use crate::agents::protocol::{
     Attempt, ContextReply, LeaseId, Part, PlanReply, ReportReply, ReportRequest, RouteReply,
 };
 use crate::goal::model::Goal;
+use crate::host::{Answer, Asked};
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{ChildEnd, Kept, Lookups, Millis, Order, Parent, RunState, Standing, TaskId, Tell};
+use crate::run::{ChildEnd, Kept, Lacking, Lookups, Millis, Order, Parent, RunState, Standing, TaskId, Tell};
 use crate::seam::artifacts::Artifacts;
+use crate::seam::files::Files;
 use crate::work::Work;
 use crate::work::validate::Verdicts;
 
@@ -73,6 +79,13 @@ pub struct RunArgs {
     pub kept: Kept,
     /// How many executors there are.
     pub jobs: usize,
+    /// Who carries it: the name of this process, which no other one has. Where it is empty, nobody else can take the run
+    /// over but an incarnation of the same orchestrator.
+    pub by: String,
+    /// The input folder.
+    pub files: Arc<dyn Files>,
+    /// Where agents find what the run works with. It is opened there when the orchestrator begins.
+    pub shop: Workshop,
     /// What may be told.
     pub redactor: Redactor,
     /// Where large results are kept, as durably as the journal keeps their records.
@@ -96,6 +109,8 @@ pub struct Orchestrator {
     log: Log,
     /// Nothing until the plan is made.
     plan: Option<Arc<Plan>>,
+    /// What its commands need and this process does not have.
+    lacking: Lacking,
     state: RunState,
     bench: Bench,
 }
@@ -120,6 +135,8 @@ struct Bench {
     /// The timer for the next moment at which something is due.
     wake: Option<(Millis, steadfast::TaskId)>,
     published: bool,
+    /// Somebody else carries the run, or nobody can: this incarnation does nothing more.
+    parted: Option<Standing>,
     /// What the runs inside this one were told last.
     led: BTreeMap<TaskId, Order>,
     /// Those that are being told.
@@ -166,6 +183,11 @@ pub enum OrchestratorMessage {
         /// Who wants it.
         who: String,
     },
+    /// The run around this one is not carried here any more, and so is this one.
+    #[doc(hidden)]
+    Abandon(Standing),
+    /// Something that was asked by a request, which may come again: it is done once.
+    Asked(Box<Asked>),
     /// What a person decided, or what happened outside.
     Tell {
         /// What it is asked by, where it may be asked again: it is taken once.
@@ -217,6 +239,8 @@ pub enum OrchestratorReply {
     Untold(String),
     /// It is not so.
     Refused(Refusal),
+    /// To what was asked by a request.
+    Answered(Answer),
 }
 
 /// What comes back to the orchestrator itself.
@@ -248,12 +272,16 @@ pub enum Own {
     Undelivered { lease: LeaseId, why: String },
     /// An incarnation ended.
     Exited { agent: Path, incarnation: Incarnation, why: String },
+    /// An agent failed too often, and does not come back by itself.
+    PutAside { agent: Path, why: String },
     /// Events were missed.
     Compare,
     /// Something may be due.
     Tick,
     /// Somebody may be free.
     Retry,
+    /// Those who held leases know that nobody here waits for them.
+    Parted,
 }
 
 impl Agent for Orchestrator {
@@ -262,10 +290,36 @@ impl Agent for Orchestrator {
     type Reply = OrchestratorReply;
 
     async fn start(args: RunArgs, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
-        Self::resume(args, ctx).await
+        Self::begin(args, ctx).await
     }
 
     async fn handle(
+        &mut self,
+        message: OrchestratorMessage,
+        ctx: &mut Context<Self>,
+    ) -> Result<OrchestratorReply, BoxError> {
+        let parted = Self::reply_of_parted(&message);
+        if let Some(standing) = self.bench.parted.clone() {
+            return Ok(self.after_parting(standing, &message, ctx));
+        }
+        match self.heard(message, ctx).await {
+            Ok(reply) => Ok(reply),
+            Err(error) => self.part(error, ctx).map(|()| parted),
+        }
+    }
+
+    fn subject(message: &OrchestratorMessage) -> Option<Subject> {
+        match message {
+            OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
+            OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
+            OrchestratorMessage::ChildOver { task, .. } => Some(Subject::new(task.to_string(), 1)),
+            _ => None,
+        }
+    }
+}
+
+impl Orchestrator {
+    async fn heard(
         &mut self,
         message: OrchestratorMessage,
         ctx: &mut Context<Self>,
@@ -283,6 +337,11 @@ impl Agent for Orchestrator {
                 self.child_over(&task, &end, ctx).await?;
                 OrchestratorReply::Done
             }
+            OrchestratorMessage::Abandon(standing) => {
+                self.abandon(standing, ctx);
+                return Ok(OrchestratorReply::Done);
+            }
+            OrchestratorMessage::Asked(asked) => OrchestratorReply::Answered(self.asked(&asked, ctx).await?),
             OrchestratorMessage::Own(of, own) => {
                 // On purpose: an answer is an answer.
                 if of == ctx.incarnation() || bug_on_purpose!(ctx.system(), StaleAnswerCounts) {
@@ -295,17 +354,6 @@ impl Agent for Orchestrator {
         Ok(reply)
     }
 
-    fn subject(message: &OrchestratorMessage) -> Option<Subject> {
-        match message {
-            OrchestratorMessage::Report(report) => Some(report.lease.attempt.subject()),
-            OrchestratorMessage::Own(_, Own::Planned(_)) => Some(plan_subject()),
-            OrchestratorMessage::ChildOver { task, .. } => Some(Subject::new(task.to_string(), 1)),
-            _ => None,
-        }
-    }
-}
-
-impl Orchestrator {
     async fn own(&mut self, own: Own, ctx: &mut Context<Self>) -> Result<(), BoxError> {
         match own {
             Own::Planned(reply) => self.planned(reply, ctx).await,
@@ -313,7 +361,9 @@ impl Orchestrator {
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
             Own::Reborn { task, reply } => self.reborn(&task, reply, ctx),
-            Own::Unstarted { task, why } => self.unstarted(&task, why, ctx).await,
+            Own::Unstarted { task, why } | Own::ChildStands { task, now: Standing::GivenUp { why } } => {
+                self.unstarted(&task, why, ctx).await
+            }
             Own::ChildStands { task, now } => {
                 self.watch_child(&task, now, ctx);
                 Ok(())
@@ -330,6 +380,10 @@ impl Orchestrator {
             // On purpose: whoever holds a lease reports on it.
             Own::Exited { .. } if bug_on_purpose!(ctx.system(), LeaseNotTakenBack) => Ok(()),
             Own::Exited { agent, incarnation, why } => self.lost_with((&agent, incarnation), &why, ctx).await,
+            Own::PutAside { agent, why } => {
+                self.compare(ctx).await?;
+                self.put_aside(&agent, &why, ctx).await
+            }
             Own::Compare => self.compare(ctx).await,
             Own::Tick => {
                 self.bench.wake = None;
@@ -339,6 +393,7 @@ impl Orchestrator {
                 self.bench.crowded.clear();
                 Ok(())
             }
+            Own::Parted => Ok(()),
         }
     }
 }

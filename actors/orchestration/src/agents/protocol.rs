@@ -110,7 +110,7 @@ pub struct RouteRequest {
 pub enum RouteReply {
     /// This incarnation.
     Assigned(Assignment),
-    /// Everybody who could is busy, or between two incarnations.
+    /// Everybody who could is busy, or between two incarnations, or it is the turn of another run.
     NoneFree,
     /// Nobody offers the capability.
     NoProvider,

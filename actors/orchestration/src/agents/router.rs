@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use steadfast::{Agent, BoxError, Context, Incarnation, Path, Subject, System};
 
+use crate::agents::floor::Floor;
 use crate::agents::protocol::{Assignment, RouteReply, RouteRequest, task_capability};
 
 /// How a router chooses. Each step can be replaced; the given ones choose the least loaded of those that are free.
@@ -56,7 +57,16 @@ pub struct Candidate {
 }
 
 /// The router.
-pub struct Router(Arc<dyn Select>);
+pub struct Router(RouterArgs);
+
+/// What a router chooses by.
+#[derive(Clone)]
+pub struct RouterArgs {
+    /// How it chooses.
+    pub select: Arc<dyn Select>,
+    /// Who works for which run.
+    pub floor: Floor,
+}
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,16 +85,16 @@ impl From<RouteRequest> for RouterMessage {
 }
 
 impl Agent for Router {
-    type Args = Arc<dyn Select>;
+    type Args = RouterArgs;
     type Message = RouterMessage;
     type Reply = RouteReply;
 
-    async fn start(select: Self::Args, _: &mut Context<Self>) -> Result<Self, BoxError> {
-        Ok(Self(select))
+    async fn start(args: RouterArgs, _: &mut Context<Self>) -> Result<Self, BoxError> {
+        Ok(Self(args))
     }
 
     async fn handle(&mut self, message: RouterMessage, ctx: &mut Context<Self>) -> Result<RouteReply, BoxError> {
-        Ok(route(&*self.0, &message.0, ctx.system()))
+        Ok(route(&self.0, &message.0, ctx.system()))
     }
 
     fn subject(message: &RouterMessage) -> Option<Subject> {
@@ -92,21 +102,25 @@ impl Agent for Router {
     }
 }
 
-fn route(select: &dyn Select, request: &RouteRequest, system: &System) -> RouteReply {
+fn route(args: &RouterArgs, request: &RouteRequest, system: &System) -> RouteReply {
+    let (select, now) = (&*args.select, system.clock().now());
     let requirement = select.analyze_requirements(request);
     let all = select.find_agents(&requirement, system);
     if all.is_empty() {
         return RouteReply::NoProvider;
     }
     let candidates = all.len();
-    let free: Vec<_> = all
-        .into_iter()
-        .filter(|candidate| candidate.incarnation.is_some() && !request.busy.contains(&candidate.path))
-        .collect();
+    let taken = args.floor.taken(now);
+    let is_busy = |path: &Path| request.busy.contains(path) || taken.contains(path);
+    let free: Vec<_> =
+        all.into_iter().filter(|candidate| candidate.incarnation.is_some() && !is_busy(&candidate.path)).collect();
     let count = free.len();
     let free = prefer_others(free, request.last.as_ref());
     let chosen = select.select_agent(&free).and_then(|candidate| Some((candidate, candidate.incarnation?)));
-    let Some((candidate, incarnation)) = chosen else { return RouteReply::NoneFree };
+    let agent = chosen.map(|(candidate, _)| &candidate.path);
+    // Also where nobody is free, so that it is known who waits.
+    let granted = args.floor.claim(request.attempt.run, (&requirement.capability, agent), now);
+    let Some((candidate, incarnation)) = chosen.filter(|_| granted) else { return RouteReply::NoneFree };
     let reason = format!("{count} of {candidates} are free, and it has the least to do: {}", candidate.load);
     RouteReply::Assigned(Assignment { agent: candidate.path.clone(), incarnation, candidates, reason })
 }

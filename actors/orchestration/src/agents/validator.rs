@@ -75,7 +75,8 @@ impl Validator {
             value: &request.value,
             schema: request.schema.as_ref(),
         };
-        validate(subject, &*self.args.policy, &self.args.shop.redactor)
+        let redactor = self.args.shop.room(request.attempt.run).map(|room| room.redactor).unwrap_or_default();
+        validate(subject, &*self.args.policy, &redactor)
     }
 }
 

@@ -24,12 +24,30 @@ pub enum Standing {
     Drained,
     /// It is over.
     Ended(Status),
+    /// Another process carries it now, and this one writes nothing more to it.
+    TakenOver {
+        /// Who.
+        owner: String,
+    },
+    /// Nobody can carry it: its records, or what they name, are damaged.
+    GivenUp {
+        /// Why, and what to do, for people.
+        why: String,
+    },
+}
+
+impl Standing {
+    /// Whether the run does nothing more in this process, whatever anybody asks.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::TakenOver { .. } | Self::GivenUp { .. })
+    }
 }
 
 /// Why a run stands still, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct PauseNote {
-    /// `asked`, `exhausted`, `poison` or `missing variable`.
+    /// `asked`, `exhausted`, `poison`, `missing variable` or `missing artifact`.
     pub cause: String,
     /// The task that holds the run up, where one does.
     pub task: Option<String>,
@@ -52,6 +70,7 @@ impl PauseNote {
             PauseCause::Exhausted { .. } => "exhausted",
             PauseCause::Poison { .. } => "poison",
             PauseCause::MissingVariable { .. } => "missing variable",
+            PauseCause::MissingArtifact { .. } => "missing artifact",
         };
         Self {
             cause: cause.to_owned(),
@@ -87,7 +106,7 @@ impl Standing {
     /// The same of a run together with those inside it: it goes on by itself while one of them does.
     #[must_use]
     pub fn with(self, inside: Vec<Inside>) -> Self {
-        if matches!(self, Self::Ended(_)) {
+        if self.is_final() {
             return self;
         }
         // One that is over is about to tell so.
@@ -102,7 +121,7 @@ impl Standing {
                     let since = Some(Millis(note.since_unix_ms));
                     Wait { run: Some(run), task: task.clone(), on: On::Paused(note), since }
                 })),
-                Self::Working | Self::Drained | Self::Ended(_) => {}
+                Self::Working | Self::Drained | Self::Ended(_) | Self::TakenOver { .. } | Self::GivenUp { .. } => {}
             }
         }
         Self::Waiting(waits)

@@ -61,6 +61,8 @@ pub struct RunState {
     exhausted: BTreeSet<TaskId>,
     /// Tasks that succeeded and name an undo, in the order of their outcomes.
     done: Vec<TaskId>,
+    /// Tasks whose results stand beside the journal, and not in the records that were applied.
+    stored: BTreeSet<TaskId>,
     /// Tasks whose result is judged, which is not recorded.
     judged: BTreeSet<TaskId>,
     failures: usize,
@@ -121,6 +123,7 @@ impl RunState {
             spent: BTreeSet::new(),
             exhausted: BTreeSet::new(),
             done: Vec::new(),
+            stored: BTreeSet::new(),
             judged: BTreeSet::new(),
             failures: 0,
             open: outline.order().len(),

@@ -23,10 +23,12 @@ pub(super) async fn retrieve(request: &Retrieve, tools: Tools<'_>) -> Result<Val
     Ok(Value::clone(&value))
 }
 
-/// The same for the same request on the same folder, whatever its time to live.
+/// The same for the same request on the same folder, whatever its time to live. Runs that know other secrets read anew:
+/// what is kept is what may be told in one of them.
 fn key(request: &Retrieve, tools: Tools<'_>) -> String {
     let value = request.value.as_ref().map(|at| (&at.file, &at.pointer));
-    json!([tools.files.root().to_string_lossy(), request.files, request.content, request.digest, value]).to_string()
+    let (folder, secrets) = (tools.files.root().to_string_lossy(), tools.redactor.fingerprint());
+    json!([folder, secrets, request.files, request.content, request.digest, value]).to_string()
 }
 
 async fn read(request: &Retrieve, tools: Tools<'_>) -> Result<Value, Failure> {

@@ -21,7 +21,7 @@ use steadfast_orchestration::seam::artifacts::MemoryArtifacts;
 use steadfast_orchestration::seam::testing::ScriptedCommands;
 use steadfast_orchestration::work::Outcome;
 
-use super::goals::{self, Goal, NAME};
+use super::goals::{self, Goal};
 use super::oracles::{self, Run};
 use super::witness::{Watched, What, Witness};
 
@@ -88,7 +88,7 @@ fn kills(seed: u64) -> String {
     let mut rng = Rng::new(seed_of(seed, "kills"));
     let below = "root/domains/orchestration";
     let whom = [
-        format!("{below}/goals/{NAME}"),
+        format!("{below}/goals/{RUN}"),
         format!("{below}/executors/1"),
         format!("{below}/executors/2"),
         format!("{below}/agents/validator"),
@@ -122,7 +122,7 @@ async fn carry_out(world: World, calm: Option<&str>, bug: Option<Bug>) -> Result
         witness.note(What::Reported(report));
         if calm.is_some() && world.rng("the end").next_u64().is_multiple_of(4) {
             // Whoever comes after the end finds it.
-            let _ = node.try_system().map(|system| system.kill(orchestrator_path(NAME).as_str()));
+            let _ = node.try_system().map(|system| system.kill(orchestrator_path(RUN).as_str()));
         }
         // What comes too late comes by then.
         world.sleep(1000 * MS).await;
@@ -180,12 +180,7 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
     });
     let clock = TokioClock;
     let cache = Cache::new(Bounds::default(), Arc::new(move || steadfast::seam::Clock::now(&clock)));
-    let shop = Workshop {
-        files: Arc::new(goal.files.clone()),
-        commands: Arc::new(commands),
-        redactor: Redactor::new(),
-        cache: Arc::new(cache),
-    };
+    let shop = Workshop::new(Arc::new(commands), Arc::new(cache));
     let run = RunArgs {
         run: RUN,
         goal: loaded.goal,
@@ -194,6 +189,9 @@ fn tree(goal: &Goal, witness: &Witness, feed: &Feed) -> impl Fn() -> SupervisorS
         parent: None,
         kept: Kept::Volatile,
         jobs: goal.jobs,
+        by: String::new(),
+        files: Arc::new(goal.files.clone()),
+        shop: shop.clone(),
         redactor: Redactor::new(),
         artifacts: Arc::new(MemoryArtifacts::new()),
         feed: feed.clone(),
@@ -275,7 +273,7 @@ fn follow(world: &World, feed: &Feed, witness: &Witness, node: &Node) {
 /// Reports a lie on a lease that was lost.
 async fn report_as(leased: &Leased, node: &Node, witness: &Witness) {
     let Some(system) = node.try_system() else { return };
-    let Some(orchestrator) = system.provider(&REPORT, orchestrator_path(NAME)) else { return };
+    let Some(orchestrator) = system.provider(&REPORT, orchestrator_path(RUN)) else { return };
     let attempt = Attempt { run: RUN, task: leased.task.clone(), number: leased.attempt, part: Part::Task };
     let incarnation = Incarnation::new(leased.incarnation).expect("not 0");
     let lease = LeaseId { attempt, agent: leased.agent.clone(), incarnation };

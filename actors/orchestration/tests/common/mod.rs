@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod hosting;
+pub(crate) mod waiting;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -105,12 +108,8 @@ impl World {
         let loaded = goal::read("goal.toml", self.goal).expect("the goal file is valid");
         loaded.plan(BTreeMap::new(), &preset::offered()).expect("the goal can be planned");
         let clock = steadfast::TokioClock;
-        let shop = Workshop {
-            files: Arc::new(self.files.clone()),
-            commands: Arc::clone(&self.commands),
-            redactor: self.redactor.clone(),
-            cache: Arc::new(Cache::new(Bounds::default(), Arc::new(move || steadfast::seam::Clock::now(&clock)))),
-        };
+        let cache = Arc::new(Cache::new(Bounds::default(), Arc::new(move || steadfast::seam::Clock::now(&clock))));
+        let shop = Workshop::new(Arc::clone(&self.commands), cache);
         let run = RunArgs {
             run: RunId::new(RUN),
             goal: loaded.goal.clone(),
@@ -119,6 +118,9 @@ impl World {
             parent: None,
             kept: self.kept,
             jobs: self.jobs,
+            by: String::new(),
+            files: Arc::new(self.files.clone()),
+            shop: shop.clone(),
             redactor: self.redactor.clone(),
             artifacts: Arc::new(MemoryArtifacts::new()),
             feed: Feed::new(),

@@ -192,3 +192,64 @@ impl Touched {
         !self.row_changed && self.pruned.is_none() && self.new.is_empty() && self.snapshot.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use steadfast::seam::Epoch;
+
+    use super::*;
+
+    fn stream() -> StreamId {
+        "s/1".parse().expect("a stream id")
+    }
+
+    fn append(expected: Seq, records: usize) -> Write {
+        let at = AppendAt { epoch: Epoch(1), expected };
+        Write::Append { stream: stream(), at, records: vec![vec![7; 10]; records] }
+    }
+
+    fn of(writes: &[Write]) -> Draft {
+        let mut draft = Draft::new(5, []);
+        for write in writes {
+            let decided = draft.decide(write);
+            assert!(matches!(decided, Decided::Answer(Ok(_))), "{decided:?}");
+        }
+        draft
+    }
+
+    fn snapshot(seq: Seq) -> Write {
+        Write::Snapshot { stream: stream(), epoch: Epoch(1), snapshot: Snapshot { seq, bytes: vec![1] } }
+    }
+
+    #[test]
+    fn of_what_a_batch_appends_and_prunes_only_the_rest_is_written() {
+        let fence = Write::Fence { stream: stream(), owner: "me".to_owned() };
+        let prune = |upto| Write::Prune { stream: stream(), epoch: Epoch(1), upto };
+        let numbers = |draft: &Draft| draft.records().map(|(row, seq, _)| (row, seq)).collect::<Vec<_>>();
+
+        let draft = of(&[fence.clone(), append(0, 3), snapshot(2), prune(Upto::Snapshot), append(3, 1)]);
+        assert_eq!(numbers(&draft), [(5, 3), (5, 4)]);
+        assert_eq!(draft.next_row(), 6);
+
+        let draft = of(&[fence, append(0, 3), snapshot(2), prune(Upto::All), append(3, 2)]);
+        assert_eq!(numbers(&draft), [(5, 4), (5, 5)]);
+        assert_eq!(draft.get(&stream()).and_then(|touched| touched.snapshot.as_ref()), Some(&Change::Forget));
+        assert_eq!(draft.bytes(), 20);
+    }
+
+    #[test]
+    fn what_is_refused_or_said_again_changes_nothing() {
+        let mut draft = Draft::new(1, []);
+        assert!(matches!(draft.decide(&append(0, 1)), Decided::Answer(Err(JournalError::Fenced { .. }))));
+        assert!(draft.changes_nothing() && draft.next_row() == 1);
+        let known = Known { row: 1, head: Head::found((Epoch(1), "me".to_owned()), (0, 3), Some(2)) };
+        let mut draft = Draft::new(2, [(stream(), known)]);
+        let at = AppendAt { epoch: Epoch(1), expected: 1 };
+        assert_eq!(draft.decide(&append(1, 2)), Decided::IfThere(at));
+        let moved = JournalError::Moved { expected: 9, actual: 3 };
+        assert_eq!(draft.decide(&append(9, 2)), Decided::Answer(Err(moved)));
+        assert_eq!(draft.decide(&append(3, 0)), Decided::Answer(Ok(Written::Seq(3))));
+        assert_eq!(draft.decide(&snapshot(1)), Decided::Answer(Ok(Written::Done)), "there is a later one");
+        assert!(draft.changes_nothing());
+    }
+}

@@ -53,8 +53,7 @@ impl Found {
             1 => {
                 let (kept, wrong) = decode(row.try_get(2)?);
                 let next = at + kept.len() as Seq;
-                let from = after.max(self.pruned);
-                let new = (at..).zip(kept).filter(|(seq, _)| *seq > from);
+                let new = (at..).zip(kept).filter(|(seq, _)| *seq > after);
                 self.records.extend(new.map(|(seq, kept)| (seq, kept.body)));
                 self.wrong.extend(wrong.map(|what| (next, what)));
             }
@@ -65,9 +64,10 @@ impl Found {
 
     /// Says where numbers are missing or doubled.
     fn count(&mut self, after: Seq) {
-        let mut expected = after.max(self.pruned) + 1;
+        let mut expected = after + 1;
         for (seq, _) in &self.records {
-            if *seq > expected {
+            // Where a block is cut off, that is what is wrong.
+            if *seq > expected && !self.wrong.iter().any(|(seq, _)| *seq == expected) {
                 self.wrong.push((expected, format!("it is missing; the next one is {seq}")));
             } else if *seq < expected {
                 self.wrong.push((*seq, "it is there twice".to_owned()));
@@ -78,7 +78,7 @@ impl Found {
     }
 }
 
-/// Finds the records of a stream after a number.
+/// Finds the records of a stream after a number, from which on none are forgotten.
 pub(crate) async fn find(conn: &mut SqliteConnection, stream: &StreamId, after: Seq) -> Result<Found, sqlx::Error> {
     let query = sqlx::query(RECORDS).bind(stream.as_str()).bind(signed(after));
     let mut found = Found::default();

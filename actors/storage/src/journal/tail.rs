@@ -18,7 +18,8 @@ const BLOCK: usize = 64 << 10;
 /// What the table `tail` holds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tail {
-    streams: BTreeMap<i64, Part>,
+    /// More than one part only where records are missing in between: what is damaged is kept as it is.
+    streams: BTreeMap<i64, Vec<Part>>,
     records: usize,
     bytes: usize,
 }
@@ -28,6 +29,12 @@ pub(crate) struct Tail {
 struct Part {
     first: Seq,
     kept: Vec<Kept>,
+}
+
+impl Part {
+    const fn last(&self) -> Seq {
+        self.first + self.kept.len() as Seq - 1
+    }
 }
 
 /// Records in a row that belong into one row of the table `blocks`.
@@ -51,32 +58,38 @@ impl Tail {
 
     /// The number of the last record of a stream.
     pub(crate) fn last(&self, stream: i64) -> Option<Seq> {
-        let part = self.streams.get(&stream)?;
-        Some(part.first + part.kept.len() as Seq - 1)
+        self.streams.get(&stream)?.last().map(Part::last)
     }
 
     pub(crate) fn get(&self, stream: i64, seq: Seq) -> Option<&Kept> {
-        let part = self.streams.get(&stream)?;
-        part.kept.get(usize::try_from(seq.checked_sub(part.first)?).ok()?)
+        let in_part = |part: &'_ Part| usize::try_from(seq.checked_sub(part.first)?).ok();
+        self.streams.get(&stream)?.iter().find_map(|part| part.kept.get(in_part(part)?))
     }
 
     /// Takes in a record. A stream's records come in their order.
     pub(crate) fn push(&mut self, stream: i64, seq: Seq, kept: Kept) {
         self.records += 1;
         self.bytes += kept.body.len();
-        let part = self.streams.entry(stream).or_insert_with(|| Part { first: seq, kept: Vec::new() });
-        part.kept.push(kept);
+        let parts = self.streams.entry(stream).or_default();
+        match parts.last_mut() {
+            Some(part) if part.last() + 1 == seq => part.kept.push(kept),
+            _ => parts.push(Part { first: seq, kept: vec![kept] }),
+        }
     }
 
     /// Forgets the records of a stream up to this number.
     pub(crate) fn prune(&mut self, stream: i64, upto: Seq) {
-        let Some(mut part) = self.streams.remove(&stream) else { return };
-        let gone = usize::try_from((upto + 1).saturating_sub(part.first)).unwrap_or(usize::MAX).min(part.kept.len());
-        self.records -= gone;
-        self.bytes -= part.kept.drain(..gone).map(|kept| kept.body.len()).sum::<usize>();
-        if !part.kept.is_empty() {
+        let Some(parts) = self.streams.get_mut(&stream) else { return };
+        for part in &mut *parts {
+            let gone = usize::try_from((upto + 1).saturating_sub(part.first)).unwrap_or(usize::MAX);
+            let gone = gone.min(part.kept.len());
+            self.records -= gone;
+            self.bytes -= part.kept.drain(..gone).map(|kept| kept.body.len()).sum::<usize>();
             part.first += gone as Seq;
-            self.streams.insert(stream, part);
+        }
+        parts.retain(|part| !part.kept.is_empty());
+        if parts.is_empty() {
+            self.streams.remove(&stream);
         }
     }
 
@@ -87,7 +100,8 @@ impl Tail {
     /// What it holds, as blocks.
     pub(crate) fn blocks(&self) -> Vec<Block> {
         let mut blocks = Vec::new();
-        for (&stream, Part { first, kept }) in &self.streams {
+        let parts = self.streams.iter().flat_map(|(stream, parts)| parts.iter().map(|part| (*stream, part)));
+        for (stream, Part { first, kept }) in parts {
             let mut first = *first;
             let mut rest = kept.as_slice();
             while !rest.is_empty() {
@@ -133,6 +147,19 @@ mod tests {
         assert_eq!(places, [(1, 1, 1), (2, 7, 9), (2, 10, 10), (2, 11, 11), (2, 12, 13)]);
         let all: Vec<_> = blocks[1..].iter().flat_map(|block| decode(&block.body).0).collect();
         assert_eq!(all, lengths.map(kept));
+    }
+
+    #[test]
+    fn records_that_are_missing_are_missing_in_the_blocks_too() {
+        let mut tail = Tail::default();
+        for seq in [3, 4, 6, 7, 7, 8] {
+            tail.push(1, seq, kept(1));
+        }
+        let places: Vec<_> = tail.blocks().iter().map(|block| (block.first, block.last)).collect();
+        assert_eq!(places, [(3, 4), (6, 7), (7, 8)]);
+        assert_eq!((tail.last(1), tail.get(1, 5), tail.get(1, 8)), (Some(8), None, Some(&kept(1))));
+        tail.prune(1, 6);
+        assert_eq!(tail.blocks().iter().map(|block| (block.first, block.last)).collect::<Vec<_>>(), [(7, 7), (7, 8)]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 
-use sqlx::Executor;
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Executor, Row};
 use steadfast::id::StreamId;
 use steadfast::seam::{AppendAt, Epoch, Journal, JournalError, Level, Upto, Write};
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::SqliteJournal;
 use super::writer::{self, Writer};
-use crate::connect::Role;
+use crate::connect::{Role, connect};
 use crate::lock::Lock;
 use crate::readers::Readers;
 use crate::schema;
@@ -77,6 +77,26 @@ impl Desk {
 
     async fn records(&self) -> Vec<Vec<u8>> {
         self.journal.read(&stream(), 0).await.expect("a read")
+    }
+}
+
+#[tokio::test]
+async fn at_durable_every_commit_is_synced_and_at_process_crash_safe_the_log_before_it_is_copied() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // SQLite's numbers: 2 is FULL, 1 is NORMAL.
+    for (level, expected) in [(Level::Durable, 2), (Level::ProcessCrashSafe, 1)] {
+        let path = folder.path().join(format!("{level}.db"));
+        for role in [Role::Writer(level), Role::Checkpointer(level)] {
+            let mut conn = connect(&path, role).await.expect("it opens");
+            let mut ask = async |sql: &'static str| {
+                conn.fetch_one(sqlx::query(sql)).await.and_then(|row| row.try_get::<i64, _>(0)).expect("a number")
+            };
+            assert_eq!(ask("PRAGMA synchronous").await, expected, "{role:?}");
+            assert_eq!(ask("PRAGMA wal_autocheckpoint").await, 0, "no commit copies the log");
+        }
+        let mut guest = connect(&path, Role::Guest).await.expect("it opens");
+        let row = guest.fetch_one(sqlx::query("PRAGMA synchronous")).await.expect("it answers");
+        assert_eq!(row.try_get::<i64, _>(0).expect("a number"), 2, "a request is kept whatever the level");
     }
 }
 

@@ -24,7 +24,7 @@ CREATE TABLE blocks (
     last INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX blocks_by_stream ON blocks (stream, last);
+CREATE INDEX blocks_by_stream ON blocks (stream, last);
 
 CREATE TABLE snapshots (
     stream INTEGER PRIMARY KEY,

@@ -28,6 +28,7 @@ impl Orchestrator {
     /// Does everything that is to be done now.
     pub(super) async fn advance(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
         loop {
+            self.hold_up(ctx).await?;
             let now = self.wall();
             let steps = next(&self.state, now);
             let mut records = Vec::new();
@@ -70,6 +71,7 @@ impl Orchestrator {
         }
         // Whoever held a lease may be free now.
         self.bench.crowded.clear();
+        self.take_seats();
         Ok(())
     }
 

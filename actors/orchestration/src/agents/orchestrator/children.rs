@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use steadfast::{BoxError, ChildError, ChildSpec, Context, Path, RequestError, RunId, Supervisor, System};
+use steadfast::{BoxError, ChildError, Context, Path, RequestError, RunId, Supervisor, System};
 
 use super::{Feed, Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
-use crate::agents::REPORT;
 use crate::agents::ask::{TRY, again};
 use crate::agents::protocol::{Attempt, ContextReply, Part};
 use crate::goal::span::Span;
-use crate::preset::HANDLER_DEADLINE;
+use crate::preset::{RESTARTS, child_path, orchestrator};
 use crate::run::{
     ChildEnd, Inside, Order, Parent, PauseCause, Standing, Status, TaskId, child_ended, failures, order, results,
 };
@@ -195,6 +194,15 @@ impl Orchestrator {
         self.child_over(task, &end, ctx).await
     }
 
+    /// An orchestrator failed too often and is put aside: where it was that of a run inside this one, that one has failed.
+    pub(super) async fn put_aside(&mut self, agent: &Path, why: &str, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
+        let mut of_it = running.filter(|(_, child)| child_path(child.run) == *agent).map(|(task, _)| task.clone());
+        let Some(task) = of_it.next() else { return Ok(()) };
+        drop(of_it);
+        self.unstarted(&task, format!("its orchestrator failed too often, the last time because {why}"), ctx).await
+    }
+
     /// A run inside this one is over: that is recorded, and its orchestrator ends.
     pub(super) async fn child_over(
         &mut self,
@@ -207,6 +215,7 @@ impl Orchestrator {
             self.commit(records, ctx).await?;
         }
         self.args.feed.forget(end.run);
+        self.args.shop.close(end.run);
         if let Some(place) = nursery(ctx.path()) {
             let (system, run) = (ctx.system().clone(), end.run);
             set_going(ctx, async move {
@@ -243,9 +252,7 @@ async fn start(system: &System, place: &Path, args: RunArgs) -> Option<String> {
         let Ok(supervisor) = system.supervisor(place) else {
             return Some(format!("there is no `{place}`"));
         };
-        let spec = ChildSpec::agent::<Orchestrator>(&name, args.clone()).offers(&REPORT);
-        let spec: ChildSpec = spec.handler_deadline(HANDLER_DEADLINE).into();
-        match supervisor.start_child(spec).await {
+        match supervisor.start_child(orchestrator(args.clone(), RESTARTS)).await {
             Ok(_) | Err(ChildError::AlreadyStarted { .. } | ChildError::Gone { .. }) => return None,
             Err(ChildError::AlreadyPresent { .. }) => return present(&supervisor, &name).await,
             Err(error) => {

@@ -5,7 +5,6 @@ use std::fmt;
 use steadfast::{BoxError, Context};
 
 use super::{Orchestrator, OrchestratorMessage, OrchestratorReply};
-use crate::agents::protocol::Part;
 use crate::run::{Kept, PauseCause, Record, Standing};
 
 /// Why a run does not do what it is told.
@@ -114,14 +113,7 @@ impl Orchestrator {
             Kept::Journaled if self.is_paused_by_somebody() => {}
             Kept::Journaled => records.push(self.asked_to_pause(who.clone(), "it was stopped at once")),
         }
-        for lease in &leases {
-            let (task, attempt) = (lease.attempt.task.clone(), lease.attempt.number);
-            let (why, wall) = (format!("{who} stopped the run at once"), self.wall());
-            records.push(match lease.attempt.part {
-                Part::Task => Record::Lost { task, attempt, why, wall },
-                Part::Undo => Record::UndoLost { task, attempt, why, wall },
-            });
-        }
+        records.extend(self.lost(&leases, &format!("{who} stopped the run at once")));
         self.commit(records, ctx).await?;
         self.release(leases, ctx);
         self.pass_on(|| OrchestratorMessage::Stop { who: who.clone() }, ctx);

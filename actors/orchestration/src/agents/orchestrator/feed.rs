@@ -106,7 +106,7 @@ impl Feed {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn stand(&self, standing: Standing) {
+    pub(crate) fn stand(&self, standing: Standing) {
         self.standing.send_if_modified(|last| {
             let changed = *last != standing;
             *last = standing;

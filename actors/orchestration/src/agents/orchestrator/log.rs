@@ -37,12 +37,15 @@ impl Log {
         Ok((log, records))
     }
 
-    /// All records, with the results that are kept beside the journal.
+    /// All records, with the results that are kept beside the journal. One that is not to be had is missing in its
+    /// record.
     pub(super) async fn read(&self, ctx: &Context<Orchestrator>) -> Result<Vec<Record>, BoxError> {
         let frames = wait_for(ctx, self.journal.read(&self.stream, 0)).await?;
         let mut records = frames.iter().map(|frame| decode(frame)).collect::<Result<Vec<_>, _>>()?;
         for record in &mut records {
-            wait_for(ctx, make_whole(record, &*self.artifacts)).await?;
+            if let Err(error) = wait_for(ctx, make_whole(record, &*self.artifacts)).await {
+                tracing::error!(stream = %self.stream, %error, cause = %error.source, "a run is not whole");
+            }
         }
         Ok(records)
     }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast::{BoxError, Context, EventKind, Events, EventsError, System, TellError, bug_on_purpose};
+use steadfast::{BoxError, Context, EventKind, Events, EventsError, System, TellError, Verdict, bug_on_purpose};
 
 use super::{Log, Orchestrator, Own, RunArgs, set_going};
 use crate::agents::ask::ask_any;
+use crate::agents::desk::Room;
+use crate::agents::orchestrator::part::{owned, still_ours};
 use crate::agents::orchestrator::{Bench, OrchestratorMessage};
 use crate::agents::protocol::{ContextReply, LeaseId, PLAN, Part, PlanReply, PlanRequest};
 use crate::plan::Plan;
-use crate::run::{Millis, Outline, Record, RunState, taken_up};
+use crate::run::{Lacking, Millis, Outline, Record, RunState, taken_up};
 
 /// How often and how long apart the planner is asked while nobody offers a capability that the goal needs.
 const TRIES: u32 = 100;
@@ -19,9 +21,13 @@ const APART: Duration = Duration::from_millis(50);
 impl Orchestrator {
     /// Fences the journal, reads it, and goes on from there.
     pub(super) async fn resume(args: RunArgs, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+        args.shop.open(args.run, Room { files: Arc::clone(&args.files), redactor: args.redactor.clone() });
         // Before anything is read, so that no exit falls between the two.
         watch(ctx);
-        let owner = format!("{}#{}", ctx.path(), ctx.incarnation());
+        let owner = format!("{}#{}", owned(&args.by, ctx.path()), ctx.incarnation());
+        if args.feed.is_taken_up() {
+            still_ours(&args, ctx).await?;
+        }
         let (mut log, mut records) = Log::open(&args, &owner, ctx).await?;
         if records.len() > 1 && bug_on_purpose!(ctx.system(), LastRecordOverlooked) {
             // On purpose: the end of the stream is where the last one begins.
@@ -45,14 +51,10 @@ impl Orchestrator {
         }
         let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));
         let plan = if planned { Some(Arc::new(Plan::rebuild(args.goal.clone(), args.params.clone())?)) } else { None };
-        let outline = match &plan {
-            Some(plan) => Outline::of(plan, args.jobs),
-            None => Outline::unplanned(&args.goal, args.jobs),
-        };
-        let outline = outline.kept(args.kept);
-        let state = RunState::fold(Arc::new(outline), &records)?;
-        let mut orchestrator =
-            Self { args, clock: Arc::clone(ctx.system().clock()), log, plan, state, bench: Bench::default() };
+        let state = RunState::fold(outline(plan.as_deref(), &args), &records)?;
+        let (clock, bench, lacking) = (Arc::clone(ctx.system().clock()), Bench::default(), Lacking::default());
+        let mut orchestrator = Self { args, clock, log, plan, lacking, state, bench };
+        orchestrator.look_what_is_lacking();
         orchestrator.take_over(&owner, ctx).await?;
         orchestrator.take_up(ctx).await?;
         orchestrator.advance(ctx).await?;
@@ -84,6 +86,9 @@ impl Orchestrator {
             return Ok(());
         }
         self.compare(ctx).await?;
+        if self.state.not_whole().next().is_some() {
+            return self.lose_leases("a result of the run is not to be had", ctx).await;
+        }
         self.take_up_children(ctx)?;
         for lease in self.leases() {
             let attempt = lease.attempt.clone();
@@ -133,11 +138,9 @@ impl Orchestrator {
             at_least: u64::try_from(plan.critical_length().as_millis())?,
         };
         self.commit(vec![planned], ctx).await?;
-        let plan = Arc::new(*plan);
-        let outline = Arc::new(Outline::of(&plan, self.args.jobs).kept(self.args.kept));
-        self.state = RunState::fold(outline, &self.log.read(ctx).await?)?;
-        self.plan = Some(plan);
-        Ok(())
+        self.plan = Some(Arc::new(*plan));
+        self.look_what_is_lacking();
+        self.fold_anew(ctx).await
     }
 
     /// A lease that was out when this incarnation began has its work again.
@@ -159,6 +162,15 @@ impl Orchestrator {
             other => Err(format!("the context of `{}` cannot be found again: {other:?}", lease.attempt.task).into()),
         }
     }
+}
+
+/// What the run needs to know of its plan.
+pub(super) fn outline(plan: Option<&Plan>, args: &RunArgs) -> Arc<Outline> {
+    let outline = match plan {
+        Some(plan) => Outline::of(plan, args.jobs),
+        None => Outline::unplanned(&args.goal, args.jobs),
+    };
+    Arc::new(outline.kept(args.kept))
 }
 
 /// Asks until somebody offers everything the goal needs: at the start of a tree an offer may be on its way.
@@ -194,12 +206,20 @@ fn watch(ctx: &mut Context<Orchestrator>) {
 async fn next_exit(events: &mut Events) -> Option<Own> {
     loop {
         match events.next().await {
-            Ok(event) => {
-                if let EventKind::Exited { incarnation, reason, .. } = &event.kind {
+            Ok(event) => match &event.kind {
+                EventKind::Exited { reason, verdict: Verdict::Quarantined(_), .. } => {
+                    return Some(Own::PutAside { agent: event.path.clone(), why: reason.to_string() });
+                }
+                EventKind::Quarantined { .. } => {
+                    let why = "it does not start".to_owned();
+                    return Some(Own::PutAside { agent: event.path.clone(), why });
+                }
+                EventKind::Exited { incarnation, reason, .. } => {
                     let why = format!("`{}`, incarnation {incarnation}, {reason}", event.path);
                     return Some(Own::Exited { agent: event.path.clone(), incarnation: *incarnation, why });
                 }
-            }
+                _ => {}
+            },
             Err(EventsError::Lagged { .. }) => return Some(Own::Compare),
             Err(_) => return None,
         }

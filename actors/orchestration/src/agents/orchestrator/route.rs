@@ -4,8 +4,9 @@ use serde_json::json;
 use steadfast::{BoxError, Context, RequestError, System, bug_on_purpose};
 
 use super::carry::RETRY;
-use super::{Orchestrator, OrchestratorMessage, Own, set_going};
+use super::{Orchestrator, Own, set_going};
 use crate::agents::ask::{TRY, again, ask_any};
+use crate::agents::floor::Asks;
 use crate::agents::protocol::{
     Attempt, Lease, LeaseId, LeaseReply, LeaseRequest, Part, ROUTE, RouteReply, RouteRequest, task_capability,
 };
@@ -58,21 +59,25 @@ impl Orchestrator {
         ctx: &mut Context<Self>,
     ) -> Result<(), BoxError> {
         self.bench.routing = None;
-        let Some(ready) = self.bench.ready.get(&key) else { return Ok(()) };
+        let Some(ready) = self.bench.ready.get(&key) else {
+            self.take_seats();
+            return Ok(());
+        };
         let attempt = self.attempt(&key.1, (ready.attempt, ready.part));
         if !self.is_wanted(&attempt) {
             self.bench.ready.remove(&key);
             self.bench.preparing.remove(&key.1);
+            self.take_seats();
             return Ok(());
         }
         let RouteReply::Assigned(chosen) = reply else {
             let capability = self.capability(&attempt)?;
             self.bench.crowded.insert(capability);
-            let message = OrchestratorMessage::Own(ctx.incarnation(), Own::Retry);
-            ctx.after(RETRY, message);
+            self.await_turn(ctx);
             return Ok(());
         };
         if !self.may_go_out(&attempt) {
+            self.take_seats();
             return Ok(());
         }
         let Some(ready) = self.bench.ready.remove(&key) else { return Ok(()) };
@@ -100,6 +105,23 @@ impl Orchestrator {
         self.commit(vec![record], ctx).await?;
         self.deliver(lease, ready.work, ctx);
         Ok(())
+    }
+
+    /// Says on the floor who works for this run.
+    pub(super) fn take_seats(&self) {
+        let agents = self.leases().into_iter().map(|lease| lease.agent).collect();
+        let asks = if self.bench.routing.is_some() { Asks::Yes } else { Asks::No };
+        self.args.shop.floor().hold(self.args.run, agents, asks, self.clock.now());
+    }
+
+    /// Asks again when it may be this run's turn, or after a while: an agent that comes back tells nobody.
+    fn await_turn(&self, ctx: &mut Context<Self>) {
+        let turn = self.args.shop.floor().turn(self.args.run);
+        set_going(ctx, async move {
+            // That it took too long is no reason not to ask.
+            let _ = tokio::time::timeout(RETRY, turn).await;
+            Some(Own::Retry)
+        });
     }
 
     /// Sends a lease until its holder has it, or is no more.
@@ -136,7 +158,7 @@ impl Orchestrator {
     }
 
     /// What an agent has to offer to get this attempt.
-    fn capability(&self, attempt: &Attempt) -> Result<String, BoxError> {
+    pub(super) fn capability(&self, attempt: &Attempt) -> Result<String, BoxError> {
         let task = self.planned_task(attempt.task.task())?;
         match attempt.part {
             Part::Task => {

@@ -75,7 +75,8 @@ pub(super) async fn find(request: ContextRequest, shop: &Workshop) -> ContextRep
         Wanted::Work | Wanted::ItemWork(_) | Wanted::Undo { .. } => work(&request, &scope, lookups),
     };
     found.unwrap_or_else(|failure| {
-        ContextReply::Impossible(Failure { message: shop.redactor.text(&failure.message).into_owned(), ..failure })
+        let redactor = shop.room(request.attempt.run).map(|room| room.redactor).unwrap_or_default();
+        ContextReply::Impossible(Failure { message: redactor.text(&failure.message).into_owned(), ..failure })
     })
 }
 
@@ -150,7 +151,7 @@ async fn reason_to_skip(
         ..Work::new(request.attempt.task.to_string(), WorkSpec::Collect(Value::Null))
     };
     let quiet: crate::seam::commands::Heartbeat = std::sync::Arc::new(|| {});
-    match shop.perform(&work, &quiet).await? {
+    match shop.perform(request.attempt.run, &work, &quiet).await? {
         Outcome::Skipped { reason } => Ok(Some(reason)),
         Outcome::Done { .. } => Ok(None),
     }

@@ -172,6 +172,7 @@ fn about_the_run() -> Vec<Record> {
         paused(PauseCause::Exhausted { task: task("list"), class: Class::Exit }),
         paused(PauseCause::Poison { task: task("list") }),
         paused(PauseCause::MissingVariable { name: text("TOKEN") }),
+        paused(PauseCause::MissingArtifact { task: task("list"), digest: sha256_hex(b"list") }),
         Record::Resumed { who: text("anna"), wall },
         Record::CancelAsked { undo: false, who: text("anna"), why: text("not needed"), wall },
         Record::CancelAsked { undo: true, who: text("anna"), why: text("wrong"), wall },

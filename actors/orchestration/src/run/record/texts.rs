@@ -1,8 +1,49 @@
-//! The texts of a record that may hold anything.
+//! The texts of a record that may hold anything, and its time.
 
-use super::{Outcome, Record, UndoOutcome, WaitFor};
+use super::{Leased, Outcome, Record, UndoOutcome, WaitFor};
+use crate::run::id::Millis;
 
 impl Record {
+    /// When it happened, where it says so.
+    #[must_use]
+    pub fn wall(&self) -> Option<Millis> {
+        match self {
+            Self::RunStarted { wall, .. }
+            | Self::Forked { wall, .. }
+            | Self::TakenUp { wall, .. }
+            | Self::Leased(Leased { wall, .. })
+            | Self::UndoLeased(Leased { wall, .. })
+            | Self::Failed { wall, .. }
+            | Self::Lost { wall, .. }
+            | Self::Recorded { wall, .. }
+            | Self::Paused { wall, .. }
+            | Self::Resumed { wall, .. }
+            | Self::CancelAsked { wall, .. }
+            | Self::Undoing { wall, .. }
+            | Self::UndoFailed { wall, .. }
+            | Self::UndoLost { wall, .. }
+            | Self::UndoRecorded { wall, .. }
+            | Self::Waiting { wall, .. }
+            | Self::Approved { wall, .. }
+            | Self::Rejected { wall, .. }
+            | Self::Signalled { wall, .. }
+            | Self::ChildStarted { wall, .. }
+            | Self::ChildEnded { wall, .. }
+            | Self::BudgetSpent { wall, .. }
+            | Self::RequestTaken { wall, .. }
+            | Self::RequestRefused { wall, .. }
+            | Self::Ended { wall, .. } => Some(*wall),
+            Self::Planned { .. }
+            | Self::Unplannable { .. }
+            | Self::Expanded { .. }
+            | Self::Refused { .. }
+            | Self::Reserved { .. }
+            | Self::Charged { .. }
+            | Self::ToolCalled { .. }
+            | Self::Draining => None,
+        }
+    }
+
     /// The texts that come from outside, for whoever must look through them before they are written.
     ///
     /// Results are not among them: they were looked through before they were digested.

@@ -37,6 +37,13 @@ pub enum PauseCause {
         /// The name of the variable.
         name: String,
     },
+    /// A result that is kept beside the journal is not to be had.
+    MissingArtifact {
+        /// The task whose result it is.
+        task: TaskId,
+        /// The digest of the result.
+        digest: String,
+    },
 }
 
 /// What a task waits for that no agent does.

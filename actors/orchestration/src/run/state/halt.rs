@@ -36,7 +36,7 @@ impl PauseCause {
     pub fn task(&self) -> Option<&TaskId> {
         match self {
             Self::Exhausted { task, .. } | Self::Poison { task } => Some(task),
-            Self::Asked | Self::MissingVariable { .. } => None,
+            Self::Asked | Self::MissingVariable { .. } | Self::MissingArtifact { .. } => None,
         }
     }
 
@@ -47,7 +47,12 @@ impl PauseCause {
             Self::Asked => "resume it when it may go on".to_owned(),
             Self::Exhausted { class, .. } => format!("{}; then resume it", class.remedy()),
             Self::Poison { .. } => format!("{}; then resume it", crate::run::Class::Poison.remedy()),
-            Self::MissingVariable { name } => format!("set the environment variable {name}, and resume it"),
+            Self::MissingVariable { name } => {
+                format!("set the environment variable {name} for the process that carries it on, and resume it")
+            }
+            Self::MissingArtifact { digest, .. } => {
+                format!("put the artifact {digest} back into the store, from a copy of it, and resume it; or cancel it")
+            }
         }
     }
 }
@@ -105,13 +110,16 @@ impl RunState {
             self.pauses.retain(|pause| pause.why.task() != Some(id));
             if let (true, Some(since)) = (self.pauses.is_empty(), since) {
                 self.paused_for = self.paused_for.saturating_add(wall.since(since));
+                self.wait_longer(since, wall);
             }
         }
     }
 
     fn lift(&mut self, wall: Millis) {
         if let Some(first) = self.pauses.first() {
-            self.paused_for = self.paused_for.saturating_add(wall.since(first.wall));
+            let since = first.wall;
+            self.paused_for = self.paused_for.saturating_add(wall.since(since));
+            self.wait_longer(since, wall);
         }
         self.pauses.clear();
     }

@@ -86,6 +86,12 @@ impl TaskState {
         u32::try_from(self.failed.len()).unwrap_or(u32::MAX)
     }
 
+    /// When the next attempt may begin, where it has to wait after a failure.
+    #[must_use]
+    pub fn due(&self) -> Option<Millis> {
+        self.due
+    }
+
     /// How many of them count: those since the task was given its attempts.
     pub(crate) fn failures_that_count(&self) -> u32 {
         self.failures().saturating_sub(self.forgiven.0)
@@ -207,6 +213,10 @@ impl RunState {
         let wall = settled.wall;
         let (succeeded, failed) = (succeeded(&settled.outcome), matches!(settled.outcome, Outcome::Failed { .. }));
         let outcome = settled.outcome.clone();
+        if matches!(outcome, Outcome::Stored { .. }) {
+            self.stored.insert(id.clone());
+        }
+        let task = self.task_mut(id)?;
         task.settled = Some(settled);
         self.open -= 1;
         self.failures += usize::from(failed && !self.outline.is_spare(id.task()));

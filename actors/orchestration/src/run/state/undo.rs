@@ -149,6 +149,11 @@ impl RunState {
         !self.done.is_empty()
     }
 
+    /// The tasks that are still to be undone.
+    pub(crate) fn to_undo(&self) -> impl Iterator<Item = &TaskId> {
+        self.undo.iter().flat_map(|run| &run.queue)
+    }
+
     /// The task that is undone now, or next.
     #[must_use]
     pub fn undo_at(&self) -> Option<&TaskId> {

@@ -8,7 +8,7 @@ use super::tasks::Fate;
 use super::{Counts, Held, RunState, TaskState};
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::{Fan, Outline};
-use crate::run::record::Status;
+use crate::run::record::{Outcome, Status};
 use crate::run::shared::Shared;
 
 impl RunState {
@@ -128,6 +128,14 @@ impl RunState {
     pub(crate) fn failed_needs<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a str> {
         let needs = self.outline.entry(id).into_iter().flat_map(|entry| &entry.needs);
         needs.filter(|need| self.fates.get(*need) == Some(&Fate::Failed)).map(String::as_str)
+    }
+
+    /// The tasks whose results stand beside the journal and were not put back into their records, with the digests.
+    pub fn not_whole(&self) -> impl Iterator<Item = (&TaskId, &str)> {
+        self.stored.iter().filter_map(|id| match &self.tasks.get(id)?.settled.as_ref()?.outcome {
+            Outcome::Stored { digest, .. } => Some((id, digest.as_str())),
+            _ => None,
+        })
     }
 
     /// The tasks without an outcome, by id.

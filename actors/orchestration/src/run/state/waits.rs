@@ -151,6 +151,19 @@ impl RunState {
         Ok(())
     }
 
+    /// The run stood still for some time, which does not count for those who wait for somebody. A moment is a moment.
+    pub(super) fn wait_longer(&mut self, from: Millis, to: Millis) {
+        let Waits { begun, timers, .. } = &mut self.wait;
+        for (id, Waiting { on, since, .. }) in begun {
+            let (WaitFor::Approval { until: Some(until), .. } | WaitFor::Signal { until: Some(until), .. }) = on else {
+                continue;
+            };
+            timers.remove(&(*until, id.clone()));
+            *until = until.after(to.since(from.max(*since)));
+            timers.insert((*until, id.clone()));
+        }
+    }
+
     fn answered(&mut self, id: &TaskId, answer: Answer) -> Result<(), Misfit> {
         let asks = matches!(self.wait.begun.get(id), Some(Waiting { on: WaitFor::Approval { .. }, .. }));
         if self.task_mut(id)?.settled.is_none() && asks {
@@ -256,7 +269,7 @@ impl RunState {
         if arrived.len() < need || (all && open > 0) {
             return None;
         }
-        let first = &arrived[..need];
+        let first = arrived;
         Some(Gathered::Taken(gathering.of.iter().filter(|member| first.contains(member)).cloned().collect()))
     }
 

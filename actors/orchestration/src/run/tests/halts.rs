@@ -248,6 +248,9 @@ fn nobody_who_waits_runs_out_of_time_while_the_run_stands_still() {
     drive.now = drive.now.after(Duration::from_hours(1));
     assert!(drive.steps().is_empty() && drive.outcome("ask") == "open");
     drive.resume();
+    let until = drive.now.after(Duration::from_secs(5));
+    assert_eq!(drive.steps(), [Step::WakeAt(until)]);
+    drive.now = until;
     assert!(drive.steps().is_empty() && drive.outcome("ask").starts_with("timeout: "), "{}", drive.outcome("ask"));
 }
 

@@ -129,6 +129,28 @@ fn nobody_who_answers_in_time_fails_the_task_with_what_was_waited_for() {
 }
 
 #[test]
+fn the_time_in_which_a_run_stands_still_is_nobodys_who_waits_for_somebody() {
+    let outline = Outline::new(RunLimits::default()).task("ask", waits(&[])).task("rest", waits(&[]));
+    let mut drive = Drive::new(outline.task("late", waits(&[])));
+    let minutes = |count| START.after(Duration::from_mins(count));
+    drive.begin("ask", &approval(Some(Duration::from_mins(10))));
+    drive.begin("rest", &Begin::For(Duration::from_mins(10)));
+    let paused = |wall| Record::Paused { why: PauseCause::Asked, who: String::new(), message: String::new(), wall };
+    drive.append(vec![paused(minutes(5))]);
+    drive.now = minutes(30);
+    // It was on its way when the run was paused.
+    drive.begin("late", &approval(Some(Duration::from_mins(10))));
+    assert!(drive.steps().is_empty());
+    drive.append(vec![Record::Resumed { who: String::new(), wall: minutes(65) }]);
+    drive.now = minutes(65);
+    assert_eq!(drive.steps(), [Step::WakeAt(minutes(70))]);
+    assert_eq!((drive.outcome("rest").as_str(), drive.outcome("ask").as_str()), ("null", "open"));
+    drive.now = minutes(70);
+    assert_eq!(drive.steps(), [Step::WakeAt(minutes(75))]);
+    assert!(drive.outcome("ask").starts_with("timeout"), "{}", drive.outcome("ask"));
+}
+
+#[test]
 fn a_moment_comes_however_long_nobody_looked() {
     let outline = Outline::new(RunLimits::default()).task("rest", waits(&[])).task("past", waits(&[]));
     let mut drive = Drive::new(outline);
@@ -369,6 +391,13 @@ fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
     };
     let mut drive = Drive::new(outline());
     drive.begin("child", &Begin::Child { params: json!({}) });
+    let strange = ChildEnd {
+        run: RunId::new(uuid::Uuid::nil()),
+        status: Status::Reached,
+        results: json!({}),
+        why: String::new(),
+    };
+    assert_eq!(child_ended(&drive.state, &child, &strange, drive.now), []);
     assert_eq!((end(&mut drive, Status::Reached, ""), end(&mut drive, Status::Reached, "")), (2, 0));
     assert_eq!(drive.outcome("child"), r#"{"a":1}"#);
     assert_eq!(drive.todo(), ["end#1"]);
@@ -380,13 +409,6 @@ fn a_child_ends_its_task_once_with_its_results_or_with_why_it_failed() {
         told.starts_with("child: the goal of its own ended as failed") && told.ends_with(": `x` (exit): no"),
         "{told}"
     );
-    let strange = ChildEnd {
-        run: RunId::new(uuid::Uuid::nil()),
-        status: Status::Reached,
-        results: json!({}),
-        why: String::new(),
-    };
-    assert_eq!(child_ended(&drive.state, &child, &strange, drive.now), []);
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! The folder in which runs are kept, as the verbs about runs find it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use steadfast::RunId;
+use steadfast::TokioClock;
+use steadfast::seam::Clock;
+use steadfast_orchestration::host::{Found, found};
+use steadfast_orchestration::run::Millis;
+use steadfast_storage::{Store, StoreError};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::outcome::Problem;
+
+/// With how many characters of its beginning or end a run may be named.
+const FEWEST: usize = 4;
+
+/// The word for the run that was begun last.
+const LAST: &str = "last";
+
+/// A runtime for what needs no agents.
+pub(crate) fn runtime() -> Result<Runtime, Problem> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Problem::new("steadfast", format!("the runtime cannot start: {error}"), "try it again"))
+}
+
+/// The present moment.
+pub(crate) fn now() -> Millis {
+    Millis::of(TokioClock.wall())
+}
+
+/// Opens the folder to look at it, whoever owns it.
+pub(crate) async fn look(dir: &Path) -> Result<Store, Problem> {
+    Store::read_only(dir).await.map_err(|error| refused(dir, &error))
+}
+
+/// What is wrong with the folder.
+pub(crate) fn refused(dir: &Path, error: &StoreError) -> Problem {
+    let place = format!("--state {}", dir.display());
+    let what = with_causes(error);
+    let remedy = match error {
+        StoreError::Owned { .. } => {
+            "wait until it has ended, or ask it: `steadfast run --detach`, `pause`, `resume`, `cancel`, `approve`, `signal` \
+             and `fork` leave their request with it"
+        }
+        StoreError::Missing { .. } => "name the folder of runs with `--state`, or begin one with `steadfast run`",
+        _ => "see the cause; `steadfast verify` looks at everything that is kept",
+    };
+    Problem::new(place, what, remedy)
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
+/// The run that is meant: by its id, the beginning or the end of it, or `last`.
+pub(crate) async fn which(store: &Store, dir: &Path, text: &str) -> Result<RunId, Problem> {
+    let runs = found(&*store.journal()).await;
+    let runs =
+        runs.map_err(|error| Problem::new(format!("--state {}", dir.display()), with_causes(&error), "try it again"))?;
+    let ids: Vec<RunId> = runs.iter().map(|Found { run, .. }| *run).collect();
+    named(&ids, text)
+}
+
+pub(crate) fn named(ids: &[RunId], text: &str) -> Result<RunId, Problem> {
+    let list = "`steadfast runs` lists all that there are";
+    let problem = |what: String| Err(Problem::new(format!("run `{text}`"), what, list));
+    if text == LAST {
+        // Later ids sort after earlier ones.
+        return ids.iter().max().copied().map_or_else(|| problem("there is no run here".to_owned()), Ok);
+    }
+    let wanted = text.to_ascii_lowercase();
+    let fits = |id: &&RunId| {
+        let id = id.to_string();
+        id == wanted || wanted.len() >= FEWEST && (id.starts_with(&wanted) || id.ends_with(&wanted))
+    };
+    let fitting: Vec<_> = ids.iter().filter(fits).collect();
+    match fitting.as_slice() {
+        [run] => Ok(**run),
+        [] if wanted.len() < FEWEST => {
+            problem(format!("it is too short; expected {FEWEST} characters of an id at least"))
+        }
+        [] => problem("there is none".to_owned()),
+        several => problem(format!("{} runs are called so; expected more of the id", several.len())),
+    }
+}
+
+/// How long ago.
+pub(crate) fn ago(span: Duration) -> Millis {
+    Millis(now().0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_its_id_a_part_of_it_or_as_the_last() {
+        let id = |text: &str| RunId::new(text.parse().expect("an id"));
+        let (one, two) = (id("01980000-0000-7000-8000-00000000aaaa"), id("01980000-0001-7000-8000-00000000bbbb"));
+        let ids = [two, one];
+        for (text, run) in
+            [("last", two), ("aaaa", one), ("01980000-0001", two), ("01980000-0000-7000-8000-00000000AAAA", one)]
+        {
+            assert_eq!(named(&ids, text).expect("there is one"), run, "{text}");
+        }
+        for (text, what) in [("0198", "2 runs"), ("aaa", "too short"), ("cccc", "there is none"), ("", "too short")] {
+            let problem = named(&ids, text).expect_err("there is none or more than one");
+            assert!(problem.what.contains(what), "{text}: {problem:?}");
+        }
+        assert!(named(&[], "last").is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! The verbs that only look at what is kept: `runs`, `show`, `why`, `log`, `verify`. They need no lock, and nobody notices.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use steadfast::RunId;
+use steadfast::seam::JournalError;
+use steadfast_orchestration::agents::orchestrator::make_whole;
+use steadfast_orchestration::host::found;
+use steadfast_orchestration::run::explain::{Account, Filter, Log, Row, View, Wanted, json_lines, table, tree, why};
+use steadfast_orchestration::run::{Record, TaskId, decode};
+use steadfast_storage::Store;
+
+use crate::args::{LogArgs, RunsArgs, ShowArgs, StateArg, VerifyArgs, WhyArgs};
+use crate::kept::{ago, look, now, refused, runtime, which, with_causes};
+use crate::outcome::{Problem, Status};
+use crate::screen::{Screen, print};
+
+/// How often it is looked for new records, where they are followed.
+const LOOK: Duration = Duration::from_millis(100);
+
+type Looked = Result<Status, Vec<Problem>>;
+
+fn one(problem: Problem) -> Vec<Problem> {
+    vec![problem]
+}
+
+fn unreadable(dir: &Path, error: &JournalError) -> Vec<Problem> {
+    one(Problem::new(format!("--state {}", dir.display()), with_causes(error), "see the cause"))
+}
+
+/// How the command line that is told to people begins; and whether anybody carries the runs.
+fn view(state: &StateArg) -> View {
+    let view = View::at(now());
+    let dir = &state.dir;
+    let view = if dir == Path::new(crate::run::DEFAULT_STATE) { view } else { view.state(dir.display().to_string()) };
+    match Store::owner(dir) {
+        Ok(Some(_)) => view.carried(),
+        Ok(None) => view.abandoned(),
+        // It is not said, then.
+        Err(_) => view,
+    }
+}
+
+/// All records of a run, with the results that stand beside the journal.
+async fn records(store: &Store, run: RunId) -> Result<Vec<Record>, Vec<Problem>> {
+    let problem = |what: String| {
+        one(Problem::new(format!("run {run}"), what, "`steadfast verify` lists everything that is damaged"))
+    };
+    let frames = store.journal().read(&run.into(), 0).await.map_err(|error| problem(with_causes(&error)))?;
+    let mut records = Vec::with_capacity(frames.len());
+    for (number, frame) in (1..).zip(&frames) {
+        let mut record = decode(frame).map_err(|error| problem(format!("record {number}: {}", with_causes(&error))))?;
+        // What is missing is shown by its digest.
+        let _ = make_whole(&mut record, &*store.artifacts()).await;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+async fn account(store: &Store, run: RunId) -> Result<Account, Vec<Problem>> {
+    let records = records(store, run).await?;
+    Account::of(&records).map_err(|error| one(Problem::new(format!("run {run}"), with_causes(&error), "see the cause")))
+}
+
+/// `steadfast runs`
+pub(crate) fn runs(args: &RunsArgs, screen: &Screen) -> Looked {
+    let status = args.status.as_deref().map(str::parse::<Wanted>).transpose();
+    let status = status.map_err(|error| {
+        one(Problem::new("--status", error.to_string(), format!("expected one of {}", Wanted::WORDS.join(", "))))
+    })?;
+    let filter = Filter { status, goal: args.goal.clone(), since: args.since.map(|since| ago(since.duration())) };
+    runtime().map_err(one)?.block_on(async {
+        let (dir, view) = (&args.state.dir, view(&args.state));
+        let store = look(dir).await.map_err(one)?;
+        let all = found(&*store.journal()).await.map_err(|error| unreadable(dir, &error))?;
+        let mut rows = Vec::new();
+        for run in all {
+            match account(&store, run.run).await {
+                Ok(account) => rows.extend(Row::of(&account, &view).filter(|row| filter.takes(row))),
+                // One that is damaged keeps nobody from seeing the others.
+                Err(problems) => problems.iter().for_each(|problem| screen.line(format!("warning: {problem}"))),
+            }
+        }
+        print(&if args.json { json_lines(&rows) } else { table(&rows, &view) });
+        Ok(Status::Reached)
+    })
+}
+
+/// `steadfast show`
+pub(crate) fn show(args: &ShowArgs) -> Looked {
+    runtime().map_err(one)?.block_on(async {
+        let dir = &args.run.state.dir;
+        let store = look(dir).await.map_err(one)?;
+        let run = which(&store, dir, &args.run.run).await.map_err(one)?;
+        let tree = tree(&account(&store, run).await?, &view(&args.run.state));
+        print(&if args.json { format!("{:#}", tree.json()) } else { tree.text() });
+        Ok(Status::Reached)
+    })
+}
+
+/// `steadfast why`
+pub(crate) fn reasons(args: &WhyArgs) -> Looked {
+    let task = args.task.as_deref().map(str::parse::<TaskId>).transpose();
+    let task = task.map_err(|error| one(Problem::new("TASK", error.to_string(), "name a task of the goal")))?;
+    runtime().map_err(one)?.block_on(async {
+        let dir = &args.state.dir;
+        let store = look(dir).await.map_err(one)?;
+        let run = which(&store, dir, &args.run).await.map_err(one)?;
+        let account = account(&store, run).await?;
+        let reasons = why(&account, &view(&args.state), task.as_ref());
+        let reasons = reasons.map_err(|error| {
+            one(Problem::new(format!("run {run}"), error.to_string(), "`steadfast show` lists the tasks of a run"))
+        })?;
+        print(&reasons.text());
+        Ok(Status::Reached)
+    })
+}
+
+/// `steadfast log`
+pub(crate) fn log(args: &LogArgs) -> Looked {
+    runtime().map_err(one)?.block_on(async {
+        let dir = &args.run.state.dir;
+        let store = look(dir).await.map_err(one)?;
+        let run = which(&store, dir, &args.run.run).await.map_err(one)?;
+        let problem = |what: String| one(Problem::new(format!("run {run}"), what, "see the cause"));
+        let (mut log, mut read) = (Log::new(), 0);
+        loop {
+            let frames = store.journal().read(&run.into(), read).await.map_err(|error| problem(with_causes(&error)))?;
+            for frame in &frames {
+                read += 1;
+                let record =
+                    decode(frame).map_err(|error| problem(format!("record {read}: {}", with_causes(&error))))?;
+                let entry = log.add(&record).map_err(|error| problem(with_causes(&error)))?;
+                print(&if args.json { entry.json() } else { entry.text() });
+            }
+            if !args.follow || log.ended().is_some() {
+                return Ok(Status::Reached);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+}
+
+/// `steadfast verify`
+pub(crate) fn verify(args: &VerifyArgs) -> Looked {
+    runtime().map_err(one)?.block_on(async {
+        let dir = &args.state.dir;
+        let store = look(dir).await.map_err(one)?;
+        // A record of a run must be readable; of any other stream, its checksum.
+        let check = |stream: &steadfast::StreamId, frame: &[u8]| match stream.run() {
+            Some(_) => decode(frame).map(|_| ()).map_err(|error| with_causes(&error)),
+            None => steadfast::message::record::open(frame).map(|_| ()).map_err(|error| error.to_string()),
+        };
+        let found = store.verify(&check).await.map_err(|error| one(refused(dir, &error)))?;
+        let is_whole = found.findings.is_empty();
+        if args.json {
+            let findings: Vec<_> = found.findings.iter().map(ToString::to_string).collect();
+            let (streams, records, artifacts) = (found.streams, found.records, found.artifacts);
+            print(
+                &json!({ "streams": streams, "records": records, "artifacts": artifacts, "findings": findings })
+                    .to_string(),
+            );
+        } else {
+            for finding in &found.findings {
+                print(&format!("damaged: {finding}"));
+            }
+            print(&format!(
+                "{} records in {} streams, and {} artifacts: {}",
+                found.records,
+                found.streams,
+                found.artifacts,
+                if is_whole { "all is whole".to_owned() } else { format!("{} are damaged", found.findings.len()) }
+            ));
+        }
+        Ok(if is_whole { Status::Reached } else { Status::Failed })
+    })
+}

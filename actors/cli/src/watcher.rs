@@ -1,0 +1,152 @@
+//! `--chaos kill9=every:3s`: carries a run out in a process of its own, kills that with SIGKILL at random moments, and
+//! starts it again until it ends by itself.
+//!
+//! What the process prints on stdout is passed on once it has ended by itself; what one that was killed had printed is
+//! forgotten.
+
+use std::ffi::OsString;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use steadfast::seam::{Entropy, Rng};
+use steadfast::{SeededEntropy, TokioClock};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use crate::args::RunArgs;
+use crate::outcome::{Outcome, Problem, Status};
+use crate::run::signals::Signals;
+use crate::screen::Screen;
+
+/// What came of it: the exit status of the process that ended by itself, or what kept it from beginning.
+pub(crate) type Watched = Result<u8, Outcome>;
+
+/// Watches over a run.
+pub(crate) fn watch(args: &RunArgs, every: Duration, screen: &Screen) -> Watched {
+    let gave_up = |error: std::io::Error| {
+        let problem = format!("the run cannot be started in a process of its own: {error}");
+        Outcome {
+            status: Status::GaveUp,
+            ..Outcome::invalid(vec![Problem::new("run", problem, "run it without kill9")])
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(gave_up)?;
+    let clock = std::sync::Arc::new(TokioClock);
+    let os = SeededEntropy::from_os(std::sync::Arc::clone(&clock) as _);
+    let seed = args.working.seed.unwrap_or_else(|| os.stream("seed").next_u64());
+    screen.line(format!("chaos: the process is killed every {every:?} on average, --seed {seed}"));
+    let entropy = SeededEntropy::new(seed, clock);
+    let words = words(args, std::env::args_os().skip(1), seed, &os.id().to_string());
+    let mut watcher = Watcher { words, every, times: entropy.stream("kill9"), killed: 0 };
+    let code = runtime.block_on(watcher.to_its_end()).map_err(gave_up)?;
+    screen.line(format!("chaos: it was killed {} times", watcher.killed));
+    Ok(code)
+}
+
+struct Watcher {
+    words: Vec<OsString>,
+    every: Duration,
+    times: Rng,
+    killed: u32,
+}
+
+/// The command line of the process: the same, but for what only concerns its watcher.
+fn words(args: &RunArgs, given: impl Iterator<Item = OsString>, seed: u64, run: &str) -> Vec<OsString> {
+    let mut words = Vec::new();
+    let mut given = given.peekable();
+    while let Some(word) = given.next() {
+        let text = word.to_string_lossy();
+        // The process that is started again goes on with the run that the first one began.
+        if text == "--new" {
+            continue;
+        }
+        if text == "--chaos" || text == "--seed" {
+            given.next();
+            continue;
+        }
+        if text.starts_with("--chaos=") || text.starts_with("--seed=") {
+            continue;
+        }
+        words.push(word);
+    }
+    words.extend(["--seed".into(), seed.to_string().into()]);
+    if let Some(rates) = args.working.chaos.and_then(|chaos| chaos.rates) {
+        let rates = format!("crash={},hang={}", rates.crash(), rates.hang());
+        words.extend(["--chaos".into(), rates.into()]);
+    }
+    if args.new {
+        words.extend(["--run-id".into(), run.into()]);
+    }
+    words
+}
+
+impl Watcher {
+    async fn to_its_end(&mut self) -> std::io::Result<u8> {
+        let mut signals = Signals::listen()?;
+        let mut is_over = false;
+        loop {
+            let mut child = self.start()?;
+            let moment = self.every.mul_f64(2.0 * self.times.next_unit());
+            let mut said = Vec::new();
+            let mut stdout = child.stdout.take();
+            let mut ended = std::pin::pin!(async {
+                if let Some(stdout) = &mut stdout {
+                    stdout.read_to_end(&mut said).await?;
+                }
+                Ok::<(), std::io::Error>(())
+            });
+            let mut moment = std::pin::pin!(tokio::time::sleep(moment));
+            let status = loop {
+                tokio::select! {
+                    biased;
+                    () = signals.next() => {
+                        // It has heard of it too where it was sent to the whole group; twice would stop it at once.
+                        is_over = true;
+                        tell(&child, rustix::process::Signal::TERM);
+                    }
+                    read = &mut ended => {
+                        read?;
+                        break Some(child.wait().await?);
+                    }
+                    () = &mut moment, if !is_over => {
+                        child.start_kill()?;
+                        child.wait().await?;
+                        break None;
+                    }
+                }
+            };
+            match status {
+                Some(status) => return self.pass_on(status, &said).await,
+                None => self.killed += 1,
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the process is this program, and no command of a goal")]
+    fn start(&self) -> std::io::Result<Child> {
+        Command::new(std::env::current_exe()?)
+            .args(&self.words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            // So that a signal to our group does not reach it twice.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    async fn pass_on(&self, status: ExitStatus, said: &[u8]) -> std::io::Result<u8> {
+        let mut stdout = tokio::io::stdout();
+        stdout.write_all(said).await?;
+        stdout.flush().await?;
+        // One that was ended by somebody else's signal was stopped.
+        Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(Status::Stopped.code()))
+    }
+}
+
+fn tell(child: &Child, signal: rustix::process::Signal) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // It has ended where this fails.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}

@@ -1,0 +1,54 @@
+//! How the host hears that a run does nothing more.
+
+use steadfast::{Context, EventKind, EventsError, Path, RunId, Verdict};
+
+use super::{Host, HostOwn, set_going, tell};
+use crate::preset::goals_path;
+use crate::run::Standing;
+
+impl Host {
+    /// Waits until a run does nothing more here.
+    pub(super) fn watch(&self, run: RunId, ctx: &mut Context<Self>) {
+        let feed = self.args.feeds.of(run);
+        set_going(ctx, async move {
+            let mut standing = feed.standing();
+            let last = standing.wait_for(Standing::is_final).await.ok()?.clone();
+            Some(HostOwn::Over { run, standing: last })
+        });
+    }
+
+    /// Hears of orchestrators that will not come back.
+    pub(super) fn watch_orchestrators(&self, ctx: &mut Context<Self>) {
+        let mut events = ctx.system().events();
+        let (myself, incarnation, feeds) = (ctx.myself(), ctx.incarnation(), self.args.feeds.clone());
+        ctx.spawn(async move {
+            let goals = goals_path();
+            loop {
+                let event = match events.next().await {
+                    Ok(event) => event,
+                    Err(EventsError::Lagged { .. }) => continue,
+                    Err(_) => return,
+                };
+                let Some(run) = orchestrator_of(&event.path, &goals) else { continue };
+                let why = match &event.kind {
+                    EventKind::Exited { reason, verdict: Verdict::Quarantined(_), .. } => {
+                        format!("its orchestrator failed too often, the last time because {reason}")
+                    }
+                    EventKind::Quarantined { .. } => "its orchestrator does not start any more".to_owned(),
+                    _ => continue,
+                };
+                let standing = Standing::GivenUp { why };
+                feeds.of(run).stand(standing.clone());
+                tell(&myself, incarnation, HostOwn::Over { run, standing }).await;
+            }
+        });
+    }
+}
+
+/// The run whose orchestrator stands here.
+fn orchestrator_of(path: &Path, goals: &Path) -> Option<RunId> {
+    if path.parent().as_ref() != Some(goals) {
+        return None;
+    }
+    path.as_str().rsplit('/').next()?.parse().ok().map(RunId::new)
+}

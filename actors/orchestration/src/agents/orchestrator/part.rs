@@ -1,0 +1,124 @@
+//! How an orchestrator ends for good before its run does: somebody else carries the run, or nobody can.
+
+use steadfast::seam::JournalError;
+use steadfast::{BoxError, Context, ExitReason, Ignore, Path, StreamId};
+
+use super::{Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
+use crate::agents::ask::{TRY, wait_for};
+use crate::agents::orchestrator::{Lacks, NotWhole};
+use crate::agents::protocol::{LeaseRequest, ReportReply, task_capability};
+use crate::goal::GoalErrors;
+use crate::host::Answer;
+use crate::preset::child_path;
+use crate::run::{Misfit, RecordError, Standing};
+use crate::seam::artifacts::ArtifactError;
+use crate::work::chain;
+
+/// Who owns the stream of a run that this process carries, but for the number of the incarnation.
+pub(super) fn owned(by: &str, path: &Path) -> String {
+    if by.is_empty() { path.to_string() } else { format!("{by}:{path}") }
+}
+
+/// Looks whether another process took the run over since this one did: an incarnation that was fenced and then died of
+/// something else would take it back otherwise.
+pub(super) async fn still_ours(args: &RunArgs, ctx: &Context<Orchestrator>) -> Result<(), BoxError> {
+    if args.by.is_empty() {
+        return Ok(());
+    }
+    let (journal, stream) = (ctx.system().journal(), StreamId::from(args.run));
+    let infos = wait_for(ctx, journal.list(stream.as_str())).await?;
+    let owner = infos.into_iter().find(|info| info.stream == stream).map(|info| info.owner).unwrap_or_default();
+    if owner.is_empty() || is_ours(&args.by, &owner) { Ok(()) } else { Err(JournalError::Fenced { owner }.into()) }
+}
+
+/// Whether this owner of a stream is of this process.
+fn is_ours(by: &str, owner: &str) -> bool {
+    by.is_empty() || owner == by || owner.strip_prefix(by).is_some_and(|rest| rest.starts_with(':'))
+}
+
+/// What an error says about who carries the run on; nothing where the next incarnation may do better.
+fn for_good(error: &BoxError, by: &str) -> Option<Standing> {
+    if let Some(JournalError::Fenced { owner }) = error.downcast_ref() {
+        return (!is_ours(by, owner)).then(|| Standing::TakenOver { owner: owner.clone() });
+    }
+    let lacks = |lacks: &Lacks| match lacks {
+        Lacks::Store(error) => !matches!(error, ArtifactError::Unavailable(_)),
+        _ => true,
+    };
+    let damaged = error.is::<RecordError>()
+        || error.is::<Misfit>()
+        || error.is::<GoalErrors>()
+        || matches!(error.downcast_ref(), Some(JournalError::Corrupt { .. } | JournalError::Pruned { .. }))
+        || error.downcast_ref::<NotWhole>().is_some_and(|not| lacks(&not.source));
+    damaged.then(|| Standing::GivenUp { why: chain(&**error) })
+}
+
+impl Orchestrator {
+    /// Begins an incarnation, unless the run is somebody else's, or nobody can carry it.
+    pub(super) async fn begin(args: RunArgs, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
+        let (feed, by) = (args.feed.clone(), args.by.clone());
+        Self::resume(args, ctx).await.map_err(|error| match for_good(&error, &by) {
+            Some(standing) => {
+                tracing::warn!(path = %ctx.path(), error = %chain(&*error), "the run is not carried here");
+                feed.stand(standing);
+                Ignore.into()
+            }
+            None => error,
+        })
+    }
+
+    /// Ends for good, where this error says so.
+    pub(super) fn part(&mut self, error: BoxError, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let Some(standing) = for_good(&error, &self.args.by) else { return Err(error) };
+        tracing::warn!(path = %ctx.path(), error = %chain(&*error), "the run is not carried here any more");
+        self.abandon(standing, ctx);
+        Ok(())
+    }
+
+    /// Ends for good: what is in flight here is dropped first, and so are the runs inside this one.
+    pub(super) fn abandon(&mut self, standing: Standing, ctx: &mut Context<Self>) {
+        let leases = self.leases().into_iter();
+        let leases: Vec<_> = leases.filter_map(|lease| Some((self.capability(&lease.attempt).ok()?, lease))).collect();
+        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
+        let inside: Vec<_> = running.map(|(_, child)| child_path(child.run)).collect();
+        self.bench.parted = Some(standing.clone());
+        let system = ctx.system().clone();
+        set_going(ctx, async move {
+            // Who does not answer is gone, and with it what it carried.
+            for (capability, lease) in leases {
+                if let Some(provider) = system.provider(&task_capability(&capability), &lease.agent) {
+                    let _ = provider.ask(LeaseRequest::Drop(lease), TRY).await;
+                }
+            }
+            for path in inside {
+                if let Ok(child) = system.agent::<Self>(&path) {
+                    let _ = child.ask_within(OrchestratorMessage::Abandon(standing.clone()), TRY).await;
+                }
+            }
+            Some(Own::Parted)
+        });
+    }
+
+    /// What is said to this message where nobody carries the run here.
+    pub(super) fn reply_of_parted(message: &OrchestratorMessage) -> OrchestratorReply {
+        match message {
+            OrchestratorMessage::Report(_) => OrchestratorReply::Report(ReportReply::Refused),
+            OrchestratorMessage::Asked(_) => OrchestratorReply::Answered(Answer::NotYet),
+            _ => OrchestratorReply::Done,
+        }
+    }
+
+    /// Ends once those who held leases know, and tells then how the run stands.
+    pub(super) fn after_parting(
+        &self,
+        standing: Standing,
+        message: &OrchestratorMessage,
+        ctx: &mut Context<Self>,
+    ) -> OrchestratorReply {
+        if matches!(message, OrchestratorMessage::Own(of, Own::Parted) if *of == ctx.incarnation()) {
+            self.args.feed.stand(standing);
+            ctx.stop(ExitReason::Normal);
+        }
+        Self::reply_of_parted(message)
+    }
+}

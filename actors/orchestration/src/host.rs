@@ -1,0 +1,38 @@
+//! Between a store and the orchestrators: which runs there are, which goes on, what other processes ask for.
+//!
+//! What is here decides and reads; who carries runs out is the agent [`Host`](crate::agents::host::Host).
+//!
+//! | what | where |
+//! |---|---|
+//! | the runs of a journal, each in short | [`summaries`], [`unfinished`], [`RunSummary`] |
+//! | the same goal again | [`Identity`], [`find_unfinished`], [`changed_steps`] |
+//! | a run that begins in the middle of another | [`fork`] |
+//! | what another process asks for, and what came of it | [`Ask`], [`Asked`], [`answer_of`] |
+//! | the same where nobody carries the run | [`apply`] |
+//! | what a run works with on this machine | [`Outfit`], [`DiskOutfit`] |
+//!
+//! # Invariants
+//!
+//! * A run goes on from its records alone: goal, parameters and input folder are in the first one.
+//! * A run whose last record is its end is never looked at further, so that old runs cost little.
+//! * What was asked once is done once: the record that says so is appended together with what was asked.
+
+mod answer;
+mod ask;
+mod begin;
+mod fork;
+mod identity;
+mod offline;
+mod outfit;
+mod summary;
+
+pub(crate) use answer::answered;
+pub use answer::{Answer, answer_of};
+pub use ask::{Ask, Asked, AskedError};
+pub use begin::{BeginError, Start, begin, fork_run};
+pub use fork::{ForkError, fork};
+pub use identity::{Change, Difference, Identity, changed_steps, find_unfinished};
+pub use offline::{ApplyError, apply};
+pub use outfit::{DiskOutfit, Gear, Outfit, Unfit, secrets};
+pub(crate) use summary::end_of;
+pub use summary::{Found, Head, HostError, RunSummary, found, head, summaries, summary, unfinished};

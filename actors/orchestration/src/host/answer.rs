@@ -1,0 +1,129 @@
+//! What came of what was asked.
+
+use steadfast::RunId;
+use steadfast::seam::{Journal, JournalError};
+use uuid::Uuid;
+
+use crate::host::Ask;
+use crate::run::{Millis, PauseCause, Record, RunState, Tell, decode, told};
+
+/// What came of something that was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It was done.
+    Taken,
+    /// It was not done.
+    Refused {
+        /// Why, for people.
+        why: String,
+    },
+    /// Nobody has looked at it yet.
+    NotYet,
+}
+
+/// Says what came of a request about a run, by what stands in the run's records.
+///
+/// A request that makes a run is about that run. One that nobody looked at before its run ended is refused.
+///
+/// # Errors
+///
+/// Where the journal cannot be read.
+pub async fn answer_of(journal: &dyn Journal, run: RunId, id: Uuid) -> Result<Answer, JournalError> {
+    let frames = journal.read(&run.into(), 0).await?;
+    let mut answer = Answer::NotYet;
+    for frame in frames {
+        match decode(&frame) {
+            Ok(Record::RequestTaken { id: taken, .. }) if taken == id => return Ok(Answer::Taken),
+            Ok(Record::RequestRefused { id: refused, why, .. }) if refused == id => {
+                return Ok(Answer::Refused { why });
+            }
+            Ok(Record::Ended { status, .. }) => {
+                answer = Answer::Refused { why: over(status.as_str()) };
+            }
+            _ => {}
+        }
+    }
+    Ok(answer)
+}
+
+/// Why nothing can be asked of a run that is over.
+fn over(status: &str) -> String {
+    format!("the run is over: {status}; see its report, or begin another one")
+}
+
+/// Returns what to append when this is asked of a run; nothing where it is so already.
+///
+/// # Errors
+///
+/// Says why the run does not do it, for people.
+pub(crate) fn records_of(state: &RunState, what: &Ask, who: &str, now: Millis) -> Result<Vec<Record>, String> {
+    if let Some((status, _)) = state.ended() {
+        return Err(over(status.as_str()));
+    }
+    let who = who.to_owned();
+    match what {
+        Ask::Pause { .. } => Ok(pause(state, who, now)),
+        Ask::Resume { .. } if !state.is_paused() => {
+            Err("the run is not paused, so there is nothing to resume".to_owned())
+        }
+        Ask::Resume { .. } => Ok(vec![Record::Resumed { who, wall: now }]),
+        Ask::Cancel { undo, why, .. } => cancel(state, (*undo, why), who, now),
+        Ask::Approve { task, why, .. } => {
+            tell(state, &Tell::Approve { task: task.clone(), who, why: why.clone() }, now)
+        }
+        Ask::Reject { task, why, .. } => tell(state, &Tell::Reject { task: task.clone(), who, why: why.clone() }, now),
+        Ask::Signal { name, data, .. } => {
+            let data =
+                serde_json::from_str(data).map_err(|error| format!("the data of the signal is no JSON: {error}"))?;
+            tell(state, &Tell::Signal { name: name.clone(), data, who }, now)
+        }
+        Ask::Start(_) | Ask::Fork { .. } => Err("there is such a run already".to_owned()),
+    }
+}
+
+fn pause(state: &RunState, who: String, now: Millis) -> Vec<Record> {
+    if state.pauses().iter().any(|pause| pause.why == PauseCause::Asked) {
+        return Vec::new();
+    }
+    vec![Record::Paused { why: PauseCause::Asked, who, message: "it was paused".to_owned(), wall: now }]
+}
+
+fn cancel(state: &RunState, (undo, why): (bool, &str), who: String, now: Millis) -> Result<Vec<Record>, String> {
+    if state.is_undoing() {
+        return Err("what the run did is being undone already; wait for its end".to_owned());
+    }
+    if state.cancel().is_some() {
+        return Err("the run was cancelled before; wait for its end".to_owned());
+    }
+    Ok(vec![Record::CancelAsked { undo, who, why: why.to_owned(), wall: now }])
+}
+
+fn tell(state: &RunState, tell: &Tell, now: Millis) -> Result<Vec<Record>, String> {
+    Ok(told(state, tell, now).map_err(|untold| untold.0)?.into_iter().collect())
+}
+
+/// Returns what to append when a request comes: what was asked with the note that it was taken, or why it was not.
+/// Nothing where it was answered before.
+pub(crate) fn answered(state: &RunState, asked: &super::Asked, now: Millis) -> (Vec<Record>, Answer) {
+    if let Some(before) = state.request(asked.id) {
+        let answer = match before {
+            Ok(()) => Answer::Taken,
+            Err(why) => Answer::Refused { why: why.to_owned() },
+        };
+        return (Vec::new(), answer);
+    }
+    let id = asked.id;
+    match records_of(state, &asked.what, &asked.who, now) {
+        Ok(mut records) => {
+            records.push(Record::RequestTaken { id, wall: now });
+            (records, Answer::Taken)
+        }
+        // The end of a run stays its last record; that it is over is answer enough.
+        Err(why) if state.ended().is_some() => (Vec::new(), Answer::Refused { why }),
+        Err(why) => {
+            let refused = Record::RequestRefused { id, why: why.clone(), wall: now };
+            (vec![refused], Answer::Refused { why })
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A run that begins in the middle of another one.
+
+use std::collections::BTreeSet;
+
+use steadfast::RunId;
+
+use crate::goal::model::Goal;
+use crate::host::Head;
+use crate::plan::Plan;
+use crate::run::{Fan, Millis, Outcome, Outline, Record, RunState, SkipCause, TaskId};
+
+/// A run cannot be forked there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForkError {
+    /// Its goal has no such task.
+    #[error("the goal `{goal}` has no task `{task}`; it has {}", .known.join(", "))]
+    Unknown {
+        /// The goal.
+        goal: String,
+        /// The task.
+        task: String,
+        /// Those that it has.
+        known: Vec<String>,
+    },
+    /// The run has no plan.
+    #[error("the run {run} has no plan yet, so that there is no result to take over; run its goal anew")]
+    NoPlan {
+        /// The run.
+        run: RunId,
+    },
+    /// Something that the task needs has no result.
+    #[error("the run {run} has not got as far as `{task}`: {} no result; fork from there, or from a task before", has(.missing))]
+    NotThatFar {
+        /// The run.
+        run: RunId,
+        /// The task.
+        task: String,
+        /// What it needs and has no result.
+        missing: Vec<String>,
+    },
+    /// The records are those of no run.
+    #[error("the records of the run make no sense: {0}")]
+    Unfit(String),
+}
+
+fn has(missing: &[String]) -> String {
+    let names = missing.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    if missing.len() == 1 { format!("{names} has") } else { format!("{names} have") }
+}
+
+/// The first records of a new run that takes the results of another one and does `task`, and all that needs it, anew.
+///
+/// | task of the other run | in the new one |
+/// |---|---|
+/// | `task`, and whatever needs it | is done anew |
+/// | has a result, and so has all that it needs; or its condition did not hold | keeps its outcome |
+/// | failed, or was skipped because of that | is done anew |
+/// | has no outcome yet | is done |
+///
+/// The idempotency keys of what is done anew are new, since they hold the id of the run: a service that remembers keys
+/// sees another request. What the other run did is not undone, and its undos are not those of the new run. Answers of
+/// people and signals are kept as the results of the tasks that waited for them.
+///
+/// The records are those of the journal, in which large results are only named: they stay where they are.
+///
+/// # Errors
+///
+/// [`ForkError`] when the task is unknown, or the run has not got that far.
+pub fn fork(records: &[Record], task: &str, run: RunId, now: Millis) -> Result<Vec<Record>, ForkError> {
+    let first = records.first().ok_or_else(|| ForkError::Unfit("there are none".to_owned()))?;
+    let head = Head::of(first).map_err(ForkError::Unfit)?;
+    let from = head.run;
+    known(&head.goal, task)?;
+    let planned = records.iter().find(|record| matches!(record, Record::Planned { .. }));
+    let planned = planned.ok_or(ForkError::NoPlan { run: from })?;
+    let unfit = |why: String| ForkError::Unfit(why);
+    let plan = Plan::rebuild(head.goal, head.params).map_err(|errors| unfit(errors.to_string()))?;
+    let outline = Outline::of(&plan, 1);
+    let state = RunState::fold(std::sync::Arc::new(outline.clone()), records).map_err(|e| unfit(e.to_string()))?;
+    let anew = anew(&outline, task);
+    let whole = whole(&outline, &state, &anew);
+    let needs = outline.entry(task).into_iter().flat_map(|entry| &entry.needs);
+    let missing: Vec<_> = needs.filter(|need| !whole.contains(need.as_str())).cloned().collect();
+    if !missing.is_empty() {
+        return Err(ForkError::NotThatFar { run: from, task: task.to_owned(), missing });
+    }
+    let begun = begun(first, run, now);
+    let forked = Record::Forked { from, task: TaskId::single(task), wall: now };
+    let kept = records.iter().filter_map(|record| kept(record, &outline, (&whole, &anew), now));
+    Ok([begun, forked, planned.clone()].into_iter().chain(kept).collect())
+}
+
+fn known(goal: &Goal, task: &str) -> Result<(), ForkError> {
+    if goal.tasks.iter().any(|known| known.id == task) {
+        return Ok(());
+    }
+    let known = goal.tasks.iter().map(|task| format!("`{}`", task.id)).collect();
+    Err(ForkError::Unknown { goal: goal.name.clone(), task: task.to_owned(), known })
+}
+
+/// The first record for the new run, which is no step of another one.
+fn begun(first: &Record, run: RunId, wall: Millis) -> Record {
+    match first.clone() {
+        Record::RunStarted { goal, params, input, .. } => {
+            Record::RunStarted { run, goal, params, input, parent: None, wall }
+        }
+        other => other,
+    }
+}
+
+/// The task, and whatever needs it.
+fn anew<'o>(outline: &'o Outline, task: &'o str) -> BTreeSet<&'o str> {
+    // Each stands after all that it needs.
+    outline.order().iter().fold(BTreeSet::from([task]), |mut anew, id| {
+        let needs = outline.entry(id).into_iter().flat_map(|entry| &entry.needs);
+        if needs.into_iter().any(|need| anew.contains(need.as_str())) {
+            anew.insert(id);
+        }
+        anew
+    })
+}
+
+/// The tasks whose outcome stands, and so does that of all that they need.
+fn whole<'o>(outline: &'o Outline, state: &RunState, anew: &BTreeSet<&str>) -> BTreeSet<&'o str> {
+    let mut whole = BTreeSet::new();
+    for id in outline.order() {
+        let needs = || outline.entry(id).into_iter().flat_map(|entry| &entry.needs);
+        let items = state.groups().find(|(group, _)| group == id).map(|(_, items)| items);
+        let stands = match items {
+            Some(_) => state.items(id).all(|(item, _)| stands(state, item)),
+            None => stands(state, &TaskId::single(id)),
+        };
+        if stands && !anew.contains(id.as_str()) && needs().all(|need| whole.contains(need.as_str())) {
+            whole.insert(id.as_str());
+        }
+    }
+    whole
+}
+
+fn stands(state: &RunState, task: &TaskId) -> bool {
+    state.task(task).and_then(|task| task.settled.as_ref()).is_some_and(|settled| is_kept(&settled.outcome))
+}
+
+fn is_kept(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Succeeded { .. } | Outcome::Stored { .. } => true,
+        Outcome::Skipped { cause, .. } => matches!(cause, SkipCause::Condition | SkipCause::NotNeeded),
+        Outcome::Failed { .. } => false,
+    }
+}
+
+/// The record in the new run, if it is taken over.
+fn kept(
+    record: &Record,
+    outline: &Outline,
+    (whole, anew): (&BTreeSet<&str>, &BTreeSet<&str>),
+    now: Millis,
+) -> Option<Record> {
+    let ready = |id: &str| {
+        let needs = || outline.entry(id).into_iter().flat_map(|entry| &entry.needs);
+        !anew.contains(id) && needs().all(|need| whole.contains(need.as_str()))
+    };
+    match record {
+        // Of a list, the items that are done are kept one by one.
+        Record::Expanded { task, .. } if ready(task) => Some(record.clone()),
+        Record::Recorded { task, attempt, outcome, .. } if is_kept(outcome) && ready(task.task()) => {
+            let listed = outline.entry(task.task()).is_some_and(|entry| entry.fan == Fan::ForEach);
+            let listed = listed && task.index().is_some();
+            let record =
+                Record::Recorded { task: task.clone(), attempt: *attempt, outcome: outcome.clone(), wall: now };
+            (listed || whole.contains(task.task())).then_some(record)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "fork_tests.rs"]
+mod tests;

@@ -1,0 +1,211 @@
+//! Guarantee: what another process asks for is done once, wherever the process that does it ends, and whoever asked learns
+//! what came of it.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::hosting::{Store, all_ended, end, records, run, start};
+use steadfast::seam::{Journal, Level};
+use steadfast::testing::{self, Disk};
+use steadfast::{BoxError, RunId};
+use steadfast_orchestration::host::{Answer, Ask, Asked, answer_of, apply};
+use steadfast_orchestration::preset;
+use steadfast_orchestration::run::{Millis, Record, Status};
+use steadfast_orchestration::seam::requests::Requests;
+use uuid::Uuid;
+
+const ASKS: &str = "name = 'asks'\n\
+    [[tasks]]\nid = 'go'\napprove = { prompt = 'go?' }\n\
+    [[tasks]]\nid = 'paid'\nsignal = { name = 'paid' }\n\
+    [[tasks]]\nid = 'a'\nafter = ['go']\nresult = 'stdout'\ncommand = { program = 'print', args = ['a'] }\n\
+    [[tasks]]\nid = 'end'\ncollect = ['${tasks.a.result}', '${tasks.paid.result}']\n";
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Everything that is asked of a run, in order.
+fn asks(run: RunId) -> Vec<Ask> {
+    let text = |text: &str| text.to_owned();
+    let go = "go".parse().expect("a task");
+    vec![
+        Ask::Start(start(run, ASKS, None)),
+        Ask::Pause { run },
+        Ask::Signal { run, name: text("paid"), data: text("3") },
+        Ask::Resume { run },
+        Ask::Approve { run, task: go, why: text("fine") },
+    ]
+}
+
+/// Asks for everything, one after the other as each is answered, of a process that crashes where the plan says.
+async fn asked(world: testing::World) -> Result<(), BoxError> {
+    let store = Store::new();
+    let node = world.node("a").configure(preset::set_up).start(store.process()).await?;
+    let journal = || node.try_system().map(|system| system.journal());
+    for (id, what) in (1..).zip(asks(run(1))) {
+        if let Ask::Approve { .. } = what {
+            // It is refused before the task asks.
+            while !is_waiting(journal()).await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        let id = store.ask(id, what).await;
+        while !store.requests.pending().await?.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let answer = loop {
+            if let Some(journal) = journal()
+                && let Ok(answer) = answer_of(&*journal, run(1), id).await
+            {
+                break answer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert_eq!(answer, Answer::Taken, "request {id}");
+    }
+    all_ended(journal, &[run(1)]).await;
+    let all = records(&*node.system().journal(), run(1)).await;
+    let count = |of: &dyn Fn(&Record) -> bool| all.iter().filter(|record| of(record)).count();
+    let ids: std::collections::BTreeSet<_> = all.iter().filter_map(taken).collect();
+    assert_eq!((count(&|record| taken(record).is_some()), ids.len()), (5, 5), "{all:#?}");
+    for once in [
+        count(&|record| matches!(record, Record::Paused { .. })),
+        count(&|record| matches!(record, Record::Resumed { .. })),
+        count(&|record| matches!(record, Record::Signalled { .. })),
+        count(&|record| matches!(record, Record::Approved { .. })),
+    ] {
+        assert_eq!(once, 1, "{all:#?}");
+    }
+    let (status, digest) = end(&*node.system().journal(), run(1)).await.expect("it ended");
+    assert_eq!(status, Status::Reached);
+    world.note(format_args!("digest {digest}"));
+    Ok(())
+}
+
+async fn is_waiting(journal: Option<Arc<dyn Journal>>) -> bool {
+    let Some(journal) = journal else { return false };
+    let all = records(&*journal, run(1)).await;
+    all.iter().any(|record| matches!(record, Record::Waiting { task, .. } if task.task() == "go"))
+}
+
+fn taken(record: &Record) -> Option<Uuid> {
+    if let Record::RequestTaken { id, .. } = record { Some(*id) } else { None }
+}
+
+#[test]
+fn what_is_asked_is_done_once_wherever_the_process_stops() {
+    let calm = testing::Sim::new("requests").try_seed(0, asked);
+    assert_eq!(calm.failure, None);
+    let digest = |trace: &testing::Trace| {
+        trace
+            .all("note digest")
+            .map(|entry| entry.to_string().split(' ').next_back().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let calm = digest(&calm.trace);
+    assert_eq!(calm.len(), 1);
+    for number in 1.. {
+        let mut came = false;
+        for point in ["before-append", "after-append"] {
+            let plan = format!("crash a for 30ms at {point} of root/system/journal #{number}");
+            let sim = testing::Sim::new("requests").faults(&plan).may_not_fire();
+            let ran = sim.try_seed(0, asked);
+            assert_eq!(ran.failure, None, "{plan}");
+            came |= ran.trace.has("crashed a");
+            assert_eq!(digest(&ran.trace), calm, "{plan}");
+        }
+        if !came {
+            assert!(number > 12, "it stopped at {number} places only");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_no_sense_is_refused_and_whoever_asked_learns_why() {
+    let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
+    let store = Store::new();
+    let system = preset::builder().journal(Arc::clone(&journal)).start(store.process()()).await.expect("it starts");
+    store.ask(1, Ask::Start(start(run(1), ASKS, None))).await;
+    while answer_of(&*journal, run(1), Uuid::from_u128(1)).await.expect("read") != Answer::Taken {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let strange = "strange".parse().expect("a task");
+    let id = store.ask(2, Ask::Approve { run: run(1), task: strange, why: String::new() }).await;
+    let unknown = store.ask(3, Ask::Pause { run: run(9) }).await;
+    let resume = store.ask(4, Ask::Resume { run: run(1) }).await;
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(store.requests.pending().await.expect("read"), []);
+    let why = |answer| if let Answer::Refused { why } = answer { why } else { panic!("{answer:?}") };
+    let of = async |run, id| answer_of(&*journal, run, id).await.expect("read");
+    assert!(why(of(run(1), id).await).contains("`strange`"));
+    assert!(why(of(run(1), resume).await).contains("not paused"));
+    assert_eq!(of(run(9), unknown).await, Answer::NotYet, "there is no such run");
+    store.ask(5, Ask::Cancel { run: run(1), undo: false, why: "enough".to_owned() }).await;
+    while end(&*journal, run(1)).await.is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let late = store.ask(6, Ask::Pause { run: run(1) }).await;
+    tokio::time::sleep(SECOND).await;
+    assert!(why(of(run(1), late).await).contains("the run is over: cancelled"));
+    assert_eq!(store.requests.pending().await.expect("read"), []);
+    system.shutdown().await.expect("in order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_is_asked_for_does_the_rest_anew_under_keys_of_its_own() {
+    const GOAL: &str = "name = 'two'\n[[tasks]]\nid = 'a'\nresult = 'stdout'\ncommand = { program = 'print', args = ['a'] }\n\
+        [[tasks]]\nid = 'b'\nresult = 'stdout'\ncommand = { program = 'print', args = ['${tasks.a.result}'] }\n";
+    let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
+    let store = Store::new();
+    let system = preset::builder().journal(Arc::clone(&journal)).start(store.process()()).await.expect("it starts");
+    store.ask(1, Ask::Start(start(run(1), GOAL, None))).await;
+    all_ended(|| Some(Arc::clone(&journal)), &[run(1)]).await;
+    store.ask(2, Ask::Fork { from: run(1), task: "b".to_owned(), run: run(2) }).await;
+    all_ended(|| Some(Arc::clone(&journal)), &[run(2)]).await;
+    assert_eq!(end(&*journal, run(1)).await, end(&*journal, run(2)).await);
+    let leased = records(&*journal, run(2)).await.into_iter().filter_map(|record| match record {
+        Record::Leased(leased) => Some((leased.task.to_string(), leased.key)),
+        _ => None,
+    });
+    assert_eq!(leased.collect::<Vec<_>>(), [("b".to_owned(), format!("{}:b", run(2)))]);
+    system.shutdown().await.expect("in order");
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_carries_is_told_by_whoever_owns_the_store() {
+    let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
+    let store = Store::new();
+    let ask = async |id, what| {
+        let asked = Asked { id: Uuid::from_u128(id), who: "ann".to_owned(), wall: Millis(1), what };
+        apply((&*journal, &store.artifacts), &asked, "cli", Millis(2)).await
+    };
+    let text = |text: &str| text.to_owned();
+    let unknown = ask(9, Ask::Pause { run: run(1) }).await.expect_err("no run").to_string();
+    assert!(unknown.contains("there is no run"), "{unknown}");
+    for _ in 0..2 {
+        assert_eq!(ask(1, Ask::Start(start(run(1), ASKS, None))).await.expect("done"), Answer::Taken);
+        assert_eq!(ask(2, Ask::Pause { run: run(1) }).await.expect("done"), Answer::Taken);
+        assert_eq!(
+            ask(3, Ask::Signal { run: run(1), name: text("paid"), data: text("3") }).await.expect("done"),
+            Answer::Taken
+        );
+    }
+    let Answer::Refused { why } =
+        ask(4, Ask::Start(start(run(1), "name = 'x'\n[[tasks]]\nid = 'a'\ncollect = 1\n", None)))
+            .await
+            .expect("refused")
+    else {
+        panic!("another goal has this id");
+    };
+    assert!(why.contains("there is another run"), "{why}");
+    assert_eq!(
+        ask(5, Ask::Cancel { run: run(1), undo: false, why: text("enough") }).await.expect("done"),
+        Answer::Taken
+    );
+    let all = records(&*journal, run(1)).await;
+    assert!(matches!(all.last(), Some(Record::Ended { status: Status::Cancelled, .. })), "{all:#?}");
+    let before = all.len();
+    assert!(matches!(ask(6, Ask::Resume { run: run(1) }).await, Ok(Answer::Refused { .. })));
+    assert_eq!(records(&*journal, run(1)).await.len(), before, "the end stays the last record");
+}

@@ -1,0 +1,237 @@
+//! Records of many producers at once into one SQLite file: written by hand, by the store alone, and through a system.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, SqlStr};
+use steadfast::id::StreamId;
+use steadfast::seam::{AppendAt, Epoch, Journal, JournalError, Level, Write, Written};
+use steadfast::{Strategy, SupervisorSpec, System};
+use steadfast_storage::Store;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::harness::Flavor;
+
+/// How many records each producer writes, one after the other.
+const EACH: u64 = 300;
+
+/// How many bytes a record has.
+const RECORD: usize = 150;
+
+/// How many records are written at once, as the agent of the journal does.
+const AT_ONCE: usize = 1024;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+fn record(seq: u64) -> Vec<u8> {
+    seq.to_be_bytes().iter().copied().cycle().take(RECORD).collect()
+}
+
+/// Lets producers write, each record after the one before was acknowledged; nanoseconds per record of all together.
+async fn produce<F, Fut>(producers: usize, append: F) -> Vec<f64>
+where
+    F: Fn(usize, u64) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + Send,
+{
+    let begun = Instant::now();
+    let tasks: Vec<_> = (0..producers)
+        .map(|producer| {
+            let append = append.clone();
+            tokio::spawn(async move {
+                for seq in 0..EACH {
+                    append(producer, seq).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("a producer does not panic");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let records = (producers as u64 * EACH) as f64;
+    vec![begun.elapsed().as_secs_f64() * 1e9 / records]
+}
+
+/// What a producer hands to the task that writes, and where it hears of it.
+struct Handed {
+    stream: usize,
+    seq: u64,
+    record: Vec<u8>,
+    done: oneshot::Sender<()>,
+}
+
+/// The limit: sqlx, one table in the order of arrival, one transaction for all that wait.
+struct ByHand {
+    conn: SqliteConnection,
+    statements: Vec<SqlStr>,
+}
+
+impl ByHand {
+    async fn open(dir: &Path, level: Level) -> Self {
+        let synchronous = if level == Level::Durable { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
+        let options = SqliteConnectOptions::new().filename(dir.join("raw.db")).create_if_missing(true);
+        let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(synchronous);
+        let mut conn =
+            options.statement_cache_capacity(200).disable_statement_logging().connect().await.expect("it opens");
+        let table = "CREATE TABLE records (id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, seq INTEGER NOT NULL, \
+                     body BLOB NOT NULL) STRICT";
+        conn.execute(table).await.expect("the table is made");
+        let statement = |rows: usize| {
+            let rows = vec!["(?, ?, ?)"; rows].join(", ");
+            AssertSqlSafe(format!("INSERT INTO records (stream, seq, body) VALUES {rows}")).into_sql_str()
+        };
+        Self { conn, statements: (0..=64).map(statement).collect() }
+    }
+
+    async fn write(&mut self, batch: Vec<Handed>) {
+        self.conn.execute(sqlx::query("BEGIN IMMEDIATE")).await.expect("it begins");
+        let mut done = Vec::with_capacity(batch.len());
+        let mut rows = batch.into_iter().peekable();
+        while rows.peek().is_some() {
+            let mut arguments = SqliteArguments::default();
+            let before = done.len();
+            for Handed { stream, seq, record, done: answer } in rows.by_ref().take(64) {
+                arguments.add(i64::try_from(stream).expect("a small number")).expect("a number");
+                arguments.add(i64::try_from(seq).expect("a small number")).expect("a number");
+                arguments.add(record).expect("a blob");
+                done.push(answer);
+            }
+            let statement = self.statements[done.len() - before].clone();
+            self.conn.execute(sqlx::query_with(statement, arguments)).await.expect("they are inserted");
+        }
+        self.conn.execute(sqlx::query("COMMIT")).await.expect("it commits");
+        for answer in done {
+            let _ = answer.send(());
+        }
+    }
+}
+
+fn by_hand(flavor: Flavor, level: Level, producers: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let folder = folder();
+        let mut file = ByHand::open(folder.path(), level).await;
+        let (hand, mut handed) = mpsc::channel::<Handed>(16_384);
+        let writer = tokio::spawn(async move {
+            let mut batch = Vec::new();
+            while handed.recv_many(&mut batch, AT_ONCE).await > 0 {
+                file.write(std::mem::take(&mut batch)).await;
+            }
+            file.conn.close().await.expect("it closes");
+        });
+        let seen = produce(producers, move |stream, seq| {
+            let hand = hand.clone();
+            async move {
+                let (done, answer) = oneshot::channel();
+                let handed = Handed { stream, seq, record: record(seq), done };
+                assert!(hand.send(handed).await.is_ok(), "somebody writes");
+                answer.await.expect("it was written");
+            }
+        })
+        .await;
+        writer.await.expect("the writer does not panic");
+        seen
+    })
+}
+
+fn stream(producer: usize) -> StreamId {
+    format!("run/{producer}").parse().expect("a stream id")
+}
+
+async fn fenced(journal: &dyn Journal, producers: usize) -> Arc<Vec<(StreamId, Epoch)>> {
+    let mut streams = Vec::new();
+    for producer in 0..producers {
+        let stream = stream(producer);
+        let epoch = journal.fence(&stream, "a producer").await.expect("a fence");
+        streams.push((stream, epoch));
+    }
+    Arc::new(streams)
+}
+
+type Answer = Result<Written, JournalError>;
+
+/// The store, with the same loop before it as the one by hand.
+fn store(flavor: Flavor, level: Level, producers: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let folder = folder();
+        let store = Store::open(folder.path(), level, "a bench").await.expect("it opens");
+        let journal = store.journal();
+        let streams = fenced(&*journal, producers).await;
+        let (hand, mut handed) = mpsc::channel::<(Write, oneshot::Sender<Answer>)>(16_384);
+        let writer = tokio::spawn(async move {
+            let mut batch = Vec::new();
+            while handed.recv_many(&mut batch, AT_ONCE).await > 0 {
+                let (writes, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+                for (written, answer) in journal.write(writes).await.into_iter().zip(answers) {
+                    let _ = answer.send(written);
+                }
+            }
+        });
+        let seen = produce(producers, move |producer, expected| {
+            let (hand, (stream, epoch)) = (hand.clone(), streams[producer].clone());
+            async move {
+                let (done, answer) = oneshot::channel();
+                let write = Write::Append { stream, at: AppendAt { epoch, expected }, records: vec![record(expected)] };
+                assert!(hand.send((write, done)).await.is_ok(), "somebody writes");
+                assert_eq!(answer.await.expect("it was written"), Ok(Written::Seq(expected + 1)));
+            }
+        })
+        .await;
+        writer.await.expect("the writer does not panic");
+        store.close().await.expect("it closes");
+        seen
+    })
+}
+
+/// The store behind the journal of a system, as goals have it.
+fn system(flavor: Flavor, level: Level, producers: usize) -> Vec<f64> {
+    flavor.run(async move {
+        let folder = folder();
+        let store = Store::open(folder.path(), level, "a bench").await.expect("it opens");
+        let root = SupervisorSpec::new("root", Strategy::OneForOne);
+        let system = System::builder().journal(store.journal()).start(root).await.expect("the system starts");
+        let journal = system.journal();
+        let streams = fenced(&*journal, producers).await;
+        let seen = produce(producers, move |producer, expected| {
+            let (journal, streams) = (Arc::clone(&journal), Arc::clone(&streams));
+            async move {
+                let (stream, epoch) = &streams[producer];
+                let at = AppendAt { epoch: *epoch, expected };
+                assert_eq!(journal.append(stream, at, vec![record(expected)]).await, Ok(expected + 1));
+            }
+        })
+        .await;
+        system.shutdown().await.expect("it ends");
+        store.close().await.expect("it closes");
+        seen
+    })
+}
+
+pub(crate) fn by_hand_durable(flavor: Flavor, producers: usize) -> Vec<f64> {
+    by_hand(flavor, Level::Durable, producers)
+}
+
+pub(crate) fn store_durable(flavor: Flavor, producers: usize) -> Vec<f64> {
+    store(flavor, Level::Durable, producers)
+}
+
+pub(crate) fn system_durable(flavor: Flavor, producers: usize) -> Vec<f64> {
+    system(flavor, Level::Durable, producers)
+}
+
+pub(crate) fn by_hand_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
+    by_hand(flavor, Level::ProcessCrashSafe, producers)
+}
+
+pub(crate) fn store_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
+    store(flavor, Level::ProcessCrashSafe, producers)
+}
+
+pub(crate) fn system_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
+    system(flavor, Level::ProcessCrashSafe, producers)
+}
