@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::World;
+use common::{RUN, World};
 use steadfast::fault::Crash;
 use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
 use steadfast::testing::{self, Disk, Node, SimJournal};
@@ -216,7 +216,7 @@ async fn wish(case: &Case, feed: &Feed, system: Option<System>) {
         Wish::Resume if paused => OrchestratorMessage::Resume { who: "ann".to_owned() },
         Wish::Nothing | Wish::Approve(_) | Wish::Resume => return,
     };
-    let Ok(orchestrator) = system.agent::<Orchestrator>(preset::orchestrator_path(RunId::new(common::RUN))) else { return };
+    let Ok(orchestrator) = system.agent::<Orchestrator>(preset::orchestrator_path(RunId::new(RUN))) else { return };
     let _ = orchestrator.ask_within(message, Duration::from_millis(50)).await;
 }
 
