@@ -81,6 +81,8 @@ pub(crate) struct CheckArgs {
     /// Set a parameter of the goal; may be given for each one
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
     pub(crate) params: Vec<Param>,
+    #[command(flatten)]
+    pub(crate) state: StateArg,
 }
 
 /// How a plan is printed.

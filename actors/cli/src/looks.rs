@@ -7,9 +7,10 @@ use serde_json::json;
 use steadfast::RunId;
 use steadfast::seam::JournalError;
 use steadfast_orchestration::agents::orchestrator::make_whole;
+use steadfast_orchestration::history;
 use steadfast_orchestration::host::found;
 use steadfast_orchestration::run::explain::{Account, Filter, Log, Row, View, Wanted, json_lines, table, tree, why};
-use steadfast_orchestration::run::{Record, TaskId, decode};
+use steadfast_orchestration::run::{PastRun, Record, TaskId, decode};
 use steadfast_storage::Store;
 
 use crate::args::{LogArgs, RunsArgs, ShowArgs, StateArg, VerifyArgs, WhyArgs};
@@ -62,6 +63,16 @@ async fn records(store: &Store, run: RunId) -> Result<Vec<Record>, Vec<Problem>>
 async fn account(store: &Store, run: RunId) -> Result<Account, Vec<Problem>> {
     let records = records(store, run).await?;
     Account::of(&records).map_err(|error| one(Problem::new(format!("run {run}"), with_causes(&error), "see the cause")))
+}
+
+/// The runs of this goal that are over; none where there is no folder of runs, or it cannot be read: an estimate is no
+/// reason to fail.
+pub(crate) fn past_runs(state: &StateArg, goal: &str) -> Vec<PastRun> {
+    let Ok(runtime) = runtime() else { return Vec::new() };
+    runtime.block_on(async {
+        let Ok(store) = look(&state.dir).await else { return Vec::new() };
+        history::past_runs(&*store.journal(), goal).await.unwrap_or_default()
+    })
 }
 
 /// `steadfast runs`

@@ -35,7 +35,7 @@ use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::Estimate;
 use steadfast_orchestration::seam::commands::guard;
 
-use crate::args::{CheckArgs, Cli, Format, RunArgs, Verb};
+use crate::args::{CheckArgs, Cli, Format, RunArgs, StateArg, Verb};
 use crate::outcome::{Outcome, Problem, Status};
 use crate::screen::{Screen, print};
 
@@ -123,10 +123,10 @@ fn check_goal(args: &CheckArgs, screen: &Screen) -> Status {
         Ok(prepared) => {
             let plan = &prepared.plan;
             print(&match args.format {
-                Format::Text => render::text_with(plan, &outlook(plan)),
+                Format::Text => render::text_with(plan, &outlook(plan, &args.state)),
                 Format::Mermaid => render::mermaid(plan),
                 Format::Dot => render::dot(plan),
-                Format::Json => format!("{:#}", render::json_with(plan, &outlook(plan))),
+                Format::Json => format!("{:#}", render::json_with(plan, &outlook(plan, &args.state))),
             });
             Status::Reached
         }
@@ -141,8 +141,8 @@ fn check_goal(args: &CheckArgs, screen: &Screen) -> Status {
 }
 
 /// What is known of a plan beyond itself, for the tree that `steadfast run` starts.
-fn outlook(plan: &Plan) -> Outlook {
-    let estimate = Estimate::of(plan, &[]);
+fn outlook(plan: &Plan, state: &StateArg) -> Outlook {
+    let estimate = Estimate::of(plan, &looks::past_runs(state, &plan.goal().name));
     let notes = notes(plan, &preset::offers(run::processors()), Some(&estimate));
     Outlook { estimate, notes }
 }

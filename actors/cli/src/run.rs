@@ -18,8 +18,9 @@ use std::time::Duration;
 use steadfast::System;
 use steadfast::seam::Level;
 use steadfast_orchestration::agents::host::{Feeds, Takes};
+use steadfast_orchestration::history::past_runs;
 use steadfast_orchestration::preset;
-use steadfast_orchestration::run::{Facts, Kept, Millis, Report, Restarts, RunState};
+use steadfast_orchestration::run::{Estimate, Facts, Kept, Millis, Report, Restarts, RunState};
 use steadfast_orchestration::seam::commands::guard::GuardError;
 use tokio::runtime::Builder;
 
@@ -63,6 +64,8 @@ pub(crate) struct Errand {
 /// How far a run came.
 struct Ran {
     chosen: Chosen,
+    /// How long it was expected to take, by runs of the goal that are over.
+    estimate: Option<Estimate>,
     end: End,
     state: RunState,
     restarts: Restarts,
@@ -159,6 +162,8 @@ impl Errand {
     async fn carry(&self, keep: &Keep, chosen: Chosen, signals: &mut Signals) -> Result<Ran, Outcome> {
         let gave_up = |problem: String| not_begun(Status::GaveUp, problem);
         let (setting, feeds) = (&self.setting, Feeds::new());
+        let past = past_runs(&*keep.journal, &chosen.plan.goal().name).await;
+        let estimate = past.ok().map(|past| Estimate::of(&chosen.plan, &past));
         let feed = feeds.of(chosen.run);
         let started = async {
             // Nothing is given out before what an earlier process had running is gone.
@@ -186,6 +191,7 @@ impl Errand {
             state: conductor.into_state(),
             restarts: Restarts { total: counted.total, by_supervisor },
             now: Millis::of(setting.clock.wall()),
+            estimate,
             chosen,
         })
     }
@@ -209,7 +215,7 @@ impl Errand {
             goal: goal.name.clone(),
             description: goal.description.clone(),
             restarts: ran.restarts.clone(),
-            estimate: None,
+            estimate: ran.estimate.clone(),
         };
         let report = Report::of(&ran.state, facts, ran.now).redacted(&ran.chosen.redactor);
         let kept = Kept::from(self.setting.level);

@@ -1,5 +1,7 @@
 //! How the host hears that a run does nothing more.
 
+use std::collections::BTreeMap;
+
 use steadfast::{Context, EventKind, EventsError, Path, RunId, Verdict};
 
 use super::{Host, HostOwn, set_going, tell};
@@ -23,6 +25,8 @@ impl Host {
         let (myself, incarnation, feeds) = (ctx.myself(), ctx.incarnation(), self.args.feeds.clone());
         ctx.spawn(async move {
             let goals = goals_path();
+            // Why an orchestrator ended or did not start, the last time; of those that have not come to rest since.
+            let mut last: BTreeMap<RunId, String> = BTreeMap::new();
             loop {
                 let event = match events.next().await {
                     Ok(event) => event,
@@ -34,9 +38,21 @@ impl Host {
                     EventKind::Exited { reason, verdict: Verdict::Quarantined(_), .. } => {
                         format!("its orchestrator failed too often, the last time because {reason}")
                     }
-                    EventKind::Quarantined { .. } => "its orchestrator does not start any more".to_owned(),
+                    EventKind::Quarantined { .. } => {
+                        let why = last.get(&run).map(|why| format!(": {why}")).unwrap_or_default();
+                        format!("its orchestrator does not start any more{why}")
+                    }
+                    EventKind::Exited { reason, .. } => {
+                        last.insert(run, reason.to_string());
+                        continue;
+                    }
+                    EventKind::Closed => {
+                        last.remove(&run);
+                        continue;
+                    }
                     _ => continue,
                 };
+                last.remove(&run);
                 let standing = Standing::GivenUp { why };
                 feeds.of(run).stand(standing.clone());
                 tell(&myself, incarnation, HostOwn::Over { run, standing }).await;
