@@ -8,6 +8,7 @@ use steadfast::seam::Rng;
 /// The secret is in a variable, in a file, in a command's output and its errors, and travels between tasks.
 const GOAL: &str = r#"
 name = "leaks"
+on_exhausted = "fail"
 [[tasks]]
 id = "said"
 result = "stdout"
@@ -85,6 +86,12 @@ fn a_planted_secret_is_in_nothing_that_is_written() {
         let object = run.check(1, "failed");
         assert_eq!(object["tasks"]["failed"], 3, "{run:#?}");
         assert!(run.report.is_some() && run.page.is_some());
+        for (place, kept) in world.kept() {
+            for secret in [&planted, &shape, &deep] {
+                let holds = kept.windows(secret.len()).any(|part| part == secret.as_bytes());
+                assert!(!holds, "seed {seed}: {secret} is in {place}");
+            }
+        }
         for (place, written) in run.written() {
             for secret in [&planted, &shape, &deep] {
                 assert!(!written.contains(secret.as_str()), "seed {seed}: {secret} is in {place}: {written}");

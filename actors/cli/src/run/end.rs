@@ -41,10 +41,15 @@ impl End {
             (_, Some(RunStatus::Failed)) => (Status::Failed, Vec::new()),
             (_, Some(RunStatus::Cancelled)) => (Status::Cancelled, Vec::new()),
             (_, Some(RunStatus::BudgetSpent)) => (Status::BudgetSpent, Vec::new()),
-            (Self::GaveUp(why), _) => {
-                told(Status::GaveUp, why, "see the first cause in the reason, and the lines above for what led to it")
+            (Self::GaveUp(why), _) => told(
+                Status::GaveUp,
+                why,
+                "see the first cause in the reason, and the lines above for what led to it; `--max-restarts` allows more",
+            ),
+            (Self::Paused(notes), _) => {
+                let resume = view.command("resume", &[&run.to_string()]);
+                (Status::Paused, notes.iter().map(|note| paused(note, &resume)).collect())
             }
-            (Self::Paused(notes), _) => (Status::Paused, notes.iter().map(|note| paused(note, &resume)).collect()),
             (Self::Waits(waits), _) => (Status::Waiting, waits.iter().map(|wait| waiting(wait, view, run)).collect()),
             (Self::TimeUp, _) => {
                 told(Status::Drained, "it was interrupted, and tasks that did not end in time were killed", &resume)
@@ -59,7 +64,7 @@ fn paused(note: &PauseNote, resume: &str) -> Problem {
         Some(task) => format!("paused by task `{task}` ({})", note.cause),
         None => format!("paused ({})", note.cause),
     };
-    Problem::new(place, note.message.clone(), format!("{}; then {resume}", note.remedy))
+    Problem::new(place, note.message.clone(), format!("{}: {resume}", note.remedy))
 }
 
 fn waiting(wait: &Wait, view: &View, run: RunId) -> Problem {

@@ -60,6 +60,27 @@ impl World {
         self.folder.path().join("state")
     }
 
+    /// Every file below the folder of the runs, with its bytes.
+    pub(crate) fn kept(&self) -> Vec<(String, Vec<u8>)> {
+        let (mut found, mut folders) = (Vec::new(), vec![self.state()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => folders.push(path),
+                    path => found.push((path.display().to_string(), std::fs::read(&path).unwrap_or_default())),
+                }
+            }
+        }
+        found
+    }
+
+    /// What came of another verb with these arguments, on this world's folder of runs.
+    pub(crate) fn verb(&self, args: &[&str]) -> Ended {
+        let state = self.state();
+        let more = ["--state", state.to_str().expect("a path in UTF-8")];
+        ended(&args.iter().chain(&more).copied().collect::<Vec<_>>())
+    }
+
     /// A text that is in the environment of every command whose goal says `MARK = "@"`, and nowhere else.
     pub(crate) fn mark(&self) -> String {
         format!("mark-{}", self.folder.path().file_name().expect("a name").display())
@@ -68,6 +89,19 @@ impl World {
     /// Writes a file of the input folder.
     pub(crate) fn file(&self, name: &str, content: &str) {
         std::fs::write(self.input().join(name), content).expect("a file");
+    }
+
+    /// What a file of the input folder holds.
+    pub(crate) fn content(&self, name: &str) -> String {
+        std::fs::read_to_string(self.input().join(name)).unwrap_or_default()
+    }
+
+    /// Runs the goal to its end, beside one that is under way.
+    pub(crate) fn run_beside(&self, more: &[&str]) -> Ended {
+        let output = self.command(more).output().expect("the program runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        Ended { code: output.status.code(), stdout, stderr, report: None, page: None }
     }
 
     pub(crate) fn exists(&self, name: &str) -> bool {

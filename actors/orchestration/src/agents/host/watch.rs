@@ -35,8 +35,8 @@ impl Host {
                 };
                 let Some(run) = orchestrator_of(&event.path, &goals) else { continue };
                 let why = match &event.kind {
-                    EventKind::Exited { reason, verdict: Verdict::Quarantined(_), .. } => {
-                        format!("its orchestrator failed too often, the last time because {reason}")
+                    EventKind::Exited { reason, verdict: Verdict::Quarantined(tally), .. } => {
+                        format!("its orchestrator failed too often ({tally}), the last time because it {reason}")
                     }
                     EventKind::Quarantined { .. } => {
                         let why = last.get(&run).map(|why| format!(": {why}")).unwrap_or_default();

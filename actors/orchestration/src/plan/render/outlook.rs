@@ -56,7 +56,7 @@ fn write_notes(out: &mut String, notes: &[Note]) {
     }
 }
 
-/// The plan as [`json`](super::json), with `"estimate"` and `"notes": [{ "risk", "task", "message", "remedy" }]`.
+/// The plan as [`json`](super::json()), with `"estimate"` and `"notes": [{ "risk", "task", "message", "remedy" }]`.
 #[must_use]
 pub fn json_with(plan: &Plan, outlook: &Outlook) -> Value {
     let mut object = json(plan);

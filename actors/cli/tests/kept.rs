@@ -1,0 +1,130 @@
+//! Guarantee: runs that are kept go on where they were, in whichever process, and other processes can look at them and ask
+//! something of them.
+
+mod common;
+
+use common::World;
+use rustix::process::Signal;
+
+/// Fails until a file is there.
+const NEEDS_A_FILE: &str = r#"
+name = "needs"
+[[tasks]]
+id = "first"
+command = { program = "sh", args = ["-c", "echo $STEADFAST_ATTEMPT >> first"] }
+[[tasks]]
+id = "second"
+after = ["first"]
+command = { program = "sh", args = ["-c", "echo $STEADFAST_ATTEMPT $STEADFAST_IDEMPOTENCY_KEY >> second; test -f there"] }
+"#;
+
+const ASKS: &str = r#"
+name = "asks"
+[[tasks]]
+id = "ok"
+approve = { prompt = "ship it?" }
+[[tasks]]
+id = "shipped"
+after = ["ok"]
+command = { program = "sh", args = ["-c", "touch shipped"] }
+[tasks.undo]
+command = { program = "rm", args = ["shipped"] }
+[[tasks]]
+id = "paid"
+after = ["shipped"]
+signal = { name = "payment" }
+"#;
+
+#[test]
+fn a_task_that_used_up_its_attempts_pauses_the_run_which_goes_on_once_it_is_resumed() {
+    let world = World::new(NEEDS_A_FILE);
+    let run = world.run(&["--json"]);
+    let object = run.check(1, "paused");
+    let id = object["run"].as_str().expect("a run");
+    assert!(run.stderr.contains(&format!("steadfast resume {id} --state ")), "{run:#?}");
+    let why = world.verb(&["why", "last"]);
+    assert!(why.stdout.contains("`second` has used up its attempts"), "{why:#?}");
+
+    world.file("there", "");
+    let run = world.run(&["--json"]);
+    assert_eq!(run.check(0, "reached")["run"], object["run"]);
+    assert!(run.stderr.contains("goes on with the run"), "{run:#?}");
+    assert_eq!(world.content("first"), "1\n", "what is recorded never runs again");
+    assert_eq!(world.content("second"), format!("1 {id}:second\n2 {id}:second\n"), "the same key, the next attempt");
+    assert_eq!(world.run(&["--json"]).check(0, "reached")["run"].as_str().map(|next| next == id), Some(false));
+}
+
+#[test]
+fn a_run_that_waits_ends_with_4_and_people_and_events_let_it_go_on() {
+    let world = World::new(ASKS);
+    let run = world.run(&["--json", "--wait", "100ms"]);
+    run.check(4, "waiting");
+    assert!(run.stderr.contains("steadfast approve ") && !world.exists("shipped"), "{run:#?}");
+    for (args, code) in
+        [(&["approve", "last", "nobody"][..], 2), (&["approve", "last", "ok"], 0), (&["pause", "last"], 0)]
+    {
+        assert_eq!(world.verb(args).code, Some(code), "{args:?}");
+    }
+    let run = world.run(&["--json", "--wait", "100ms"]);
+    run.check(4, "waiting");
+    assert!(world.exists("shipped"));
+    assert_eq!(world.verb(&["signal", "last", "payment", "--data", "{"]).code, Some(2));
+    assert_eq!(world.verb(&["signal", "last", "payment", "--data", "3"]).code, Some(0));
+    world.run(&["--json"]).check(0, "reached");
+}
+
+#[test]
+fn a_run_that_is_cancelled_ends_with_5_and_takes_back_what_it_did() {
+    let world = World::new(ASKS);
+    world.run(&["--json", "--wait", "100ms"]).check(4, "waiting");
+    world.verb(&["approve", "last", "ok"]);
+    let run = world.start(&["--json"]);
+    run.until_file("shipped");
+    run.until_said("task paid waits");
+    let cancelled = world.verb(&["cancel", "last", "--undo", "--why", "not needed"]);
+    assert_eq!(cancelled.code, Some(0), "{cancelled:#?}");
+    run.end().check(5, "cancelled");
+    assert!(!world.exists("shipped"), "it was taken back");
+    assert!(world.verb(&["show", "last"]).stdout.contains("undone"));
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_no_command_and_loses_nothing() {
+    let goal = "name = 'k'\n[[tasks]]\nid = 'a'\ncommand = { program = 'touch', args = ['a'] }\n[[tasks]]\nid = 'b'\nafter = ['a']\n\
+                command = { program = 'sh', args = ['-c', 'touch b; test -f go || sleep 60'], env = { MARK = '@' } }\n";
+    let world = World::new(goal);
+    let run = world.start(&["--json"]);
+    run.until_file("b");
+    run.send(Signal::KILL);
+    drop(run);
+    world.file("go", "");
+    let run = world.run(&["--json"]);
+    let object = run.check(0, "reached");
+    assert_eq!(world.processes(), [""; 0]);
+    assert_eq!((&object["reissued"], &object["completed_rerun"]), (&1.into(), &0.into()), "{run:#?}");
+    assert_eq!(world.verb(&["verify"]).code, Some(0));
+}
+
+#[test]
+fn a_goal_file_that_has_changed_is_not_gone_on_with() {
+    let world = World::new(NEEDS_A_FILE);
+    world.run(&["--json"]).check(1, "paused");
+    std::fs::write(world.goal(), NEEDS_A_FILE.replace("test -f there", "true")).expect("a goal");
+    let run = world.run(&["--json"]);
+    run.check(2, "invalid");
+    assert!(run.stderr.contains("task `second` has changed") && run.stderr.contains("--new"), "{run:#?}");
+    world.run(&["--json", "--new"]).check(0, "reached");
+}
+
+#[test]
+fn a_second_process_is_refused_with_the_first_ones_name_and_nobody_serves_without_one() {
+    let world = World::new(ASKS);
+    assert_eq!(world.run(&["--detach"]).code, Some(2), "nobody serves it");
+    let run = world.start(&["--json"]);
+    run.until_said("waits for a person");
+    let second = world.run_beside(&["--json"]);
+    second.check(2, "invalid");
+    assert!(second.stderr.contains("steadfast run asks"), "{second:#?}");
+    run.send(Signal::TERM);
+    run.end().check(4, "waiting");
+}
