@@ -28,14 +28,14 @@ def program():
     return str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "steadfast")
 
 
-def run(steadfast, folder, *more):
+def run(steadfast, folder, *more, goal="witness.toml", limit=LIMIT):
     """One run: its exit status, its object, its report, what was seen, and its stderr."""
     witness = folder / "witness"
     witness.write_text("")
     report = folder / "report"
-    command = [steadfast, "run", str(ROOT / "examples/goals/witness.toml"), "--input", str(folder / "input"), "--json"]
+    command = [steadfast, "run", str(ROOT / "examples/goals" / goal), "--input", str(folder / "input"), "--json"]
     command += ["--report", str(report), "--state", str(folder / "state"), "--param", f"witness={witness}", *more]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
     seen = []
     for line in witness.read_text().splitlines():
         task, key, attempt, what, wall = line.split()

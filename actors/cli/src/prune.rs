@@ -6,7 +6,7 @@ use steadfast_orchestration::host::{Found, found};
 use steadfast_storage::Store;
 
 use crate::args::PruneArgs;
-use crate::kept::{ago, named, refused, runtime, with_causes};
+use crate::kept::{ago, look, named, refused, runtime, with_causes};
 use crate::outcome::{Problem, Status};
 use crate::screen::print;
 
@@ -15,6 +15,8 @@ pub(crate) fn prune(args: &PruneArgs) -> Result<Status, Vec<Problem>> {
     let one = |problem| vec![problem];
     runtime().map_err(one)?.block_on(async {
         let dir = &args.state.dir;
+        // Nobody makes a folder by forgetting what is in it.
+        look(dir).await.map_err(one)?;
         let store = Store::open(dir, Level::Durable, "steadfast prune").await;
         let store = store.map_err(|error| one(refused(dir, &error)))?;
         let journal = store.journal();

@@ -3,7 +3,7 @@
 //! Everything that can be refused is refused before the tree is started, and whatever happens to the tree, the report
 //! is written and nothing is left running.
 
-mod choose;
+pub(crate) mod choose;
 pub(crate) mod conduct;
 mod end;
 pub(crate) mod gate;
@@ -142,6 +142,10 @@ impl Errand {
         let gave_up = |problem: String| not_begun(Status::GaveUp, problem);
         let listening = Signals::listen();
         let mut signals = listening.map_err(|error| gave_up(format!("signals cannot be listened to: {error}")))?;
+        if let Order::Resume(_) = &self.order {
+            // Nobody makes a folder by asking what is in it.
+            crate::kept::look(&self.setting.state).await.map_err(|problem| Outcome::invalid(vec![problem]))?;
+        }
         let owner = self.owner();
         let keep = self.setting.open(&owner).await.map_err(|problem| Outcome::invalid(vec![problem]))?;
         let ran = match choose(&self.setting, &keep, &self.order).await {
@@ -275,7 +279,7 @@ pub(crate) fn not_begun(status: Status, problem: String) -> Outcome {
 }
 
 /// The one path that leads to the input folder.
-fn input(folder: &Path) -> std::io::Result<String> {
+pub(crate) fn input(folder: &Path) -> std::io::Result<String> {
     // Its own message for a missing folder speaks of files in the input folder.
     if !std::fs::metadata(folder)?.is_dir() {
         return Err(std::io::ErrorKind::NotADirectory.into());
@@ -290,7 +294,7 @@ fn absolute_report(folder: &Path) -> Result<PathBuf, Problem> {
     std::path::absolute(folder).map_err(|error| no_report(folder, &error))
 }
 
-fn no_input(folder: &Path, error: &std::io::Error) -> Problem {
+pub(crate) fn no_input(folder: &Path, error: &std::io::Error) -> Problem {
     Problem::new(
         format!("--input {}", folder.display()),
         format!("the input folder cannot be used: {error}"),

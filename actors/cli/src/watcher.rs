@@ -9,14 +9,18 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use steadfast::seam::{Entropy, Rng};
-use steadfast::{SeededEntropy, TokioClock};
+use steadfast::{RunId, SeededEntropy, TokioClock};
+use steadfast_storage::{Store, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::args::RunArgs;
-use crate::outcome::{Outcome, Status};
-use crate::run::not_begun;
+use crate::kept::{refused, with_causes};
+use crate::load::load;
+use crate::outcome::{Outcome, Problem, Status};
+use crate::run::choose::unfinished_of;
 use crate::run::signals::Signals;
+use crate::run::{input, no_input, not_begun};
 use crate::screen::Screen;
 
 /// What came of it: the exit status of the process that ended by itself, or what kept it from beginning.
@@ -34,11 +38,33 @@ pub(crate) fn watch(args: &RunArgs, every: Duration, screen: &Screen) -> Watched
     let seed = args.working.seed.unwrap_or_else(|| os.stream("seed").next_u64());
     screen.line(format!("chaos: the process is killed every {every:?} on average, --seed {seed}"));
     let entropy = SeededEntropy::new(seed, clock);
-    let words = words(args, std::env::args_os().skip(1), seed, &os.id().to_string());
+    let run = runtime.block_on(run_of(args, screen));
+    let run = run.map_err(|problems| Box::new(Outcome::invalid(problems)))?.unwrap_or_else(|| RunId::new(os.id()));
+    let words = words(args, std::env::args_os().skip(1), seed, run);
     let mut watcher = Watcher { words, every, times: entropy.stream("kill9"), killed: 0 };
     let code = runtime.block_on(watcher.watch()).map_err(gave_up)?;
     screen.line(format!("chaos: it was killed {} times", watcher.killed));
     Ok(code)
+}
+
+/// The run that is unfinished, where one is to be gone on with.
+///
+/// Every process is told which run it carries: one that is killed after its run has ended would be followed by one that
+/// begins another.
+async fn run_of(args: &RunArgs, screen: &Screen) -> Result<Option<RunId>, Vec<Problem>> {
+    let prepared = load(&args.goal, &args.params)?;
+    screen.redact_by(&prepared.redactor);
+    let input = input(&args.input).map_err(|error| vec![no_input(&args.input, &error)])?;
+    let dir = &args.keeping.state.dir;
+    let store = match Store::read_only(dir).await {
+        Ok(store) if !args.new => store,
+        Ok(_) | Err(StoreError::Missing { .. }) => return Ok(None),
+        Err(error) => return Err(vec![refused(dir, &error)]),
+    };
+    let found = unfinished_of(&*store.journal(), &prepared.plan, &input, screen).await;
+    let place = || format!("--state {}", dir.display());
+    let found = found.map_err(|error| vec![Problem::new(place(), with_causes(&error), "see the cause")])?;
+    Ok(found.map(|run| run.run))
 }
 
 struct Watcher {
@@ -49,12 +75,12 @@ struct Watcher {
 }
 
 /// The command line of the process: the same, but for what only concerns its watcher.
-fn words(args: &RunArgs, given: impl Iterator<Item = OsString>, seed: u64, run: &str) -> Vec<OsString> {
+fn words(args: &RunArgs, given: impl Iterator<Item = OsString>, seed: u64, run: RunId) -> Vec<OsString> {
     let mut words = Vec::new();
     let mut given = given.peekable();
     while let Some(word) = given.next() {
         let text = word.to_string_lossy();
-        // The process that is started again goes on with the run that the first one began.
+        // Each process is told its run.
         if text == "--new" {
             continue;
         }
@@ -72,9 +98,7 @@ fn words(args: &RunArgs, given: impl Iterator<Item = OsString>, seed: u64, run: 
         let rates = format!("crash={},hang={}", rates.crash(), rates.hang());
         words.extend(["--chaos".into(), rates.into()]);
     }
-    if args.new {
-        words.extend(["--run-id".into(), run.into()]);
-    }
+    words.extend(["--run-id".into(), run.to_string().into()]);
     words
 }
 

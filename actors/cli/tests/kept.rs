@@ -128,3 +128,40 @@ fn a_second_process_is_refused_with_the_first_ones_name_and_nobody_serves_withou
     run.send(Signal::TERM);
     run.end().check(4, "waiting");
 }
+
+#[test]
+fn a_run_that_is_named_and_over_is_told_of_and_not_begun_again() {
+    let world =
+        World::new("name = 'g'\n[[tasks]]\nid = 'a'\ncommand = { program = 'sh', args = ['-c', 'echo x >> ran'] }\n");
+    let first = world.run(&["--json"]).check(0, "reached");
+    let id = first["run"].as_str().expect("a run");
+    // As whoever kills the process does, which may be after the end and before it was told of.
+    let again = world.run(&["--json", "--run-id", id]).check(0, "reached");
+    assert_eq!((&again["run"], &again["result_digest"]), (&first["run"], &first["result_digest"]));
+    assert_eq!(world.content("ran"), "x\n");
+}
+
+#[test]
+fn a_process_that_is_killed_again_and_again_comes_to_the_calm_result_once() {
+    let goal = "name = 'k'\n[[tasks]]\nid = 'list'\ncollect = [1, 2, 3, 4, 5, 6, 7, 8]\n[[tasks]]\nid = 'each'\n\
+                for_each = '${tasks.list.result}'\ncommand = { program = 'sh', args = ['-c', 'sleep 0.05; echo $0', '${item}'] }\n\
+                result = 'stdout'\n";
+    let world = World::new(goal);
+    let calm = world.run(&["--json"]).check(0, "reached");
+    let run = world.run(&["--json", "--seed", "7", "--chaos", "kill9=every:150ms"]);
+    let killed = run.check(0, "reached");
+    assert_eq!(killed["result_digest"], calm["result_digest"], "{run:#?}");
+    assert_ne!(killed["run"], calm["run"]);
+    let runs = world.verb(&["runs", "--json"]);
+    assert_eq!(runs.stdout.lines().count(), 2, "one run, however often its process began: {runs:#?}");
+}
+
+#[test]
+fn who_only_asks_for_runs_makes_no_folder_for_them() {
+    let world = World::new(NEEDS_A_FILE);
+    for args in [&["resume", "last"][..], &["prune", "last"], &["pause", "last"], &["runs"], &["verify"]] {
+        let told = world.verb(args);
+        assert_eq!(told.code, Some(2), "{args:?}: {told:#?}");
+        assert!(told.stderr.contains("--state") && !world.state().exists(), "{args:?}: {told:#?}");
+    }
+}

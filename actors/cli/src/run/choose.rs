@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use steadfast::RunId;
-use steadfast::seam::JournalError;
+use steadfast::seam::{Journal, JournalError};
 use steadfast_orchestration::goal::Goal;
 use steadfast_orchestration::host::{
     self, Answer, Ask, Asked, Change, Difference, Identity, RunSummary, Start, changed_steps, find_unfinished, secrets,
@@ -20,6 +20,7 @@ use crate::asks::who;
 use crate::kept::{named, now, with_causes};
 use crate::load::Prepared;
 use crate::outcome::Problem;
+use crate::screen::Screen;
 
 /// A run that is to be carried, and what is known of it.
 pub(crate) struct Chosen {
@@ -48,8 +49,12 @@ pub(crate) async fn choose(setting: &Setting, keep: &Keep, order: &Order) -> Res
         Order::Goal(goal) => {
             let Prepared { plan, redactor } = &goal.prepared;
             if let Some(run) = goal.goes_on_with(setting, keep).await? {
-                same_goal(setting, keep, run.run, plan.goal()).await?;
-                go_on(setting, keep, &run).await?;
+                if run.is_unfinished() {
+                    same_goal(setting, keep, run.run, plan.goal()).await?;
+                    go_on(setting, keep, &run).await?;
+                } else {
+                    setting.screen.line(format!("the run {} is over", run.run));
+                }
                 return Ok(Chosen {
                     run: run.run,
                     plan: plan.clone(),
@@ -82,29 +87,38 @@ pub(crate) struct GoalOrder {
 }
 
 impl GoalOrder {
-    /// The unfinished run of the same goal, folder and parameters.
+    /// The unfinished run of the same goal, folder and parameters; or the one that is named, also where it is over: whoever
+    /// names it may have been killed before it could tell of that.
     async fn goes_on_with(&self, setting: &Setting, keep: &Keep) -> Result<Option<RunSummary>, Vec<Problem>> {
         if let Some(id) = self.run_id {
             let run = host::summary(&*keep.journal, RunId::new(id), now()).await;
-            return Ok(run.ok().filter(RunSummary::is_unfinished));
+            return Ok(run.ok());
         }
         if self.new {
             return Ok(None);
         }
-        let plan = &self.prepared.plan;
-        let identity = Identity::new(&plan.goal().name, &self.input, plan.params());
-        let all = host::unfinished(&*keep.journal, now()).await;
-        let all = all.map_err(|error| vec![unreadable(setting, &error)])?;
-        let mut known = Vec::new();
-        for run in all {
-            match run {
-                Ok(run) => known.push(run),
-                // It is in nobody's way.
-                Err(error) => setting.screen.line(format!("left alone: {}", with_causes(&error))),
-            }
-        }
-        Ok(find_unfinished(&known, &identity).cloned())
+        let found = unfinished_of(&*keep.journal, &self.prepared.plan, &self.input, &setting.screen).await;
+        found.map_err(|error| vec![unreadable(setting, &error)])
     }
+}
+
+/// The unfinished run of this goal, with its parameters, on this folder.
+pub(crate) async fn unfinished_of(
+    journal: &dyn Journal,
+    plan: &Plan,
+    input: &str,
+    screen: &Screen,
+) -> Result<Option<RunSummary>, JournalError> {
+    let identity = Identity::new(&plan.goal().name, input, plan.params());
+    let mut known = Vec::new();
+    for run in host::unfinished(journal, now()).await? {
+        match run {
+            Ok(run) => known.push(run),
+            // It is in nobody's way.
+            Err(error) => screen.line(format!("left alone: {}", with_causes(&error))),
+        }
+    }
+    Ok(find_unfinished(&known, &identity).cloned())
 }
 
 fn unreadable(setting: &Setting, error: &JournalError) -> Problem {
