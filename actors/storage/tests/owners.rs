@@ -220,6 +220,26 @@ async fn a_lock_file_that_was_removed_lets_nobody_write_what_the_other_does_not_
 }
 
 #[tokio::test]
+async fn an_owner_that_closes_after_another_took_over_keeps_what_the_other_has_written() {
+    let (_folder, dir) = folder();
+    let first = open(&dir).await;
+    let old = first.journal().fence(&stream(), "first").await.expect("a fence");
+    append(&*first.journal(), old, 0, b"1").await;
+    fs::remove_file(dir.join("lock")).expect("it is there");
+    let second = open(&dir).await;
+    let journal = second.journal();
+    let new = journal.fence(&stream(), "second").await.expect("a fence");
+    append(&*journal, new, 1, b"2").await;
+
+    first.close().await.expect("it closes");
+    assert_eq!(journal.read(&stream(), 0).await, Ok(vec![b"1".to_vec(), b"2".to_vec()]));
+    append(&*journal, new, 2, b"3").await;
+    assert_eq!(journal.read(&stream(), 0).await.map(|records| records.len()), Ok(3));
+    let verified = second.verify(&|_, _| Ok(())).await.expect("a look");
+    assert_eq!((verified.records, verified.findings), (3, Vec::new()));
+}
+
+#[tokio::test]
 async fn the_lock_is_held_until_a_write_whose_store_and_future_were_dropped_has_ended() {
     let (_folder, dir) = folder();
     let store = open(&dir).await;
