@@ -88,10 +88,16 @@ impl Store {
         let conn = own(&path, level, &lock).await?;
         sync(dir)?;
         let mut writer = Writer::new(path.clone(), (level, lock), conn);
-        writer.begin().await.map_err(StoreError::database(&path))?;
+        let artifacts = match begin(&mut writer, dir, level).await {
+            Ok(artifacts) => Arc::new(artifacts),
+            Err(error) => {
+                // So that the lock is free when this returns.
+                let _ = writer.release().await;
+                return Err(error);
+            }
+        };
         let writer = Arc::new(Mutex::new(writer));
         let readers = Arc::new(Readers::new(path, Role::Reader));
-        let artifacts = Arc::new(DiskArtifacts::open(&dir.join("artifacts"), level)?);
         Ok(Self::on_disk(dir, level, Kept { writer: Some(writer), readers, artifacts }))
     }
 
@@ -214,16 +220,22 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`] where something could not be moved: it is found there the next time.
+    /// [`StoreError::Database`] where something could not be moved: it is found there the next time. The lock is free all
+    /// the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, it is as if the store had been dropped.
     pub async fn close(self) -> Result<(), StoreError> {
         let Some(kept) = self.kept else { return Ok(()) };
+        let mut outcome = Ok(());
         for conn in kept.readers.close() {
-            conn.close().await.map_err(StoreError::database(kept.readers.path()))?;
+            outcome = outcome.and(conn.close().await);
         }
-        match kept.writer {
-            Some(writer) => writer.lock().await.close().await.map_err(StoreError::database(kept.readers.path())),
-            None => Ok(()),
+        if let Some(writer) = kept.writer {
+            outcome = outcome.and(writer.lock().await.close().await);
         }
+        outcome.map_err(StoreError::database(kept.readers.path()))
     }
 }
 
@@ -269,6 +281,12 @@ async fn own(path: &Path, level: Level, lock: &Arc<Lock>) -> Result<SqliteConnec
             Err(error)
         }
     }
+}
+
+/// Comes to what an owner begins with.
+async fn begin(writer: &mut Writer, dir: &Path, level: Level) -> Result<DiskArtifacts, StoreError> {
+    writer.begin().await.map_err(StoreError::database(&journal_path(dir)))?;
+    DiskArtifacts::open(&dir.join("artifacts"), level)
 }
 
 /// Whether this file is a journal that this program can read.

@@ -395,3 +395,26 @@ async fn a_store_that_was_closed_says_so() {
     assert!(requests.pending().await.is_err());
     open(&dir).await;
 }
+
+#[tokio::test]
+async fn a_store_that_could_not_be_closed_in_order_is_given_up_all_the_same() {
+    let (_folder, dir) = folder();
+    let store = open(&dir).await;
+    // Somebody holds its journal, and with it all that it is made of.
+    let journal = store.journal();
+    let epoch = journal.fence(&stream(), "me").await.expect("a fence");
+    append(&*journal, epoch, 0, b"1").await;
+    let options = SqliteConnectOptions::new().filename(dir.join("journal.db"));
+    let mut other = options.connect().await.expect("it opens");
+    other.execute("ALTER TABLE blocks RENAME TO hidden").await.expect("it is renamed");
+    store.close().await.expect_err("there is no table to move the records to");
+    assert_eq!(Store::owner(&dir).expect("a look"), None);
+    assert!(matches!(journal.read(&stream(), 0).await, Err(JournalError::Unavailable(why)) if why.contains("closed")));
+
+    // Nor does who could not open it keep it.
+    let refused = Store::open(&dir, Level::Durable, "a test").await.expect_err("what is there cannot be moved");
+    assert!(matches!(refused, StoreError::Database { .. }), "{refused}");
+    assert_eq!(Store::owner(&dir).expect("a look"), None);
+    other.execute("ALTER TABLE hidden RENAME TO blocks").await.expect("it is renamed");
+    assert_eq!(open(&dir).await.journal().read(&stream(), 0).await, Ok(vec![b"1".to_vec()]));
+}

@@ -341,16 +341,28 @@ impl Writer {
         connection(&mut self.conn)
     }
 
-    /// Moves all into the database file, and closes the connection.
+    /// Moves all into the database file, closes the connections, and gives the lock up, whatever comes of the rest.
     pub(crate) async fn close(&mut self) -> Result<(), sqlx::Error> {
-        self.settle().await?;
-        self.checkpoint.end().await;
+        let moved = self.move_all().await;
+        let released = self.release().await;
+        moved.and(released)
+    }
+
+    async fn move_all(&mut self) -> Result<(), sqlx::Error> {
         self.seal().await?;
+        self.checkpoint.end().await;
+        sql::checkpoint(connection(&mut self.conn)?, sql::Checkpoint::Whole).await.map(|_| ())
+    }
+
+    /// Closes the connections as all is, and gives the lock up.
+    pub(crate) async fn release(&mut self) -> Result<(), sqlx::Error> {
         self.lock = None;
-        let Some(mut conn) = self.conn.take() else { return Ok(()) };
         self.forget();
-        sql::checkpoint(&mut conn, sql::Checkpoint::Whole).await?;
-        conn.close().await
+        self.checkpoint.end().await;
+        match self.conn.take() {
+            Some(conn) => conn.close().await,
+            None => Ok(()),
+        }
     }
 }
 
