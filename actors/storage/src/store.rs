@@ -113,12 +113,12 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::Missing { dir: dir.to_owned() });
         }
-        let role = match check(&path, Role::Reader).await {
+        let role = match schema::check(&path, Role::Reader).await {
             Ok(()) => Role::Reader,
             // Where nobody may write into the folder SQLite cannot share the log with others; where there is none, none
             // is needed.
             Err(StoreError::Database { .. }) if !has_log(&path) => {
-                check(&path, Role::Onlooker).await?;
+                schema::check(&path, Role::Onlooker).await?;
                 Role::Onlooker
             }
             Err(error) => return Err(error),
@@ -287,15 +287,6 @@ async fn own(path: &Path, level: Level, lock: &Arc<Lock>) -> Result<SqliteConnec
 async fn begin(writer: &mut Writer, dir: &Path, level: Level) -> Result<DiskArtifacts, StoreError> {
     writer.begin().await.map_err(StoreError::database(&journal_path(dir)))?;
     DiskArtifacts::open(&dir.join("artifacts"), level)
-}
-
-/// Whether this file is a journal that this program can read.
-async fn check(path: &Path, role: Role) -> Result<(), StoreError> {
-    let mut conn = connect::open(path, role).await?;
-    let checked = schema::check(&mut conn, path).await;
-    // It has written nothing.
-    let _ = conn.close().await;
-    checked
 }
 
 /// Whether something is in the log that is not in the database yet.

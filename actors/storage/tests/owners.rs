@@ -367,6 +367,35 @@ async fn a_request_of_another_process_is_seen_by_the_owner_until_it_is_done() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_left_in_something_else_is_refused_and_changes_nothing_of_it() {
+    let (_folder, dir) = folder();
+    fs::create_dir(&dir).expect("it is new");
+    let path = dir.join("journal.db");
+    fs::write(&path, b"").expect("it is written");
+    let refused = Store::leave(&dir, &request(1)).await.expect_err("there is nothing in it");
+    assert!(matches!(refused, StoreError::Missing { .. }), "{refused}");
+    assert!(fs::read(&path).expect("it is there").is_empty());
+
+    for mode in ["DELETE", "WAL"] {
+        fs::remove_file(&path).expect("it is there");
+        let mut theirs =
+            SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.expect("new");
+        let sql = format!("PRAGMA journal_mode = {mode}; CREATE TABLE requests (id, wall, body)");
+        theirs.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.expect("it is theirs");
+        let log = dir.join("journal.db-wal");
+        let look = || (fs::read(&path).expect("it is there"), fs::read(&log).ok());
+        let before = look();
+        let refused = Store::leave(&dir, &request(1)).await.expect_err("it is no journal");
+        assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
+        assert!(look() == before, "in the mode {mode}");
+        theirs.close().await.expect("it closes");
+        let (before, _) = look();
+        Store::leave(&dir, &request(1)).await.expect_err("it is no journal");
+        assert!(look().0 == before, "in the mode {mode}, when nobody has it open");
+    }
+}
+
+#[tokio::test]
 async fn an_owner_in_another_process_carries_out_what_this_one_asks_for() {
     let (_folder, dir) = folder();
     let mut other = Other::own(&dir);
