@@ -109,6 +109,8 @@ impl DiskArtifacts {
         if self.level == Level::Durable {
             for folder in [folder, &self.folder] {
                 File::open(folder).await?.sync_all().await?;
+                #[cfg(test)]
+                crate::folders::tests::was_synced(folder);
             }
         }
         Ok(())

@@ -22,6 +22,7 @@ mod block;
 mod checkpoint;
 mod connect;
 mod error;
+mod folders;
 mod journal;
 mod lock;
 mod readers;

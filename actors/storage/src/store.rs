@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use crate::artifacts::DiskArtifacts;
 use crate::connect::{self, Role};
 use crate::error::StoreError;
+use crate::folders;
 use crate::journal::SqliteJournal;
 use crate::journal::writer::{self, Writer};
 use crate::lock::{Lock, Owner};
@@ -82,11 +83,10 @@ impl Store {
         if level == Level::Volatile {
             return Ok(Self::volatile());
         }
-        create(dir)?;
+        folders::make(dir)?;
         let lock = Arc::new(Lock::take(dir, owner)?);
         let path = journal_path(dir);
         let conn = own(&path, level, &lock).await?;
-        sync(dir)?;
         let mut writer = Writer::new(path.clone(), (level, lock), conn);
         let artifacts = match begin(&mut writer, dir, level).await {
             Ok(artifacts) => Arc::new(artifacts),
@@ -245,23 +245,6 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Makes the folder, and brings its name to the disk.
-fn create(dir: &Path) -> Result<(), StoreError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
-    match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => sync(parent),
-        None => sync(Path::new(".")),
-    }
-}
-
-/// Brings the names in a folder to the disk.
-fn sync(dir: &Path) -> Result<(), StoreError> {
-    std::fs::File::open(dir).and_then(|folder| folder.sync_all()).map_err(StoreError::io(dir))
-}
-
 /// Opens the connection that writes, and brings the file to the layout of this program.
 async fn own(path: &Path, level: Level, lock: &Arc<Lock>) -> Result<SqliteConnection, StoreError> {
     if std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
@@ -286,7 +269,10 @@ async fn own(path: &Path, level: Level, lock: &Arc<Lock>) -> Result<SqliteConnec
 /// Comes to what an owner begins with.
 async fn begin(writer: &mut Writer, dir: &Path, level: Level) -> Result<DiskArtifacts, StoreError> {
     writer.begin().await.map_err(StoreError::database(&journal_path(dir)))?;
-    DiskArtifacts::open(&dir.join("artifacts"), level)
+    let artifacts = DiskArtifacts::open(&dir.join("artifacts"), level)?;
+    // Only now are all names there that the store has in it.
+    folders::sync(dir)?;
+    Ok(artifacts)
 }
 
 /// Whether something is in the log that is not in the database yet.
