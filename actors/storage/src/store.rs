@@ -84,7 +84,7 @@ impl Store {
             return Ok(Self::volatile());
         }
         folders::make(dir)?;
-        let lock = Arc::new(Lock::take(dir, owner)?);
+        let lock = Arc::new(Lock::take(dir, owner).await?);
         let path = journal_path(dir);
         let conn = own(&path, level, &lock).await?;
         let mut writer = Writer::new(path.clone(), (level, lock), conn);
