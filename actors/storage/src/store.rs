@@ -1,18 +1,20 @@
 //! A store: one folder, one owner.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use steadfast::MemoryJournal;
 use steadfast::seam::{Journal, Level};
-use steadfast_orchestration::seam::artifacts::{Artifacts, MemoryArtifacts};
+use steadfast_orchestration::seam::artifacts::{Artifacts, Digest, MemoryArtifacts};
 use steadfast_orchestration::seam::requests::{MemoryRequests, Request, Requests};
 use tokio::sync::Mutex;
 
-use crate::artifacts::DiskArtifacts;
+use crate::artifacts::{DiskArtifacts, GRACE, Swept};
 use crate::connect::{self, Role};
 use crate::error::StoreError;
 use crate::folders;
@@ -69,6 +71,9 @@ fn journal_path(dir: &Path) -> PathBuf {
 }
 
 impl Store {
+    /// How long an artifact stays at least that no record names; see [`sweep_artifacts`](Self::sweep_artifacts).
+    pub const ARTIFACT_GRACE: Duration = GRACE;
+
     /// Opens the store in this folder as its only owner; makes it where there is none. `owner` is what somebody is told
     /// who comes later. At [`Level::Volatile`] nothing is kept, and there is no folder.
     ///
@@ -198,8 +203,33 @@ impl Store {
     ///
     /// [`StoreError::ReadOnly`] where the store was opened for reading alone: requests are for its owner.
     pub fn requests(&self) -> Result<Arc<dyn Requests>, StoreError> {
-        let read_only = || StoreError::ReadOnly { dir: self.dir.clone().unwrap_or_default() };
-        self.requests.clone().ok_or_else(read_only)
+        self.requests.clone().ok_or_else(|| self.read_only_error())
+    }
+
+    fn read_only_error(&self) -> StoreError {
+        StoreError::ReadOnly { dir: self.dir.clone().unwrap_or_default() }
+    }
+
+    /// Removes the artifacts that are not among these, and says what that was. `named` are all that a record names; those that
+    /// were put in the last hour ([`ARTIFACT_GRACE`](Self::ARTIFACT_GRACE)) stay in any case, since an artifact is put before
+    /// the record is written that names it. So look for what is named first, and prune before that.
+    ///
+    /// The owner may go on meanwhile: what is put again is there once that is `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ReadOnly`] where the store was opened for reading alone, [`StoreError::Io`] where a file cannot be
+    /// removed; some may be gone then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some are removed and some are not. The next one goes on.
+    pub async fn sweep_artifacts(&self, named: &BTreeSet<Digest>) -> Result<Swept, StoreError> {
+        let Some(kept) = &self.kept else { return Ok(Swept::default()) };
+        if kept.writer.is_none() {
+            return Err(self.read_only_error());
+        }
+        kept.artifacts.sweep(named).await
     }
 
     /// Looks at everything that is kept: SQLite's file, the numbers of each stream, each record by `check`, each artifact.
