@@ -17,7 +17,7 @@ use crate::message::record;
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::patience::persistently;
 use crate::runtime::spec::{AgentSpec, ChildSpec};
-use crate::seam::{AppendAt, Epoch, Journal, JournalError, Level, Snapshot, Upto, Write};
+use crate::seam::{AppendAt, AtMost, Epoch, Journal, JournalError, Level, Snapshot, Upto, Write};
 use crate::sourcing::{EventSourced, Keeping, Replay, ReplayError, Snapshotted, frame_of};
 
 /// How many records are replayed before others have their turn.
@@ -256,23 +256,28 @@ async fn load<E: EventSourced>(
             }
         }
     }
-    let (kept, after) = (live.seq(), live.seq());
-    let records = match persistently(ctx, || journal.read(stream, after)).await {
-        Ok(records) => records,
-        Err(JournalError::Pruned { .. }) if unreadable.is_some() => return Err(told(stream, unreadable.as_ref())),
-        Err(error @ JournalError::Pruned { .. }) if args.snapshots.is_none() => {
-            return Err(format!("{error}; the spec of the agent says no `snapshot_every`").into());
+    let kept = live.seq();
+    loop {
+        let after = live.seq();
+        let part = match persistently(ctx, || journal.read_some(stream, after, AtMost::default())).await {
+            Ok(part) => part,
+            Err(JournalError::Pruned { .. }) if unreadable.is_some() => return Err(told(stream, unreadable.as_ref())),
+            Err(error @ JournalError::Pruned { .. }) if args.snapshots.is_none() => {
+                return Err(format!("{error}; the spec of the agent says no `snapshot_every`").into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for records in part.records.chunks(AT_ONCE) {
+            for record in records {
+                live.record(record).map_err(|error| told(stream, Some(&error)))?;
+            }
+            ctx.progress();
+            tokio::task::yield_now().await;
         }
-        Err(error) => return Err(error.into()),
-    };
-    for records in records.chunks(AT_ONCE) {
-        for record in records {
-            live.record(record).map_err(|error| told(stream, Some(&error)))?;
+        if !part.more {
+            return Ok((live, kept));
         }
-        ctx.progress();
-        tokio::task::yield_now().await;
     }
-    Ok((live, kept))
 }
 
 /// What is wrong with a record or a snapshot of a stream.

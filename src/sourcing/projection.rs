@@ -77,7 +77,7 @@ impl<P: Projection> Following<P> {
         let new = frames.get(usize::try_from(known).unwrap_or(usize::MAX)..).unwrap_or_default();
         for frame in new {
             let seq = self.applied + 1;
-            let recorded = Recorded::read(seq, frame).map_err(|problem| ReplayError { seq, problem })?;
+            let recorded = Recorded::read(seq, frame)?;
             self.state.apply(seq, &recorded.event);
             self.applied = seq;
         }
