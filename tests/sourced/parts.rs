@@ -91,7 +91,7 @@ async fn a_projection_of_a_long_stream_takes_it_part_by_part_and_knows_how_far_t
     assert!(seen.iter().any(|applied| (1..8000).contains(applied)), "in none but the last part: {seen:?}");
     // What was there before is there for who reads the latest, however many parts it is.
     system.kill("root/list")?;
-    let all = list.clone().within(Duration::from_secs(60)).read_latest(|list| list.0.clone()).await?;
+    let all = list.clone().within(Duration::from_mins(1)).read_latest(|list| list.0.clone()).await?;
     assert!(all.into_iter().eq((1..=MANY).map(|number| (number, number))));
     assert_eq!(list.lag().records, 0);
     Ok(system.shutdown().await?)
