@@ -75,7 +75,7 @@ impl ChildSpec {
     /// | an error in place of an answer | does not say whether it was kept: [`RequestError`](crate::RequestError) |
     /// | two commands | one after the other; the journal writes those of different agents together |
     /// | a start | fences the stream, reads the snapshot and what comes after it, and replays |
-    /// | the journal is in doubt, or away | the same is written again, for less than a second; then the life ends, and the next reads anew |
+    /// | the journal is in doubt, or away | the same is written again, after short pauses and 7 times in all; then the life ends, and the next reads anew |
     /// | the stream is somebody else's | the life ends |
     ///
     /// The stream is [`StreamId::of_agent`], unless [`stream`](AgentSpec::stream) says otherwise. The journal of a system
