@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use steadfast::StreamId;
 use steadfast::seam::{Journal, JournalError};
 
 use crate::run::{PastRun, Record, decode};
@@ -23,7 +24,7 @@ const ENOUGH: usize = 50;
 ///
 /// Only reads; may be dropped at any time.
 pub async fn past_runs(journal: &dyn Journal, goal: &str) -> Result<Vec<PastRun>, JournalError> {
-    let streams = journal.list("run/").await?;
+    let streams = journal.list(StreamId::RUNS).await?;
     let mut runs = VecDeque::new();
     // The id of a run begins with the time at which it was made.
     for info in streams.iter().rev().take(LOOKED_AT) {
