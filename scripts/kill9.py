@@ -79,6 +79,8 @@ def main():
             failed += bool(here)
             kills += killed(stderr)
             reissued += summary["reissued"]
+            if (seed - first) % 25 == 24:
+                print(f"{seed - first + 1} rounds, {failed} of them disagree", file=sys.stderr)
     agree = f"{rounds - failed} of {rounds} rounds agree with the witness"
     print(f"{agree}; killed {kills} times, {reissued} attempts lost with it")
     return 1 if found else 0
