@@ -216,6 +216,28 @@ async fn the_first_of_a_thousand_unfinished_runs_does_not_wait_for_the_others() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_it_is_told_that_all_were_found_each_of_them_is_being_carried_or_is_over() {
+    let (journal, store) = (disk(), Store::new());
+    for number in 1..=300 {
+        begin(&*journal, &start(run(number), ONE, None), (None, "test"), NOW).await.expect("it is recorded");
+    }
+    let (system, mut events) = process(&store, &journal).await;
+    let mut heard = std::collections::BTreeSet::new();
+    loop {
+        match events.recv().await.expect("not too far behind") {
+            HostEvent::TakenUp { run } | HostEvent::Over { run, .. } => heard.extend([run]),
+            HostEvent::Scanned { unfinished } => {
+                heard.extend(store.feeds().carried());
+                assert_eq!((unfinished, heard.len()), (300, 300));
+                break;
+            }
+            _ => {}
+        }
+    }
+    system.shutdown().await.expect("in order");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_with_thousands_of_tasks_does_not_keep_a_short_one_waiting() {
     let (journal, mut store) = (disk(), Store::new());
     store.jobs = 1;

@@ -86,3 +86,52 @@ fn orchestrator_of(path: &Path, goals: &Path) -> Option<RunId> {
     }
     path.as_str().rsplit('/').next()?.parse().ok().map(RunId::new)
 }
+
+#[cfg(test)]
+mod tests {
+    use steadfast::{Agent, BoxError, ChildSpec, Intensity, Strategy, SupervisorSpec};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// It ends with each message.
+    struct Frail;
+
+    impl Agent for Frail {
+        type Args = ();
+        type Message = ();
+        type Reply = ();
+
+        async fn start((): (), _: &mut Context<Self>) -> Result<Self, BoxError> {
+            Ok(Self)
+        }
+
+        async fn handle(&mut self, (): (), _: &mut Context<Self>) -> Result<(), BoxError> {
+            Err("it is frail".into())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_missed_that_an_orchestrator_was_put_aside_finds_it_in_the_tree() {
+        let run = |number| RunId::new(Uuid::from_u128(number));
+        let child = |number| {
+            ChildSpec::from(ChildSpec::agent::<Frail>(run(number).to_string(), ())).budget(Intensity::at_most(0))
+        };
+        let goals = SupervisorSpec::new("goals", Strategy::OneForOne).child(child(1)).child(child(2));
+        let root = SupervisorSpec::new("root", Strategy::OneForOne).child(ChildSpec::supervisor(goals));
+        let system = System::start(root).await.expect("it starts");
+        let place: Path = "root/goals".parse().expect("a path");
+        assert_eq!(put_aside(&system, &place), []);
+        let frail = system.agent::<Frail>(format!("root/goals/{}", run(2)).as_str()).expect("it is there");
+        frail.ask(()).await.expect_err("it is frail");
+        for _ in 0..1000 {
+            if !put_aside(&system, &place).is_empty() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert_eq!(put_aside(&system, &place), [run(2)]);
+        assert_eq!(put_aside(&system, &"root/none".parse().expect("a path")), []);
+        system.shutdown().await.expect("in order");
+    }
+}

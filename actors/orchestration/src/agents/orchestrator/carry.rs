@@ -61,13 +61,13 @@ impl Orchestrator {
         if is_told {
             // On purpose: the journal will have it in a moment.
             for record in &records {
-                self.args.feed.tell(record);
+                self.args.feed.tell(record.clone());
             }
         }
         for record in self.log.append(records, ctx).await? {
             self.state.apply(&record)?;
             if !is_told {
-                self.args.feed.tell(&record);
+                self.args.feed.tell(record);
             }
         }
         // Whoever held a lease may be free now.

@@ -46,7 +46,7 @@ impl Orchestrator {
             records = log.append(vec![first, Record::TakenUp { by: owner.clone(), wall }], ctx).await?;
             args.feed.take_up();
             for record in &records {
-                args.feed.tell(record);
+                args.feed.tell(record.clone());
             }
         }
         let planned = records.iter().any(|record| matches!(record, Record::Planned { .. }));

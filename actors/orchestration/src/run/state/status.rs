@@ -14,7 +14,7 @@ impl RunState {
             Some((Status::Failed, _)) => Phase::Failed,
             Some((Status::Cancelled, _)) => Phase::Cancelled,
             Some((Status::BudgetSpent, _)) => Phase::BudgetSpent,
-            Some((Status::Drained, _)) => Phase::Drained,
+            Some((Status::Drained | Status::Unfinished, _)) => Phase::Drained,
             None if self.run.is_none() => Phase::Init,
             None if self.is_paused() => Phase::Paused,
             None if self.undo.is_some() => Phase::Undoing,

@@ -22,6 +22,14 @@ fn two() -> Drive {
 }
 
 #[test]
+fn the_report_of_a_run_that_is_not_over_says_so() {
+    let mut drive = two();
+    drive.pause();
+    let report = Report::of(&drive.state, Facts::default(), drive.now);
+    assert_eq!((report.status.as_str(), report.phase, report.lost), ("unfinished", Phase::Paused, 0));
+}
+
+#[test]
 fn an_attempt_that_was_alone_when_its_process_ended_counts_as_lost_with_its_agent() {
     let mut drive = two();
     for _ in 0..3 {
