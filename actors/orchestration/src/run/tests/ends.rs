@@ -118,3 +118,21 @@ fn what_is_undone_and_stands_still_can_be_cancelled_and_the_rest_is_left_to_a_pe
     let undo = drive.state.task(&id("a")).and_then(|task| task.undo.as_ref()).expect("it was left");
     assert!(matches!(&undo.outcome, Some(UndoOutcome::Failed { message, .. }) if message.contains("ann")), "{undo:?}");
 }
+
+#[test]
+fn the_results_of_a_goal_inside_are_what_its_task_declares_or_it_fails() {
+    let schema = Some(json!({ "type": "object", "required": ["a"], "properties": { "a": { "type": "integer" } } }));
+    let one = Entry { carried: Carried::Child { schema }, ..entry(&[]) };
+    for (value, expected) in [(json!(1), "{\"a\":1}".to_owned()), (json!("x"), "invalid".to_owned())] {
+        let mut drive = Drive::new(Outline::new(kept()).task("one", one.clone()));
+        let task = id("one");
+        let begun = begun(&drive.state, &task, &Begin::Child { params: json!({}) }, drive.now);
+        drive.append(begun.into_iter().collect());
+        let run = drive.state.child(&task).expect("it began").run;
+        let (status, undone) = (Status::Reached, UndoSummary::default());
+        let end = ChildEnd { run, status, results: json!({ "a": value }), why: String::new(), undone };
+        let records = child_ended(&drive.state, &task, &end, drive.now);
+        drive.append(records);
+        assert!(drive.outcome("one").starts_with(&expected), "{}", drive.outcome("one"));
+    }
+}
