@@ -13,14 +13,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use steadfast::id::StreamId;
-use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
+use steadfast::seam::{
+    AtMost, BoxFuture, Journal, JournalError, Level, Part, Seq, Snapshot, StreamInfo, Write, Written,
+};
 use tokio::sync::Mutex;
 
 use crate::error::unavailable;
 use crate::readers::Readers;
 use writer::Writer;
 
-pub(crate) use read::{Found, find, streams};
+use read::find;
+pub(crate) use read::{Found, Look, streams};
 
 /// A journal in an SQLite file.
 pub(crate) struct SqliteJournal {
@@ -54,19 +57,28 @@ impl Journal for SqliteJournal {
     fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
         let stream = stream.clone();
         Box::pin(async move {
-            let mut reader = self.readers.take().await.map_err(|error| unavailable(&error))?;
-            let found = find(reader.conn(), &stream, after).await.map_err(|error| read::failed(&error, &stream, after));
-            reader.give_back();
-            found?.records(&stream, after)
+            let found = self.readers.read(async |conn| find(conn, &stream, after).await).await;
+            found.map_err(|error| read::failed(&error, &stream, after))?.records(&stream, after)
+        })
+    }
+
+    fn read_some(&self, stream: &StreamId, after: Seq, most: AtMost) -> BoxFuture<'_, Result<Part, JournalError>> {
+        let stream = stream.clone();
+        Box::pin(async move {
+            let from = (after, most.bytes);
+            let found = self.readers.read(async |conn| read::find_some(conn, &stream, from).await).await;
+            let found = found.map_err(|error| read::failed(&error, &stream, after))?;
+            // Behind a block there is another one, or the tail.
+            let of_blocks = found.block.is_some();
+            let part = Part::cut(found.records(&stream, after)?, most);
+            Ok(Part { more: part.more || of_blocks, ..part })
         })
     }
 
     fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
         let stream = stream.clone();
         Box::pin(async move {
-            let mut reader = self.readers.take().await.map_err(|error| unavailable(&error))?;
-            let found = read::snapshot(reader.conn(), &stream).await;
-            reader.give_back();
+            let found = self.readers.read(async |conn| read::snapshot(conn, &stream).await).await;
             found.map_err(|error| read::failed(&error, &stream, 0))
         })
     }
@@ -74,9 +86,7 @@ impl Journal for SqliteJournal {
     fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
         let prefix = prefix.to_owned();
         Box::pin(async move {
-            let mut reader = self.readers.take().await.map_err(|error| unavailable(&error))?;
-            let found = streams(reader.conn(), &prefix).await;
-            reader.give_back();
+            let found = self.readers.read(async |conn| streams(conn, &prefix).await).await;
             let found = found.map_err(|error| unavailable(&error))?;
             Ok(found.into_iter().filter(|(_, head)| head.holds_something()).map(|(id, head)| head.info(&id)).collect())
         })

@@ -8,7 +8,7 @@ use steadfast_orchestration::seam::artifacts::Artifacts;
 
 use crate::artifacts::DiskArtifacts;
 use crate::error::StoreError;
-use crate::journal::{Found, find, streams};
+use crate::journal::{Found, Look, streams};
 use crate::readers::Readers;
 
 /// What a look at everything found.
@@ -71,18 +71,24 @@ pub(crate) async fn verify(
 ) -> Result<Verified, StoreError> {
     let mut verified = Verified::default();
     file(readers, &mut verified).await?;
-    let mut reader = readers.reader().await?;
-    let known = streams(reader.conn(), "").await;
-    reader.give_back();
-    for (stream, head) in known.map_err(StoreError::database(readers.path()))? {
+    let known = readers.read(async |conn| streams(conn, "").await).await;
+    for (stream, _) in known.map_err(StoreError::database(readers.path()))? {
         verified.streams += 1;
-        let mut reader = readers.reader().await?;
-        let found = find(reader.conn(), &stream, head.first() - 1).await;
-        reader.give_back();
-        match found {
-            Ok(found) => look_at(&stream, found, check, &mut verified),
-            Err(error) => {
-                verified.findings.push(Finding::Record { stream, seq: head.first(), what: error.to_string() });
+        let mut look = Look::new();
+        loop {
+            match readers.read(async |conn| look.next(conn, &stream).await).await {
+                Ok(found) => {
+                    let ended = found.block.is_none();
+                    look_at(&stream, found, check, &mut verified);
+                    if ended {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    let (stream, what) = (stream.clone(), error.to_string());
+                    verified.findings.push(Finding::Record { stream, seq: look.expected, what });
+                    break;
+                }
             }
         }
     }
@@ -105,9 +111,7 @@ fn look_at(stream: &StreamId, found: Found, check: &CheckRecord<'_>, verified: &
 
 /// What SQLite finds when it looks through its file.
 async fn file(readers: &Readers, verified: &mut Verified) -> Result<(), StoreError> {
-    let mut reader = readers.reader().await?;
-    let rows = reader.conn().fetch_all(sqlx::query("PRAGMA integrity_check")).await;
-    reader.give_back();
+    let rows = readers.read(async |conn| conn.fetch_all(sqlx::query("PRAGMA integrity_check")).await).await;
     for row in rows.map_err(StoreError::database(readers.path()))? {
         let what: String = row.try_get(0).map_err(StoreError::database(readers.path()))?;
         if what != "ok" {
