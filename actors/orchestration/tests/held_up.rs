@@ -81,7 +81,7 @@ impl Life {
 
 /// The cause and the message of each pause; nothing where the run stands otherwise.
 async fn pauses(running: &Running) -> Vec<(String, String)> {
-    let still = tokio::time::timeout(std::time::Duration::from_secs(60), running.feed.stands_still()).await;
+    let still = tokio::time::timeout(std::time::Duration::from_mins(1), running.feed.stands_still()).await;
     match still.expect("it stands still") {
         Standing::Paused(notes) => notes.into_iter().map(|note| (note.cause, note.message)).collect(),
         other => panic!("it stands {other:?}"),
@@ -216,7 +216,7 @@ async fn put_down(kept: &Life) -> Running {
 }
 
 async fn finished(running: Running) -> steadfast_orchestration::run::Report {
-    let report = tokio::time::timeout(std::time::Duration::from_secs(60), running.feed.report()).await;
+    let report = tokio::time::timeout(std::time::Duration::from_mins(1), running.feed.report()).await;
     let report = report.expect("it ends");
     end(running).await;
     steadfast_orchestration::run::Report::clone(&report)
@@ -265,7 +265,7 @@ async fn a_run_that_nobody_carries_and_that_lacks_a_result_is_cancelled_by_whoev
     kept.artifacts.damage(&kept.artifacts.digests()[0], None);
     let what = Ask::Cancel { run: RunId::new(RUN), undo: false, why: "enough".to_owned() };
     let asked = Asked { id: uuid::Uuid::from_u128(1), who: "ann".to_owned(), wall: Millis(1), what };
-    let outfit = common::hosting::Store::new().outfit();
+    let outfit = common::hosting::Store::outfit();
     let answer = apply((&*kept.journal, &outfit), &asked, "cli", Millis(2)).await.expect("done");
     assert_eq!(answer, Answer::Taken);
     assert!(matches!(kept.records().await.last(), Some(Record::Ended { status: Status::Cancelled, .. })));

@@ -192,7 +192,7 @@ async fn what_is_asked_of_a_run_inside_one_that_nobody_carries_is_found_by_whoev
     served.down().await;
     let ask = async |id, what| {
         let asked = Asked { id: Uuid::from_u128(id), who: "ann".to_owned(), wall: Millis(1), what };
-        apply((&*journal, &store.outfit()), &asked, "cli", Millis(2)).await.expect("done or refused")
+        apply((&*journal, &Store::outfit()), &asked, "cli", Millis(2)).await.expect("done or refused")
     };
     assert_eq!(ask(1, paid(child())).await, Answer::Taken);
     assert_eq!(ask(2, approve(child())).await, Answer::Taken);
@@ -266,7 +266,7 @@ async fn a_run_that_nobody_carries_and_is_resumed_goes_on_inside_when_it_is_carr
     served.down().await;
     let ask = async |id, what| {
         let asked = Asked { id: Uuid::from_u128(id), who: "ann".to_owned(), wall: Millis(1), what };
-        apply((&*journal, &store.outfit()), &asked, "cli", now).await.expect("done or refused")
+        apply((&*journal, &Store::outfit()), &asked, "cli", now).await.expect("done or refused")
     };
     assert_eq!(ask(1, Ask::Resume { run: run(1) }).await, Answer::Taken);
     let served = Served::begin(&journal, &store).await;

@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// What its runs work with.
-    pub(crate) fn outfit(&self) -> impl Outfit + use<> {
+    pub(crate) fn outfit() -> impl Outfit {
         OneFolder
     }
 
