@@ -4,13 +4,15 @@
 //! what is asked is done here. Either way it is recorded in the run, once.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast::seam::{Entropy, Level};
 use steadfast::{RunId, SeededEntropy, TokioClock};
-use steadfast_orchestration::host::{Answer, Ask, Asked, Start, answer_of, apply};
+use steadfast_orchestration::host::{Answer, Ask, Asked, DiskOutfit, Start, answer_to, apply};
 use steadfast_orchestration::plan::Plan;
 use steadfast_orchestration::run::TaskId;
+use steadfast_orchestration::seam::commands::OsCommands;
 use steadfast_storage::{Store, StoreError};
 use uuid::Uuid;
 
@@ -37,7 +39,7 @@ pub(crate) enum Told {
 
 /// A fresh id.
 pub(crate) fn id() -> Uuid {
-    SeededEntropy::from_os(std::sync::Arc::new(TokioClock)).id()
+    SeededEntropy::from_os(Arc::new(TokioClock)).id()
 }
 
 /// Who asks, as the record of it has it.
@@ -83,7 +85,7 @@ pub(crate) async fn answer(dir: &Path, asked: &Asked) -> Result<Option<Told>, Pr
     let (journal, run) = (store.journal(), asked.what.run());
     let mut waited = Duration::ZERO;
     while waited < PATIENCE {
-        match answer_of(&*journal, run, asked.id).await {
+        match answer_to(&*journal, asked).await {
             Ok(Answer::Taken) => return Ok(Some(Told::Taken)),
             Ok(Answer::Refused { why }) => return Ok(Some(Told::Refused(why))),
             Ok(_) => {}
@@ -101,7 +103,8 @@ pub(crate) async fn answer(dir: &Path, asked: &Asked) -> Result<Option<Told>, Pr
 /// Does it here, since nobody owns the folder.
 async fn here(dir: &Path, store: Store, asked: &Asked) -> Result<Told, Problem> {
     let by = format!("a command of {}", asked.who);
-    let answer = apply((&*store.journal(), &*store.artifacts()), asked, &by, kept::now()).await;
+    let outfit = DiskOutfit::new(Arc::new(OsCommands::new()));
+    let answer = apply((&*store.journal(), &outfit), asked, &by, kept::now()).await;
     let run = asked.what.run();
     let answer = answer.map_err(|error| Problem::new(format!("run {run}"), with_causes(&error), "see the cause"))?;
     if let Ok(requests) = store.requests() {

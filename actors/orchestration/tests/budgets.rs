@@ -23,7 +23,7 @@ use steadfast_orchestration::agents::task_capability;
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::goal;
 use steadfast_orchestration::preset;
-use steadfast_orchestration::run::{Report, Status};
+use steadfast_orchestration::run::{Record, Report, Status};
 use steadfast_orchestration::seam::testing::MemoryFiles;
 use steadfast_orchestration::work::{Outcome, WorkSpec};
 
@@ -79,8 +79,22 @@ impl Agent for Model {
 
 async fn think(lease: Lease, system: System, used: Arc<AtomicU64>, progress: Progress) {
     let meter = Meter::of(&lease, &system).beating(progress.clone());
-    let end = answer(&lease, &meter, &used).await;
+    let end = match twice(&lease, &meter, progress.clone()).await {
+        Ok(()) => answer(&lease, &meter, &used).await,
+        Err(error) => Err(error),
+    };
     desk::report(&lease, end.map_err(Into::into), &system, &progress).await;
+}
+
+/// Charges by another handle of the same meter first, where the question says so.
+async fn twice(lease: &Lease, meter: &Meter, progress: Progress) -> Result<(), MeterError> {
+    let WorkSpec::Collect(question) = &lease.work.spec else { panic!("a model is asked questions") };
+    if question["twice"] != true {
+        return Ok(());
+    }
+    let (first, second) = (meter.clone(), meter.clone().beating(progress));
+    first.charge("tokens", 40).await?.settle(10).await?;
+    second.charge("tokens", 40).await?.settle(10).await
 }
 
 async fn answer(lease: &Lease, meter: &Meter, used: &AtomicU64) -> Result<Outcome, MeterError> {
@@ -233,6 +247,69 @@ fn agents_of_ones_own_charge_what_they_use_and_wait_for_what_others_give_back() 
     assert_eq!((report.status, report.tasks.succeeded), (Status::Reached, 6), "{report:#?}");
     let account = &report.budgets[0];
     assert_eq!((account.budget.as_str(), account.limit, account.used), ("counters.tokens", Some(80), 50));
+}
+
+#[test]
+fn all_handles_of_a_meter_charge_under_names_of_their_own() {
+    let report = calm(
+        "name = 'twice'\n[budget]\ncounters = { tokens = 80 }\n[[tasks]]\nid = 'ask'\n\
+         capability = 'model.answer'\ncollect = { for = 'it', twice = true }\n",
+    );
+    assert_eq!((report.status, report.budgets[0].used), (Status::Reached, 30), "{report:#?}");
+}
+
+#[test]
+fn what_is_charged_inside_a_goal_is_of_its_own_budget_and_not_of_the_one_around_it() {
+    let report = calm(
+        "name = 'outer'\n[budget]\ncounters = { tokens = 80 }\n\
+         [[tasks]]\nid = 'ask'\ncapability = 'model.answer'\ncollect = { for = 'it' }\n\
+         [[tasks]]\nid = 'child'\n[tasks.goal.inline]\nname = 'inner'\nbudget = { counters = { tokens = 40 } }\n\
+         [[tasks.goal.inline.tasks]]\nid = 'ask'\ncapability = 'model.answer'\ncollect = { for = 'it' }\n\
+         [[tasks]]\nid = 'poor'\n[tasks.goal.inline]\nname = 'poor'\nbudget = { counters = { tokens = 39 } }\n\
+         [[tasks.goal.inline.tasks]]\nid = 'ask'\ncapability = 'model.answer'\ncollect = { for = 'it' }\n",
+    );
+    let of = |id: &str| report.results.iter().find(|task| task.id == id).expect("a task");
+    assert_eq!((of("ask").outcome.as_str(), of("child").outcome.as_str()), ("succeeded", "succeeded"), "{report:#?}");
+    let note = of("poor").failure.as_ref().expect("its own budget is spent");
+    assert!(note.message.contains("budget spent"), "{note:?}");
+    assert_eq!((report.status, report.budgets[0].used), (Status::Failed, 10));
+}
+
+#[test]
+fn what_is_charged_while_something_is_undone_costs_nothing() {
+    Sim::new("budgets").seeds(1).run(|world| async move {
+        const GOAL: &str = "name = 'back'\n[budget]\ncounters = { tokens = 1 }\n[[tasks]]\nid = 'only'\n\
+            command = { program = 'print' }\nundo = { command = { program = 'print' } }\n\
+            [[tasks]]\nid = 'bad'\nafter = ['only']\ncheck = { assert = [{ value = 1, equals = 2 }] }\n";
+        let (mut parts, _witness) = World::new(GOAL, MemoryFiles::new());
+        let held = parts.hold_commands();
+        let (staff, run) = parts.parts();
+        let feed = run.feed.clone();
+        let mut records = feed.records();
+        let node = world.node("a").configure(preset::set_up);
+        let node = node.start(move || preset::tree(&staff, run.clone())).await?;
+        held.started.notified().await;
+        held.go.notify_one();
+        held.started.notified().await;
+        let leased = loop {
+            if let Record::UndoLeased(leased) = &*records.recv().await? {
+                break leased.clone();
+            }
+        };
+        let system = node.system();
+        let orchestrator =
+            system.provider(&CHARGE, preset::orchestrator_path(RunId::new(RUN))).expect("it takes charges");
+        let attempt = Attempt { run: RunId::new(RUN), task: leased.task, number: leased.attempt, part: Part::Undo };
+        let incarnation = steadfast::Incarnation::new(leased.incarnation).expect("not 0");
+        let lease = LeaseId { attempt, agent: leased.agent, incarnation };
+        let what = Charge::Reserve { counter: "tokens".to_owned(), amount: 1_000 };
+        let request = ChargeRequest { lease, name: "1".to_owned(), what };
+        assert_eq!(orchestrator.ask(request, Duration::from_secs(5)).await?, ChargeReply::Granted);
+        held.go.notify_one();
+        let report = tokio::time::timeout(Duration::from_hours(1), feed.report()).await?;
+        assert_eq!((report.status, report.undone.undone, report.budgets[0].used), (Status::Failed, 1, 0));
+        Ok::<(), BoxError>(())
+    });
 }
 
 #[test]

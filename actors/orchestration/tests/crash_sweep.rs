@@ -4,110 +4,22 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use common::stops::{Stops, Witness, check, lock};
 use common::{RUN, World};
 use steadfast::fault::Crash;
-use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
-use steadfast::testing::{self, Disk, Node, SimJournal};
-use steadfast::{BoxError, RunId, StreamId, System};
+use steadfast::seam::Level;
+use steadfast::testing::{self, Disk, Node};
+use steadfast::{BoxError, RunId, System};
 use steadfast_orchestration::agents::orchestrator::{Feed, Orchestrator, OrchestratorMessage};
 use steadfast_orchestration::preset;
-use steadfast_orchestration::run::{Kept, Record, Report, Standing, TaskId, Tell, decode};
+use steadfast_orchestration::run::{Kept, Report, Standing, TaskId, Tell};
 use steadfast_orchestration::seam::commands::{Completed, Exit};
 use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
 use tokio::sync::Notify;
 use uuid::Uuid;
-
-/// What is seen from outside, in order: what the journal acknowledged, and which commands began.
-#[derive(Debug)]
-enum Seen {
-    Acknowledged(StreamId, Vec<u8>),
-    Began { key: String, attempt: String },
-}
-
-#[derive(Default)]
-struct Witness {
-    seen: Vec<Seen>,
-    appends: u64,
-}
-
-impl Witness {
-    /// A command begins; the how manieth attempt with its key that is.
-    fn begin(&mut self, key: String, attempt: String) -> usize {
-        let before = self.seen.iter().filter(|seen| matches!(seen, Seen::Began { key: of, .. } if *of == key));
-        let number = before.count() + 1;
-        self.seen.push(Seen::Began { key, attempt });
-        number
-    }
-}
-
-/// A journal that stops its process at one append.
-struct Stops {
-    journal: SimJournal,
-    witness: Arc<Mutex<Witness>>,
-    /// At which append, from 0 on, and whether that is still made.
-    at: (u64, bool),
-    stop: Arc<Notify>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Stops {
-    async fn write_and_see(&self, batch: Vec<Write>) -> Vec<Result<Written, JournalError>> {
-        let answers = self.journal.write(batch.clone()).await;
-        for (write, answer) in batch.into_iter().zip(&answers) {
-            if let (Write::Append { stream, records, .. }, Ok(_)) = (write, answer) {
-                let acknowledged = records.into_iter().map(|record| Seen::Acknowledged(stream.clone(), record));
-                lock(&self.witness).seen.extend(acknowledged);
-            }
-        }
-        answers
-    }
-}
-
-impl Journal for Stops {
-    fn level(&self) -> Level {
-        self.journal.level()
-    }
-
-    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
-        Box::pin(async move {
-            let appends = batch.iter().any(|write| matches!(write, Write::Append { .. }));
-            let number = appends.then(|| {
-                let mut witness = lock(&self.witness);
-                witness.appends += 1;
-                witness.appends - 1
-            });
-            let (at, is_made) = self.at;
-            if number == Some(at) {
-                if is_made {
-                    // Nobody is told of it, and it stays all the same.
-                    self.write_and_see(batch).await;
-                }
-                self.stop.notify_one();
-                return std::future::pending().await;
-            }
-            self.write_and_see(batch).await
-        })
-    }
-
-    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
-        self.journal.read(stream, after)
-    }
-
-    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
-        self.journal.snapshot(stream)
-    }
-
-    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
-        self.journal.list(prefix)
-    }
-}
 
 /// What somebody does while the goal is carried out, again and again until it is so.
 #[derive(Clone, Copy)]
@@ -224,41 +136,6 @@ async fn wish(case: &Case, feed: &Feed, system: Option<System>) {
 fn summary(report: &Report) -> String {
     let tasks: Vec<_> = report.results.iter().map(|task| format!("{} {}", task.id, task.status)).collect();
     format!("{}: {}", report.status.as_str(), tasks.join(", "))
-}
-
-/// Nothing that is recorded begins again, no attempt begins twice, and nothing that was acknowledged is lost.
-async fn check(seen: &[Seen], disk: &Disk) {
-    let mut runs: BTreeMap<&StreamId, RunId> = BTreeMap::new();
-    let mut acknowledged: BTreeMap<&StreamId, Vec<&Vec<u8>>> = BTreeMap::new();
-    let (mut recorded, mut begun) = (BTreeSet::new(), BTreeSet::new());
-    for seen in seen {
-        match seen {
-            Seen::Acknowledged(stream, bytes) => {
-                acknowledged.entry(stream).or_default().push(bytes);
-                let record = decode(bytes).expect("a record of a run");
-                if let Record::RunStarted { run, .. } = &record {
-                    runs.insert(stream, *run);
-                }
-                let run = runs.get(stream).expect("a run begins with its start");
-                match record {
-                    Record::Recorded { task, .. } => recorded.insert(format!("{run}:{task}")),
-                    Record::UndoRecorded { task, .. } => recorded.insert(format!("{run}:{task}/undo")),
-                    _ => false,
-                };
-            }
-            Seen::Began { key, attempt } => {
-                assert!(!recorded.contains(key), "{key} is recorded, and attempt {attempt} began");
-                assert!(begun.insert((key, attempt)), "attempt {attempt} of {key} began twice");
-            }
-        }
-    }
-    for (stream, acknowledged) in acknowledged {
-        let kept = disk.journal(Level::Durable).read(stream, 0).await.expect("the disk is there");
-        let mut rest = kept.iter();
-        for bytes in acknowledged {
-            assert!(rest.any(|kept| kept == bytes), "{:?} was acknowledged and is lost", decode(bytes));
-        }
-    }
 }
 
 /// Stops the process at every append, before and after it was made.

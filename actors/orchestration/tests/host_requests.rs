@@ -10,9 +10,13 @@ use common::hosting::{Store, all_ended, end, records, run, start};
 use steadfast::seam::{Journal, Level};
 use steadfast::testing::{self, Disk};
 use steadfast::{BoxError, RunId};
-use steadfast_orchestration::host::{Answer, Ask, Asked, answer_of, apply};
+use steadfast_orchestration::host::{
+    Answer, Ask, Asked, Gear, Head, Outfit, Unfit, answer_of, answer_to, apply, unfinished,
+};
 use steadfast_orchestration::preset;
+use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::{Millis, Record, Status};
+use steadfast_orchestration::seam::BoxFuture;
 use steadfast_orchestration::seam::requests::Requests;
 use uuid::Uuid;
 
@@ -153,6 +157,73 @@ async fn what_makes_no_sense_is_refused_and_whoever_asked_learns_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fork_that_is_refused_is_answered_whether_the_run_it_comes_from_goes_on_or_is_over() {
+    let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
+    let store = Store::new();
+    let system = preset::builder().journal(Arc::clone(&journal)).start(store.process()()).await.expect("it starts");
+    store.ask(1, Ask::Start(start(run(1), ASKS, None))).await;
+    while !is_waiting(Some(Arc::clone(&journal))).await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for number in [2, 3] {
+        let what = Ask::Fork { from: run(1), task: "strange".to_owned(), run: run(number) };
+        let id = store.ask(number, what.clone()).await;
+        tokio::time::sleep(SECOND).await;
+        let asked = Asked { id, who: "ann".to_owned(), wall: Millis(1), what };
+        let answer = answer_to(&*journal, &asked).await.expect("read");
+        assert!(matches!(&answer, Answer::Refused { why } if why.contains("no task `strange`")), "{answer:?}");
+        assert_eq!(records(&*journal, run(number)).await, [], "there is no such run");
+        if number == 2 {
+            store.ask(9, Ask::Cancel { run: run(1), undo: false, why: "enough".to_owned() }).await;
+            all_ended(|| Some(Arc::clone(&journal)), &[run(1)]).await;
+        }
+    }
+    assert_eq!(system.restarts().total, 0, "nobody was outranked");
+    assert!(unfinished(&*journal, Millis(9)).await.expect("listed").is_empty(), "what is over stays over");
+    system.shutdown().await.expect("in order");
+}
+
+/// An outfit that knows a secret.
+struct Discreet;
+
+const SECRET: &str = "correct-horse-battery";
+
+impl Outfit for Discreet {
+    fn gear<'a>(&'a self, head: &'a Head) -> BoxFuture<'a, Result<Gear, Unfit>> {
+        Box::pin(async { Err(Unfit { input: head.input.clone(), why: "it is not here".to_owned() }) })
+    }
+
+    fn redactor(&self, _: &Head) -> Redactor {
+        Redactor::new().with_words([SECRET.to_owned()])
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_where_nobody_carries_a_run_holds_no_secret() {
+    let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
+    let ask = async |id, what| {
+        let asked = Asked { id: Uuid::from_u128(id), who: format!("ann {SECRET}"), wall: Millis(1), what };
+        apply((&*journal, &Discreet), &asked, "cli", Millis(2)).await.expect("done or refused")
+    };
+    let run = run(1);
+    assert_eq!(ask(1, Ask::Start(start(run, ASKS, None))).await, Answer::Taken);
+    let data = format!("{{\"of\": \"it is {SECRET}\"}}");
+    assert_eq!(ask(2, Ask::Signal { run, name: "paid".to_owned(), data }).await, Answer::Taken);
+    let task = "strange".parse().expect("a task");
+    let refused = ask(3, Ask::Approve { run, task, why: SECRET.to_owned() }).await;
+    assert!(matches!(refused, Answer::Refused { .. }), "{refused:?}");
+    assert_eq!(ask(4, Ask::Pause { run }).await, Answer::Taken);
+    let why = format!("because of {SECRET}");
+    assert_eq!(ask(5, Ask::Cancel { run, undo: false, why }).await, Answer::Taken);
+    let frames = journal.read(&run.into(), 0).await.expect("read");
+    assert!(frames.len() > 8, "{}", frames.len());
+    for frame in frames {
+        let text = String::from_utf8_lossy(&frame);
+        assert!(!text.contains(SECRET), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fork_that_is_asked_for_does_the_rest_anew_under_keys_of_its_own() {
     const GOAL: &str = "name = 'two'\n[[tasks]]\nid = 'a'\nresult = 'stdout'\ncommand = { program = 'print', args = ['a'] }\n\
         [[tasks]]\nid = 'b'\nresult = 'stdout'\ncommand = { program = 'print', args = ['${tasks.a.result}'] }\n";
@@ -175,10 +246,9 @@ async fn a_fork_that_is_asked_for_does_the_rest_anew_under_keys_of_its_own() {
 #[tokio::test]
 async fn a_run_that_nobody_carries_is_told_by_whoever_owns_the_store() {
     let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
-    let store = Store::new();
     let ask = async |id, what| {
         let asked = Asked { id: Uuid::from_u128(id), who: "ann".to_owned(), wall: Millis(1), what };
-        apply((&*journal, &store.artifacts), &asked, "cli", Millis(2)).await
+        apply((&*journal, &Store::outfit()), &asked, "cli", Millis(2)).await
     };
     let text = |text: &str| text.to_owned();
     let unknown = ask(9, Ask::Pause { run: run(1) }).await.expect_err("no run").to_string();

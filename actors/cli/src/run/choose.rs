@@ -1,13 +1,15 @@
 //! Which run is carried: a new one, or one that is unfinished.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 use steadfast::RunId;
 use steadfast::seam::{Journal, JournalError};
 use steadfast_orchestration::goal::Goal;
 use steadfast_orchestration::host::{
-    self, Answer, Ask, Asked, Change, Difference, Identity, RunSummary, Start, changed_steps, find_unfinished, secrets,
+    self, Answer, Ask, Asked, Change, Difference, DiskOutfit, Identity, RunSummary, Start, changed_steps,
+    find_unfinished, secrets,
 };
 use steadfast_orchestration::plan::Plan;
 use steadfast_orchestration::redact::Redactor;
@@ -193,7 +195,8 @@ async fn go_on(setting: &Setting, keep: &Keep, run: &RunSummary) -> Result<(), V
         return Ok(());
     }
     let asked = Asked { id: crate::asks::id(), who: who(), wall: now(), what: Ask::Resume { run: run.run } };
-    let answer = host::apply((&*keep.journal, &*keep.artifacts), &asked, &setting.by, now()).await;
+    let outfit = DiskOutfit::new(Arc::clone(&setting.gate) as _);
+    let answer = host::apply((&*keep.journal, &outfit), &asked, &setting.by, now()).await;
     let problem = |what: String| vec![Problem::new(format!("run {}", run.run), what, "see the cause")];
     match answer.map_err(|error| problem(with_causes(&error)))? {
         Answer::Refused { why } => Err(problem(why)),

@@ -37,14 +37,19 @@ struct Inner {
     lease: LeaseId,
     orchestrator: Path,
     progress: Option<Progress>,
-    /// What the names of charges begin with, so that two meters of one lease do not take each other's.
+    names: Arc<Names>,
+}
+
+/// The names of charges. Those of two meters of one lease begin differently, and whatever is made of one meter shares them,
+/// so that none takes the other's.
+struct Names {
     prefix: String,
     next: AtomicU64,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inner").field("lease", &self.lease).field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("Inner").field("lease", &self.lease).field("prefix", &self.names.prefix).finish_non_exhaustive()
     }
 }
 
@@ -95,22 +100,20 @@ impl Meter {
             lease: lease.id.clone(),
             orchestrator: lease.orchestrator.clone(),
             progress: None,
-            prefix: system.entropy().id().simple().to_string(),
-            next: AtomicU64::new(0),
+            names: Arc::new(Names { prefix: system.entropy().id().simple().to_string(), next: AtomicU64::new(0) }),
         }))
     }
 
     /// The same, and it beats while it waits for an answer: for work that is [watched](steadfast::Context::spawn_watched).
     #[must_use]
     pub fn beating(self, progress: Progress) -> Self {
-        let Inner { system, lease, orchestrator, prefix, next, .. } = &*self.0;
+        let Inner { system, lease, orchestrator, names, .. } = &*self.0;
         Self(Arc::new(Inner {
             system: system.clone(),
             lease: lease.clone(),
             orchestrator: orchestrator.clone(),
             progress: Some(progress),
-            prefix: prefix.clone(),
-            next: AtomicU64::new(next.load(Ordering::Relaxed)),
+            names: Arc::clone(names),
         }))
     }
 
@@ -148,7 +151,8 @@ impl Meter {
     }
 
     fn name(&self) -> String {
-        format!("{}.{}", self.0.prefix, self.0.next.fetch_add(1, Ordering::Relaxed))
+        let Names { prefix, next } = &*self.0.names;
+        format!("{prefix}.{}", next.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Asks until there is an answer other than to ask again.

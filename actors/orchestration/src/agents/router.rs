@@ -143,6 +143,32 @@ fn prefer_others(free: Vec<Candidate>, last: Option<&Path>) -> Vec<Candidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agents::protocol::{Attempt, Part};
+    use crate::run::TaskId;
+
+    #[test]
+    fn where_a_run_may_use_only_some_nobody_else_is_chosen_nor_another_life_of_them() {
+        let path = |name: &str| name.parse::<Path>().expect("a path");
+        let candidate = |name: &str, life| Candidate { path: path(name), incarnation: Incarnation::new(life), load: 0 };
+        let life = |name: &str, life| (path(name), Incarnation::new(life).expect("not 0"));
+        let run = steadfast::RunId::new(uuid::Uuid::from_u128(1));
+        let attempt = Attempt { run, task: TaskId::single("a"), number: 1, part: Part::Task };
+        let mut request =
+            RouteRequest { attempt, capability: "x".to_owned(), busy: Vec::new(), only: None, last: None };
+        let all = [candidate("root/1", 1), candidate("root/1", 2), candidate("root/2", 1), candidate("root/3", 0)];
+        let allowed = |request: &RouteRequest| {
+            let of = |candidate: &&Candidate| is_allowed(candidate, request);
+            all.iter()
+                .filter(of)
+                .map(|of| (of.path.to_string(), of.incarnation.map(Incarnation::get)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(allowed(&request).len(), 4);
+        request.only = Some([life("root/1", 2), life("root/3", 1)].into());
+        assert_eq!(allowed(&request), [("root/1".to_owned(), Some(2))]);
+        request.only = Some([].into());
+        assert_eq!(allowed(&request), []);
+    }
 
     #[test]
     fn whoever_had_the_task_last_is_chosen_only_when_nobody_else_is_free() {

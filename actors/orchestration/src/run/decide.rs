@@ -168,7 +168,7 @@ fn settled(state: &RunState, now: Millis) -> Option<Record> {
     let undo = match status {
         Status::Failed => true,
         Status::Cancelled => state.cancel().is_some_and(|cancel| cancel.undo),
-        Status::Reached | Status::BudgetSpent | Status::Drained => false,
+        Status::Reached | Status::BudgetSpent | Status::Drained | Status::Unfinished => false,
     };
     Some(if undo && state.has_undos() { Record::Undoing { wall: now } } else { ended(state, status, now) })
 }

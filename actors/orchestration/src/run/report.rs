@@ -21,7 +21,7 @@ use crate::run::state::{RunState, TaskState, UndoState};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// How the run ended; `drained` for one that is not over, of which `phase` says more.
+    /// How the run ended; `unfinished` for one that is not over, of which `phase` says more.
     pub status: Status,
     /// Where the run stands.
     pub phase: Phase,
@@ -195,7 +195,7 @@ impl Report {
     /// The report of a run as it stands; `now` counts as its end when it has none.
     #[must_use]
     pub fn of(state: &RunState, facts: Facts, now: Millis) -> Self {
-        let (status, ended) = state.ended().unwrap_or((Status::Drained, now));
+        let (status, ended) = state.ended().unwrap_or((Status::Unfinished, now));
         let results: Vec<_> = state.tasks().map(|(id, task)| TaskReport::of(id, task, state)).collect();
         let tasks = Totals::of(&results);
         let counts = state.counts();
@@ -217,7 +217,7 @@ impl Report {
             tasks,
             restarts: facts.restarts,
             reissued: counts.reissued,
-            lost: if status == Status::Drained { 0 } else { tasks.unfinished },
+            lost: if matches!(status, Status::Drained | Status::Unfinished) { 0 } else { tasks.unfinished },
             completed_rerun: counts.completed_rerun,
             refused: counts.refused,
             budgets: accounts(state, now),

@@ -169,9 +169,8 @@ fn check_signal(state: &RunState, name: &str, data: &Value) -> Result<(), Untold
 
 /// Whether a value is what a task declares for its result; why not, for people.
 pub(crate) fn fits(state: &RunState, task: &TaskId, value: &Value) -> Result<(), String> {
-    let Some(Carried::Waits { schema: Some(declared) }) =
-        state.outline().entry(task.task()).map(|entry| &entry.carried)
-    else {
+    let carried = state.outline().entry(task.task()).map(|entry| &entry.carried);
+    let Some(Carried::Waits { schema: Some(declared) } | Carried::Child { schema: Some(declared) }) = carried else {
         return Ok(());
     };
     let found = schema::violations(declared, value).map_err(|error| error.to_string())?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use steadfast::{Context, EventKind, EventsError, Path, RunId, Verdict};
+use steadfast::{ChildState, Context, EventKind, EventsError, Path, RunId, System, Verdict};
 
 use super::{Host, HostOwn, set_going, tell};
 use crate::preset::goals_path;
@@ -21,7 +21,7 @@ impl Host {
 
     /// Hears of orchestrators that will not come back.
     pub(super) fn watch_orchestrators(&self, ctx: &mut Context<Self>) {
-        let mut events = ctx.system().events();
+        let (mut events, system) = (ctx.system().events(), ctx.system().clone());
         let (myself, incarnation, feeds) = (ctx.myself(), ctx.incarnation(), self.args.feeds.clone());
         ctx.spawn(async move {
             let goals = goals_path();
@@ -30,7 +30,17 @@ impl Host {
             loop {
                 let event = match events.next().await {
                     Ok(event) => event,
-                    Err(EventsError::Lagged { .. }) => continue,
+                    Err(EventsError::Lagged { .. }) => {
+                        // What was missed may have been the last that is heard of one.
+                        for run in put_aside(&system, &goals) {
+                            let why = last.remove(&run).map(|why| format!(", the last time because it {why}"));
+                            let why = format!("its orchestrator failed too often{}", why.unwrap_or_default());
+                            let standing = Standing::GivenUp { why };
+                            feeds.of(run).stand(standing.clone());
+                            tell(&myself, incarnation, HostOwn::Over { run, standing }).await;
+                        }
+                        continue;
+                    }
                     Err(_) => return,
                 };
                 let Some(run) = orchestrator_of(&event.path, &goals) else { continue };
@@ -61,10 +71,67 @@ impl Host {
     }
 }
 
+/// The runs whose orchestrators failed too often, and that are kept there without a life.
+pub(crate) fn put_aside(system: &System, place: &Path) -> Vec<RunId> {
+    let snapshot = system.snapshot();
+    let children = snapshot.find(place).and_then(|node| node.supervisor).into_iter().flat_map(|node| &node.children);
+    let put_aside = children.filter(|child| child.state == ChildState::Quarantined);
+    put_aside.filter_map(|child| child.id.as_str().parse().ok().map(RunId::new)).collect()
+}
+
 /// The run whose orchestrator stands here.
 fn orchestrator_of(path: &Path, goals: &Path) -> Option<RunId> {
     if path.parent().as_ref() != Some(goals) {
         return None;
     }
     path.as_str().rsplit('/').next()?.parse().ok().map(RunId::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use steadfast::{Agent, BoxError, ChildSpec, Intensity, Strategy, SupervisorSpec};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// It ends with each message.
+    struct Frail;
+
+    impl Agent for Frail {
+        type Args = ();
+        type Message = ();
+        type Reply = ();
+
+        async fn start((): (), _: &mut Context<Self>) -> Result<Self, BoxError> {
+            Ok(Self)
+        }
+
+        async fn handle(&mut self, (): (), _: &mut Context<Self>) -> Result<(), BoxError> {
+            Err("it is frail".into())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_missed_that_an_orchestrator_was_put_aside_finds_it_in_the_tree() {
+        let run = |number| RunId::new(Uuid::from_u128(number));
+        let child = |number| {
+            ChildSpec::from(ChildSpec::agent::<Frail>(run(number).to_string(), ())).budget(Intensity::at_most(0))
+        };
+        let goals = SupervisorSpec::new("goals", Strategy::OneForOne).child(child(1)).child(child(2));
+        let root = SupervisorSpec::new("root", Strategy::OneForOne).child(ChildSpec::supervisor(goals));
+        let system = System::start(root).await.expect("it starts");
+        let place: Path = "root/goals".parse().expect("a path");
+        assert_eq!(put_aside(&system, &place), []);
+        let frail = system.agent::<Frail>(format!("root/goals/{}", run(2)).as_str()).expect("it is there");
+        frail.ask(()).await.expect_err("it is frail");
+        for _ in 0..1000 {
+            if !put_aside(&system, &place).is_empty() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert_eq!(put_aside(&system, &place), [run(2)]);
+        assert_eq!(put_aside(&system, &"root/none".parse().expect("a path")), []);
+        system.shutdown().await.expect("in order");
+    }
 }

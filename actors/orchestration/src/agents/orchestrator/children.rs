@@ -9,17 +9,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
+use steadfast::seam::JournalError;
 use steadfast::{BoxError, ChildError, Context, Path, RequestError, RunId, Supervisor, System};
 
 use super::{Feed, Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
-use crate::agents::ask::{TRY, again};
+use crate::agents::ask::{PAUSE, TRY, again};
+use crate::agents::host::put_aside;
 use crate::agents::protocol::{Attempt, ContextReply, ContextRequest, Part, Wanted};
 use crate::goal::span::Span;
+use crate::host::{HostError, head};
 use crate::preset::{RESTARTS, child_path, orchestrator};
 use crate::run::{
-    ChildEnd, Inside, Order, Parent, PauseCause, Record, Standing, Status, TaskId, UndoSummary, child_ended,
-    child_undone, failures, order, results,
+    Begin, ChildEnd, Inside, Millis, Order, Parent, Record, Resumption, Standing, Status, TaskId, UndoSummary, as_who,
+    child_ended, child_undone, failures, order, results,
 };
+use crate::work::chain;
 
 /// The name of the supervisor of these orchestrators.
 pub(crate) const CHILDREN: &str = "children";
@@ -77,18 +81,19 @@ impl Orchestrator {
     /// Tells the runs inside this one what is wanted of them, where that is something else than they were told.
     pub(super) fn lead(&mut self, ctx: &mut Context<Self>) {
         let running = self.state.children().filter(|(_, child)| child.ended.is_none());
-        let orders = running.map(|(task, child)| (task.clone(), child.run, order(&self.state, task)));
+        let resumed = self.state.resumption();
+        let orders = running.map(|(task, child)| (task.clone(), child.run, (order(&self.state, task), resumed)));
         // One at a time, so that none overtakes another.
-        let news = orders
-            .filter(|(task, _, order)| !self.bench.leading.contains(task) && self.bench.led.get(task) != Some(order));
+        let news =
+            orders.filter(|(task, _, led)| !self.bench.leading.contains(task) && self.bench.led.get(task) != Some(led));
         let news: Vec<_> = news.collect();
-        for (task, run, order) in news {
+        for (task, run, led) in news {
             self.bench.leading.insert(task.clone());
-            let message = OrchestratorMessage::Follow { around: self.args.run, order: order.clone() };
+            let message = OrchestratorMessage::Follow { around: self.args.run, order: led.0.clone(), resumed };
             let (system, child) = (ctx.system().clone(), self.child_at(run, ctx));
             set_going(ctx, async move {
                 send(&system, child?, message).await;
-                Some(Own::Led { task, order })
+                Some(Own::Led { task, led })
             });
         }
     }
@@ -115,15 +120,18 @@ impl Orchestrator {
     /// Does what the run around this one wants of it.
     pub(super) async fn follow(
         &mut self,
-        (around, order): (RunId, Order),
+        around: RunId,
+        (order, resumed): (Order, Option<Resumption>),
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
-        let who = format!("run {around}");
-        let theirs = self.state.pauses().iter().any(|pause| pause.why == PauseCause::Asked && pause.who == who);
+        let who = as_who(around);
+        if self.is_resumed_by(&order, resumed) {
+            self.commit(vec![Record::Resumed { who: who.clone(), wall: self.wall() }], ctx).await?;
+        }
         match order {
-            Order::GoOn if theirs => self.go_on(who, ctx).await,
-            Order::GoOn => Ok(OrchestratorReply::Done),
-            Order::Pause => self.pause(who, ctx).await,
+            // It stands still for the one around it, whoever paused it as well.
+            Order::Pause if self.state.held_by_parent().is_none() => self.stand_still(who, ctx).await,
+            Order::GoOn | Order::Pause => Ok(OrchestratorReply::Done),
             Order::Drain => self.drain(ctx).await,
             Order::Cancel { undo, why } => self.cancel(undo, (who, why), ctx).await,
             Order::Undo { why } if self.state.may_be_undone(true) => {
@@ -143,6 +151,24 @@ impl Orchestrator {
         }
     }
 
+    /// Whether this run goes on, or what may stand still inside it does, since the run around it goes on, or was resumed after
+    /// this one came to stand still.
+    fn is_resumed_by(&self, order: &Order, resumed: Option<Resumption>) -> bool {
+        let before = |wall: Millis| resumed.is_some_and(|resumed| wall <= resumed.wall);
+        let theirs = *order == Order::GoOn && self.state.held_by_parent().is_some();
+        let own = self.state.is_paused() && self.state.pauses().iter().all(|pause| before(pause.wall));
+        // Those inside are told by this one, which need not know yet whether they stand still.
+        let last = self.state.resumption().map(|last| last.wall);
+        let is_news = resumed.is_some_and(|resumed| last.is_none_or(|last| last < resumed.wall));
+        let inside = !self.state.is_paused() && self.state.children_running() > 0 && is_news;
+        self.state.ended().is_none() && (theirs || own || inside)
+    }
+
+    /// Whether anything inside this run stands still until somebody resumes it.
+    pub(super) fn is_held_up_inside(&self) -> bool {
+        self.inside().iter().any(|inside| !inside.standing.held_up().is_empty())
+    }
+
     fn child_args(&self, task: &TaskId, params: &Value, ctx: &Context<Self>) -> Result<RunArgs, BoxError> {
         let child = self.state.child(task).ok_or("the run inside this one was not recorded")?;
         let goal = self.planned_task(task.task())?.task().goal.as_ref().and_then(|goal| goal.inline.as_deref());
@@ -158,15 +184,43 @@ impl Orchestrator {
     }
 
     /// Carries on with the runs inside this one that an earlier incarnation began.
-    pub(super) fn take_up_children(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+    pub(super) fn take_up_children(&self, ctx: &mut Context<Self>) {
         let open = |task: &TaskId| self.state.task(task).is_some_and(|task| task.settled.is_none());
         let children = self.state.children().filter(|(task, child)| child.ended.is_none() || open(task));
         let tasks: Vec<_> = children.map(|(task, _)| task.clone()).collect();
-        tasks.iter().try_for_each(|task| self.find_child(task, ctx))
+        for task in tasks {
+            self.find_child(&task, ctx);
+        }
     }
 
-    /// Finds out what a run inside this one, which was begun before, was begun with.
-    pub(super) fn find_child(&mut self, task: &TaskId, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+    /// Finds out what a run inside this one, which was begun before, was begun with: it says so itself, whatever of this one
+    /// is not to be had.
+    pub(super) fn find_child(&self, task: &TaskId, ctx: &mut Context<Self>) {
+        let Some(run) = self.state.child(task).map(|child| child.run) else { return };
+        let (journal, task) = (ctx.system().journal(), task.clone());
+        set_going(ctx, async move {
+            loop {
+                return Some(match head(&*journal, run).await {
+                    Ok(head) => Own::Reborn { task, params: Value::from_iter(head.params) },
+                    Err(HostError::Unknown { .. }) => Own::Unbegun { task },
+                    Err(HostError::Journal {
+                        source: JournalError::Unavailable(_) | JournalError::InDoubt(_), ..
+                    }) => {
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                    Err(error) => Own::Unstarted { task, why: chain(&error) },
+                });
+            }
+        });
+    }
+
+    /// A run inside this one was to begin, and its process ended first: its parameters are found once more.
+    pub(super) fn unbegun(&mut self, task: TaskId, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        if self.state.not_whole().next().is_some() {
+            self.bench.unbegun.insert(task);
+            return Ok(());
+        }
         let attempt = Attempt { run: self.args.run, task: task.clone(), part: Part::Task, number: 1 };
         let request = self.context_of(attempt)?;
         let item = match request.wanted {
@@ -174,42 +228,54 @@ impl Orchestrator {
             _ => None,
         };
         let request = ContextRequest { wanted: Wanted::Begun { item }, ..request };
-        let (system, task) = (ctx.system().clone(), task.clone());
+        let system = ctx.system().clone();
         set_going(ctx, async move {
             Some(match super::carry::context(&system, request).await {
-                Ok(reply) => Own::Reborn { task, reply },
+                Ok(ContextReply::Begin(begin)) => match *begin {
+                    Begin::Child { params } => Own::Reborn { task, params },
+                    other => Own::Unstarted { task, why: format!("it begins otherwise than before: {other:?}") },
+                },
+                // The same question had an answer when the run was begun, and nothing that it depends on changes.
+                Ok(other) => Own::Unstarted { task, why: format!("its parameters cannot be found again: {other:?}") },
                 Err(unanswered) => Own::Unstarted { task, why: unanswered.why },
             })
         });
         Ok(())
     }
 
-    /// The parameters of a run that an earlier incarnation began are known again.
-    pub(super) fn reborn(
-        &mut self,
-        task: &TaskId,
-        reply: ContextReply,
-        ctx: &mut Context<Self>,
-    ) -> Result<(), BoxError> {
-        use crate::run::Begin;
-        match reply {
-            ContextReply::Begin(begin) if matches!(*begin, Begin::Child { .. }) => {
-                if let Begin::Child { params } = *begin {
-                    self.start_child(task, &params, ctx)?;
-                }
-                self.undo_inside(task, ctx);
-                Ok(())
-            }
-            // The same question had an answer when the run was begun, and nothing that it depends on changes.
-            other => Err(format!("the parameters of `{task}` cannot be found again: {other:?}").into()),
+    /// Looks again at the runs inside this one that could not begin while a result was not to be had.
+    pub(super) async fn look_at_unbegun(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let is_whole = self.state.not_whole().next().is_none();
+        if !is_whole && !self.state.is_closing() {
+            return Ok(());
         }
+        for task in std::mem::take(&mut self.bench.unbegun) {
+            let run = self.state.child(&task).map(|child| child.run);
+            if is_whole {
+                self.unbegun(task, ctx)?;
+            } else if let Some(run) = run {
+                // It did nothing, and is not wanted any more.
+                let (status, undone) = (Status::Cancelled, UndoSummary::default());
+                let end = ChildEnd { run, status, results: Value::Null, why: String::new(), undone };
+                self.args.feed.inside(run).stand(Standing::Ended(status));
+                self.child_over(&task, &end, ctx).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The parameters of a run that an earlier incarnation began are known again.
+    pub(super) fn reborn(&mut self, task: &TaskId, params: &Value, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        self.start_child(task, params, ctx)?;
+        self.undo_inside(task, ctx);
+        Ok(())
     }
 
     /// Tells a run inside this one to take back what it did, where that is what is to be undone now.
     fn undo_inside(&self, task: &TaskId, ctx: &mut Context<Self>) {
         let Some(run) = self.state.child(task).map(|child| child.run).filter(|_| self.is_to_undo(task)) else { return };
         let order = Order::Undo { why: format!("the run around it, {}, is undone", self.args.run) };
-        let message = OrchestratorMessage::Follow { around: self.args.run, order };
+        let message = OrchestratorMessage::Follow { around: self.args.run, order, resumed: None };
         let (system, child) = (ctx.system().clone(), self.child_at(run, ctx));
         set_going(ctx, async move {
             // It reached its goal, and is told all the same.
@@ -239,6 +305,18 @@ impl Orchestrator {
         let Some(task) = of_it.next() else { return Ok(()) };
         drop(of_it);
         self.unstarted(&task, format!("its orchestrator failed too often, the last time because {why}"), ctx).await
+    }
+
+    /// Events were missed: one of them may have been that the orchestrator of a run inside this one was put aside.
+    pub(super) async fn compare_children(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        if self.state.children_running() == 0 {
+            return Ok(());
+        }
+        let Some(place) = nursery(ctx.path()) else { return Ok(()) };
+        for run in put_aside(ctx.system(), &place) {
+            self.put_aside(&child_path(run), "of something that was missed", ctx).await?;
+        }
+        Ok(())
     }
 
     /// A run inside this one is over: that is recorded, and its orchestrator ends.

@@ -131,9 +131,9 @@ impl Feed {
         self.taken_up.store(true, Ordering::Release);
     }
 
-    pub(super) fn tell(&self, record: &Record) {
+    pub(super) fn tell(&self, record: Record) {
         // Nobody listens when this fails, which is no loss: the journal has it.
-        let _ = self.records.send(Arc::new(record.clone()));
+        let _ = self.records.send(Arc::new(record));
     }
 
     pub(super) fn finish(&self, report: Report) {

@@ -53,6 +53,7 @@ fn ended(status: Status) -> &'static str {
         Status::Cancelled => "the goal was cancelled",
         Status::BudgetSpent => "the goal ended with its budget",
         Status::Drained => "drained",
+        Status::Unfinished => "not over",
     }
 }
 

@@ -165,6 +165,8 @@ pub enum Status {
     BudgetSpent,
     /// The run was asked to stop before every task had its outcome, and nobody keeps it.
     Drained,
+    /// It has not: what a report says of a run that is not over. It is in no record.
+    Unfinished,
 }
 
 impl Status {
@@ -177,6 +179,7 @@ impl Status {
             Self::Cancelled => "cancelled",
             Self::BudgetSpent => "budget spent",
             Self::Drained => "drained",
+            Self::Unfinished => "unfinished",
         }
     }
 }

@@ -252,5 +252,6 @@ pub(crate) fn how(status: Status) -> &'static str {
         Status::Cancelled => "was cancelled",
         Status::BudgetSpent => "ended with its budget",
         Status::Drained => "was stopped before its end, and nobody keeps it",
+        Status::Unfinished => "is not over",
     }
 }
