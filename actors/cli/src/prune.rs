@@ -3,10 +3,11 @@
 use steadfast::RunId;
 use steadfast::seam::{Journal, Level, Upto};
 use steadfast_orchestration::host::{Found, found};
+use steadfast_orchestration::work::chain;
 use steadfast_storage::Store;
 
 use crate::args::PruneArgs;
-use crate::kept::{ago, look, named, refused, runtime, with_causes};
+use crate::kept::{ago, look, named, refused, runtime};
 use crate::outcome::{Problem, Status};
 use crate::screen::print;
 
@@ -21,9 +22,8 @@ pub(crate) fn prune(args: &PruneArgs) -> Result<Status, Vec<Problem>> {
         let store = store.map_err(|error| one(refused(dir, &error)))?;
         let journal = store.journal();
         let all = found(&*journal).await;
-        let all = all.map_err(|error| {
-            one(Problem::new(format!("--state {}", dir.display()), with_causes(&error), "see the cause"))
-        })?;
+        let all = all
+            .map_err(|error| one(Problem::new(format!("--state {}", dir.display()), chain(&error), "see the cause")))?;
         let wanted = wanted(args, &all)?;
         for run in &wanted {
             forget(&*journal, *run).await.map_err(one)?;
@@ -63,7 +63,7 @@ fn wanted(args: &PruneArgs, all: &[Found]) -> Result<Vec<RunId>, Vec<Problem>> {
 
 async fn forget(journal: &dyn Journal, run: RunId) -> Result<(), Problem> {
     let stream = run.into();
-    let problem = |error| Problem::new(format!("run {run}"), with_causes(&error), "see the cause");
+    let problem = |error| Problem::new(format!("run {run}"), chain(&error), "see the cause");
     let epoch = journal.fence(&stream, "steadfast prune").await.map_err(problem)?;
     journal.prune(&stream, epoch, Upto::All).await.map_err(problem)
 }

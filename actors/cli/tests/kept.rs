@@ -117,9 +117,8 @@ fn a_goal_file_that_has_changed_is_not_gone_on_with() {
 }
 
 #[test]
-fn a_second_process_is_refused_with_the_first_ones_name_and_nobody_serves_without_one() {
+fn a_second_process_is_refused_with_the_first_ones_name() {
     let world = World::new(ASKS);
-    assert_eq!(world.run(&["--detach"]).code, Some(2), "nobody serves it");
     let run = world.start(&["--json"]);
     run.until_said("waits for a person");
     let second = world.run_beside(&["--json"]);

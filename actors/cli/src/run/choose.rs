@@ -7,19 +7,21 @@ use steadfast::RunId;
 use steadfast::seam::{Journal, JournalError};
 use steadfast_orchestration::goal::Goal;
 use steadfast_orchestration::host::{
-    self, Answer, Ask, Asked, Change, Difference, Identity, RunSummary, Start, changed_steps, find_unfinished, secrets,
+    self, Answer, Change, Difference, Identity, RunSummary, Start, changed_steps, secrets,
 };
 use steadfast_orchestration::plan::Plan;
 use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::Standing;
 use steadfast_orchestration::run::explain::View;
+use steadfast_orchestration::work::chain;
 
 use super::Order;
 use super::setting::{Keep, Setting};
-use crate::asks::who;
-use crate::kept::{named, now, with_causes};
+use crate::family::{is_inside, root_of};
+use crate::kept::{self, named, now};
 use crate::load::Prepared;
 use crate::outcome::Problem;
+use crate::paused;
 use crate::screen::Screen;
 
 /// A run that is to be carried, and what is known of it.
@@ -35,12 +37,7 @@ pub(crate) struct Chosen {
 
 /// How the command line that is told to people begins.
 pub(crate) fn view(setting: &Setting) -> View {
-    let view = View::at(now());
-    if setting.state == std::path::Path::new(super::DEFAULT_STATE) {
-        view
-    } else {
-        view.state(setting.state.display().to_string())
-    }
+    kept::view(&setting.state)
 }
 
 /// Chooses, says what was chosen, and sees to it that it goes on.
@@ -102,7 +99,8 @@ impl GoalOrder {
     }
 }
 
-/// The unfinished run of this goal, with its parameters, on this folder.
+/// The unfinished run of this goal, with its parameters, on this folder: the one that began last. Of every run that is
+/// unfinished the first record is looked at, and only of the one that is meant the others.
 pub(crate) async fn unfinished_of(
     journal: &dyn Journal,
     plan: &Plan,
@@ -110,25 +108,38 @@ pub(crate) async fn unfinished_of(
     screen: &Screen,
 ) -> Result<Option<RunSummary>, JournalError> {
     let identity = Identity::new(&plan.goal().name, input, plan.params());
-    let mut known = Vec::new();
-    for run in host::unfinished(journal, now()).await? {
-        match run {
-            Ok(run) => known.push(run),
+    let mut meant = None;
+    for found in host::found(journal).await? {
+        if found.ended.is_some() || is_inside(found.run) {
+            continue;
+        }
+        match host::head(journal, found.run).await {
+            Ok(head) if Identity::new(&head.goal.name, &head.input, &head.params) == identity => {
+                meant = meant.max(Some((head.started, head.run)));
+            }
+            Ok(_) => {}
             // It is in nobody's way.
-            Err(error) => screen.line(format!("left alone: {}", with_causes(&error))),
+            Err(error) => screen.line(format!("left alone: {}", chain(&error))),
         }
     }
-    Ok(find_unfinished(&known, &identity).cloned())
+    let Some((_, run)) = meant else { return Ok(None) };
+    match host::summary(journal, run, now()).await {
+        Ok(summary) => Ok(Some(summary)),
+        Err(error) => {
+            screen.line(format!("left alone: {}", chain(&error)));
+            Ok(None)
+        }
+    }
 }
 
 fn unreadable(setting: &Setting, error: &JournalError) -> Problem {
-    Problem::new(format!("--state {}", setting.state.display()), with_causes(error), "see the cause")
+    Problem::new(format!("--state {}", setting.state.display()), chain(error), "see the cause")
 }
 
 /// Refuses to go on with a run whose goal has changed since.
 async fn same_goal(setting: &Setting, keep: &Keep, run: RunId, goal: &Goal) -> Result<(), Vec<Problem>> {
     let head = host::head(&*keep.journal, run).await;
-    let head = head.map_err(|error| vec![Problem::new(format!("run {run}"), with_causes(&error), "see the cause")])?;
+    let head = head.map_err(|error| vec![Problem::new(format!("run {run}"), chain(&error), "see the cause")])?;
     let changes = changed_steps(&head.goal, goal);
     if changes.is_empty() {
         return Ok(());
@@ -157,20 +168,24 @@ fn told(difference: &Difference) -> String {
 }
 
 async fn resume(setting: &Setting, keep: &Keep, text: &str) -> Result<Chosen, Vec<Problem>> {
-    let list = host::found(&*keep.journal).await.map_err(|error| vec![unreadable(setting, &error)])?;
+    let journal = &*keep.journal;
+    let list = host::found(journal).await.map_err(|error| vec![unreadable(setting, &error)])?;
     let ids: Vec<_> = list.iter().map(|found| found.run).collect();
-    let run = named(&ids, text).map_err(|problem| vec![problem])?;
-    let problem = |what: String, remedy: &str| vec![Problem::new(format!("run {run}"), what, remedy)];
-    let summary = host::summary(&*keep.journal, run, now()).await;
-    let summary = summary.map_err(|error| problem(with_causes(&error), "see the cause"))?;
-    if let Some(parent) = summary.parent {
-        return Err(problem(format!("it is a step of the run {parent}"), "resume that one"));
+    let named = named(&ids, text).map_err(|problem| vec![problem])?;
+    let run = root_of(journal, named).await.map_err(|error| {
+        vec![Problem::new(format!("run {named}"), chain(&error), "see the cause, and `steadfast verify`")]
+    })?;
+    if run != named {
+        setting.screen.line(format!("the run {named} is a step of the run {run}, which is gone on with"));
     }
+    let problem = |what: String, remedy: &str| vec![Problem::new(format!("run {run}"), what, remedy)];
+    let summary = host::summary(journal, run, now()).await;
+    let summary = summary.map_err(|error| problem(chain(&error), "see the cause"))?;
     if let Standing::Ended(status) = summary.standing {
         let what = format!("it is over: {}", status.as_str().replace('_', " "));
         return Err(problem(what, "begin another one: `steadfast run --new`, or `steadfast fork`"));
     }
-    let head = host::head(&*keep.journal, run).await.map_err(|error| problem(with_causes(&error), "see the cause"))?;
+    let head = host::head(journal, run).await.map_err(|error| problem(chain(&error), "see the cause"))?;
     let redactor = Redactor::new().with_words(secrets(&head.goal, &*setting.gate));
     setting.screen.redact_by(&redactor);
     let plan = rebuilt(head.goal, head.params).map_err(|what| problem(what, "begin another one: `--new`"))?;
@@ -182,21 +197,20 @@ fn rebuilt(goal: Goal, params: BTreeMap<String, Value>) -> Result<Plan, String> 
     Plan::rebuild(goal, params).map_err(|errors| errors.to_string())
 }
 
-/// Says what is gone on with; one that is paused is resumed, since that is what was asked for.
+/// Says what is gone on with; what is paused of it is resumed, since that is what was asked for.
 async fn go_on(setting: &Setting, keep: &Keep, run: &RunSummary) -> Result<(), Vec<Problem>> {
     let (done, all) = run.tasks;
     setting.screen.line(format!(
         "goes on with the run {} of {}, which began at {}: {done} of {all} tasks are done (`--new` begins another)",
         run.run, run.goal, run.started
     ));
-    if !matches!(run.standing, Standing::Paused(_)) {
-        return Ok(());
+    let paused = paused::with(&*keep.journal, run.run).await.map_err(|error| vec![unreadable(setting, &error)])?;
+    for run in paused {
+        let answer = paused::lift((&*keep.journal, &*keep.artifacts), run.run, &setting.by).await;
+        let problem = |what: String| vec![Problem::new(format!("run {}", run.run), what, "see the cause")];
+        if let Answer::Refused { why } = answer.map_err(|error| problem(chain(&error)))? {
+            return Err(problem(why));
+        }
     }
-    let asked = Asked { id: crate::asks::id(), who: who(), wall: now(), what: Ask::Resume { run: run.run } };
-    let answer = host::apply((&*keep.journal, &*keep.artifacts), &asked, &setting.by, now()).await;
-    let problem = |what: String| vec![Problem::new(format!("run {}", run.run), what, "see the cause")];
-    match answer.map_err(|error| problem(with_causes(&error)))? {
-        Answer::Refused { why } => Err(problem(why)),
-        _ => Ok(()),
-    }
+    Ok(())
 }
