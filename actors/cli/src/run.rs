@@ -7,6 +7,7 @@ pub(crate) mod choose;
 pub(crate) mod conduct;
 mod end;
 pub(crate) mod gate;
+mod history;
 pub(crate) mod narrate;
 pub(crate) mod setting;
 pub(crate) mod signals;
@@ -18,7 +19,6 @@ use std::time::Duration;
 use steadfast::System;
 use steadfast::seam::Level;
 use steadfast_orchestration::agents::host::{Feeds, Takes};
-use steadfast_orchestration::history::past_runs;
 use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Estimate, Facts, Kept, Millis, Report, Restarts, RunState};
 use steadfast_orchestration::seam::commands::guard::GuardError;
@@ -174,8 +174,6 @@ impl Errand {
     async fn carry(&self, keep: &Keep, chosen: Chosen, signals: &mut Signals) -> Result<Ran, Outcome> {
         let gave_up = |problem: String| not_begun(Status::GaveUp, problem);
         let (setting, feeds) = (&self.setting, Feeds::new());
-        let past = past_runs(&*keep.journal, &chosen.plan.goal().name).await;
-        let estimate = past.ok().map(|past| Estimate::of(&chosen.plan, &past));
         let feed = feeds.of(chosen.run);
         let started = async {
             // Nothing is given out before what an earlier process had running is gone.
@@ -190,9 +188,12 @@ impl Errand {
             started = started => started?,
         };
         let mut conductor = Conductor::new(setting, (&system, keep), &chosen, (feed, self.wait));
-        let end = match self.begin(&system, &chosen).await {
-            Ok(()) => conductor.conduct(signals).await,
-            Err(why) => End::GaveUp(why),
+        let (end, estimate) = match self.begin(&system, &chosen).await {
+            Ok(()) => {
+                let known = (chosen.run, &chosen.plan);
+                history::beside(conductor.conduct(signals), &*keep.journal, known).await
+            }
+            Err(why) => (End::GaveUp(why), None),
         };
         setting.gate.close();
         let end = if matches!(end, End::Stopped) { end } else { stop(&system, signals, end).await };
