@@ -8,9 +8,9 @@ use steadfast::RunId;
 use steadfast::seam::JournalError;
 use steadfast_orchestration::agents::orchestrator::make_whole;
 use steadfast_orchestration::history;
-use steadfast_orchestration::host::found;
+use steadfast_orchestration::host::{self, found};
 use steadfast_orchestration::run::explain::{Account, Filter, Log, Row, View, Wanted, json_lines, table, tree, why};
-use steadfast_orchestration::run::{PastRun, Record, TaskId, decode};
+use steadfast_orchestration::run::{PastRun, TaskId, decode};
 use steadfast_orchestration::work::chain;
 use steadfast_storage::Store;
 
@@ -44,25 +44,17 @@ fn view(state: &StateArg) -> View {
     }
 }
 
-/// All records of a run, with the results that stand beside the journal.
-async fn records(store: &Store, run: RunId) -> Result<Vec<Record>, Vec<Problem>> {
+/// What the records of a run say, with the results that stand beside the journal.
+async fn account(store: &Store, run: RunId) -> Result<Account, Vec<Problem>> {
     let problem = |what: String| {
         one(Problem::new(format!("run {run}"), what, "`steadfast verify` lists everything that is damaged"))
     };
-    let frames = store.journal().read(&run.into(), 0).await.map_err(|error| problem(chain(&error)))?;
-    let mut records = Vec::with_capacity(frames.len());
-    for (number, frame) in (1..).zip(&frames) {
-        let mut record = decode(frame).map_err(|error| problem(format!("record {number}: {}", chain(&error))))?;
+    let mut records = host::records(&*store.journal(), run).await.map_err(|error| problem(chain(&error)))?;
+    for record in &mut records {
         // What is missing is shown by its digest.
-        let _ = make_whole(&mut record, &*store.artifacts()).await;
-        records.push(record);
+        let _ = make_whole(record, &*store.artifacts()).await;
     }
-    Ok(records)
-}
-
-async fn account(store: &Store, run: RunId) -> Result<Account, Vec<Problem>> {
-    let records = records(store, run).await?;
-    Account::of(&records).map_err(|error| one(Problem::new(format!("run {run}"), chain(&error), "see the cause")))
+    Account::of(&records).map_err(|error| problem(chain(&error)))
 }
 
 /// The runs of this goal that are over; none where there is no folder of runs, or it cannot be read: an estimate is no

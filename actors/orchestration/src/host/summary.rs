@@ -242,8 +242,12 @@ async fn ended_before(journal: &dyn Journal, info: &StreamInfo) -> Option<(Statu
     })
 }
 
-/// All records of a run.
-pub(crate) async fn records(journal: &dyn Journal, run: RunId) -> Result<Vec<Record>, HostError> {
+/// All records of a run, as the journal has them: a large result is only named.
+///
+/// # Errors
+///
+/// [`HostError`] where there is no such run, or one of its records is damaged.
+pub async fn records(journal: &dyn Journal, run: RunId) -> Result<Vec<Record>, HostError> {
     let frames = journal.read(&run.into(), 0).await.map_err(|source| HostError::Journal { run, source })?;
     if frames.is_empty() {
         return Err(HostError::Unknown { run });
