@@ -17,6 +17,7 @@ use steadfast_storage::Store;
 use crate::args::{LogArgs, RunsArgs, ShowArgs, StateArg, VerifyArgs, WhyArgs};
 use crate::family::Family;
 use crate::kept::{self, ago, look, refused, runtime, which};
+use crate::names::short;
 use crate::outcome::{Problem, Status};
 use crate::screen::{Screen, print};
 
@@ -90,7 +91,7 @@ pub(crate) fn runs(args: &RunsArgs, screen: &Screen) -> Looked {
                 Err(problems) => problems.iter().for_each(|problem| screen.line(format!("warning: {problem}"))),
             }
         }
-        print(&if args.json { json_lines(&rows) } else { table(&rows, &view) });
+        print(&if args.json { json_lines(&rows) } else { short(&table(&rows, &view)).into_owned() });
         Ok(Status::Reached)
     })
 }
@@ -102,7 +103,7 @@ pub(crate) fn show(args: &ShowArgs) -> Looked {
         let store = look(dir).await.map_err(one)?;
         let run = which(&store, dir, &args.run.run).await.map_err(one)?;
         let tree = tree(&account(&store, run).await?, &view(&args.run.state));
-        print(&if args.json { format!("{:#}", tree.json()) } else { tree.text() });
+        print(&if args.json { format!("{:#}", tree.json()) } else { short(&tree.text()).into_owned() });
         Ok(Status::Reached)
     })
 }
@@ -120,7 +121,7 @@ pub(crate) fn reasons(args: &WhyArgs) -> Looked {
         let reasons = reasons.map_err(|error| {
             one(Problem::new(format!("run {run}"), error.to_string(), "`steadfast show` lists the tasks of a run"))
         })?;
-        print(&reasons.text());
+        print(&short(&reasons.text()));
         Ok(Status::Reached)
     })
 }
@@ -139,7 +140,7 @@ pub(crate) fn log(args: &LogArgs) -> Looked {
                 read += 1;
                 let record = decode(frame).map_err(|error| problem(format!("record {read}: {}", chain(&error))))?;
                 let entry = log.add(&record).map_err(|error| problem(chain(&error)))?;
-                print(&if args.json { entry.json() } else { entry.text() });
+                print(&if args.json { entry.json() } else { short(&entry.text()).into_owned() });
             }
             if !args.follow || log.ended().is_some() {
                 return Ok(Status::Reached);

@@ -15,6 +15,7 @@ mod family;
 mod kept;
 mod load;
 mod looks;
+mod names;
 mod outcome;
 mod panics;
 mod paused;

@@ -164,3 +164,19 @@ fn who_only_asks_for_runs_makes_no_folder_for_them() {
         assert!(told.stderr.contains("--state") && !world.state().exists(), "{args:?}: {told:#?}");
     }
 }
+
+#[test]
+fn people_are_told_the_number_of_a_process_and_programs_its_whole_name() {
+    let world = World::new("name = 'g'\n[[tasks]]\nid = 'a'\ncollect = 1\n");
+    let run = world.run(&[]);
+    run.says(0, &["taken up by process "]);
+    let told = [run.stderr, world.verb(&["log", "last"]).stdout, world.verb(&["show", "last"]).stdout];
+    for text in &told {
+        assert!(text.contains(" process ") && !text.contains(":root/"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    }
+    for args in [["log", "last", "--json"], ["show", "last", "--json"]] {
+        let told = world.verb(&args).stdout;
+        assert!(told.contains("):root/domains/orchestration/goals/"), "{told}");
+    }
+}
