@@ -60,29 +60,33 @@ impl Agent for Keeper {
     type Reply = ();
 
     async fn start(desk: Arc<Desk>, ctx: &mut Context<Self>) -> Result<Self, BoxError> {
-        // Whoever waited while nobody was here was heard by nobody.
-        if desk.queue.is_waiting() {
+        // The life before this one may have heard of what waits, and ended before it looked.
+        if desk.queue.begin_anew() {
             ctx.myself().tell(Wake)?;
         }
         Ok(Self(desk))
     }
 
     async fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) -> Result<(), BoxError> {
-        let taken = self.0.queue.take(MOST_RECORDS);
+        let (taken, is_more) = self.0.queue.take(MOST_RECORDS);
+        if is_more {
+            // At once: whoever comes later tells of nothing while somebody is told, and what is left may leave meanwhile.
+            ctx.myself().tell(Wake)?;
+        }
+        if taken.is_empty() {
+            return Ok(());
+        }
         let appends = taken.iter().filter(|waiting| matches!(waiting.write, Write::Append { .. })).count();
         come_to(ctx, &Point::BeforeAppend, appends).await?;
         let (writes, answers): (Vec<_>, Vec<_>) = taken.into_iter().map(Waiting::apart).unzip();
-        let followed = self.0.feeds.of(&writes);
+        let streams: Vec<_> = writes.iter().map(|write| write.stream().clone()).collect();
         let written = self.write(writes, ctx).await?;
         // Before who wrote has the answer, who then asks for it elsewhere.
-        Feeds::tell(followed, &written);
+        self.0.feeds.tell(&streams, &written);
         come_to(ctx, &Point::AfterAppend, appends).await?;
         for (answer, written) in answers.into_iter().zip(written) {
             // Nobody waits for it any more when this fails.
             let _ = answer.send(written);
-        }
-        if self.0.queue.is_waiting() {
-            ctx.myself().tell(Wake)?;
         }
         Ok(())
     }

@@ -3,20 +3,37 @@
 //! A file is written under another name, brought to the disk where the level asks for it, and renamed: under its digest
 //! there is the whole of it or nothing.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use steadfast::seam::Level;
+use steadfast::TokioClock;
+use steadfast::seam::{Clock, Level};
 use steadfast_orchestration::seam::BoxFuture;
 use steadfast_orchestration::seam::artifacts::{ArtifactError, Artifacts, Digest};
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::RwLock;
 
 use crate::error::StoreError;
 
 /// Files that are not whole yet are named so; what a crash left of them is removed by the next owner.
 const UNFINISHED: &str = "unfinished-";
+
+/// How long an artifact stays that no record names: it is put before the record is written that names it.
+pub(crate) const GRACE: Duration = Duration::from_hours(1);
+
+/// What was removed of the artifacts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Swept {
+    /// How many.
+    pub artifacts: usize,
+    /// How many bytes they had.
+    pub bytes: u64,
+}
 
 /// Artifacts below a folder.
 #[derive(Debug)]
@@ -26,6 +43,8 @@ pub struct DiskArtifacts {
     /// Whether it may write.
     writes: Writes,
     number: AtomicU64,
+    /// Shared by those who put, so that none finds a file there that is removed just then.
+    puts: RwLock<()>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +68,33 @@ impl DiskArtifacts {
                 std::fs::remove_file(entry.path()).map_err(StoreError::io(&entry.path()))?;
             }
         }
-        Ok(Self { folder: folder.to_owned(), level, writes: Writes::Yes, number: AtomicU64::new(0) })
+        Ok(Self::at(folder, level, Writes::Yes))
     }
 
     /// The artifacts in this folder, to be read alone.
     #[must_use]
     pub fn read_only(folder: &Path, level: Level) -> Self {
-        Self { folder: folder.to_owned(), level, writes: Writes::No, number: AtomicU64::new(0) }
+        Self::at(folder, level, Writes::No)
+    }
+
+    fn at(folder: &Path, level: Level, writes: Writes) -> Self {
+        let (folder, number, puts) = (folder.to_owned(), AtomicU64::new(0), RwLock::default());
+        Self { folder, level, writes, number, puts }
+    }
+
+    /// Removes those that are not named and are older than [`GRACE`].
+    pub(crate) async fn sweep(&self, named: &BTreeSet<Digest>) -> Result<Swept, StoreError> {
+        let mut swept = Swept::default();
+        for digest in self.list()?.iter().filter(|digest| !named.contains(digest)) {
+            let path = self.path(digest);
+            let _nobody_puts = self.puts.write().await;
+            // At once, so that nothing is left to be done where this is dropped.
+            if let Some(bytes) = remove_old(&path).map_err(StoreError::io(&path))? {
+                swept.artifacts += 1;
+                swept.bytes += bytes;
+            }
+        }
+        Ok(swept)
     }
 
     /// The names of all that are kept, sorted.
@@ -109,6 +148,8 @@ impl DiskArtifacts {
         if self.level == Level::Durable {
             for folder in [folder, &self.folder] {
                 File::open(folder).await?.sync_all().await?;
+                #[cfg(test)]
+                crate::folders::tests::was_synced(folder);
             }
         }
         Ok(())
@@ -121,6 +162,26 @@ impl DiskArtifacts {
         }
         self.sync_folders(path.parent().unwrap_or(&self.folder)).await
     }
+}
+
+/// Lets a file be as young as if it was written now: the record that names it is still to come.
+async fn renew(path: &Path) -> std::io::Result<()> {
+    File::open(path).await?.into_std().await.set_modified(TokioClock.wall())
+}
+
+/// Removes a file that is older than [`GRACE`], and says how many bytes it had.
+fn remove_old(path: &Path) -> std::io::Result<Option<u64>> {
+    let file = match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    // Where its time lies ahead a clock was set back, and it is as good as new.
+    let age = TokioClock.wall().duration_since(file.modified()?).unwrap_or_default();
+    if age < GRACE {
+        return Ok(None);
+    }
+    std::fs::remove_file(path)?;
+    Ok(Some(file.len()))
 }
 
 fn unavailable(digest: &Digest, error: &std::io::Error) -> ArtifactError {
@@ -141,12 +202,13 @@ impl Artifacts for DiskArtifacts {
         Box::pin(async move {
             let digest = Digest::of(&bytes);
             let path = self.path(&digest);
+            let _nothing_is_removed = self.puts.read().await;
             let written = if self.writes == Writes::No {
                 Err(std::io::Error::new(ErrorKind::ReadOnlyFilesystem, "the store was opened for reading alone"))
-            } else if self.read(&digest).await.is_ok() {
+            } else if self.read(&digest).await.is_ok() && renew(&path).await.is_ok() {
                 self.sync(&path).await
             } else {
-                // What is damaged is replaced.
+                // What is damaged is replaced, and what belongs to somebody else.
                 self.write(&path, &bytes).await
             };
             match written {

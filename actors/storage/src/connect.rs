@@ -47,16 +47,17 @@ pub(crate) async fn connect(path: &Path, role: Role) -> Result<SqliteConnection,
         };
         // The log is copied when the owner says so, never by a commit that somebody waits for.
         options
-            .journal_mode(SqliteJournalMode::Wal)
             .synchronous(synchronous)
             .pragma("wal_autocheckpoint", "0")
             .pragma("journal_size_limit", LARGEST_LOG.to_string())
             .pragma("temp_store", "memory")
     };
+    let owned = |options: SqliteConnectOptions| options.journal_mode(SqliteJournalMode::Wal);
     let options = match role {
-        Role::Writer(level) => writing(options.create_if_missing(true), level),
-        Role::Checkpointer(level) => writing(options, level),
-        // A guest does not know the owner's level, and a request is to be there when it was said to be.
+        Role::Writer(level) => writing(owned(options.create_if_missing(true)), level),
+        Role::Checkpointer(level) => writing(owned(options), level),
+        // A guest does not know the owner's level, and a request is to be there when it was said to be. What is kept in the
+        // file itself, as the mode of its journal is, is the owner's to set.
         Role::Guest => writing(options, Level::Durable),
         Role::Reader => options.read_only(true),
         Role::Onlooker => options.read_only(true).immutable(true),

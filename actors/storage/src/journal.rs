@@ -54,19 +54,15 @@ impl Journal for SqliteJournal {
     fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
         let stream = stream.clone();
         Box::pin(async move {
-            let mut reader = self.readers.take().await.map_err(|error| unavailable(&error))?;
-            let found = find(reader.conn(), &stream, after).await.map_err(|error| read::failed(&error, &stream, after));
-            reader.give_back();
-            found?.records(&stream, after)
+            let found = self.readers.read(async |conn| find(conn, &stream, after).await).await;
+            found.map_err(|error| read::failed(&error, &stream, after))?.records(&stream, after)
         })
     }
 
     fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
         let stream = stream.clone();
         Box::pin(async move {
-            let mut reader = self.readers.take().await.map_err(|error| unavailable(&error))?;
-            let found = read::snapshot(reader.conn(), &stream).await;
-            reader.give_back();
+            let found = self.readers.read(async |conn| read::snapshot(conn, &stream).await).await;
             found.map_err(|error| read::failed(&error, &stream, 0))
         })
     }
@@ -74,9 +70,7 @@ impl Journal for SqliteJournal {
     fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
         let prefix = prefix.to_owned();
         Box::pin(async move {
-            let mut reader = self.readers.take().await.map_err(|error| unavailable(&error))?;
-            let found = streams(reader.conn(), &prefix).await;
-            reader.give_back();
+            let found = self.readers.read(async |conn| streams(conn, &prefix).await).await;
             let found = found.map_err(|error| unavailable(&error))?;
             Ok(found.into_iter().filter(|(_, head)| head.holds_something()).map(|(id, head)| head.info(&id)).collect())
         })

@@ -22,6 +22,7 @@ mod block;
 mod checkpoint;
 mod connect;
 mod error;
+mod folders;
 mod journal;
 mod lock;
 mod readers;
@@ -30,7 +31,7 @@ mod schema;
 mod store;
 mod verify;
 
-pub use artifacts::DiskArtifacts;
+pub use artifacts::{DiskArtifacts, Swept};
 pub use error::StoreError;
 pub use lock::Owner;
 pub use store::Store;

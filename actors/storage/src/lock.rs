@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ use crate::error::StoreError;
 
 /// How often the lock is tried while its file is exchanged, or somebody only looks whether it is held.
 const TRIES: usize = 20;
+
+/// The pause before the next try. Whoever only looks holds it for less.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The lock, for as long as it is held.
 #[derive(Debug)]
@@ -62,7 +66,7 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
 
 impl Lock {
     /// Takes the lock of a store, or says who has it.
-    pub(crate) fn take(dir: &Path, owner: &str) -> Result<Self, StoreError> {
+    pub(crate) async fn take(dir: &Path, owner: &str) -> Result<Self, StoreError> {
         let path = path(dir);
         let mut holder = Owner::unknown();
         for _ in 0..TRIES {
@@ -76,7 +80,7 @@ impl Lock {
                 return Ok(Self { file });
             }
             holder = read(&mut file).unwrap_or(holder);
-            std::thread::yield_now();
+            tokio::time::sleep(PAUSE).await;
         }
         Err(holder.refuse(dir))
     }
@@ -132,4 +136,31 @@ fn read(file: &mut File) -> Option<Owner> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_only_looks_for_a_moment_keeps_nobody_from_the_lock() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let looks = open(&path(folder.path())).expect("it opens");
+        flock(&looks, FlockOperation::NonBlockingLockShared).expect("it is free");
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            drop(looks);
+        });
+        Lock::take(folder.path(), "me").await.expect("it is free soon");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_holds_the_lock_is_named_after_a_moment() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let _held = Lock::take(folder.path(), "somebody").await.expect("it is free");
+        let begun = TokioClock.now();
+        let refused = Lock::take(folder.path(), "me").await.expect_err("it is held");
+        assert!(matches!(refused, StoreError::Owned { owner, .. } if owner == "somebody"));
+        assert!(TokioClock.now() - begun < Duration::from_millis(100));
+    }
 }

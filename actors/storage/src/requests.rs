@@ -49,8 +49,8 @@ pub(crate) async fn leave(path: &Path, request: &Request) -> Result<(), StoreErr
     if !path.exists() {
         return Err(StoreError::Missing { dir: path.parent().unwrap_or(path).to_owned() });
     }
+    schema::check(path, Role::Reader).await?;
     let mut conn = connect::open(path, Role::Guest).await?;
-    schema::check(&mut conn, path).await?;
     insert(&mut conn, request).await.map_err(StoreError::database(path))?;
     conn.close().await.map_err(StoreError::database(path))
 }

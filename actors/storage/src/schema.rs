@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Executor, Row};
+use sqlx::{Connection, Executor, Row};
 
+use crate::connect::{self, Role};
 use crate::error::StoreError;
 
 /// The layout that this program writes and reads.
@@ -66,8 +67,17 @@ pub(crate) async fn migrate(conn: &mut SqliteConnection, path: &Path) -> Result<
     Ok(())
 }
 
-/// Whether a file that is only read has the layout of this program.
-pub(crate) async fn check(conn: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+/// Whether this file is a journal with the layout of this program. It is only looked at: whatever it is, and whosever, it
+/// stays as it is.
+pub(crate) async fn check(path: &Path, role: Role) -> Result<(), StoreError> {
+    let mut conn = connect::open(path, role).await?;
+    let checked = has_our_layout(&mut conn, path).await;
+    // It has written nothing.
+    let _ = conn.close().await;
+    checked
+}
+
+async fn has_our_layout(conn: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
     let found = look(conn).await.map_err(StoreError::database(path))?;
     ours(path, &found)?;
     if !found.used {

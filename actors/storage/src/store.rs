@@ -1,20 +1,23 @@
 //! A store: one folder, one owner.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 use steadfast::MemoryJournal;
 use steadfast::seam::{Journal, Level};
-use steadfast_orchestration::seam::artifacts::{Artifacts, MemoryArtifacts};
+use steadfast_orchestration::seam::artifacts::{Artifacts, Digest, MemoryArtifacts};
 use steadfast_orchestration::seam::requests::{MemoryRequests, Request, Requests};
 use tokio::sync::Mutex;
 
-use crate::artifacts::DiskArtifacts;
+use crate::artifacts::{DiskArtifacts, GRACE, Swept};
 use crate::connect::{self, Role};
 use crate::error::StoreError;
+use crate::folders;
 use crate::journal::SqliteJournal;
 use crate::journal::writer::{self, Writer};
 use crate::lock::{Lock, Owner};
@@ -68,6 +71,9 @@ fn journal_path(dir: &Path) -> PathBuf {
 }
 
 impl Store {
+    /// How long an artifact stays at least that no record names; see [`sweep_artifacts`](Self::sweep_artifacts).
+    pub const ARTIFACT_GRACE: Duration = GRACE;
+
     /// Opens the store in this folder as its only owner; makes it where there is none. `owner` is what somebody is told
     /// who comes later. At [`Level::Volatile`] nothing is kept, and there is no folder.
     ///
@@ -82,16 +88,21 @@ impl Store {
         if level == Level::Volatile {
             return Ok(Self::volatile());
         }
-        create(dir)?;
-        let lock = Arc::new(Lock::take(dir, owner)?);
+        folders::make(dir)?;
+        let lock = Arc::new(Lock::take(dir, owner).await?);
         let path = journal_path(dir);
         let conn = own(&path, level, &lock).await?;
-        sync(dir)?;
         let mut writer = Writer::new(path.clone(), (level, lock), conn);
-        writer.begin().await.map_err(StoreError::database(&path))?;
+        let artifacts = match begin(&mut writer, dir, level).await {
+            Ok(artifacts) => Arc::new(artifacts),
+            Err(error) => {
+                // So that the lock is free when this returns.
+                let _ = writer.release().await;
+                return Err(error);
+            }
+        };
         let writer = Arc::new(Mutex::new(writer));
         let readers = Arc::new(Readers::new(path, Role::Reader));
-        let artifacts = Arc::new(DiskArtifacts::open(&dir.join("artifacts"), level)?);
         Ok(Self::on_disk(dir, level, Kept { writer: Some(writer), readers, artifacts }))
     }
 
@@ -107,12 +118,12 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::Missing { dir: dir.to_owned() });
         }
-        let role = match check(&path, Role::Reader).await {
+        let role = match schema::check(&path, Role::Reader).await {
             Ok(()) => Role::Reader,
             // Where nobody may write into the folder SQLite cannot share the log with others; where there is none, none
             // is needed.
             Err(StoreError::Database { .. }) if !has_log(&path) => {
-                check(&path, Role::Onlooker).await?;
+                schema::check(&path, Role::Onlooker).await?;
                 Role::Onlooker
             }
             Err(error) => return Err(error),
@@ -192,8 +203,33 @@ impl Store {
     ///
     /// [`StoreError::ReadOnly`] where the store was opened for reading alone: requests are for its owner.
     pub fn requests(&self) -> Result<Arc<dyn Requests>, StoreError> {
-        let read_only = || StoreError::ReadOnly { dir: self.dir.clone().unwrap_or_default() };
-        self.requests.clone().ok_or_else(read_only)
+        self.requests.clone().ok_or_else(|| self.read_only_error())
+    }
+
+    fn read_only_error(&self) -> StoreError {
+        StoreError::ReadOnly { dir: self.dir.clone().unwrap_or_default() }
+    }
+
+    /// Removes the artifacts that are not among these, and says what that was. `named` are all that a record names; those that
+    /// were put in the last hour ([`ARTIFACT_GRACE`](Self::ARTIFACT_GRACE)) stay in any case, since an artifact is put before
+    /// the record is written that names it. So look for what is named first, and prune before that.
+    ///
+    /// The owner may go on meanwhile: what is put again is there once that is `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ReadOnly`] where the store was opened for reading alone, [`StoreError::Io`] where a file cannot be
+    /// removed; some may be gone then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some are removed and some are not. The next one goes on.
+    pub async fn sweep_artifacts(&self, named: &BTreeSet<Digest>) -> Result<Swept, StoreError> {
+        let Some(kept) = &self.kept else { return Ok(Swept::default()) };
+        if kept.writer.is_none() {
+            return Err(self.read_only_error());
+        }
+        kept.artifacts.sweep(named).await
     }
 
     /// Looks at everything that is kept: SQLite's file, the numbers of each stream, each record by `check`, each artifact.
@@ -214,16 +250,22 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`] where something could not be moved: it is found there the next time.
+    /// [`StoreError::Database`] where something could not be moved: it is found there the next time. The lock is free all
+    /// the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it returns, it is as if the store had been dropped.
     pub async fn close(self) -> Result<(), StoreError> {
         let Some(kept) = self.kept else { return Ok(()) };
+        let mut outcome = Ok(());
         for conn in kept.readers.close() {
-            conn.close().await.map_err(StoreError::database(kept.readers.path()))?;
+            outcome = outcome.and(conn.close().await);
         }
-        match kept.writer {
-            Some(writer) => writer.lock().await.close().await.map_err(StoreError::database(kept.readers.path())),
-            None => Ok(()),
+        if let Some(writer) = kept.writer {
+            outcome = outcome.and(writer.lock().await.close().await);
         }
+        outcome.map_err(StoreError::database(kept.readers.path()))
     }
 }
 
@@ -231,23 +273,6 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("dir", &self.dir).field("level", &self.journal.level()).finish_non_exhaustive()
     }
-}
-
-/// Makes the folder, and brings its name to the disk.
-fn create(dir: &Path) -> Result<(), StoreError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
-    match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => sync(parent),
-        None => sync(Path::new(".")),
-    }
-}
-
-/// Brings the names in a folder to the disk.
-fn sync(dir: &Path) -> Result<(), StoreError> {
-    std::fs::File::open(dir).and_then(|folder| folder.sync_all()).map_err(StoreError::io(dir))
 }
 
 /// Opens the connection that writes, and brings the file to the layout of this program.
@@ -271,13 +296,13 @@ async fn own(path: &Path, level: Level, lock: &Arc<Lock>) -> Result<SqliteConnec
     }
 }
 
-/// Whether this file is a journal that this program can read.
-async fn check(path: &Path, role: Role) -> Result<(), StoreError> {
-    let mut conn = connect::open(path, role).await?;
-    let checked = schema::check(&mut conn, path).await;
-    // It has written nothing.
-    let _ = conn.close().await;
-    checked
+/// Comes to what an owner begins with.
+async fn begin(writer: &mut Writer, dir: &Path, level: Level) -> Result<DiskArtifacts, StoreError> {
+    writer.begin().await.map_err(StoreError::database(&journal_path(dir)))?;
+    let artifacts = DiskArtifacts::open(&dir.join("artifacts"), level)?;
+    // Only now are all names there that the store has in it.
+    folders::sync(dir)?;
+    Ok(artifacts)
 }
 
 /// Whether something is in the log that is not in the database yet.

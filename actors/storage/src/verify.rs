@@ -71,15 +71,10 @@ pub(crate) async fn verify(
 ) -> Result<Verified, StoreError> {
     let mut verified = Verified::default();
     file(readers, &mut verified).await?;
-    let mut reader = readers.reader().await?;
-    let known = streams(reader.conn(), "").await;
-    reader.give_back();
+    let known = readers.read(async |conn| streams(conn, "").await).await;
     for (stream, head) in known.map_err(StoreError::database(readers.path()))? {
         verified.streams += 1;
-        let mut reader = readers.reader().await?;
-        let found = find(reader.conn(), &stream, head.first() - 1).await;
-        reader.give_back();
-        match found {
+        match readers.read(async |conn| find(conn, &stream, head.first() - 1).await).await {
             Ok(found) => look_at(&stream, found, check, &mut verified),
             Err(error) => {
                 verified.findings.push(Finding::Record { stream, seq: head.first(), what: error.to_string() });
@@ -105,9 +100,7 @@ fn look_at(stream: &StreamId, found: Found, check: &CheckRecord<'_>, verified: &
 
 /// What SQLite finds when it looks through its file.
 async fn file(readers: &Readers, verified: &mut Verified) -> Result<(), StoreError> {
-    let mut reader = readers.reader().await?;
-    let rows = reader.conn().fetch_all(sqlx::query("PRAGMA integrity_check")).await;
-    reader.give_back();
+    let rows = readers.read(async |conn| conn.fetch_all(sqlx::query("PRAGMA integrity_check")).await).await;
     for row in rows.map_err(StoreError::database(readers.path()))? {
         let what: String = row.try_get(0).map_err(StoreError::database(readers.path()))?;
         if what != "ok" {

@@ -220,6 +220,26 @@ async fn a_lock_file_that_was_removed_lets_nobody_write_what_the_other_does_not_
 }
 
 #[tokio::test]
+async fn an_owner_that_closes_after_another_took_over_keeps_what_the_other_has_written() {
+    let (_folder, dir) = folder();
+    let first = open(&dir).await;
+    let old = first.journal().fence(&stream(), "first").await.expect("a fence");
+    append(&*first.journal(), old, 0, b"1").await;
+    fs::remove_file(dir.join("lock")).expect("it is there");
+    let second = open(&dir).await;
+    let journal = second.journal();
+    let new = journal.fence(&stream(), "second").await.expect("a fence");
+    append(&*journal, new, 1, b"2").await;
+
+    first.close().await.expect("it closes");
+    assert_eq!(journal.read(&stream(), 0).await, Ok(vec![b"1".to_vec(), b"2".to_vec()]));
+    append(&*journal, new, 2, b"3").await;
+    assert_eq!(journal.read(&stream(), 0).await.map(|records| records.len()), Ok(3));
+    let verified = second.verify(&|_, _| Ok(())).await.expect("a look");
+    assert_eq!((verified.records, verified.findings), (3, Vec::new()));
+}
+
+#[tokio::test]
 async fn the_lock_is_held_until_a_write_whose_store_and_future_were_dropped_has_ended() {
     let (_folder, dir) = folder();
     let store = open(&dir).await;
@@ -235,7 +255,7 @@ async fn the_lock_is_held_until_a_write_whose_store_and_future_were_dropped_has_
     assert!(poll.is_pending());
     drop(late);
     drop((journal, store));
-    for _ in 0..50 {
+    for _ in 0..5 {
         let refused = Store::open(&dir, Level::Durable, "new").await.expect_err("the old one's thread has the store");
         assert!(matches!(refused, StoreError::Owned { .. }), "{refused}");
     }
@@ -347,6 +367,35 @@ async fn a_request_of_another_process_is_seen_by_the_owner_until_it_is_done() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_left_in_something_else_is_refused_and_changes_nothing_of_it() {
+    let (_folder, dir) = folder();
+    fs::create_dir(&dir).expect("it is new");
+    let path = dir.join("journal.db");
+    fs::write(&path, b"").expect("it is written");
+    let refused = Store::leave(&dir, &request(1)).await.expect_err("there is nothing in it");
+    assert!(matches!(refused, StoreError::Missing { .. }), "{refused}");
+    assert!(fs::read(&path).expect("it is there").is_empty());
+
+    for mode in ["DELETE", "WAL"] {
+        fs::remove_file(&path).expect("it is there");
+        let mut theirs =
+            SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.expect("new");
+        let sql = format!("PRAGMA journal_mode = {mode}; CREATE TABLE requests (id, wall, body)");
+        theirs.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.expect("it is theirs");
+        let log = dir.join("journal.db-wal");
+        let look = || (fs::read(&path).expect("it is there"), fs::read(&log).ok());
+        let before = look();
+        let refused = Store::leave(&dir, &request(1)).await.expect_err("it is no journal");
+        assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
+        assert!(look() == before, "in the mode {mode}");
+        theirs.close().await.expect("it closes");
+        let (before, _) = look();
+        Store::leave(&dir, &request(1)).await.expect_err("it is no journal");
+        assert!(look().0 == before, "in the mode {mode}, when nobody has it open");
+    }
+}
+
+#[tokio::test]
 async fn an_owner_in_another_process_carries_out_what_this_one_asks_for() {
     let (_folder, dir) = folder();
     let mut other = Other::own(&dir);
@@ -374,4 +423,27 @@ async fn a_store_that_was_closed_says_so() {
     assert_eq!(journal.read(&stream(), 0).await.map(|_| ()), closed);
     assert!(requests.pending().await.is_err());
     open(&dir).await;
+}
+
+#[tokio::test]
+async fn a_store_that_could_not_be_closed_in_order_is_given_up_all_the_same() {
+    let (_folder, dir) = folder();
+    let store = open(&dir).await;
+    // Somebody holds its journal, and with it all that it is made of.
+    let journal = store.journal();
+    let epoch = journal.fence(&stream(), "me").await.expect("a fence");
+    append(&*journal, epoch, 0, b"1").await;
+    let options = SqliteConnectOptions::new().filename(dir.join("journal.db"));
+    let mut other = options.connect().await.expect("it opens");
+    other.execute("ALTER TABLE blocks RENAME TO hidden").await.expect("it is renamed");
+    store.close().await.expect_err("there is no table to move the records to");
+    assert_eq!(Store::owner(&dir).expect("a look"), None);
+    assert!(matches!(journal.read(&stream(), 0).await, Err(JournalError::Unavailable(why)) if why.contains("closed")));
+
+    // Nor does who could not open it keep it.
+    let refused = Store::open(&dir, Level::Durable, "a test").await.expect_err("what is there cannot be moved");
+    assert!(matches!(refused, StoreError::Database { .. }), "{refused}");
+    assert_eq!(Store::owner(&dir).expect("a look"), None);
+    other.execute("ALTER TABLE hidden RENAME TO blocks").await.expect("it is renamed");
+    assert_eq!(open(&dir).await.journal().read(&stream(), 0).await, Ok(vec![b"1".to_vec()]));
 }

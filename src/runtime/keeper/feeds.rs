@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::id::StreamId;
 use crate::runtime::guard::lock;
-use crate::seam::{JournalError, Seq, Write, Written};
+use crate::seam::{JournalError, Seq, Written};
 
 /// The streams that are followed, each with the number of the last record that was appended through this system since.
 #[derive(Default)]
@@ -17,9 +17,6 @@ pub(crate) struct Feeds {
     any: AtomicBool,
     streams: Mutex<BTreeMap<StreamId, watch::Sender<Seq>>>,
 }
-
-/// Who is to be told of a write in a batch, by its place there.
-type ToTell = Vec<(usize, watch::Sender<Seq>)>;
 
 impl Feeds {
     /// Follows a stream from now on.
@@ -31,20 +28,15 @@ impl Feeds {
         followed
     }
 
-    /// Who is to be told once these writes are there.
-    pub(super) fn of(&self, writes: &[Write]) -> ToTell {
+    /// Tells whoever follows one of these streams where it ends now. Who begins to follow a stream while it is written to is
+    /// told, too.
+    pub(super) fn tell(&self, streams: &[StreamId], written: &[Result<Written, JournalError>]) {
         if !self.any.load(Ordering::Acquire) {
-            return Vec::new();
+            return;
         }
-        let streams = lock(&self.streams);
-        let appends = writes.iter().enumerate().filter(|(_, write)| matches!(write, Write::Append { .. }));
-        appends.filter_map(|(place, write)| Some((place, streams.get(write.stream())?.clone()))).collect()
-    }
-
-    /// Tells them.
-    pub(super) fn tell(to_tell: ToTell, written: &[Result<Written, JournalError>]) {
-        for (place, sender) in to_tell {
-            if let Some(Ok(Written::Seq(seq))) = written.get(place) {
+        let followed = lock(&self.streams);
+        for (stream, written) in streams.iter().zip(written) {
+            if let (Ok(Written::Seq(seq)), Some(sender)) = (written, followed.get(stream)) {
                 sender.send_if_modified(|last| {
                     let is_new = *last < *seq;
                     *last = (*seq).max(*last);
@@ -52,5 +44,25 @@ impl Feeds {
                 });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_begins_to_follow_while_it_is_written_is_told_and_nobody_is_told_of_what_failed() {
+        let (feeds, stream) = (Feeds::default(), "orders".parse::<StreamId>().expect("a name"));
+        let streams = [stream.clone(), stream.clone()];
+        feeds.tell(&streams, &[Ok(Written::Seq(1)), Ok(Written::Seq(2))]);
+        // The batch is taken out of the queue, and not written yet.
+        let mut followed = feeds.follow(&stream);
+        followed.mark_unchanged();
+        feeds.tell(&streams, &[Ok(Written::Seq(3)), Err(JournalError::Unavailable("the disk is full".into()))]);
+        assert_eq!((followed.has_changed().ok(), *followed.borrow()), (Some(true), 3));
+        followed.mark_unchanged();
+        feeds.tell(&streams, &[Ok(Written::Seq(2))]);
+        assert_eq!((followed.has_changed().ok(), *followed.borrow()), (Some(false), 3), "it never goes back");
     }
 }

@@ -38,7 +38,7 @@ struct Line {
     waiting: VecDeque<Waiting>,
     /// The number of the last one that came.
     last: u64,
-    /// Somebody was told that something waits, and has not looked since.
+    /// Somebody is told that something waits, and has not looked since: no one else needs to tell.
     told: bool,
 }
 
@@ -71,9 +71,9 @@ impl Queue {
     /// Takes a write out of the line again; `false` where it is not in it any more.
     pub(super) fn leave(&self, ticket: &Ticket) -> bool {
         let mut line = lock(&self.line);
-        let before = line.waiting.len();
-        line.waiting.retain(|waiting| waiting.number != ticket.number);
-        line.waiting.len() < before
+        // Numbers grow along the line.
+        let place = line.waiting.binary_search_by_key(&ticket.number, |waiting| waiting.number);
+        place.ok().and_then(|place| line.waiting.remove(place)).is_some()
     }
 
     /// Nobody could be told.
@@ -81,8 +81,9 @@ impl Queue {
         lock(&self.line).told = false;
     }
 
-    /// Takes the first ones, with so many records in all, or a single one with more.
-    pub(super) fn take(&self, records: usize) -> Vec<Waiting> {
+    /// Takes the first ones, with so many records in all, or a single one with more. Also says whether any are left, of
+    /// which whoever takes has to tell.
+    pub(super) fn take(&self, records: usize) -> (Vec<Waiting>, bool) {
         let mut line = lock(&self.line);
         let (mut count, mut sum) = (0, 0);
         for waiting in &line.waiting {
@@ -93,13 +94,16 @@ impl Queue {
             }
             count += 1;
         }
-        // What is left is told of by whoever takes.
-        line.told = count < line.waiting.len();
-        line.waiting.drain(..count).collect()
+        let is_more = count < line.waiting.len();
+        line.told = is_more;
+        (line.waiting.drain(..count).collect(), is_more)
     }
 
-    pub(super) fn is_waiting(&self) -> bool {
-        !lock(&self.line).waiting.is_empty()
+    /// Whoever was told may be gone. Says whether anything waits, of which the caller has to tell.
+    pub(super) fn begin_anew(&self) -> bool {
+        let mut line = lock(&self.line);
+        line.told = !line.waiting.is_empty();
+        line.told
     }
 }
 
@@ -125,13 +129,16 @@ mod tests {
         }
         let told: Vec<_> = tickets.iter().map(|(_, told)| *told).collect();
         assert_eq!(told, [true, false, false, false, false, false], "one is told for all");
-        let taken = || queue.take(8).iter().map(|waiting| waiting.write.records()).collect::<Vec<_>>();
-        assert_eq!(taken(), [3, 0, 4]);
-        assert!(queue.is_waiting());
-        assert_eq!(taken(), [1]);
-        assert_eq!(taken(), [20]);
-        assert_eq!(taken(), [1]);
-        assert!(!queue.is_waiting() && taken().is_empty());
+        let taken = || {
+            let (taken, is_more) = queue.take(8);
+            (taken.iter().map(|waiting| waiting.write.records()).collect::<Vec<_>>(), is_more)
+        };
+        assert_eq!(taken(), (vec![3, 0, 4], true));
+        assert!(!queue.enter(append(1)).await.expect("there is room").1, "of what is left whoever takes tells");
+        assert_eq!(taken(), (vec![1], true));
+        assert_eq!(taken(), (vec![20], true));
+        assert_eq!(taken(), (vec![1, 1], false));
+        assert_eq!(taken(), (vec![], false));
         assert!(queue.enter(append(1)).await.expect("there is room").1, "the next one is told of again");
     }
 
@@ -141,8 +148,17 @@ mod tests {
         let (first, _) = queue.enter(append(1)).await.expect("there is room");
         let (second, _) = queue.enter(append(2)).await.expect("there is room");
         assert!(queue.leave(&first) && !queue.leave(&first));
-        assert_eq!(queue.take(9).len(), 1);
+        assert_eq!(queue.take(9).0.len(), 1);
         assert!(!queue.leave(&second));
+    }
+
+    #[tokio::test]
+    async fn who_was_told_and_is_gone_is_followed_by_somebody_who_is_told_or_by_the_next_write() {
+        let queue = Queue::default();
+        let (ticket, told) = queue.enter(append(1)).await.expect("there is room");
+        assert!(told && queue.begin_anew(), "something waits");
+        assert!(queue.leave(&ticket) && !queue.begin_anew(), "nothing waits");
+        assert!(queue.enter(append(1)).await.expect("there is room").1, "and the next one is told of");
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,6 +48,8 @@ impl Found {
 
     fn add(&mut self, row: &SqliteRow, after: Seq) -> Result<(), sqlx::Error> {
         let (kind, at): (i64, Seq) = (row.try_get(0)?, number(row.try_get(1)?));
+        // A block goes as a whole, so one may hold records that were pruned.
+        let after = after.max(self.pruned);
         match kind {
             0 => self.pruned = at,
             1 => {
@@ -78,7 +80,7 @@ impl Found {
     }
 }
 
-/// Finds the records of a stream after a number, from which on none are forgotten.
+/// Finds the records of a stream after a number, and none that are forgotten.
 pub(crate) async fn find(conn: &mut SqliteConnection, stream: &StreamId, after: Seq) -> Result<Found, sqlx::Error> {
     let query = sqlx::query(RECORDS).bind(stream.as_str()).bind(signed(after));
     let mut found = Found::default();
@@ -86,7 +88,7 @@ pub(crate) async fn find(conn: &mut SqliteConnection, stream: &StreamId, after: 
         found.add(&row, after)?;
     }
     if !found.records.is_empty() {
-        found.count(after);
+        found.count(after.max(found.pruned));
     }
     Ok(found)
 }
@@ -122,5 +124,43 @@ pub(super) fn failed(error: &sqlx::Error, stream: &StreamId, after: Seq) -> Jour
             JournalError::Corrupt { stream: stream.clone(), seq: after.saturating_add(1), what: error.to_string() }
         }
         _ => unavailable(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use steadfast::seam::{AppendAt, Level, Upto};
+
+    use super::*;
+    use crate::Store;
+    use crate::connect::{Role, connect};
+
+    /// As somebody reads who asked where the stream begins before its owner pruned it.
+    #[tokio::test]
+    async fn what_was_pruned_since_it_was_known_where_a_stream_begins_is_not_missing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let stream: StreamId = "s/1".parse().expect("a stream id");
+        // In the tail, and in a block of which a part is pruned.
+        for sealed in [false, true] {
+            let mut store = Store::open(folder.path(), Level::Durable, "me").await.expect("it opens");
+            let epoch = store.journal().fence(&stream, "me").await.expect("a fence");
+            let last = if sealed { 5 } else { 0 };
+            let at = AppendAt { epoch, expected: last };
+            store.journal().append(&stream, at, vec![b"x".to_vec(); 5]).await.expect("an append");
+            if sealed {
+                store.close().await.expect("it closes");
+                store = Store::open(folder.path(), Level::Durable, "me").await.expect("it opens");
+            }
+            let (journal, snapshot) = (store.journal(), Snapshot { seq: last + 3, bytes: Vec::new() });
+            journal.save_snapshot(&stream, epoch, snapshot).await.expect("it is saved");
+            journal.prune(&stream, epoch, Upto::Snapshot).await.expect("it is pruned");
+            let mut conn = connect(&folder.path().join("journal.db"), Role::Reader).await.expect("it opens");
+            let found = find(&mut conn, &stream, last).await.expect("a read");
+            assert_eq!(found.wrong, []);
+            let numbers: Vec<_> = found.records.iter().map(|(seq, _)| *seq).collect();
+            assert_eq!(numbers, [last + 4, last + 5]);
+            drop(journal);
+            store.close().await.expect("it closes");
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::schema;
 
 async fn journal(dir: &Path) -> SqliteJournal {
     let path = dir.join("journal.db");
-    let (level, lock) = (Level::Durable, Arc::new(Lock::take(dir, "a test").expect("it is free")));
+    let (level, lock) = (Level::Durable, Arc::new(Lock::take(dir, "a test").await.expect("it is free")));
     let mut conn = writer::open(&path, level, &lock).await.expect("it opens");
     schema::migrate(&mut conn, &path).await.expect("it is new");
     let writer = Some(Arc::new(Mutex::new(Writer::new(path.clone(), (level, lock), conn))));

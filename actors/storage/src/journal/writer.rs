@@ -115,21 +115,39 @@ impl Writer {
 
     /// Moves what an earlier owner left in the tail into blocks: its streams are about to be read.
     pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        self.settle().await?;
-        if !self.tail.is_empty() {
+        self.seal().await
+    }
+
+    /// Moves the tail into blocks as it is now, whoever wrote it. Where others write all the time it stays: nothing depends
+    /// on it.
+    async fn seal(&mut self) -> Result<(), sqlx::Error> {
+        for _ in 0..TRIES {
+            self.settle().await?;
+            if self.tail.is_empty() {
+                break;
+            }
             self.begun = true;
-            self.seal().await?;
-            self.begun = false;
-            self.tail.clear();
+            let sealed = self.try_seal().await;
+            if let Err(failed) = &sealed {
+                self.give_up(failed).await;
+            }
+            match sealed {
+                Ok(()) => {
+                    self.begun = false;
+                    self.tail.clear();
+                    break;
+                }
+                Err(Failed::Outdated) => {}
+                Err(Failed::Nothing(error) | Failed::Commit(error)) => return Err(error),
+            }
         }
         Ok(())
     }
 
-    async fn seal(&mut self) -> Result<(), sqlx::Error> {
-        let conn = connection(&mut self.conn)?;
-        sql::begin(conn).await?;
-        self.statements.seal(conn, &self.tail.blocks()).await?;
-        sql::commit(conn).await
+    async fn try_seal(&mut self) -> Result<(), Failed> {
+        let conn = begin_at(&mut self.conn, self.moment).await?;
+        self.statements.seal(conn, &self.tail.blocks()).await.map_err(Failed::Nothing)?;
+        sql::commit(conn).await.map_err(Failed::Commit)
     }
 
     /// Comes to a known state after whatever happened before.
@@ -266,13 +284,8 @@ impl Writer {
 
     /// Begins, and writes everything but the end.
     async fn fill(&mut self, draft: &Draft) -> Result<usize, Failed> {
-        let conn = connection(&mut self.conn).map_err(Failed::Nothing)?;
-        let version = sql::begin(conn).await.map_err(Failed::Nothing)?;
-        if self.moment.is_none_or(|moment| moment.version != version) {
-            return Err(Failed::Outdated);
-        }
-        let pages = self.statements.fill(conn, draft, &self.tail).await.map_err(Failed::Nothing)?;
-        Ok(pages)
+        let conn = begin_at(&mut self.conn, self.moment).await?;
+        self.statements.fill(conn, draft, &self.tail).await.map_err(Failed::Nothing)
     }
 
     /// Takes back what was begun. What was known stays so where certainly nothing happened.
@@ -328,19 +341,28 @@ impl Writer {
         connection(&mut self.conn)
     }
 
-    /// Moves all into the database file, and closes the connection.
+    /// Moves all into the database file, closes the connections, and gives the lock up, whatever comes of the rest.
     pub(crate) async fn close(&mut self) -> Result<(), sqlx::Error> {
-        self.settle().await?;
+        let moved = self.move_all().await;
+        let released = self.release().await;
+        moved.and(released)
+    }
+
+    async fn move_all(&mut self) -> Result<(), sqlx::Error> {
+        self.seal().await?;
         self.checkpoint.end().await;
-        if !self.tail.is_empty() {
-            self.begun = true;
-            self.seal().await?;
-        }
+        sql::checkpoint(connection(&mut self.conn)?, sql::Checkpoint::Whole).await.map(|_| ())
+    }
+
+    /// Closes the connections as all is, and gives the lock up.
+    pub(crate) async fn release(&mut self) -> Result<(), sqlx::Error> {
         self.lock = None;
-        let Some(mut conn) = self.conn.take() else { return Ok(()) };
         self.forget();
-        sql::checkpoint(&mut conn, sql::Checkpoint::Whole).await?;
-        conn.close().await
+        self.checkpoint.end().await;
+        match self.conn.take() {
+            Some(conn) => conn.close().await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -358,6 +380,13 @@ pub(crate) async fn open(path: &Path, level: Level, lock: &Arc<Lock>) -> Result<
 
 fn connection(conn: &mut Option<SqliteConnection>) -> Result<&mut SqliteConnection, sqlx::Error> {
     conn.as_mut().ok_or(sqlx::Error::WorkerCrashed)
+}
+
+/// Begins to write where nobody else has written since that moment, of which everything is known.
+async fn begin_at(conn: &mut Option<SqliteConnection>, known: Option<Moment>) -> Result<&mut SqliteConnection, Failed> {
+    let conn = connection(conn).map_err(Failed::Nothing)?;
+    let version = sql::begin(conn).await.map_err(Failed::Nothing)?;
+    if known.is_some_and(|moment| moment.version == version) { Ok(conn) } else { Err(Failed::Outdated) }
 }
 
 /// The answers of a batch that was not kept: those that would have been `Ok` are this error.
