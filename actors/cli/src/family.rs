@@ -12,9 +12,16 @@ pub(crate) fn is_inside(run: RunId) -> bool {
 }
 
 /// Which run each run is a step of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Family {
     around: BTreeMap<RunId, RunId>,
+}
+
+impl<const N: usize> From<[(RunId, RunId); N]> for Family {
+    /// Each run, and the one that it is a step of.
+    fn from(pairs: [(RunId, RunId); N]) -> Self {
+        Self { around: pairs.into() }
+    }
 }
 
 impl Family {
@@ -83,8 +90,7 @@ mod tests {
 
     #[test]
     fn runs_stand_behind_those_that_they_are_steps_of() {
-        let around = BTreeMap::from([(id(1), id(5)), (id(9), id(1)), (id(2), id(4))]);
-        let family = Family { around };
+        let family = Family::from([(id(1), id(5)), (id(9), id(1)), (id(2), id(4))]);
         assert_eq!((family.root(id(9)), family.root(id(5)), family.root(id(7))), (id(5), id(5), id(7)));
         assert_eq!((family.inside(id(5)), family.inside(id(9))), (vec![id(1), id(9)], Vec::new()));
         let mut runs = [9, 5, 4, 2, 1].map(id);

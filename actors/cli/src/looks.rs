@@ -91,7 +91,11 @@ pub(crate) fn runs(args: &RunsArgs, screen: &Screen) -> Looked {
                 Err(problems) => problems.iter().for_each(|problem| screen.line(format!("warning: {problem}"))),
             }
         }
-        print(&if args.json { json_lines(&rows) } else { short(&table(&rows, &view)).into_owned() });
+        if !args.json {
+            print(&short(&table(&rows, &view)));
+        } else if !rows.is_empty() {
+            print(&json_lines(&rows));
+        }
         Ok(Status::Reached)
     })
 }
