@@ -41,11 +41,6 @@ impl Family {
         self.around.get(&run).copied()
     }
 
-    /// The run that it is a step of in the end; itself, where it is none.
-    pub(crate) fn root(&self, run: RunId) -> RunId {
-        self.around(run).map_or(run, |around| self.root(around))
-    }
-
     /// The runs inside it, however deep, by id.
     pub(crate) fn inside(&self, run: RunId) -> Vec<RunId> {
         self.around.keys().copied().filter(|inside| *inside != run && self.is_below(*inside, run)).collect()
@@ -91,7 +86,6 @@ mod tests {
     #[test]
     fn runs_stand_behind_those_that_they_are_steps_of() {
         let family = Family::from([(id(1), id(5)), (id(9), id(1)), (id(2), id(4))]);
-        assert_eq!((family.root(id(9)), family.root(id(5)), family.root(id(7))), (id(5), id(5), id(7)));
         assert_eq!((family.inside(id(5)), family.inside(id(9))), (vec![id(1), id(9)], Vec::new()));
         let mut runs = [9, 5, 4, 2, 1].map(id);
         runs.sort_by_key(|run| family.place(*run));

@@ -3,10 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use steadfast::RunId;
-use steadfast::TokioClock;
-use steadfast::seam::Clock;
-use steadfast_orchestration::host::{Found, found};
+use steadfast::seam::{Clock, Journal, JournalError};
+use steadfast::{RunId, StreamId, TokioClock};
 use steadfast_orchestration::run::Millis;
 use steadfast_orchestration::run::explain::View;
 use steadfast_orchestration::work::chain;
@@ -59,15 +57,20 @@ pub(crate) fn view(dir: &Path) -> View {
     if dir == Path::new(crate::run::DEFAULT_STATE) { view } else { view.state(dir.display().to_string()) }
 }
 
+/// The runs that there are, by id.
+pub(crate) async fn ids(journal: &dyn Journal) -> Result<Vec<RunId>, JournalError> {
+    let streams = journal.list(StreamId::RUNS).await?;
+    Ok(streams.into_iter().filter_map(|info| info.stream.run()).collect())
+}
+
 /// The run that is meant: by its id, the beginning or the end of it, or `last`.
 pub(crate) async fn which(store: &Store, dir: &Path, text: &str) -> Result<RunId, Problem> {
-    let runs = found(&*store.journal()).await;
-    let runs =
-        runs.map_err(|error| Problem::new(format!("--state {}", dir.display()), chain(&error), "try it again"))?;
-    let ids: Vec<RunId> = runs.iter().map(|Found { run, .. }| *run).collect();
+    let ids = ids(&*store.journal()).await;
+    let ids = ids.map_err(|error| Problem::new(format!("--state {}", dir.display()), chain(&error), "try it again"))?;
     named(&ids, text)
 }
 
+/// The run of these that is called so.
 pub(crate) fn named(ids: &[RunId], text: &str) -> Result<RunId, Problem> {
     let list = "`steadfast runs` lists all that there are";
     let problem = |what: String| Err(Problem::new(format!("run `{text}`"), what, list));

@@ -8,7 +8,7 @@ use steadfast::RunId;
 use steadfast::seam::JournalError;
 use steadfast_orchestration::agents::orchestrator::make_whole;
 use steadfast_orchestration::history;
-use steadfast_orchestration::host::{self, found};
+use steadfast_orchestration::host;
 use steadfast_orchestration::run::explain::{Account, Filter, Log, Row, View, Wanted, json_lines, table, tree, why};
 use steadfast_orchestration::run::{PastRun, TaskId, decode};
 use steadfast_orchestration::work::chain;
@@ -78,8 +78,7 @@ pub(crate) fn runs(args: &RunsArgs, screen: &Screen) -> Looked {
     runtime().map_err(one)?.block_on(async {
         let (dir, view) = (&args.state.dir, view(&args.state));
         let store = look(dir).await.map_err(one)?;
-        let all = found(&*store.journal()).await.map_err(|error| unreadable(dir, &error))?;
-        let mut runs: Vec<_> = all.iter().map(|found| found.run).collect();
+        let mut runs = kept::ids(&*store.journal()).await.map_err(|error| unreadable(dir, &error))?;
         let family = Family::of(&*store.journal(), runs.iter().copied()).await;
         // A step stands behind the run around it, wherever its id would put it.
         runs.sort_by_cached_key(|run| family.place(*run));

@@ -117,6 +117,29 @@ fn all_runs_are_resumed_also_those_that_are_paused() {
 }
 
 #[test]
+fn a_run_that_was_killed_while_it_was_about_to_stand_still_is_resumed_at_once() {
+    let world = World::new(
+        r#"
+name = "two"
+[[tasks]]
+id = "bad"
+command = { program = "sh", args = ["-c", "test -f there"] }
+[[tasks]]
+id = "long"
+command = { program = "sh", args = ["-c", "touch started; test -f there || sleep 60"], env = { MARK = "@" } }
+"#,
+    );
+    let run = world.start(&["--json", "--jobs", "2"]);
+    run.until_file("started");
+    run.until_said("paused by steadfast");
+    run.send(Signal::KILL);
+    run.end();
+    world.file("there", "");
+    world.resume(&["last", "--json"]).check(0, "reached");
+    assert_eq!(world.processes(), [""; 0]);
+}
+
+#[test]
 fn a_run_inside_another_one_is_resumed_with_the_one_around_it() {
     let world = around();
     let run = world.run(&["--json", "--wait", "100ms"]);

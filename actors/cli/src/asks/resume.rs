@@ -11,6 +11,7 @@ use steadfast_storage::{Owner, Store};
 
 use super::unanswered;
 use super::way::{About, By, Told, named};
+use crate::family::root_of;
 use crate::kept::{self, refused};
 use crate::outcome::{Outcome, Problem, Status};
 use crate::paused;
@@ -31,7 +32,8 @@ pub(crate) async fn resume(dir: &Path, text: &str, screen: &Screen) -> Result<Op
             "begin another one: `steadfast run --new`, or `steadfast fork`",
         ));
     }
-    let paused = paused::with(&*store.journal(), run).await.map_err(|error| unreadable(dir, &error))?;
+    let root = root_of(&*store.journal(), run).await.map_err(|error| unreadable(dir, &error))?;
+    let paused = paused::of(&*store.journal(), root).await;
     if paused.is_empty() {
         return Err(goes_on(&store, run, &owner, &kept::view(dir)).await);
     }

@@ -169,8 +169,7 @@ fn told(difference: &Difference) -> String {
 
 async fn resume(setting: &Setting, keep: &Keep, text: &str) -> Result<Chosen, Vec<Problem>> {
     let journal = &*keep.journal;
-    let list = host::found(journal).await.map_err(|error| vec![unreadable(setting, &error)])?;
-    let ids: Vec<_> = list.iter().map(|found| found.run).collect();
+    let ids = kept::ids(journal).await.map_err(|error| vec![unreadable(setting, &error)])?;
     let named = named(&ids, text).map_err(|problem| vec![problem])?;
     let run = root_of(journal, named).await.map_err(|error| {
         vec![Problem::new(format!("run {named}"), chain(&error), "see the cause, and `steadfast verify`")]
@@ -204,8 +203,7 @@ async fn go_on(setting: &Setting, keep: &Keep, run: &RunSummary) -> Result<(), V
         "goes on with the run {} of {}, which began at {}: {done} of {all} tasks are done (`--new` begins another)",
         run.run, run.goal, run.started
     ));
-    let paused = paused::with(&*keep.journal, run.run).await.map_err(|error| vec![unreadable(setting, &error)])?;
-    for run in paused {
+    for run in paused::of(&*keep.journal, run.run).await {
         let answer = paused::lift((&*keep.journal, &*keep.artifacts), run.run, &setting.by).await;
         let problem = |what: String| vec![Problem::new(format!("run {}", run.run), what, "see the cause")];
         if let Answer::Refused { why } = answer.map_err(|error| problem(chain(&error)))? {
