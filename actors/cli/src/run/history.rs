@@ -75,3 +75,42 @@ impl Journal for Others<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use steadfast::MemoryJournal;
+    use steadfast::seam::AppendAt;
+    use steadfast_orchestration::goal::read;
+    use steadfast_orchestration::preset;
+    use steadfast_orchestration::run::{Millis, Record, Status, UndoSummary, encode};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const GOAL: &str = "name = 'g'\n[[tasks]]\nid = 'a'\ncollect = 1\n";
+
+    async fn over(journal: &MemoryJournal, run: RunId) {
+        let (goal, params) = ("{ \"name\": \"g\", \"tasks\": [] }".to_owned(), "{}".to_owned());
+        let begun = Record::RunStarted { run, goal, params, input: String::new(), parent: None, wall: Millis(1) };
+        let ended = Record::Ended { status: Status::Reached, undone: UndoSummary::default(), wall: Millis(9) };
+        let records = [begun, ended].map(|record| encode(&record).expect("it is short"));
+        let epoch = journal.fence(&run.into(), "a test").await.expect("it is ours");
+        journal.append(&run.into(), AppendAt { epoch, expected: 0 }, records.into()).await.expect("it is kept");
+    }
+
+    #[tokio::test]
+    async fn a_run_does_not_count_itself_and_one_that_is_stopped_waits_for_nothing() {
+        let loaded = read("g.toml", GOAL).expect("a goal");
+        let plan = loaded.plan(BTreeMap::new(), &preset::offered()).expect("a plan");
+        let journal = MemoryJournal::default();
+        let [run, other] = [1, 2].map(|number| RunId::new(Uuid::from_u128(number)));
+        over(&journal, run).await;
+        over(&journal, other).await;
+        let (_, estimate) = beside(async { End::Over }, &journal, (run, &plan)).await;
+        assert_eq!(estimate.map(|estimate| estimate.runs), Some(1));
+        let (end, estimate) = beside(async { End::Stopped }, &journal, (run, &plan)).await;
+        assert!(matches!(end, End::Stopped) && estimate.is_none());
+    }
+}
