@@ -90,12 +90,7 @@ fn pause(state: &RunState, who: String, now: Millis) -> Vec<Record> {
 }
 
 fn cancel(state: &RunState, (undo, why): (bool, &str), who: String, now: Millis) -> Result<Vec<Record>, String> {
-    if state.is_undoing() {
-        return Err("what the run did is being undone already; wait for its end".to_owned());
-    }
-    if state.cancel().is_some() {
-        return Err("the run was cancelled before; wait for its end".to_owned());
-    }
+    state.may_be_cancelled(undo)?;
     Ok(vec![Record::CancelAsked { undo, who, why: why.to_owned(), wall: now }])
 }
 

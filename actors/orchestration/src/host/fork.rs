@@ -53,14 +53,15 @@ fn has(missing: &[String]) -> String {
 ///
 /// | task of the other run | in the new one |
 /// |---|---|
-/// | `task`, and whatever needs it | is done anew |
+/// | `task`, and whatever needs or gathers it | is done anew |
+/// | was not needed, because of one that is done anew | is done anew where it is needed |
 /// | has a result, and so has all that it needs; or its condition did not hold | keeps its outcome |
 /// | failed, or was skipped because of that | is done anew |
 /// | has no outcome yet | is done |
 ///
 /// The idempotency keys of what is done anew are new, since they hold the id of the run: a service that remembers keys
-/// sees another request. What the other run did is not undone, and its undos are not those of the new run. Answers of
-/// people and signals are kept as the results of the tasks that waited for them.
+/// sees another request. What the other run did is not undone, and its undos are not those of the new run, which undoes what
+/// it did itself. Answers of people and signals are kept as the results of the tasks that waited for them.
 ///
 /// The records are those of the journal, in which large results are only named: they stay where they are.
 ///
@@ -78,8 +79,7 @@ pub fn fork(records: &[Record], task: &str, run: RunId, now: Millis) -> Result<V
     let plan = Plan::rebuild(head.goal, head.params).map_err(|errors| unfit(errors.to_string()))?;
     let outline = Outline::of(&plan, 1);
     let state = RunState::fold(std::sync::Arc::new(outline.clone()), records).map_err(|e| unfit(e.to_string()))?;
-    let anew = anew(&outline, task);
-    let whole = whole(&outline, &state, &anew);
+    let (whole, anew) = parts(&outline, &state, task);
     let needs = outline.entry(task).into_iter().flat_map(|entry| &entry.needs);
     let missing: Vec<_> = needs.filter(|need| !whole.contains(need.as_str())).cloned().collect();
     if !missing.is_empty() {
@@ -109,16 +109,43 @@ fn begun(first: &Record, run: RunId, wall: Millis) -> Record {
     }
 }
 
-/// The task, and whatever needs it.
-fn anew<'o>(outline: &'o Outline, task: &'o str) -> BTreeSet<&'o str> {
-    // Each stands after all that it needs.
-    outline.order().iter().fold(BTreeSet::from([task]), |mut anew, id| {
-        let needs = outline.entry(id).into_iter().flat_map(|entry| &entry.needs);
-        if needs.into_iter().any(|need| anew.contains(need.as_str())) {
-            anew.insert(id);
+/// The tasks whose outcome is taken over, and those that are done anew because of `task`.
+fn parts<'o>(outline: &'o Outline, state: &RunState, task: &'o str) -> (BTreeSet<&'o str>, BTreeSet<&'o str>) {
+    let mut anew = BTreeSet::from([task]);
+    loop {
+        let (before, kept) = (anew.len(), whole(outline, state, &anew));
+        for id in outline.order() {
+            if !anew.contains(id.as_str()) && follows(outline, state, (&kept, &anew), id) {
+                anew.insert(id);
+            }
         }
-        anew
-    })
+        if anew.len() == before {
+            return (kept, anew);
+        }
+    }
+}
+
+/// Whether a task is done anew because others are: it needs or gathers one of them, or was not needed because of one.
+fn follows(outline: &Outline, state: &RunState, (whole, anew): (&BTreeSet<&str>, &BTreeSet<&str>), id: &str) -> bool {
+    let is_anew = |other: &str| anew.contains(other);
+    let needs = outline.entry(id).into_iter().flat_map(|entry| &entry.needs).any(|need| is_anew(need));
+    let members = outline.gathering(id).into_iter().flat_map(|gathering| &gathering.of);
+    let is_done_again = |member: &String| is_anew(member) || whole.contains(id) && runs(outline, state, whole, member);
+    let mut around = outline.gatherers(id).chain(outline.dependents(id));
+    needs || members.into_iter().any(is_done_again) || was_not_needed(state, id) && around.any(is_anew)
+}
+
+/// Whether a task is carried out in the new run, since somebody needs it there.
+fn runs(outline: &Outline, state: &RunState, whole: &BTreeSet<&str>, id: &str) -> bool {
+    let is_left_over = outline.gatherers(id).all(|gather| whole.contains(gather))
+        && outline.dependents(id).all(|dependent| was_not_needed(state, dependent));
+    !whole.contains(id) && !is_left_over
+}
+
+fn was_not_needed(state: &RunState, id: &str) -> bool {
+    let outcome =
+        state.task(&TaskId::single(id)).and_then(|task| task.settled.as_ref()).map(|settled| &settled.outcome);
+    matches!(outcome, Some(Outcome::Skipped { cause: SkipCause::NotNeeded, .. }))
 }
 
 /// The tasks whose outcome stands, and so does that of all that they need.

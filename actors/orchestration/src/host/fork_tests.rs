@@ -34,7 +34,11 @@ fn outcome(task: &str, outcome: Outcome) -> Record {
 }
 
 fn begun(records: Vec<Record>) -> Vec<Record> {
-    let goal = read("g.toml", GOAL).unwrap_or_else(|error| panic!("{error}")).goal;
+    begun_of(GOAL, records)
+}
+
+fn begun_of(goal: &str, records: Vec<Record>) -> Vec<Record> {
+    let goal = read("g.toml", goal).unwrap_or_else(|error| panic!("{error}")).goal;
     let start = crate::host::Start::of(run(1), &goal, &BTreeMap::new(), "/in").expect("JSON");
     let crate::host::Start { run, goal, params, input } = start;
     let first = Record::RunStarted { run, goal, params, input, parent: None, wall: Millis(1) };
@@ -106,4 +110,35 @@ fn what_is_unknown_or_not_reached_is_refused_and_named() {
 fn a_fork_of_a_fork_is_a_fork() {
     let first = fork(&all(), "sum", run(1), NOW).expect("a fork");
     check(&first, "each", &["list", "beside"]);
+}
+
+const GATHERS: &str = "name = 'g'\n\
+    [[tasks]]\nid = 'x'\ncollect = 1\n\
+    [[tasks]]\nid = 'y'\ncollect = 2\n\
+    [[tasks]]\nid = 'one'\ngather = { of = ['x', 'y'], take = 'first' }\n\
+    [[tasks]]\nid = 'end'\ncollect = '${tasks.one.result}'\n";
+
+#[test]
+fn who_gathers_what_is_done_anew_is_done_anew_too() {
+    let not_needed = Outcome::Skipped { reason: "not needed".to_owned(), cause: SkipCause::NotNeeded };
+    let rest = [done("one", "[]"), outcome("y", not_needed), done("end", "[]")];
+    let records = begun_of(GATHERS, [done("x", "1")].into_iter().chain(rest).collect());
+    check(&records, "x", &[]);
+    check(&records, "y", &["x"]);
+    check(&records, "one", &["x"]);
+    check(&records, "end", &["x", "one", "y"]);
+}
+
+#[test]
+fn who_gathered_enough_without_a_task_that_failed_keeps_its_result_where_nobody_needs_that_task() {
+    let records = begun_of(GATHERS, vec![failed("x"), done("y", "2"), done("one", "[]"), done("end", "[]")]);
+    check(&records, "end", &["y", "one"]);
+    // Where somebody else needs it, it is done anew, and so is whoever gathers it.
+    let needed = format!("{GATHERS}[[tasks]]\nid = 'also'\ncollect = '${{tasks.x.result}}'\n");
+    let skipped = Outcome::Skipped { reason: "why".to_owned(), cause: SkipCause::NeedFailed };
+    let rest = vec![failed("x"), done("y", "2"), done("one", "[]"), done("end", "[]"), outcome("also", skipped)];
+    let records = begun_of(&needed, rest);
+    check(&records, "one", &["y"]);
+    let error = fork(&records, "end", run(2), NOW).expect_err("it is done anew").to_string();
+    assert!(error.contains("`one` has no result"), "{error}");
 }

@@ -5,7 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::goal::model::{Command, EnvValue};
+use serde_json::Value;
+
+use crate::goal::fields::{Stage, Template, templates};
+use crate::goal::model::{Command, EnvValue, Task};
+use crate::goal::template::{Root, references};
 use crate::goal::work::Work;
 use crate::plan::Plan;
 use crate::run::id::{Millis, TaskId};
@@ -19,6 +23,8 @@ use crate::run::state::RunState;
 pub struct Lacking {
     work: BTreeMap<String, BTreeSet<String>>,
     undo: BTreeMap<String, BTreeSet<String>>,
+    /// The tasks whose results an undo refers to.
+    results: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Lacking {
@@ -34,10 +40,19 @@ impl Lacking {
             if let Some(command) = task.task().undo.as_ref().and_then(|undo| undo.command.as_ref()) {
                 lacking.undo.insert(task.id().to_owned(), unset(command));
             }
+            if task.task().undo.is_some() {
+                lacking.results.insert(task.id().to_owned(), of_undo(task.task()));
+            }
         }
         lacking.work.retain(|_, names| !names.is_empty());
         lacking.undo.retain(|_, names| !names.is_empty());
         lacking
+    }
+
+    /// Whether the result of this task is still needed.
+    fn needs(&self, state: &RunState, result: &TaskId) -> bool {
+        let refers = |undo: &TaskId| self.results.get(undo.task()).is_some_and(|of| of.contains(result.task()));
+        if state.is_undoing() { state.to_undo().any(refers) } else { !state.is_closing() }
     }
 
     /// The variables that are still needed, each with a task that needs it.
@@ -50,11 +65,30 @@ impl Lacking {
         };
         if state.is_undoing() {
             state.to_undo().for_each(|task| add(&self.undo, task));
-        } else if !self.work.is_empty() {
+        } else if !self.work.is_empty() && !state.is_closing() {
             state.open_tasks().for_each(|task| add(&self.work, task));
         }
         needed
     }
+}
+
+/// The tasks whose results the undo of a task refers to.
+fn of_undo(task: &Task) -> BTreeSet<String> {
+    // Its item is found in its list again.
+    let of_undo = |template: &Template| match template.stage {
+        Stage::Start => template.pointer.starts_with("/for_each"),
+        Stage::Inputs | Stage::Undo => true,
+        Stage::Work => false,
+    };
+    let texts = templates(task).into_iter().filter(of_undo).map(|template| Value::String(template.text));
+    // A plan holds no template that cannot be read.
+    let of =
+        texts.flat_map(|text| references(&text).unwrap_or_default()).filter_map(|reference| match reference.root {
+            Root::Result(id) => Some(id),
+            Root::Own => Some(task.id.clone()),
+            _ => None,
+        });
+    of.collect()
 }
 
 fn needed(command: &Command) -> impl Iterator<Item = &str> {
@@ -66,14 +100,15 @@ fn needed(command: &Command) -> impl Iterator<Item = &str> {
 
 /// Returns what to append before anything is given out here: a pause for each thing that is missing.
 ///
-/// Nothing is returned where nothing is given out anyway, and for a run that nobody keeps: it could not be resumed.
+/// Nothing is returned where nothing is given out anyway, and for a run that nobody keeps: it could not be resumed. A run
+/// that was cancelled needs nothing for its tasks, but it may for what it undoes.
 #[must_use]
 pub fn hold_up(state: &RunState, lacking: &Lacking, now: Millis) -> Vec<Record> {
     if !state.gives_out() || state.outline().limits().kept == Kept::Volatile {
         return Vec::new();
     }
     let paused = |why, message| Record::Paused { why, who: NOBODY.to_owned(), message, wall: now };
-    let results = state.not_whole().map(|(task, digest)| {
+    let results = state.not_whole().filter(|(task, _)| lacking.needs(state, task)).map(|(task, digest)| {
         let message = format!("the result of `{task}`, artifact {digest}, is missing or damaged");
         paused(PauseCause::MissingArtifact { task: task.clone(), digest: digest.to_owned() }, message)
     });
@@ -154,6 +189,47 @@ command = { program = "p", env = { X = { from = "ONE" }, Y = { from = "FOUR" } }
         let undoing = [done("a"), Record::Undoing { wall: Millis(2) }];
         check(Kept::Journaled, &["ONE", "FOUR"], &undoing, &[variable("THREE")]);
         check(Kept::Journaled, &["THREE"], &undoing, &[]);
+    }
+
+    #[test]
+    fn a_run_that_is_cancelled_or_has_used_up_its_budget_lacks_nothing_but_what_its_undos_need() {
+        let wall = Millis(2);
+        let cancel = |undo| Record::CancelAsked { undo, who: String::new(), why: String::new(), wall };
+        let spent = Record::BudgetSpent { which: crate::run::BudgetKind::Wall, message: String::new(), wall };
+        let stored = recorded("a", Outcome::Stored { digest: "0".repeat(64), bytes: 70_000 });
+        for closes in [cancel(false), cancel(true), spent] {
+            check(Kept::Journaled, &[], std::slice::from_ref(&closes), &[]);
+            check(Kept::Journaled, &[], &[stored.clone(), closes], &[]);
+        }
+        let skipped = Outcome::Skipped { reason: String::new(), cause: crate::run::SkipCause::Closed };
+        let undoing = [stored, cancel(true), recorded("b", skipped), Record::Undoing { wall }];
+        // The undo does not ask for the result that is not to be had.
+        check(Kept::Journaled, &[], &undoing, &[variable("THREE")]);
+        let stopped = [&undoing[..], &[paused(), cancel(false)]].concat();
+        check(Kept::Journaled, &[], &stopped, &[]);
+    }
+
+    #[test]
+    fn a_result_is_lacking_that_an_undo_refers_to() {
+        const GOAL: &str = "name = 'g'\n[[tasks]]\nid = 'a'\ncommand = { program = 'p' }\n\
+            [tasks.undo]\ncommand = { program = 'p', args = ['${result}'] }\n\
+            [[tasks]]\nid = 'b'\nafter = ['a']\ncommand = { program = 'p' }\n";
+        let loaded = crate::goal::read("goal.toml", GOAL).expect("the goal file is valid");
+        let plan = Plan::rebuild(loaded.goal.clone(), BTreeMap::new()).expect("it can be planned");
+        let lacking = Lacking::of(&plan, |_| true);
+        let planned = Record::Planned { tasks: 2, critical_path: Vec::new(), at_least: 0 };
+        for (stored, needed) in [("a", true), ("b", false)] {
+            let outcome = Outcome::Stored { digest: "0".repeat(64), bytes: 70_000 };
+            let other = if stored == "a" { done("b") } else { done("a") };
+            let records = [planned.clone(), recorded(stored, outcome), other, Record::Undoing { wall: Millis(2) }];
+            let state = RunState::fold(Arc::new(Outline::of(&plan, 1)), &records).expect("it is of this plan");
+            assert_eq!(!hold_up(&state, &lacking, Millis(9)).is_empty(), needed, "{stored}");
+        }
+    }
+
+    fn paused() -> Record {
+        let why = PauseCause::MissingVariable { name: "THREE".to_owned() };
+        Record::Paused { why, who: String::new(), message: String::new(), wall: Millis(3) }
     }
 
     #[test]

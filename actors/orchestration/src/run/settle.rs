@@ -12,6 +12,11 @@ use crate::run::state::{RunState, TaskState, UndoState};
 /// Why a lease is lost that another process gave out.
 const WHY: &str = "the process that carried it out ended";
 
+/// How many attempts of one task may be lost with a process in which others were in flight, before the task is poison.
+///
+/// Each of those others may have been what ended the process, so that this is more than for the deaths of an agent.
+pub(crate) const ENDS: u32 = 100;
+
 /// Who pauses a run where nobody asked for it.
 pub(crate) const NOBODY: &str = "steadfast";
 

@@ -36,6 +36,8 @@ pub struct RunState {
     run: Option<RunId>,
     started: Millis,
     taken_up: bool,
+    /// Whether it began with results of another run, which that one has to undo.
+    forked: bool,
     planned: bool,
     problem: Option<String>,
     draining: bool,
@@ -56,6 +58,8 @@ pub struct RunState {
     later: BTreeSet<(Millis, TaskId)>,
     doomed: BTreeSet<String>,
     held: BTreeMap<TaskId, Held>,
+    /// Tasks that were out together when their process ended, until that is recorded of each.
+    adrift: BTreeSet<TaskId>,
     /// Tasks that are not tried again, of which nobody has said yet what that means.
     spent: BTreeSet<TaskId>,
     /// Tasks that have used up their attempts, for which the run is paused.
@@ -104,6 +108,7 @@ impl RunState {
             run: None,
             started: Millis(0),
             taken_up: false,
+            forked: false,
             planned: false,
             problem: None,
             draining: false,
@@ -122,6 +127,7 @@ impl RunState {
             later: BTreeSet::new(),
             doomed: BTreeSet::new(),
             held: BTreeMap::new(),
+            adrift: BTreeSet::new(),
             spent: BTreeSet::new(),
             exhausted: BTreeSet::new(),
             done: Vec::new(),
@@ -170,10 +176,8 @@ impl RunState {
                 self.run = Some(*run);
                 self.started = *wall;
             }
-            Record::TakenUp { .. } => {
-                self.taken_up = true;
-                self.draining = false;
-            }
+            Record::TakenUp { .. } => self.begin_process(),
+            Record::Forked { .. } => self.forked = true,
             Record::Planned { .. } => self.planned = true,
             Record::Unplannable { message } => self.problem = Some(message.clone()),
             Record::Expanded { task, items } => self.expanded(task, *items)?,
@@ -214,6 +218,13 @@ impl RunState {
             other => self.apply_wait(other)?,
         }
         Ok(())
+    }
+
+    /// Another process has the run. What was out ended with the one before, which is recorded next.
+    fn begin_process(&mut self) {
+        self.taken_up = true;
+        self.draining = false;
+        self.adrift = if self.held.len() > 1 { self.held.keys().cloned().collect() } else { BTreeSet::new() };
     }
 
     fn position(&self, id: &str) -> Result<usize, Misfit> {

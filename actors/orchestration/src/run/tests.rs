@@ -1,6 +1,7 @@
 //! The rules of a run, shown on the pure core: any interleaving ends in the same results.
 
 mod budgets;
+mod ends;
 mod estimates;
 mod gather;
 mod halts;

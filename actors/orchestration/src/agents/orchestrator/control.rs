@@ -80,15 +80,14 @@ impl Orchestrator {
         (who, why): (String, String),
         ctx: &Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
-        let refusal = if self.state.ended().is_some() {
-            Refusal::Over
-        } else if self.state.is_undoing() {
-            Refusal::Undoing
-        } else if self.state.cancel().is_some() {
-            Refusal::Cancelled
-        } else {
-            self.commit(vec![Record::CancelAsked { undo, who, why, wall: self.wall() }], ctx).await?;
-            return Ok(OrchestratorReply::Done);
+        let refusal = match (self.state.ended(), self.state.may_be_cancelled(undo)) {
+            (Some(_), _) => Refusal::Over,
+            (None, Err(_)) if self.state.is_undoing() => Refusal::Undoing,
+            (None, Err(_)) => Refusal::Cancelled,
+            (None, Ok(())) => {
+                self.commit(vec![Record::CancelAsked { undo, who, why, wall: self.wall() }], ctx).await?;
+                return Ok(OrchestratorReply::Done);
+            }
         };
         Ok(OrchestratorReply::Refused(refusal))
     }

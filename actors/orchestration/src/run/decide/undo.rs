@@ -15,6 +15,12 @@ pub(super) fn next(state: &RunState, now: Millis) -> Option<Step> {
     if let Some(undo) = undo.filter(|undo| undo.is_spent()) {
         return Some(Step::Append(left_to_a_person(task, undo, now)));
     }
+    if let Some(stopped) = state.undo_stopped().filter(|_| state.undo_lease().is_none()) {
+        let message = format!("{} did not want it to be undone any more: {}", stopped.who, stopped.why);
+        let (attempt, outcome) =
+            (undo.map_or(0, |undo| undo.attempts), UndoOutcome::Failed { class: Class::Denied, message });
+        return Some(Step::Append(Record::UndoRecorded { task: task.clone(), attempt, outcome, wall: now }));
+    }
     // Nobody goes on with a run that nobody keeps, so that what is undone there is undone to the end.
     let goes_on_elsewhere = state.is_draining() && state.outline().limits().kept == Kept::Journaled;
     if state.undo_lease().is_some() || state.is_paused() || goes_on_elsewhere {

@@ -33,7 +33,11 @@ pub(super) fn waited(state: &RunState, now: Millis) -> Vec<Record> {
     if outcomes.is_empty() {
         return Vec::new();
     }
-    let recorded = |(task, outcome)| Record::Recorded { task, attempt: 0, outcome, wall: now };
+    let recorded = |(task, outcome)| {
+        // What is not needed any more may be out.
+        let attempt = state.task(&task).map_or(0, |task| task.attempts);
+        Record::Recorded { task, attempt, outcome, wall: now }
+    };
     // A signal is taken by whoever waited first, and it is taken when that outcome is recorded.
     let mut records: Vec<_> = Vec::with_capacity(outcomes.len());
     for (id, _) in state.waiting_in_order() {

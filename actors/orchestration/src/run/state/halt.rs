@@ -48,7 +48,9 @@ impl PauseCause {
             Self::Exhausted { class, .. } => format!("{}; then resume it", class.remedy()),
             Self::Poison { .. } => format!("{}; then resume it", crate::run::Class::Poison.remedy()),
             Self::MissingVariable { name } => {
-                format!("set the environment variable {name} for the process that carries it on, and resume it")
+                format!(
+                    "set the environment variable {name} for the process that carries it on, and resume it; or cancel it"
+                )
             }
             Self::MissingArtifact { digest, .. } => {
                 format!("put the artifact {digest} back into the store, from a copy of it, and resume it; or cancel it")
@@ -89,6 +91,14 @@ impl RunState {
     }
 
     pub(super) fn cancelled(&mut self, cancel: Cancel, wall: Millis) {
+        if let Some(undo) =
+            self.undo.as_mut().filter(|_| self.ended.is_none() && !self.pauses.is_empty() && !cancel.undo)
+        {
+            // It stands still while it is undone: what is left of that is left to a person.
+            undo.stopped = Some(cancel);
+            self.lift(wall);
+            return;
+        }
         // Once it is being undone, or over, there is nothing left to cancel; but what was reached can still be undone.
         if self.cancel.is_none() && self.undo.is_none() && (self.ended.is_none() || self.may_be_undone(cancel.undo)) {
             self.ended = None;
@@ -100,6 +110,22 @@ impl RunState {
     /// Whether the run reached its goal, and what it did can be taken back.
     pub(crate) fn may_be_undone(&self, undo: bool) -> bool {
         undo && self.undo.is_none() && self.has_undos() && matches!(self.ended, Some((Status::Reached, _)))
+    }
+
+    /// Whether it can be cancelled now; why not, for people.
+    pub(crate) fn may_be_cancelled(&self, undo: bool) -> Result<(), &'static str> {
+        match (self.is_undoing(), self.is_paused()) {
+            (true, true) if undo => Err("what the run did is being undone already, and stands still; resume it, or \
+                                         cancel it without undo, which leaves to a person what is not undone"),
+            (true, false) => Err("what the run did is being undone already; wait for its end"),
+            (false, _) if self.cancel.is_some() => Err("the run was cancelled before; wait for its end"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether no task is wanted any more that has no outcome.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.cancel.is_some() || self.budget.is_some()
     }
 
     pub(super) fn budget_spent(&mut self, message: &str, wall: Millis) {

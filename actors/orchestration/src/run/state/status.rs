@@ -55,13 +55,16 @@ impl RunState {
             None => {}
         }
         let waits = id.index().is_none() && self.waits.get(id.task()).is_some_and(|waits| *waits > 0);
-        if waits || self.doomed.contains(id.task()) { TaskStatus::Waiting } else { TaskStatus::Ready }
+        let gathers = self.wait.gathers(id.task());
+        if waits || gathers || self.doomed.contains(id.task()) { TaskStatus::Waiting } else { TaskStatus::Ready }
     }
 
-    /// The tasks that this one still waits for.
+    /// The tasks that this one still waits for: those that it needs, and those that it gathers while it cannot do without.
     pub fn waits_for<'a>(&'a self, id: &TaskId) -> impl Iterator<Item = &'a str> {
         let needs = self.outline.entry(id.task()).into_iter().flat_map(|entry| &entry.needs);
-        needs.filter(|need| !self.fates.contains_key(*need)).map(String::as_str)
+        let gathered = self.outline.gathering(id.task()).filter(|_| self.gathered(id.task()).is_none());
+        let gathered = gathered.into_iter().flat_map(|gathering| &gathering.of);
+        needs.chain(gathered).filter(|need| !self.fates.contains_key(*need)).map(String::as_str)
     }
 
     /// Notes that the result of a task is judged, until its lease ends. Nobody else knows of it: it is not recorded.

@@ -10,7 +10,7 @@ use super::{Misfit, RunState, UndoState};
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Verdict;
 use crate::run::record::{Class, Leased, Outcome, SkipCause};
-use crate::run::settle::poison;
+use crate::run::settle::{ENDS, poison};
 use crate::run::shared::Shared;
 
 /// Where one task stands.
@@ -35,8 +35,10 @@ pub struct TaskState {
     /// What became of its undo, once that began.
     pub undo: Option<UndoState>,
     pub(super) due: Option<Millis>,
-    /// How many failures and losses do not count any more, since the run was resumed after them.
-    forgiven: (u32, u32),
+    /// How many of those that were lost were lost with their process, while others were in flight.
+    pub(super) ends: u32,
+    /// How many failures, losses and ends of processes do not count any more, since the run was resumed after them.
+    forgiven: (u32, u32, u32),
 }
 
 /// A task's outcome.
@@ -97,14 +99,19 @@ impl TaskState {
         self.failures().saturating_sub(self.forgiven.0)
     }
 
-    /// How many losses count: those since the task was given its attempts.
+    /// How many losses count: those since the task was given its attempts, of which nobody else can be the reason.
     pub(crate) fn crashes_that_count(&self) -> u32 {
-        self.crashes.saturating_sub(self.forgiven.1)
+        self.crashes.saturating_sub(self.ends).saturating_sub(self.forgiven.1)
+    }
+
+    /// How many ends of processes count that others may be the reason of as well.
+    fn ends_that_count(&self) -> u32 {
+        self.ends.saturating_sub(self.forgiven.2)
     }
 
     /// The task has its attempts again.
     pub(super) fn forgive(&mut self) {
-        self.forgiven = (self.failures(), self.crashes);
+        self.forgiven = (self.failures(), self.crashes.saturating_sub(self.ends), self.ends);
     }
 }
 
@@ -187,12 +194,15 @@ impl RunState {
     pub(super) fn lost(&mut self, id: &TaskId, why: &str) -> Result<(), Misfit> {
         let position = self.position(id.task())?;
         let limit = self.outline.limits().crashes;
+        let with_others = self.adrift.remove(id);
         let task = self.task_mut(id)?;
         task.crashes += 1;
+        task.ends += u32::from(with_others);
         task.lost = true;
-        let spent = task.crashes_that_count() >= limit;
+        let (crashes, ends) = (task.crashes_that_count(), task.ends_that_count());
+        let spent = crashes >= limit || ends >= ENDS;
         if spent {
-            task.trouble = Some((Class::Poison, poison(task.crashes_that_count(), why)));
+            task.trouble = Some((Class::Poison, poison(crashes.max(ends), why)));
         }
         let settled = task.settled.is_some();
         self.give_back(id);
@@ -209,22 +219,24 @@ impl RunState {
         if task.settled.is_some() {
             return Ok(());
         }
-        let settlement = (fate_of(&settled.outcome), value_of(&settled.outcome));
         let wall = settled.wall;
         let (succeeded, failed) = (succeeded(&settled.outcome), matches!(settled.outcome, Outcome::Failed { .. }));
-        let outcome = settled.outcome.clone();
-        if matches!(outcome, Outcome::Stored { .. }) {
+        // Data that its schema refuses is taken, too: the next one waits for another signal.
+        let takes = succeeded || matches!(settled.outcome, Outcome::Failed { class: Class::Invalid, .. });
+        if matches!(settled.outcome, Outcome::Stored { .. }) {
             self.stored.insert(id.clone());
         }
+        // What a fork took over is undone by the run that did it.
+        let is_ours = !self.forked || self.taken_up;
         let task = self.task_mut(id)?;
         task.settled = Some(settled);
         self.open -= 1;
         self.failures += usize::from(failed && !self.outline.is_spare(id.task()));
-        if succeeded && self.outline.entry(id.task()).is_some_and(|entry| entry.undo.is_some()) {
+        if succeeded && is_ours && self.outline.entry(id.task()).is_some_and(|entry| entry.undo.is_some()) {
             self.done.push(id.clone());
         }
         self.rest(id);
-        self.waits_no_more(id, &outcome);
+        self.waits_no_more(id, takes);
         self.give_back(id);
         self.spent.remove(id);
         self.no_longer_paused_for(id, wall);
@@ -237,10 +249,16 @@ impl RunState {
                 }
                 self.group_result(id.task())
             }
-            None => settlement,
+            None => self.single_result(id),
         };
         self.settle(id.task(), fate, value);
         Ok(())
+    }
+
+    /// The result of a task that runs once.
+    fn single_result(&self, id: &TaskId) -> (Fate, Value) {
+        let settled = self.tasks.get(id).and_then(|task| task.settled.as_ref());
+        settled.map_or((Fate::Failed, Value::Null), |settled| (fate_of(&settled.outcome), value_of(&settled.outcome)))
     }
 
     /// The result of a task with `for_each`: the results of its items, in order.

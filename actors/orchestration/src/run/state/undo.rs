@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::halt::Cancel;
 use super::tasks::{Held, succeeded};
 use super::{Misfit, RunState};
 use crate::run::id::{Millis, TaskId};
@@ -57,13 +58,15 @@ pub(super) struct UndoRun {
     /// What is still to be undone, in that order.
     queue: VecDeque<TaskId>,
     summary: UndoSummary,
+    /// Who does not want the rest to be undone.
+    pub(super) stopped: Option<Cancel>,
 }
 
 impl RunState {
     pub(super) fn begin_undoing(&mut self) {
         if self.undo.is_none() {
             let queue = self.done.iter().rev().cloned().collect();
-            self.undo = Some(UndoRun { queue, summary: UndoSummary::default() });
+            self.undo = Some(UndoRun { queue, ..UndoRun::default() });
         }
     }
 
@@ -151,7 +154,12 @@ impl RunState {
 
     /// The tasks that are still to be undone.
     pub(crate) fn to_undo(&self) -> impl Iterator<Item = &TaskId> {
-        self.undo.iter().flat_map(|run| &run.queue)
+        self.undo.iter().filter(|run| run.stopped.is_none()).flat_map(|run| &run.queue)
+    }
+
+    /// Who does not want the rest to be undone, and why.
+    pub(crate) fn undo_stopped(&self) -> Option<&Cancel> {
+        self.undo.as_ref()?.stopped.as_ref()
     }
 
     /// The task that is undone now, or next.

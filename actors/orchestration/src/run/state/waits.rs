@@ -12,7 +12,7 @@ use super::{Misfit, RunState};
 use crate::goal::model::Take;
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Carried;
-use crate::run::record::{Class, Outcome, Record, SkipCause, Status, WaitFor};
+use crate::run::record::{Outcome, Record, SkipCause, Status, WaitFor};
 
 /// What the tasks that the run itself carries out wait for.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +93,13 @@ pub(crate) enum Gathered {
         /// Those that did not.
         without: Vec<String>,
     },
+}
+
+impl Waits {
+    /// Whether a task gathers, and it is not known yet what it comes to.
+    pub(super) fn gathers(&self, id: &str) -> bool {
+        self.gathering.contains(id) && !self.ripe.contains(id)
+    }
 }
 
 impl WaitFor {
@@ -181,9 +188,11 @@ impl RunState {
         Ok(())
     }
 
-    /// How long the run may still take.
+    /// How long the run may still take. The time in which it stood still does not count.
     fn time_left(&self, now: Millis) -> Option<Duration> {
-        self.outline.limits().deadline.map(|limit| limit.saturating_sub(now.since(self.started)))
+        let stands = self.pauses.first().map_or(Duration::ZERO, |pause| now.since(pause.wall));
+        let took = now.since(self.started).saturating_sub(self.paused_for).saturating_sub(stands);
+        self.outline.limits().deadline.map(|limit| limit.saturating_sub(took))
     }
 
     /// A task may begin. Those that the run itself carries out need no agent.
@@ -208,8 +217,8 @@ impl RunState {
         self.wait.ready.remove(place);
     }
 
-    /// A task has its outcome, so that it waits for nothing.
-    pub(super) fn waits_no_more(&mut self, id: &TaskId, outcome: &Outcome) {
+    /// A task has its outcome, so that it waits for nothing; with it, it may have taken what it waited for.
+    pub(super) fn waits_no_more(&mut self, id: &TaskId, takes: bool) {
         self.wait.answered.remove(id);
         self.wait.surplus.remove(id);
         self.wait.ripe.remove(id.task());
@@ -219,12 +228,7 @@ impl RunState {
         if let Some(until) = on.until() {
             self.wait.timers.remove(&(until, id.clone()));
         }
-        // Data that its schema refuses is taken, too: the next one waits for another signal.
-        let took = matches!(
-            outcome,
-            Outcome::Succeeded { .. } | Outcome::Stored { .. } | Outcome::Failed { class: Class::Invalid, .. }
-        );
-        if let (WaitFor::Signal { name, .. }, true) = (on, took)
+        if let (WaitFor::Signal { name, .. }, true) = (on, takes)
             && let Some(queue) = self.wait.signals.get_mut(&name)
         {
             queue.pop_front();
@@ -406,7 +410,7 @@ impl RunState {
 
     /// The tasks that gather and go on doing so.
     pub(crate) fn gathering(&self) -> impl Iterator<Item = &str> {
-        self.wait.gathering.iter().filter(|id| !self.wait.ripe.contains(*id)).map(String::as_str)
+        self.wait.gathering.iter().filter(|id| self.wait.gathers(id)).map(String::as_str)
     }
 
     /// The tasks that nothing needs any more.

@@ -49,3 +49,39 @@ proptest! {
         prop_assert_eq!(drive.state.open(), 0);
     }
 }
+
+#[test]
+fn what_is_not_needed_any_more_is_recorded_with_the_attempt_that_was_out() {
+    let outline = Outline::new(RunLimits::default()).task("a", entry(&[])).task("b", entry(&[]));
+    let mut drive = Drive::new(outline.task("one", gathers(&["a", "b"], Take::First)));
+    let b = TaskId::single("b");
+    drive.lease(&b, "root/executor-2");
+    let used = drive.state.usage().clone();
+    drive.succeed("a", json!(1));
+    let _ = drive.steps();
+    let of_b = |record: &Record| match record {
+        Record::Recorded { task, attempt, .. } if *task == b => Some(*attempt),
+        _ => None,
+    };
+    assert_eq!(drive.records.iter().find_map(of_b), Some(1));
+    assert_ne!(drive.state.usage(), &used, "its attempt is not out any more");
+    assert_eq!(drive.status(), Some(Status::Reached));
+}
+
+#[test]
+fn a_task_that_gathers_waits_for_its_members_and_says_which() {
+    let outline = Outline::new(RunLimits::default()).task("a", entry(&[])).task("b", entry(&[])).task("z", entry(&[]));
+    let one = Entry { needs: std::iter::once("z".to_owned()).collect(), ..gathers(&["a", "b"], Take::All) };
+    let mut drive = Drive::new(outline.task("all", one));
+    let all = TaskId::single("all");
+    let stands = |drive: &Drive| {
+        let names: Vec<_> = drive.state.waits_for(&all).map(str::to_owned).collect();
+        (drive.state.status(&all), names.join(" "))
+    };
+    assert_eq!(stands(&drive), (Some(TaskStatus::Waiting), "z a b".to_owned()));
+    drive.succeed("a", json!(1));
+    drive.succeed("z", json!(1));
+    assert_eq!(stands(&drive), (Some(TaskStatus::Waiting), "b".to_owned()));
+    drive.succeed("b", json!(1));
+    assert_eq!(stands(&drive), (Some(TaskStatus::Ready), String::new()));
+}

@@ -460,3 +460,22 @@ fn waiting_ends_with_the_deadline_of_the_run() {
     assert!(drive.outcome("ask").contains("passed while it waited; raise"), "{}", drive.outcome("ask"));
     assert_eq!(drive.state.waiting().count(), 0);
 }
+
+#[test]
+fn the_time_that_is_left_to_a_goal_inside_does_not_pass_while_the_run_stands_still() {
+    let limits = RunLimits { deadline: Some(Duration::from_hours(1)), ..RunLimits::default() };
+    let mut drive = Drive::new(Outline::new(limits).task("one", child(&[])).task("two", child(&[])));
+    let minutes = |drive: &mut Drive, count| drive.now = drive.now.after(Duration::from_mins(count));
+    minutes(&mut drive, 10);
+    drive.pause();
+    minutes(&mut drive, 300);
+    drive.resume();
+    minutes(&mut drive, 10);
+    drive.begin("one", &Begin::Child { params: json!({}) });
+    drive.pause();
+    minutes(&mut drive, 300);
+    // It was being prepared when the run was paused.
+    drive.begin("two", &Begin::Child { params: json!({}) });
+    let left = |task: &str| drive.state.child(&task.parse().expect("a task")).expect("it began").time_left;
+    assert_eq!((left("one"), left("two")), (Some(Duration::from_mins(40)), Some(Duration::from_mins(40))));
+}

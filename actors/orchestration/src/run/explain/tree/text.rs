@@ -267,7 +267,7 @@ impl<'t> Rows<'t> {
         let now = self.tree.now;
         let message = || task.outcome.as_ref().and_then(|outcome| outcome.message.clone()).unwrap_or_default();
         match task.status {
-            S::Waiting => format!("for {}", task.waits_for.join(", ")),
+            S::Waiting if task.waits_on.is_none() => format!("for {}", task.waits_for.join(", ")),
             S::Leased | S::Validating => task.attempts.last().map_or_else(String::new, |attempt| {
                 let long = of_millis(now.saturating_sub(attempt.began_unix_ms));
                 format!("for {long}, attempt {} by {}", attempt.number, self.holder(attempt))

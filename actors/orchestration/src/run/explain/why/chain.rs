@@ -21,11 +21,7 @@ pub(super) fn holding_up(account: &Account, id: &TaskId) -> Vec<Root> {
     let state = account.state();
     follow(id.task(), |task| {
         let open: Vec<_> = all_of(state, task).into_iter().filter(|id| is_open(state, id)).collect();
-        let mut next: Vec<String> = open.iter().flat_map(|id| state.waits_for(id).map(str::to_owned)).collect();
-        if next.is_empty() && state.gathering().any(|gathers| gathers == task) {
-            let of = state.outline().gathering(task).into_iter().flat_map(|gathering| &gathering.of);
-            next = of.filter(|member| state.result(member).is_none()).cloned().collect();
-        }
+        let next: Vec<String> = open.iter().flat_map(|id| state.waits_for(id).map(str::to_owned)).collect();
         (open, next)
     })
 }

@@ -52,7 +52,13 @@ pub(super) fn clause(account: &Account, view: &View, id: &TaskId) -> String {
 }
 
 fn waiting(account: &Account, id: &TaskId) -> String {
-    let needs: Vec<_> = account.state().waits_for(id).collect();
+    let state = account.state();
+    if let Some(On::Tasks { of, need }) = standing(state).into_iter().find(|wait| wait.task == *id).map(|wait| wait.on)
+    {
+        let more = if need == 1 { "1 more of them must".to_owned() } else { format!("{need} more of them must") };
+        return format!("`{id}` gathers {}, and {more} succeed", names(of));
+    }
+    let needs: Vec<_> = state.waits_for(id).collect();
     if needs.is_empty() {
         return format!("a task that `{id}` needs did not succeed, so that it is not run");
     }
@@ -61,11 +67,6 @@ fn waiting(account: &Account, id: &TaskId) -> String {
 
 fn ready(account: &Account, id: &TaskId) -> String {
     let state = account.state();
-    if let Some(On::Tasks { of, need }) = standing(state).into_iter().find(|wait| wait.task == *id).map(|wait| wait.on)
-    {
-        let more = if need == 1 { "1 more of them must".to_owned() } else { format!("{need} more of them must") };
-        return format!("`{id}` gathers {}, and {more} succeed", names(of));
-    }
     if state.is_paused() {
         return format!("`{id}` may begin, but the run is paused");
     }

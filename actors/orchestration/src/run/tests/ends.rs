@@ -1,0 +1,112 @@
+//! What the end of a process means for what it had in flight, and what a fork has of another run.
+
+use super::halts::{id, kept, undone};
+use super::*;
+use crate::run::settle::ENDS;
+
+impl Drive {
+    /// The process that carries the run ends, and another one takes it up.
+    fn begin_process(&mut self) {
+        let taken = taken_up(&self.state, "another process", self.now);
+        self.append(taken);
+    }
+
+    fn crashes(&self, task: &str) -> u32 {
+        self.state.task(&id(task)).expect("a task").crashes_that_count()
+    }
+}
+
+fn two() -> Drive {
+    let limits = RunLimits { crashes: 3, ..kept() };
+    Drive::new(Outline::new(limits).task("a", entry(&[])).task("b", entry(&[])))
+}
+
+#[test]
+fn an_attempt_that_was_alone_when_its_process_ended_counts_as_lost_with_its_agent() {
+    let mut drive = two();
+    for _ in 0..3 {
+        drive.lease(&id("a"), "root/executor-1");
+        drive.begin_process();
+    }
+    let _ = drive.steps();
+    assert!(matches!(drive.state.pauses()[0].why, PauseCause::Poison { .. }), "{:?}", drive.state.pauses());
+}
+
+#[test]
+fn attempts_that_were_in_flight_together_when_their_process_ended_are_nobodys_fault() {
+    let mut drive = two();
+    for _ in 0..10 {
+        drive.lease(&id("a"), "root/executor-1");
+        drive.lease(&id("b"), "root/executor-2");
+        drive.begin_process();
+        assert_eq!((drive.crashes("a"), drive.crashes("b")), (0, 0));
+    }
+    assert_eq!(drive.todo(), ["a#11", "b#11"]);
+    // What its agent dies of counts as before, and so does the end of a process in which it is alone.
+    drive.lease(&id("a"), "root/executor-1");
+    let lost = attempt_lost(&drive.state, &id("a"), "it panicked", drive.now);
+    drive.append(lost);
+    drive.lease(&id("a"), "root/executor-1");
+    drive.begin_process();
+    assert_eq!((drive.crashes("a"), drive.crashes("b")), (2, 0));
+    drive.resume();
+    assert_eq!(drive.crashes("a"), 2, "nothing was paused for it");
+}
+
+#[test]
+fn attempts_that_are_in_flight_together_do_not_end_one_process_after_the_other_for_ever() {
+    let mut drive = two();
+    for _ in 0..ENDS {
+        assert!(drive.state.pauses().is_empty());
+        drive.lease(&id("a"), "root/executor-1");
+        drive.lease(&id("b"), "root/executor-2");
+        drive.begin_process();
+        let _ = drive.steps();
+    }
+    assert_eq!(drive.state.pauses().len(), 2, "{:?}", drive.state.pauses());
+    drive.resume();
+    assert_eq!(drive.todo(), [format!("a#{}", ENDS + 1), format!("b#{}", ENDS + 1)]);
+}
+
+#[test]
+fn a_fork_undoes_what_it_did_and_not_what_it_took_over() {
+    let outline = Outline::new(kept());
+    let outline = outline.task("a", undone(entry(&[]))).task("b", undone(entry(&["a"]))).task("c", entry(&["b"]));
+    let mut drive = Drive::new(outline);
+    let (from, wall) = (RunId::new(uuid::Uuid::from_u128(8)), drive.now);
+    let outcome = Outcome::Succeeded { value: "1".to_owned(), digest: String::new() };
+    drive.append(vec![
+        Record::Forked { from, task: id("b"), wall },
+        Record::Recorded { task: id("a"), attempt: 1, outcome, wall },
+    ]);
+    drive.begin_process();
+    drive.succeed("b", json!(2));
+    drive.fail("c", Class::Denied);
+    assert_eq!(drive.todo(), ["undo b#1"]);
+    drive.undo("b", super::halts::done(Value::Null));
+    let _ = drive.steps();
+    assert_eq!((drive.status(), drive.state.undone().undone), (Some(Status::Failed), 1));
+    assert_eq!(drive.state.status(&id("a")), Some(TaskStatus::Succeeded));
+}
+
+#[test]
+fn what_is_undone_and_stands_still_can_be_cancelled_and_the_rest_is_left_to_a_person() {
+    let outline = Outline::new(kept()).task("a", undone(entry(&[]))).task("b", undone(entry(&["a"])));
+    let mut drive = Drive::new(outline.task("c", entry(&["b"])));
+    drive.succeed("a", json!(1));
+    drive.succeed("b", json!(2));
+    drive.fail("c", Class::Denied);
+    drive.undo("b", super::halts::done(Value::Null));
+    assert_eq!(drive.todo(), ["undo a#1"]);
+    let may = |drive: &Drive, undo| drive.state.may_be_cancelled(undo).is_ok();
+    assert!(!may(&drive, false), "it goes on by itself");
+    let (why, who, wall) = (PauseCause::MissingVariable { name: "X".to_owned() }, String::new(), drive.now);
+    drive.append(vec![Record::Paused { why, who, message: String::new(), wall }]);
+    assert!(may(&drive, false) && !may(&drive, true), "what is undone is not to be undone again");
+    drive.cancel(false);
+    assert!(drive.todo().is_empty());
+    assert_eq!(drive.status(), Some(Status::Failed));
+    assert_eq!(drive.state.undone(), UndoSummary { undone: 1, failed: 1 });
+    let undo = drive.state.task(&id("a")).and_then(|task| task.undo.as_ref()).expect("it was left");
+    assert!(matches!(&undo.outcome, Some(UndoOutcome::Failed { message, .. }) if message.contains("ann")), "{undo:?}");
+}
