@@ -34,5 +34,4 @@ pub use fork::{ForkError, fork};
 pub use identity::{Change, Difference, Identity, changed_steps, find_unfinished};
 pub use offline::{ApplyError, apply};
 pub use outfit::{DiskOutfit, Gear, Outfit, Unfit, secrets};
-pub(crate) use summary::end_of;
-pub use summary::{Found, Head, HostError, RunSummary, found, head, records, summaries, summary, unfinished};
+pub use summary::{Found, Head, HostError, RunSummary, end_of, found, head, records, summaries, summary, unfinished};

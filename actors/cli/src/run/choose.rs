@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use steadfast::RunId;
 use steadfast::seam::{Journal, JournalError};
+use steadfast::{RunId, StreamId};
 use steadfast_orchestration::goal::Goal;
 use steadfast_orchestration::host::{
-    self, Answer, Change, Difference, Identity, RunSummary, Start, changed_steps, secrets,
+    self, Answer, Change, Difference, Head, Identity, RunSummary, Start, changed_steps, secrets,
 };
 use steadfast_orchestration::plan::Plan;
 use steadfast_orchestration::redact::Redactor;
@@ -99,8 +99,8 @@ impl GoalOrder {
     }
 }
 
-/// The unfinished run of this goal, with its parameters, on this folder: the one that began last. Of every run that is
-/// unfinished the first record is looked at, and only of the one that is meant the others.
+/// The unfinished run of this goal, with its parameters, on this folder: the one that began last. It is looked for from the
+/// latest on, by the last record of each run, and by the first one where the run is unfinished.
 pub(crate) async fn unfinished_of(
     journal: &dyn Journal,
     plan: &Plan,
@@ -108,28 +108,24 @@ pub(crate) async fn unfinished_of(
     screen: &Screen,
 ) -> Result<Option<RunSummary>, JournalError> {
     let identity = Identity::new(&plan.goal().name, input, plan.params());
-    let mut meant = None;
-    for found in host::found(journal).await? {
-        if found.ended.is_some() || is_inside(found.run) {
+    for info in journal.list(StreamId::RUNS).await?.iter().rev() {
+        let Some(run) = info.stream.run().filter(|run| !is_inside(*run)) else { continue };
+        if host::end_of(journal, info).await?.is_some() {
             continue;
         }
-        match host::head(journal, found.run).await {
-            Ok(head) if Identity::new(&head.goal.name, &head.input, &head.params) == identity => {
-                meant = meant.max(Some((head.started, head.run)));
-            }
-            Ok(_) => {}
+        let same = |head: &Head| Identity::new(&head.goal.name, &head.input, &head.params) == identity;
+        let found = match host::head(journal, run).await {
+            Ok(head) if same(&head) => host::summary(journal, run, now()).await,
+            Ok(_) => continue,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(summary) => return Ok(Some(summary)),
             // It is in nobody's way.
             Err(error) => screen.line(format!("left alone: {}", chain(&error))),
         }
     }
-    let Some((_, run)) = meant else { return Ok(None) };
-    match host::summary(journal, run, now()).await {
-        Ok(summary) => Ok(Some(summary)),
-        Err(error) => {
-            screen.line(format!("left alone: {}", chain(&error)));
-            Ok(None)
-        }
-    }
+    Ok(None)
 }
 
 fn unreadable(setting: &Setting, error: &JournalError) -> Problem {
