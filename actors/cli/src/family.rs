@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use steadfast::RunId;
 use steadfast::seam::Journal;
 use steadfast_orchestration::host::{HostError, head};
-
-/// Whether a run is a step of another one, as its id says: it was not begun by anybody.
-pub(crate) fn is_inside(run: RunId) -> bool {
-    run.uuid().get_version_num() == 8
-}
+use steadfast_orchestration::run::is_inside;
 
 /// Which run each run is a step of.
 #[derive(Debug)]

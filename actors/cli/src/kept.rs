@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use steadfast::seam::{Clock, Journal, JournalError};
 use steadfast::{RunId, StreamId, TokioClock};
-use steadfast_orchestration::run::Millis;
 use steadfast_orchestration::run::explain::View;
+use steadfast_orchestration::run::{Millis, is_inside};
 use steadfast_orchestration::work::chain;
 use steadfast_storage::{Store, StoreError};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::family::is_inside;
 use crate::outcome::Problem;
 
 /// With how many characters of its beginning or end a run may be named.

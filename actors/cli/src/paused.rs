@@ -1,38 +1,40 @@
-//! Runs that stand still until somebody resumes them.
+//! Runs that stand still until somebody resumes them, or of which something inside does. Whoever resumes a run resumes what
+//! stands still inside it.
 
 use std::collections::BTreeSet;
 
 use steadfast::RunId;
 use steadfast::seam::{Journal, JournalError};
-use steadfast_orchestration::host::{self, Answer, ApplyError, Ask, Asked, RunSummary};
-use steadfast_orchestration::run::{Phase, Record, Standing};
-use steadfast_orchestration::seam::artifacts::Artifacts;
+use steadfast_orchestration::host::{self, Answer, ApplyError, Ask, Asked, Outfit, RunSummary};
+use steadfast_orchestration::run::{Phase, Record, Standing, is_inside};
 
 use crate::asks::{id, who};
-use crate::family::is_inside;
 use crate::kept::now;
 
-/// All that are paused, each run before those inside it.
-pub(crate) async fn all(journal: &dyn Journal) -> Result<Vec<RunSummary>, JournalError> {
-    let mut paused = Vec::new();
+/// All that are no steps of others, by id.
+pub(crate) async fn all(journal: &dyn Journal) -> Result<Vec<RunId>, JournalError> {
+    let mut all = Vec::new();
     for found in host::found(journal).await? {
-        if found.ended.is_none() && !is_inside(found.run) {
-            paused.extend(of(journal, found.run).await);
+        if found.ended.is_none() && !is_inside(found.run) && stands_still(journal, found.run).await {
+            all.push(found.run);
         }
     }
-    Ok(paused)
+    Ok(all)
 }
 
-/// Those that keep a run from going on: itself, and the runs inside it. One that is damaged is left to whoever takes the run
-/// up.
-pub(crate) async fn of(journal: &dyn Journal, run: RunId) -> Vec<RunSummary> {
-    let (mut paused, mut open) = (Vec::new(), vec![run]);
+/// Whether a run, or one inside it, stands still, or does once what is in flight has ended. One that is damaged does not: it
+/// is left to whoever takes it up.
+pub(crate) async fn stands_still(journal: &dyn Journal, run: RunId) -> bool {
+    let mut open = vec![run];
     while let Some(run) = open.pop() {
         let Ok(records) = host::records(journal, run).await else { continue };
-        paused.extend(RunSummary::of(&records, "", now()).ok().filter(is_paused));
+        let summary = RunSummary::of(&records, "", now());
+        if summary.is_ok_and(|run| run.phase == Phase::Paused || matches!(run.standing, Standing::Paused(_))) {
+            return true;
+        }
         open.extend(inside(&records));
     }
-    paused
+    false
 }
 
 /// The runs inside one that have not ended.
@@ -48,21 +50,12 @@ fn inside(records: &[Record]) -> BTreeSet<RunId> {
     inside
 }
 
-/// Whether a run stands still, or does once what is in flight has ended.
-fn is_paused(run: &RunSummary) -> bool {
-    run.phase == Phase::Paused || matches!(run.standing, Standing::Paused(_))
-}
-
-/// Has a run that nobody carries go on when it is carried again.
+/// Has a run that nobody carries go on when it is carried again, with what stands still inside it.
 ///
 /// # Errors
 ///
 /// [`ApplyError`] where that cannot be recorded.
-pub(crate) async fn lift(
-    (journal, artifacts): (&dyn Journal, &dyn Artifacts),
-    run: RunId,
-    by: &str,
-) -> Result<Answer, ApplyError> {
+pub(crate) async fn lift(place: (&dyn Journal, &dyn Outfit), run: RunId, by: &str) -> Result<Answer, ApplyError> {
     let asked = Asked { id: id(), who: who(), wall: now(), what: Ask::Resume { run } };
-    host::apply((journal, artifacts), &asked, by, now()).await
+    host::apply(place, &asked, by, now()).await
 }

@@ -117,12 +117,12 @@ async fn resume_paused(setting: &Setting, keep: &Keep) -> Result<(), Problem> {
     let paused = paused::all(&*keep.journal).await;
     let place = || format!("--state {}", setting.state.display());
     for run in paused.map_err(|error| Problem::new(place(), chain(&error), "see the cause"))? {
-        let said = match paused::lift((&*keep.journal, &*keep.artifacts), run.run, &setting.by).await {
+        let said = match paused::lift((&*keep.journal, &setting.outfit()), run, &setting.by).await {
             Ok(Answer::Refused { why }) => format!("not resumed: {why}"),
             Ok(_) => "resumed".to_owned(),
             Err(error) => format!("not resumed: {}", chain(&error)),
         };
-        setting.screen.line(format!("run {}: {said}", run.run));
+        setting.screen.line(format!("run {run}: {said}"));
     }
     Ok(())
 }

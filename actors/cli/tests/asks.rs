@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::World;
+use common::{World, until};
 use rustix::process::Signal;
 
 const ASKS: &str = r#"
@@ -151,6 +151,19 @@ fn a_run_inside_another_one_is_resumed_with_the_one_around_it() {
     assert_eq!(resumed.check(0, "reached")["run"], around.as_str());
     assert!(resumed.stderr.contains(&around), "it is said which run that is: {resumed:#?}");
     assert_eq!((world.content("first"), world.content("second")), ("x\n".to_owned(), "x\nx\n".to_owned()));
+}
+
+#[test]
+fn a_run_inside_another_one_is_resumed_where_somebody_serves() {
+    let world = around();
+    let serve = world.begin(&["serve"]);
+    serve.until_said("serves ");
+    let around = world.detached(&[]);
+    until("the pause", || world.verb(&["runs", "--status", "paused"]).stdout.contains("exhausted"));
+    let child = child(&world);
+    world.file("there", "");
+    world.resume(&[&child]).says(0, &[&format!("run {around}: resumed"), "`steadfast serve`"]);
+    serve.until_said(&format!("run {around}: reached"));
 }
 
 #[test]

@@ -183,3 +183,19 @@ fn what_happens_in_a_run_of_another_process_is_followed_to_its_end() {
     log.says(0, &["task long done", "task next done", "the goal is reached"]);
     assert!(log.stdout.trim_end().ends_with("the goal is reached"), "{log:#?}");
 }
+
+#[test]
+fn a_fork_is_carried_by_whoever_serves_and_one_that_cannot_be_is_refused() {
+    let world = World::new(LONG);
+    world.file("go", "");
+    let serve = world.begin(&["serve"]);
+    serve.until_said("serves ");
+    let run = world.detached(&[]);
+    serve.until_said(&format!("run {run}: reached"));
+    let forked = world.verb(&["fork", &run, "--from", "next"]);
+    forked.says(0, &["begun"]);
+    let fork = forked.stdout.split_whitespace().nth(1).expect("a run").trim_end_matches(':').to_owned();
+    serve.until_said(&format!("run {fork}: reached"));
+    assert_eq!((world.content("ended"), world.content("next")), ("x\n".to_owned(), "x\nx\n".to_owned()));
+    world.verb(&["fork", &run, "--from", "nothing"]).says(2, &["no task `nothing`"]);
+}

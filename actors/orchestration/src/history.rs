@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use steadfast::seam::{Journal, JournalError};
+use steadfast::StreamId;
+use steadfast::seam::{Journal, JournalError, StreamInfo};
 
-use crate::run::{PastRun, Record, decode};
+use crate::run::{PastRun, Record, decode, is_inside};
 
 /// How many runs are looked at, the last ones first, whatever their goal.
 const LOOKED_AT: usize = 500;
@@ -12,7 +13,8 @@ const LOOKED_AT: usize = 500;
 /// How many runs of the goal are enough.
 const ENOUGH: usize = 50;
 
-/// The last runs of a goal that are over, at most 50, the oldest first. What cannot be read is left out: an estimate is
+/// The last runs of a goal that are over, at most 50, the oldest first, without those inside others: these are steps of what
+/// they are inside of. What cannot be read is left out: an estimate is
 /// no reason to fail.
 ///
 /// # Errors
@@ -23,10 +25,11 @@ const ENOUGH: usize = 50;
 ///
 /// Only reads; may be dropped at any time.
 pub async fn past_runs(journal: &dyn Journal, goal: &str) -> Result<Vec<PastRun>, JournalError> {
-    let streams = journal.list("run/").await?;
+    let streams = journal.list(StreamId::RUNS).await?;
     let mut runs = VecDeque::new();
-    // The id of a run begins with the time at which it was made.
-    for info in streams.iter().rev().take(LOOKED_AT) {
+    // The id of a run begins with the time at which it was made, but that of one inside another.
+    let is_own = |info: &&StreamInfo| info.stream.run().is_some_and(|run| !is_inside(run));
+    for info in streams.iter().rev().filter(is_own).take(LOOKED_AT) {
         let frames = match journal.read(&info.stream, 0).await {
             Ok(frames) => frames,
             Err(error @ JournalError::Unavailable(_)) => return Err(error),

@@ -7,7 +7,7 @@
 //! | the runs of a journal, each in short | [`summaries`], [`unfinished`], [`RunSummary`] |
 //! | the same goal again | [`Identity`], [`find_unfinished`], [`changed_steps`] |
 //! | a run that begins in the middle of another | [`fork`] |
-//! | what another process asks for, and what came of it | [`Ask`], [`Asked`], [`answer_of`] |
+//! | what another process asks for, and what came of it | [`Ask`], [`Asked`], [`answer_to`] |
 //! | the same where nobody carries the run | [`apply`] |
 //! | what a run works with on this machine | [`Outfit`], [`DiskOutfit`] |
 //!
@@ -22,16 +22,19 @@ mod ask;
 mod begin;
 mod fork;
 mod identity;
+mod inside;
 mod offline;
 mod outfit;
 mod summary;
 
-pub(crate) use answer::answered;
-pub use answer::{Answer, answer_of};
+pub use answer::{Answer, answer_of, answer_to};
+pub(crate) use answer::{Inside, answered};
 pub use ask::{Ask, Asked, AskedError};
 pub use begin::{BeginError, Start, begin, fork_run};
 pub use fork::{ForkError, fork};
 pub use identity::{Change, Difference, Identity, changed_steps, find_unfinished};
+pub(crate) use inside::carried_by;
 pub use offline::{ApplyError, apply};
+pub(crate) use offline::{answered_before, refuse};
 pub use outfit::{DiskOutfit, Gear, Outfit, Unfit, secrets};
 pub use summary::{Found, Head, HostError, RunSummary, end_of, found, head, records, summaries, summary, unfinished};

@@ -36,7 +36,8 @@ pub use budget::{
     Account, Charge, ChargeRefusal, ChargeReply, Counter, Share, Spent, Usage, accounts, charge, end_of_time,
     has_agents, has_attempts, out_of_agents, out_of_attempts, out_of_output,
 };
-pub use children::{ChildEnd, Order, child_ended, child_run, child_undone, failures, order, results};
+pub(crate) use children::as_who;
+pub use children::{ChildEnd, Order, child_ended, child_run, child_undone, failures, is_inside, order, results};
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
 pub use estimate::{Estimate, PastRun, Spread, TaskEstimate};
@@ -53,7 +54,9 @@ pub use report::{CancelNote, Facts, FailureNote, Report, Restarts, SpentNote, Ta
 pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, undo_ended, undo_lost};
 pub use shared::Shared;
 pub use standing::{Inside, PauseNote, Standing};
-pub use state::{Cancel, Child, Counts, Held, Misfit, Pause, RunState, Settled, TaskState, UndoState, Waiting};
+pub use state::{
+    Cancel, Child, Counts, Held, Misfit, Pause, Resumption, RunState, Settled, TaskState, UndoState, Waiting,
+};
 pub use waits::{Begin, On, Tell, Untold, Wait, begun, only_waits, standing, told};
 
 #[cfg(test)]

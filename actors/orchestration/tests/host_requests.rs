@@ -178,7 +178,7 @@ async fn a_run_that_nobody_carries_is_told_by_whoever_owns_the_store() {
     let store = Store::new();
     let ask = async |id, what| {
         let asked = Asked { id: Uuid::from_u128(id), who: "ann".to_owned(), wall: Millis(1), what };
-        apply((&*journal, &store.artifacts), &asked, "cli", Millis(2)).await
+        apply((&*journal, &store.outfit()), &asked, "cli", Millis(2)).await
     };
     let text = |text: &str| text.to_owned();
     let unknown = ask(9, Ask::Pause { run: run(1) }).await.expect_err("no run").to_string();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use steadfast::seam::Journal;
 use steadfast::{RunId, StreamId};
-use steadfast_orchestration::host::{Ask, RunSummary};
+use steadfast_orchestration::host::Ask;
 use steadfast_orchestration::run::explain::View;
 use steadfast_orchestration::work::chain;
 use steadfast_storage::{Owner, Store};
@@ -18,7 +18,7 @@ use crate::paused;
 use crate::screen::Screen;
 use crate::serve;
 
-/// Asks the owner of the folder to go on with a run, and with those inside it; nothing where there is no owner.
+/// Asks the owner of the folder to go on with a run, or with the one that it is a step of; nothing where there is no owner.
 pub(crate) async fn resume(dir: &Path, text: &str, screen: &Screen) -> Result<Option<Outcome>, Problem> {
     let Some(owner) = owner(dir)? else { return Ok(None) };
     let store = kept::look(dir).await?;
@@ -33,11 +33,10 @@ pub(crate) async fn resume(dir: &Path, text: &str, screen: &Screen) -> Result<Op
         ));
     }
     let root = root_of(&*store.journal(), run).await.map_err(|error| unreadable(dir, &error))?;
-    let paused = paused::of(&*store.journal(), root).await;
-    if paused.is_empty() {
+    if !paused::stands_still(&*store.journal(), root).await {
         return Err(goes_on(&store, run, &owner, &kept::view(dir)).await);
     }
-    ask_each(dir, &store, &paused).await
+    ask_each(dir, &store, &[root]).await
 }
 
 /// Asks the owner of the folder to go on with all runs that are paused; nothing where there is no owner.
@@ -86,11 +85,10 @@ async fn is_carried(journal: &dyn Journal, run: RunId, owner: &Owner) -> bool {
     infos.iter().any(|info| info.stream == stream && info.owner.starts_with(&by) && info.owner.contains("):"))
 }
 
-async fn ask_each(dir: &Path, store: &Store, paused: &[RunSummary]) -> Result<Option<Outcome>, Problem> {
+async fn ask_each(dir: &Path, store: &Store, paused: &[RunId]) -> Result<Option<Outcome>, Problem> {
     let view = kept::view(dir);
     let mut outcome = Outcome::done(None, Vec::new());
-    for summary in paused {
-        let run = summary.run;
+    for run in paused.iter().copied() {
         let mut about = About::of(store, run).await?;
         // Where there is no owner any more, all of it is done here.
         let Some(told) = about.ask_owner(dir, Ask::Resume { run }).await? else { return Ok(None) };

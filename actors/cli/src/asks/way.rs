@@ -12,7 +12,7 @@ use std::time::Duration;
 use steadfast::RunId;
 use steadfast::seam::{Journal, Level};
 use steadfast_orchestration::goal::Goal;
-use steadfast_orchestration::host::{Answer, Ask, Asked, Head, apply, head, secrets};
+use steadfast_orchestration::host::{Answer, Ask, Asked, DiskOutfit, Head, apply, head, secrets};
 use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::{Record, decode};
 use steadfast_orchestration::seam::commands::OsCommands;
@@ -67,10 +67,13 @@ pub(crate) struct About {
 }
 
 /// The answers in the records of a run.
+#[derive(Clone)]
 struct Answers {
     journal: Arc<dyn Journal>,
     run: RunId,
     read: u64,
+    /// Where it is said that the run is not made.
+    from: Option<Box<Answers>>,
 }
 
 impl About {
@@ -87,7 +90,7 @@ impl About {
             _ => None,
         });
         let redactor = redactor(&*journal, head).await;
-        let answers = Answers { journal, run, read: frames.len() as u64 };
+        let answers = Answers { journal, run, read: frames.len() as u64, from: None };
         Ok(Self { run, redactor, over, answers })
     }
 
@@ -128,7 +131,8 @@ impl About {
         }
         if what.run() != self.run {
             // It makes a run, whose records have the answer.
-            self.answers = Answers { run: what.run(), read: 0, ..self.answers.clone() };
+            let from = Some(Box::new(self.answers.clone()));
+            self.answers = Answers { run: what.run(), read: 0, from, ..self.answers.clone() };
         }
         Ok(Asked { id: id(), who: who(), wall: kept::now(), what }.redacted(&self.redactor))
     }
@@ -156,19 +160,13 @@ pub(crate) async fn ask_to_start(dir: &Path, what: Ask) -> Result<Option<Told>, 
     let Some(owner) = Store::owner(dir).map_err(|error| refused(dir, &error))? else { return Ok(None) };
     leave(dir, &asked).await?;
     let journal = kept::look(dir).await?.journal();
-    Answers { journal, run: asked.what.run(), read: 0 }.wait(dir, asked.id, owner).await
+    Answers { journal, run: asked.what.run(), read: 0, from: None }.wait(dir, asked.id, owner).await
 }
 
 /// Leaves a request for the owner.
 async fn leave(dir: &Path, asked: &Asked) -> Result<(), Problem> {
     let request = asked.to_request().map_err(|error| Problem::new("request", chain(&error), "ask for less at once"))?;
     Store::leave(dir, &request).await.map_err(|error| refused(dir, &error))
-}
-
-impl Clone for Answers {
-    fn clone(&self) -> Self {
-        Self { journal: Arc::clone(&self.journal), ..*self }
-    }
 }
 
 impl Answers {
@@ -190,24 +188,34 @@ impl Answers {
         Ok(Some(Told::Left(owner)))
     }
 
-    /// What the records say that were not read before.
     async fn look(&mut self, id: Uuid) -> Result<Answer, Problem> {
+        let (answer, over) = self.news(id).await?;
+        match (answer.or(over.map(|why| Answer::Refused { why })), &mut self.from) {
+            (Some(answer), _) => Ok(answer),
+            // That the other run is over is no answer.
+            (None, Some(from)) => Ok(from.news(id).await?.0.unwrap_or(Answer::NotYet)),
+            (None, None) => Ok(Answer::NotYet),
+        }
+    }
+
+    /// What the records say that were not read before: the answer, and why there can be none any more.
+    async fn news(&mut self, id: Uuid) -> Result<(Option<Answer>, Option<String>), Problem> {
         let problem = |what| Problem::new(format!("run {}", self.run), what, "try it again");
         let frames = self.journal.read(&self.run.into(), self.read).await;
         let frames = frames.map_err(|error| problem(chain(&error)))?;
         self.read += frames.len() as u64;
-        let mut answer = Answer::NotYet;
+        let (mut answer, mut is_over) = (None, None);
         for frame in frames {
             match decode(&frame) {
-                Ok(Record::RequestTaken { id: taken, .. }) if taken == id => return Ok(Answer::Taken),
+                Ok(Record::RequestTaken { id: taken, .. }) if taken == id => answer = Some(Answer::Taken),
                 Ok(Record::RequestRefused { id: refused, why, .. }) if refused == id => {
-                    return Ok(Answer::Refused { why });
+                    answer = Some(Answer::Refused { why });
                 }
-                Ok(Record::Ended { status, .. }) => answer = Answer::Refused { why: over(status.as_str()) },
+                Ok(Record::Ended { status, .. }) => is_over = Some(over(status.as_str())),
                 _ => {}
             }
         }
-        Ok(answer)
+        Ok((answer, is_over))
     }
 }
 
@@ -231,7 +239,8 @@ async fn redactor(journal: &dyn Journal, of: Head) -> Redactor {
 /// Does it here, since nobody owns the folder.
 async fn here(dir: &Path, store: Store, asked: &Asked) -> Result<Told, Problem> {
     let by = format!("a command of {}", asked.who);
-    let answer = apply((&*store.journal(), &*store.artifacts()), asked, &by, kept::now()).await;
+    let outfit = DiskOutfit::new(Arc::new(OsCommands::new()));
+    let answer = apply((&*store.journal(), &outfit), asked, &by, kept::now()).await;
     let run = asked.what.run();
     let answer = answer.map_err(|error| Problem::new(format!("run {run}"), chain(&error), "see the cause"))?;
     if let Ok(requests) = store.requests() {

@@ -11,13 +11,13 @@ use steadfast_orchestration::host::{
 };
 use steadfast_orchestration::plan::Plan;
 use steadfast_orchestration::redact::Redactor;
-use steadfast_orchestration::run::Standing;
 use steadfast_orchestration::run::explain::View;
+use steadfast_orchestration::run::{Standing, is_inside};
 use steadfast_orchestration::work::chain;
 
 use super::Order;
 use super::setting::{Keep, Setting};
-use crate::family::{is_inside, root_of};
+use crate::family::root_of;
 use crate::kept::{self, named, now};
 use crate::load::Prepared;
 use crate::outcome::Problem;
@@ -199,12 +199,13 @@ async fn go_on(setting: &Setting, keep: &Keep, run: &RunSummary) -> Result<(), V
         "goes on with the run {} of {}, which began at {}: {done} of {all} tasks are done (`--new` begins another)",
         run.run, run.goal, run.started
     ));
-    for run in paused::of(&*keep.journal, run.run).await {
-        let answer = paused::lift((&*keep.journal, &*keep.artifacts), run.run, &setting.by).await;
-        let problem = |what: String| vec![Problem::new(format!("run {}", run.run), what, "see the cause")];
-        if let Answer::Refused { why } = answer.map_err(|error| problem(chain(&error)))? {
-            return Err(problem(why));
-        }
+    if !paused::stands_still(&*keep.journal, run.run).await {
+        return Ok(());
     }
-    Ok(())
+    let answer = paused::lift((&*keep.journal, &setting.outfit()), run.run, &setting.by).await;
+    let problem = |what: String| vec![Problem::new(format!("run {}", run.run), what, "see the cause")];
+    match answer.map_err(|error| problem(chain(&error)))? {
+        Answer::Refused { why } => Err(problem(why)),
+        _ => Ok(()),
+    }
 }

@@ -33,6 +33,7 @@ use crate::seam::artifacts::{Artifacts, MemoryArtifacts};
 use crate::seam::requests::{MemoryRequests, Requests};
 
 pub use feeds::{Feeds, HostEvent};
+pub(crate) use watch::put_aside;
 
 /// How often it is looked whether another process asks for something.
 pub const POLL: Duration = Duration::from_millis(250);
@@ -135,6 +136,8 @@ pub enum HostMessage {
 pub enum HostOwn {
     /// A run of the journal is unfinished.
     Found(RunId),
+    /// All that were unfinished have been found.
+    Scanned { unfinished: usize },
     /// A run has an orchestrator, is none of ours, or cannot have one.
     TakenUp { run: RunId, outcome: TakenUp },
     /// A run does nothing more here.
@@ -145,9 +148,8 @@ pub enum HostOwn {
     Poll,
     /// What others ask for.
     Pending(Vec<Asked>),
-    /// What was asked about a run is done, as far as it can be; those that are left, and whether the run is to be
-    /// carried.
-    Answered { run: RunId, left: Vec<Uuid>, carry: bool },
+    /// What was asked about a run is done, as far as it can be; those that are left, and the run that is to be carried.
+    Answered { run: RunId, left: Vec<Uuid>, carry: Option<RunId> },
 }
 
 /// What came of taking a run up.
@@ -184,7 +186,7 @@ impl Agent for Host {
             host.take_up(run, ctx);
         }
         if host.args.takes == Takes::All {
-            host.scan(ctx);
+            Self::scan(ctx);
         }
         let incarnation = ctx.incarnation();
         ctx.every(POLL, move || HostMessage::Own(incarnation, HostOwn::Poll));
@@ -207,6 +209,8 @@ impl Host {
     fn own(&mut self, own: HostOwn, ctx: &mut Context<Self>) {
         match own {
             HostOwn::Found(run) => self.take_up(run, ctx),
+            // Behind all that were found, since it came the same way.
+            HostOwn::Scanned { unfinished } => self.args.feeds.tell(HostEvent::Scanned { unfinished }),
             HostOwn::TakenUp { run, outcome } => self.taken_up(run, outcome, ctx),
             HostOwn::Over { run, standing } => self.over(run, standing, ctx),
             HostOwn::Forgotten(run) => self.forgotten(run, ctx),

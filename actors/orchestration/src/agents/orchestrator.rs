@@ -50,7 +50,9 @@ use crate::goal::model::Goal;
 use crate::host::{Answer, Asked};
 use crate::plan::Plan;
 use crate::redact::Redactor;
-use crate::run::{ChildEnd, Kept, Lacking, Lookups, Millis, Order, Parent, RunState, Standing, TaskId, Tell};
+use crate::run::{
+    ChildEnd, Kept, Lacking, Lookups, Millis, Order, Parent, Resumption, RunState, Standing, TaskId, Tell,
+};
 use crate::seam::artifacts::Artifacts;
 use crate::seam::files::Files;
 use crate::work::Work;
@@ -139,10 +141,13 @@ struct Bench {
     /// Somebody else carries the run, or nobody can: this incarnation does nothing more.
     parted: Option<Standing>,
     /// What the runs inside this one were told last.
-    led: BTreeMap<TaskId, Order>,
+    led: BTreeMap<TaskId, Led>,
     /// Those that are being told.
     leading: BTreeSet<TaskId>,
 }
+
+/// What a run inside another one was told: what is wanted of it, and when the run around it was resumed last.
+type Led = (Order, Option<Resumption>);
 
 /// An attempt that waits for an agent.
 struct Ready {
@@ -191,6 +196,14 @@ pub enum OrchestratorMessage {
     Abandon(Standing),
     /// Something that was asked by a request, which may come again: it is done once.
     Asked(Box<Asked>),
+    /// A request about this run is not done; that is recorded here for whoever asks.
+    #[doc(hidden)]
+    Refuse {
+        /// The request.
+        id: Uuid,
+        /// Why, for people.
+        why: String,
+    },
     /// What a person decided, or what happened outside.
     Tell {
         /// What it is asked by, where it may be asked again: it is taken once.
@@ -205,6 +218,8 @@ pub enum OrchestratorMessage {
         around: RunId,
         /// What it wants.
         order: Order,
+        /// When that run was resumed last.
+        resumed: Option<Resumption>,
     },
     /// A run inside this one is over.
     #[doc(hidden)]
@@ -223,8 +238,9 @@ impl OrchestratorMessage {
     /// The same once more, for those that may be said again.
     fn again(&self) -> Option<Self> {
         match self {
-            Self::Follow { around, order } => Some(Self::Follow { around: *around, order: order.clone() }),
-            Self::Resume { who } => Some(Self::Resume { who: who.clone() }),
+            Self::Follow { around, order, resumed } => {
+                Some(Self::Follow { around: *around, order: order.clone(), resumed: *resumed })
+            }
             Self::Stop { who } => Some(Self::Stop { who: who.clone() }),
             _ => None,
         }
@@ -264,7 +280,7 @@ pub enum Own {
     /// A run inside this one stands otherwise than before.
     ChildStands { task: TaskId, now: Standing },
     /// A run inside this one was told what is wanted of it.
-    Led { task: TaskId, order: Order },
+    Led { task: TaskId, led: Led },
     /// A run inside this one cannot be carried out.
     Unstarted { task: TaskId, why: String },
     /// From the router.
@@ -339,7 +355,9 @@ impl Orchestrator {
             OrchestratorMessage::Cancel { undo, who, why } => self.cancel(undo, (who, why), ctx).await?,
             OrchestratorMessage::Stop { who } => self.stop_at_once(who, ctx).await?,
             OrchestratorMessage::Tell { id, tell } => self.told(id, tell, ctx).await?,
-            OrchestratorMessage::Follow { around, order } => self.follow((around, order), ctx).await?,
+            OrchestratorMessage::Follow { around, order, resumed } => {
+                self.follow(around, (order, resumed), ctx).await?
+            }
             OrchestratorMessage::ChildOver { task, end } => {
                 self.child_over(&task, &end, ctx).await?;
                 OrchestratorReply::Done
@@ -349,6 +367,7 @@ impl Orchestrator {
                 return Ok(OrchestratorReply::Done);
             }
             OrchestratorMessage::Asked(asked) => OrchestratorReply::Answered(self.asked(&asked, ctx).await?),
+            OrchestratorMessage::Refuse { id, why } => OrchestratorReply::Answered(self.refuse(id, why, ctx).await?),
             OrchestratorMessage::Own(of, own) => {
                 // On purpose: an answer is an answer.
                 if of == ctx.incarnation() || bug_on_purpose!(ctx.system(), StaleAnswerCounts) {
@@ -375,9 +394,9 @@ impl Orchestrator {
                 self.watch_child(&task, now, ctx);
                 Ok(())
             }
-            Own::Led { task, order } => {
+            Own::Led { task, led } => {
                 self.bench.leading.remove(&task);
-                self.bench.led.insert(task, order);
+                self.bench.led.insert(task, led);
                 Ok(())
             }
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
@@ -391,7 +410,10 @@ impl Orchestrator {
                 self.compare(ctx).await?;
                 self.put_aside(&agent, &why, ctx).await
             }
-            Own::Compare => self.compare(ctx).await,
+            Own::Compare => {
+                self.compare(ctx).await?;
+                self.compare_children(ctx).await
+            }
             Own::Tick => {
                 self.bench.wake = None;
                 Ok(())

@@ -4,7 +4,7 @@ use steadfast::RunId;
 use steadfast::seam::{Journal, JournalError};
 use uuid::Uuid;
 
-use crate::host::Ask;
+use crate::host::{Ask, Asked};
 use crate::run::{Millis, PauseCause, Record, RunState, Tell, decode, told};
 
 /// What came of something that was asked.
@@ -20,6 +20,15 @@ pub enum Answer {
     },
     /// Nobody has looked at it yet.
     NotYet,
+}
+
+/// Whether anything inside a run stands still until somebody resumes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// It does.
+    StandsStill,
+    /// It does not.
+    GoesOn,
 }
 
 /// Says what came of a request about a run, by what stands in the run's records.
@@ -47,6 +56,27 @@ pub async fn answer_of(journal: &dyn Journal, run: RunId, id: Uuid) -> Result<An
     Ok(answer)
 }
 
+/// Says what came of a request, wherever the answer stands: a fork that was refused made no run, and is answered in the run
+/// that it was to come from.
+///
+/// # Errors
+///
+/// Where the journal cannot be read.
+pub async fn answer_to(journal: &dyn Journal, asked: &Asked) -> Result<Answer, JournalError> {
+    let run = asked.what.run();
+    let answer = answer_of(journal, run, asked.id).await?;
+    let Ask::Fork { from, .. } = &asked.what else { return Ok(answer) };
+    if answer != Answer::NotYet {
+        return Ok(answer);
+    }
+    let frames = journal.read(&(*from).into(), 0).await?;
+    let refused = frames.iter().rev().find_map(|frame| match decode(frame) {
+        Ok(Record::RequestRefused { id, why, .. }) if id == asked.id => Some(why),
+        _ => None,
+    });
+    Ok(refused.map_or(answer, |why| Answer::Refused { why }))
+}
+
 /// Why nothing can be asked of a run that is over.
 fn over(status: &str) -> String {
     format!("the run is over: {status}; see its report, or begin another one")
@@ -57,17 +87,14 @@ fn over(status: &str) -> String {
 /// # Errors
 ///
 /// Says why the run does not do it, for people.
-pub(crate) fn records_of(state: &RunState, what: &Ask, who: &str, now: Millis) -> Result<Vec<Record>, String> {
+fn records_of(state: &RunState, (what, who): (&Ask, &str), inside: Inside, now: Millis) -> Result<Vec<Record>, String> {
     if let Some((status, _)) = state.ended() {
         return Err(over(status.as_str()));
     }
     let who = who.to_owned();
     match what {
         Ask::Pause { .. } => Ok(pause(state, who, now)),
-        Ask::Resume { .. } if !state.is_paused() => {
-            Err("the run is not paused, so there is nothing to resume".to_owned())
-        }
-        Ask::Resume { .. } => Ok(vec![Record::Resumed { who, wall: now }]),
+        Ask::Resume { .. } => resume(state, who, inside, now),
         Ask::Cancel { undo, why, .. } => cancel(state, (*undo, why), who, now),
         Ask::Approve { task, why, .. } => {
             tell(state, &Tell::Approve { task: task.clone(), who, why: why.clone() }, now)
@@ -89,6 +116,18 @@ fn pause(state: &RunState, who: String, now: Millis) -> Vec<Record> {
     vec![Record::Paused { why: PauseCause::Asked, who, message: "it was paused".to_owned(), wall: now }]
 }
 
+fn resume(state: &RunState, who: String, inside: Inside, now: Millis) -> Result<Vec<Record>, String> {
+    if let Some(around) = state.held_by_parent() {
+        return Err(format!(
+            "the run around it, {around}, stands still; resume that one, and this one goes on with it"
+        ));
+    }
+    if !state.is_paused() && inside == Inside::GoesOn {
+        return Err("the run is not paused, so there is nothing to resume".to_owned());
+    }
+    Ok(vec![Record::Resumed { who, wall: now }])
+}
+
 fn cancel(state: &RunState, (undo, why): (bool, &str), who: String, now: Millis) -> Result<Vec<Record>, String> {
     state.may_be_cancelled(undo)?;
     Ok(vec![Record::CancelAsked { undo, who, why: why.to_owned(), wall: now }])
@@ -100,7 +139,7 @@ fn tell(state: &RunState, tell: &Tell, now: Millis) -> Result<Vec<Record>, Strin
 
 /// Returns what to append when a request comes: what was asked with the note that it was taken, or why it was not.
 /// Nothing where it was answered before.
-pub(crate) fn answered(state: &RunState, asked: &super::Asked, now: Millis) -> (Vec<Record>, Answer) {
+pub(crate) fn answered(state: &RunState, asked: &Asked, inside: Inside, now: Millis) -> (Vec<Record>, Answer) {
     if let Some(before) = state.request(asked.id) {
         let answer = match before {
             Ok(()) => Answer::Taken,
@@ -109,7 +148,7 @@ pub(crate) fn answered(state: &RunState, asked: &super::Asked, now: Millis) -> (
         return (Vec::new(), answer);
     }
     let id = asked.id;
-    match records_of(state, &asked.what, &asked.who, now) {
+    match records_of(state, (&asked.what, &asked.who), inside, now) {
         Ok(mut records) => {
             records.push(Record::RequestTaken { id, wall: now });
             (records, Answer::Taken)

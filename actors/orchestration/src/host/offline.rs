@@ -2,14 +2,15 @@
 
 use steadfast::seam::{AppendAt, Journal, JournalError};
 use steadfast::{RunId, StreamId};
+use uuid::Uuid;
 
-use crate::agents::orchestrator::{NotWhole, make_whole};
-use crate::host::answer::{Answer, answered};
+use crate::host::answer::{Answer, Inside, answered};
 use crate::host::begin::{BeginError, append, begin, fork_run};
+use crate::host::inside::{is_held_up_inside, outermost, over_around};
 use crate::host::summary::{HostError, records, stand};
-use crate::host::{Ask, Asked};
+use crate::host::{Ask, Asked, Outfit};
+use crate::redact::Redactor;
 use crate::run::{Millis, Record, RecordError, RunState, Step, encode, next, taken_up};
-use crate::seam::artifacts::Artifacts;
 
 /// What was asked could not be done, nor refused.
 #[derive(Debug, thiserror::Error)]
@@ -18,9 +19,6 @@ pub enum ApplyError {
     /// The run cannot be read.
     #[error(transparent)]
     Run(#[from] HostError),
-    /// A result of the run is not to be had.
-    #[error(transparent)]
-    Whole(#[from] NotWhole),
     /// A new run was not begun.
     #[error(transparent)]
     Begin(#[from] BeginError),
@@ -42,9 +40,10 @@ pub enum ApplyError {
     },
 }
 
-/// Does what is asked where nobody carries the run: it is recorded, and whoever carries the run on finds it. A run
-/// that is
-/// cancelled ends with that, unless something has to be undone.
+/// Does what is asked where nobody carries the run: it is recorded, and whoever carries the run on finds it. A run that is
+/// cancelled ends with that, unless something has to be undone, or goes on inside it.
+///
+/// Nothing that the run works with has to be there. The outfit says what may be told: nothing is written but that.
 ///
 /// The caller owns the store: the run of whoever else carried it would be lost to this.
 ///
@@ -56,7 +55,7 @@ pub enum ApplyError {
 ///
 /// All or nothing is recorded; to do it again is safe.
 pub async fn apply(
-    (journal, artifacts): (&dyn Journal, &dyn Artifacts),
+    (journal, outfit): (&dyn Journal, &dyn Outfit),
     asked: &Asked,
     by: &str,
     now: Millis,
@@ -72,54 +71,94 @@ pub async fn apply(
             let forked = fork_run(journal, (*from, task, *run), (id, by), now).await;
             forked.map(|()| Answer::Taken).or_else(refused)
         }
-        what => to_run(journal, (artifacts, what.run()), asked, (by, now)).await,
+        _ => to_run((journal, outfit), asked, (by, now)).await,
     }
 }
 
+/// Records in a run that nobody carries why a request is not done that is not about it alone.
+pub(crate) async fn refuse(
+    (journal, outfit): (&dyn Journal, &dyn Outfit),
+    (run, id, why): (RunId, Uuid, &str),
+    (by, now): (&str, Millis),
+) -> Result<(), ApplyError> {
+    let redactor = redactor((journal, outfit), run).await?;
+    let epoch = journal.fence(&run.into(), by).await.map_err(|source| ApplyError::Journal { run, source })?;
+    let expected = records(journal, run).await?.len() as u64;
+    let refused = Record::RequestRefused { id, why: why.to_owned(), wall: now };
+    write(journal, (run, AppendAt { epoch, expected }), vec![refused], &redactor).await
+}
+
+async fn redactor((journal, outfit): (&dyn Journal, &dyn Outfit), run: RunId) -> Result<Redactor, HostError> {
+    // The outermost goal has those inside it, and names their secrets.
+    Ok(outfit.redactor(&outermost(journal, run).await?))
+}
+
 async fn to_run(
-    journal: &dyn Journal,
-    (artifacts, run): (&dyn Artifacts, RunId),
+    (journal, outfit): (&dyn Journal, &dyn Outfit),
     asked: &Asked,
     (by, now): (&str, Millis),
 ) -> Result<Answer, ApplyError> {
-    let stream = StreamId::from(run);
+    let run = asked.what.run();
     // Whoever has it is not outranked for nothing.
-    let before = records(journal, run).await?;
-    if let Some(answer) = settled_before(&before, asked, now) {
+    if let Some(answer) = answered_before(journal, asked, now).await? {
         return Ok(answer);
     }
+    let redactor = redactor((journal, outfit), run).await?;
+    let asked = &asked.clone().redacted(&redactor);
     let in_journal = |source| ApplyError::Journal { run, source };
-    let epoch = journal.fence(&stream, by).await.map_err(in_journal)?;
-    let mut records = records(journal, run).await?;
-    let expected = records.len() as u64;
-    for record in &mut records {
-        make_whole(record, artifacts).await?;
-    }
+    let epoch = journal.fence(&StreamId::from(run), by).await.map_err(in_journal)?;
+    let records = records(journal, run).await?;
+    let at = AppendAt { epoch, expected: records.len() as u64 };
     let (_, mut state) = stand(&records).map_err(|why| HostError::Unfit { run, why })?;
+    if let Some(why) = over_around(journal, &state).await? {
+        let refused = Record::RequestRefused { id: asked.id, why: why.clone(), wall: now };
+        write(journal, (run, at), vec![refused], &redactor).await?;
+        return Ok(Answer::Refused { why });
+    }
     let mut new = Vec::new();
     if matches!(asked.what, Ask::Cancel { .. }) && state.ended().is_none() {
         // Nobody holds a lease any more.
         let taken = taken_up(&state, by, now);
         add(&mut new, &mut state, taken, run)?;
     }
-    let (answers, answer) = answered(&state, asked, now);
+    let inside = if matches!(asked.what, Ask::Resume { .. }) && is_held_up_inside(journal, &state).await? {
+        Inside::StandsStill
+    } else {
+        Inside::GoesOn
+    };
+    let (answers, answer) = answered(&state, asked, inside, now);
     add(&mut new, &mut state, answers, run)?;
     if matches!(asked.what, Ask::Cancel { .. }) {
         end(&mut new, &mut state, run, now)?;
     }
-    let frames = new.iter().map(encode).collect::<Result<Vec<_>, _>>();
-    let frames = frames.map_err(|source| ApplyError::Record { run, source })?;
-    append(journal, &stream, AppendAt { epoch, expected }, frames).await.map_err(in_journal)?;
+    write(journal, (run, at), new, &redactor).await?;
     Ok(answer)
 }
 
-/// The answer, where nothing has to be written for it.
-fn settled_before(records: &[Record], asked: &Asked, now: Millis) -> Option<Answer> {
-    let (_, state) = stand(records).ok()?;
+/// Appends what may be told of these records.
+async fn write(
+    journal: &dyn Journal,
+    (run, at): (RunId, AppendAt),
+    records: Vec<Record>,
+    redactor: &Redactor,
+) -> Result<(), ApplyError> {
+    let frames = records.into_iter().map(|record| encode(&record.redacted(redactor))).collect::<Result<Vec<_>, _>>();
+    let frames = frames.map_err(|source| ApplyError::Record { run, source })?;
+    append(journal, &run.into(), at, frames).await.map_err(|source| ApplyError::Journal { run, source })
+}
+
+/// The answer, where nothing has to be written for it: the run is over, or the request came before.
+pub(crate) async fn answered_before(
+    journal: &dyn Journal,
+    asked: &Asked,
+    now: Millis,
+) -> Result<Option<Answer>, HostError> {
+    let records = records(journal, asked.what.run()).await?;
+    let Ok((_, state)) = stand(&records) else { return Ok(None) };
     if state.ended().is_none() && state.request(asked.id).is_none() {
-        return None;
+        return Ok(None);
     }
-    Some(answered(&state, asked, now).1)
+    Ok(Some(answered(&state, asked, Inside::GoesOn, now).1))
 }
 
 /// Everything that follows without anybody's work.

@@ -50,6 +50,11 @@ pub struct Unfit {
 pub trait Outfit: Send + Sync {
     /// What this run works with.
     fn gear<'a>(&'a self, head: &'a Head) -> BoxFuture<'a, Result<Gear, Unfit>>;
+
+    /// What may be told of it, also where it cannot be worked on here.
+    fn redactor(&self, _head: &Head) -> Redactor {
+        Redactor::new()
+    }
 }
 
 /// Input folders of this machine's disk, and variables of this process's environment.
@@ -82,13 +87,17 @@ impl DiskOutfit {
 
 impl Outfit for DiskOutfit {
     fn gear<'a>(&'a self, head: &'a Head) -> BoxFuture<'a, Result<Gear, Unfit>> {
-        let redactor = Redactor::new().with_words(secrets(&head.goal, &*self.commands));
+        let redactor = self.redactor(head);
         let opened = DiskFiles::open(Path::new(&head.input));
         Box::pin(async move {
             let files = opened.map_err(|error| Unfit { input: head.input.clone(), why: chain(&error) })?;
             let files = Arc::new(files.excluding(&self.excluded));
             Ok(Gear { files, redactor })
         })
+    }
+
+    fn redactor(&self, head: &Head) -> Redactor {
+        Redactor::new().with_words(secrets(&head.goal, &*self.commands))
     }
 }
 

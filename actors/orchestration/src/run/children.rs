@@ -11,6 +11,9 @@ use crate::run::state::RunState;
 use crate::run::waits::fits;
 use crate::work::bound::bounded;
 
+/// How the id of a run inside another one is made: in a way of one's own (RFC 9562). Other runs have ids of another version.
+const VERSION: usize = 8;
+
 /// The run of a task that is a goal of its own. It follows from the run around it and the task, so that whoever begins it
 /// again begins no second one.
 #[must_use]
@@ -19,8 +22,20 @@ pub fn child_run(parent: RunId, task: &TaskId) -> RunId {
     let digest = digest.chain_update(b"\n").chain_update(task.to_string()).finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
-    // Version 8: made in a way of one's own (RFC 9562).
+    // This makes it one of that version.
     RunId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// Whether a run is a step of another one. Its id says so: it follows from that run and the task, and not from the time at
+/// which it was made.
+#[must_use]
+pub fn is_inside(run: RunId) -> bool {
+    run.uuid().get_version_num() == VERSION
+}
+
+/// As whom a run tells those inside it what is wanted of them.
+pub(crate) fn as_who(run: RunId) -> String {
+    format!("run {run}")
 }
 
 /// The results of a run, by the ids of its goal's tasks; null for what was skipped or failed.

@@ -16,9 +16,9 @@ use steadfast::{Path, RunId};
 use crate::run::budget::Usage;
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Outline;
-use crate::run::record::{Lookups, Record, Status};
+use crate::run::record::{Lookups, Parent, Record, Status};
 use crate::run::shared::Shared;
-pub use halt::{Cancel, Pause};
+pub use halt::{Cancel, Pause, Resumption};
 use tasks::{Fate, Group};
 pub use tasks::{Held, Settled, TaskState};
 use undo::UndoRun;
@@ -34,15 +34,17 @@ pub use waits::{Child, Waiting};
 pub struct RunState {
     outline: Arc<Outline>,
     run: Option<RunId>,
+    parent: Option<Parent>,
     started: Millis,
     taken_up: bool,
-    /// Whether it began with results of another run, which that one has to undo.
-    forked: bool,
+    /// The run whose results it begins with, until a process takes it up. That one has to undo them.
+    forked: Option<RunId>,
     planned: bool,
     problem: Option<String>,
     draining: bool,
     ended: Option<(Status, Millis)>,
     pauses: Vec<Pause>,
+    resumed: Option<Resumption>,
     /// How long the run stood still, all pauses that are over together.
     paused_for: Duration,
     cancel: Option<Cancel>,
@@ -106,14 +108,16 @@ impl RunState {
     pub fn new(outline: Arc<Outline>) -> Self {
         let mut state = Self {
             run: None,
+            parent: None,
             started: Millis(0),
             taken_up: false,
-            forked: false,
+            forked: None,
             planned: false,
             problem: None,
             draining: false,
             ended: None,
             pauses: Vec::new(),
+            resumed: None,
             paused_for: Duration::ZERO,
             cancel: None,
             budget: None,
@@ -172,12 +176,13 @@ impl RunState {
     pub fn apply(&mut self, record: &Record) -> Result<(), Misfit> {
         self.usage.apply(record);
         match record {
-            Record::RunStarted { run, wall, .. } => {
+            Record::RunStarted { run, parent, wall, .. } => {
                 self.run = Some(*run);
+                self.parent.clone_from(parent);
                 self.started = *wall;
             }
             Record::TakenUp { .. } => self.begin_process(),
-            Record::Forked { .. } => self.forked = true,
+            Record::Forked { from, .. } => self.forked = Some(*from),
             Record::Planned { .. } => self.planned = true,
             Record::Unplannable { message } => self.problem = Some(message.clone()),
             Record::Expanded { task, items } => self.expanded(task, *items)?,
@@ -224,6 +229,7 @@ impl RunState {
     fn begin_process(&mut self) {
         self.taken_up = true;
         self.draining = false;
+        self.forked = None;
         self.adrift = if self.held.len() > 1 { self.held.keys().cloned().collect() } else { BTreeSet::new() };
     }
 

@@ -83,6 +83,11 @@ impl Store {
         }
     }
 
+    /// What its runs work with.
+    pub(crate) fn outfit(&self) -> impl Outfit + use<> {
+        OneFolder
+    }
+
     /// What is told by the process that began last.
     pub(crate) fn feeds(&self) -> Feeds {
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner).last().expect("a process began").clone()

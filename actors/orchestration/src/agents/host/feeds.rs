@@ -45,9 +45,9 @@ pub enum HostEvent {
         /// How it stands.
         standing: Standing,
     },
-    /// Every run that was unfinished when the host began has been looked at.
+    /// Every run that was unfinished when the host began is being taken up.
     Scanned {
-        /// How many there were.
+        /// How many there were, without those inside others.
         unfinished: usize,
     },
     /// A request of another process is not done.

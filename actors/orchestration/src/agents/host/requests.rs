@@ -1,16 +1,16 @@
 //! What other processes ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use steadfast::{Context, RequestError, RunId, System};
+use steadfast::{Context, Path, RequestError, RunId, System};
 use uuid::Uuid;
 
 use super::{Carried, Host, HostArgs, HostEvent, HostOwn, Takes, set_going};
 use crate::agents::ask::{TRY, again};
 use crate::agents::orchestrator::{Orchestrator, OrchestratorMessage, OrchestratorReply};
-use crate::host::{Answer, ApplyError, Ask, Asked, HostError, apply};
-use crate::preset::orchestrator_path;
+use crate::host::{Answer, ApplyError, Ask, Asked, HostError, answered_before, apply, carried_by, refuse};
+use crate::preset::{child_path, orchestrator_path};
 use crate::run::Millis;
 use crate::work::chain;
 
@@ -60,10 +60,9 @@ impl Host {
         }
         for (run, asked) in by_run {
             self.asking.insert(run);
-            let carried = matches!(self.runs.get(&run), Some(Carried::Yes));
-            let (system, args) = (ctx.system().clone(), self.args.clone());
+            let (system, args, foreign) = (ctx.system().clone(), self.args.clone(), self.foreign.clone());
             set_going(ctx, async move {
-                let mut desk = Desk { system, args, carried, left: Vec::new(), carry: false };
+                let mut desk = Desk { system, args, foreign, left: Vec::new(), carry: None };
                 for asked in asked {
                     desk.serve(&asked).await;
                 }
@@ -87,10 +86,10 @@ impl Host {
     }
 
     /// What was asked about a run is done.
-    pub(super) fn answered(&mut self, run: RunId, left: Vec<Uuid>, carry: bool, ctx: &mut Context<Self>) {
+    pub(super) fn answered(&mut self, run: RunId, left: Vec<Uuid>, carry: Option<RunId>, ctx: &mut Context<Self>) {
         self.asking.remove(&run);
         self.left.extend(left);
-        if carry && self.args.takes == Takes::All {
+        if let Some(run) = carry.filter(|_| self.args.takes == Takes::All) {
             self.take_up(run, ctx);
         }
     }
@@ -100,21 +99,19 @@ impl Host {
 struct Desk {
     system: System,
     args: HostArgs,
-    carried: bool,
+    /// Runs that other processes took over.
+    foreign: BTreeSet<RunId>,
     left: Vec<Uuid>,
-    carry: bool,
+    /// The run that is to be carried, since it may go on.
+    carry: Option<RunId>,
 }
 
 impl Desk {
     async fn serve(&mut self, asked: &Asked) {
-        let answer = if self.carried { self.of_orchestrator(asked).await } else { self.of_journal(asked).await };
-        match answer {
+        match self.answer(asked).await {
             Some(Answer::NotYet) => return,
-            Some(Answer::Taken) => self.carry |= !self.carried && goes_on(&asked.what),
-            Some(Answer::Refused { why }) => {
-                self.args.feeds.tell(HostEvent::Ignored { why: format!("request {}: {why}", asked.id) });
-            }
-            None => {}
+            Some(Answer::Refused { why }) => self.ignored(asked, &why),
+            Some(Answer::Taken) | None => {}
         }
         // Where this is not heard, it comes again and is found to be done.
         if let Err(error) = self.args.requests.done(asked.id).await {
@@ -122,17 +119,59 @@ impl Desk {
         }
     }
 
+    /// What whoever carries the run says, or what its records say where nobody does. A run inside another one is carried
+    /// with that one.
+    async fn answer(&mut self, asked: &Asked) -> Option<Answer> {
+        let (journal, run) = (self.system.journal(), asked.what.run());
+        let by = match carried_by(&*journal, run).await {
+            Ok(by) => by,
+            Err(error) => return self.unread(asked, error.into()),
+        };
+        if self.foreign.contains(&by) {
+            return Some(Answer::NotYet);
+        }
+        if !self.is_carried(by) {
+            let answer = self.of_journal(asked).await;
+            if answer == Some(Answer::Taken) && goes_on(&asked.what) {
+                self.carry = Some(by);
+            }
+            return answer;
+        }
+        if by == run {
+            return Some(self.of_orchestrator(&orchestrator_path(run), asked).await);
+        }
+        // It may be over, while the run around it goes on; nobody but its orchestrator writes to it while it is not.
+        match answered_before(&*journal, asked, self.now()).await {
+            Ok(Some(answer)) => Some(answer),
+            Ok(None) => Some(self.of_orchestrator(&child_path(run), asked).await),
+            Err(error) => self.unread(asked, error.into()),
+        }
+    }
+
+    fn is_carried(&self, run: RunId) -> bool {
+        self.args.feeds.carried().contains(&run)
+    }
+
+    fn now(&self) -> Millis {
+        Millis::of(self.system.clock().wall())
+    }
+
+    fn ignored(&self, asked: &Asked, why: &str) {
+        self.args.feeds.tell(HostEvent::Ignored { why: format!("request {}: {why}", asked.id) });
+    }
+
     /// What the orchestrator of the run says.
-    async fn of_orchestrator(&self, asked: &Asked) -> Option<Answer> {
-        let path = orchestrator_path(asked.what.run());
+    async fn of_orchestrator(&self, path: &Path, asked: &Asked) -> Answer {
+        self.told(path, || OrchestratorMessage::Asked(Box::new(asked.clone()))).await
+    }
+
+    async fn told(&self, path: &Path, message: impl Fn() -> OrchestratorMessage) -> Answer {
         loop {
-            let Ok(orchestrator) = self.system.agent::<Orchestrator>(path.as_str()) else {
-                return Some(Answer::NotYet);
-            };
-            match orchestrator.ask_within(OrchestratorMessage::Asked(Box::new(asked.clone())), TRY).await {
-                Ok(OrchestratorReply::Answered(answer)) => return Some(answer),
+            let Ok(orchestrator) = self.system.agent::<Orchestrator>(path) else { return Answer::NotYet };
+            match orchestrator.ask_within(message(), TRY).await {
+                Ok(OrchestratorReply::Answered(answer)) => return answer,
                 // It ends: whoever carries the run next does it.
-                Ok(_) | Err(RequestError::Gone { .. }) => return Some(Answer::NotYet),
+                Ok(_) | Err(RequestError::Gone { .. }) => return Answer::NotYet,
                 Err(error) => again("asked", &error).await,
             }
         }
@@ -141,19 +180,45 @@ impl Desk {
     /// What the records of the run say, which nobody carries.
     async fn of_journal(&mut self, asked: &Asked) -> Option<Answer> {
         let journal = self.system.journal();
-        let now = Millis::of(self.system.clock().wall());
-        match apply((&*journal, &*self.args.artifacts), asked, &self.args.by, now).await {
+        match apply((&*journal, &*self.args.outfit), asked, &self.args.by, self.now()).await {
+            Ok(Answer::Refused { why }) => match asked.what {
+                Ask::Fork { from, .. } => self.refused(asked, from, why).await,
+                _ => Some(Answer::Refused { why }),
+            },
             Ok(answer) => Some(answer),
-            Err(ApplyError::Run(HostError::Unknown { run })) => {
-                self.args
-                    .feeds
-                    .tell(HostEvent::Ignored { why: format!("request {}: there is no run {run}", asked.id) });
+            Err(error) => self.unread(asked, error),
+        }
+    }
+
+    /// A fork was refused, and there is no run of its own that could say so: the one that it was to come from does.
+    async fn refused(&mut self, asked: &Asked, from: RunId, why: String) -> Option<Answer> {
+        let (journal, id) = (self.system.journal(), asked.id);
+        let by = match carried_by(&*journal, from).await {
+            Ok(by) => by,
+            Err(error) => return self.unread(asked, error.into()),
+        };
+        if self.is_carried(by) {
+            let path = if by == from { orchestrator_path(from) } else { child_path(from) };
+            return Some(self.told(&path, || OrchestratorMessage::Refuse { id, why: why.clone() }).await);
+        }
+        let place = (&*journal, &*self.args.outfit);
+        match refuse(place, (from, id, &why), (&self.args.by, self.now())).await {
+            Ok(()) => Some(Answer::Refused { why }),
+            Err(error) => self.unread(asked, error),
+        }
+    }
+
+    /// The records that say it cannot be read, or written to.
+    fn unread(&mut self, asked: &Asked, error: ApplyError) -> Option<Answer> {
+        match error {
+            ApplyError::Run(HostError::Unknown { run }) => {
+                self.ignored(asked, &format!("there is no run {run}"));
                 None
             }
-            Err(error) if is_passing(&error) => Some(Answer::NotYet),
-            Err(error) => {
+            error if is_passing(&error) => Some(Answer::NotYet),
+            error => {
                 // The records are damaged: the request waits for a person to look at them, and is not tried for ever.
-                self.args.feeds.tell(HostEvent::Ignored { why: format!("request {}: {}", asked.id, chain(&error)) });
+                self.ignored(asked, &chain(&error));
                 self.left.push(asked.id);
                 Some(Answer::NotYet)
             }

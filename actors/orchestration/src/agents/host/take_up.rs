@@ -11,7 +11,7 @@ use crate::agents::ask::{TRY, again};
 use crate::agents::orchestrator::{Orchestrator, OrchestratorMessage, RunArgs};
 use crate::host::{Gear, Head, HostError, end_of, head};
 use crate::preset::{Staff, goals_path, orchestrator, orchestrator_path};
-use crate::run::{Kept, Standing};
+use crate::run::{Kept, Standing, is_inside};
 use crate::work::chain;
 
 /// How often a start is tried again, and how long apart.
@@ -21,7 +21,8 @@ const APART: Duration = Duration::from_millis(100);
 impl Host {
     /// Carries a run, unless it is carried.
     pub(super) fn take_up(&mut self, run: RunId, ctx: &mut Context<Self>) {
-        if self.draining {
+        // One inside another is carried with that one.
+        if self.draining || is_inside(run) {
             return;
         }
         match self.runs.get_mut(&run) {
@@ -56,7 +57,6 @@ impl Host {
             TakenUp::NotOurs => {
                 self.runs.remove(&run);
                 self.args.feeds.leave(run);
-                self.staff.shop.close(run);
             }
             TakenUp::GivenUp(why) => {
                 let standing = Standing::GivenUp { why };
@@ -69,22 +69,22 @@ impl Host {
 
     /// Takes up everything that is unfinished in the journal, the latest first: one after the other, so that the first
     /// one does not wait for the rest.
-    pub(super) fn scan(&self, ctx: &mut Context<Self>) {
-        let (myself, incarnation, feeds) = (ctx.myself(), ctx.incarnation(), self.args.feeds.clone());
+    pub(super) fn scan(ctx: &mut Context<Self>) {
+        let (myself, incarnation) = (ctx.myself(), ctx.incarnation());
         let journal = ctx.system().journal();
         ctx.spawn(async move {
             let mut unfinished = 0;
             let mut infos = patiently(|| journal.list(StreamId::RUNS)).await;
             infos.reverse();
             for info in infos {
-                let Some(run) = info.stream.run() else { continue };
+                let Some(run) = info.stream.run().filter(|run| !is_inside(*run)) else { continue };
                 let ended = patiently(|| Box::pin(end_of(&*journal, &info))).await;
                 if ended.is_none() {
                     unfinished += 1;
                     tell(&myself, incarnation, HostOwn::Found(run)).await;
                 }
             }
-            feeds.tell(HostEvent::Scanned { unfinished });
+            tell(&myself, incarnation, HostOwn::Scanned { unfinished }).await;
         });
     }
 

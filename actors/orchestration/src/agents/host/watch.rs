@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use steadfast::{Context, EventKind, EventsError, Path, RunId, Verdict};
+use steadfast::{ChildState, Context, EventKind, EventsError, Path, RunId, System, Verdict};
 
 use super::{Host, HostOwn, set_going, tell};
 use crate::preset::goals_path;
@@ -21,7 +21,7 @@ impl Host {
 
     /// Hears of orchestrators that will not come back.
     pub(super) fn watch_orchestrators(&self, ctx: &mut Context<Self>) {
-        let mut events = ctx.system().events();
+        let (mut events, system) = (ctx.system().events(), ctx.system().clone());
         let (myself, incarnation, feeds) = (ctx.myself(), ctx.incarnation(), self.args.feeds.clone());
         ctx.spawn(async move {
             let goals = goals_path();
@@ -30,7 +30,17 @@ impl Host {
             loop {
                 let event = match events.next().await {
                     Ok(event) => event,
-                    Err(EventsError::Lagged { .. }) => continue,
+                    Err(EventsError::Lagged { .. }) => {
+                        // What was missed may have been the last that is heard of one.
+                        for run in put_aside(&system, &goals) {
+                            let why = last.remove(&run).map(|why| format!(", the last time because it {why}"));
+                            let why = format!("its orchestrator failed too often{}", why.unwrap_or_default());
+                            let standing = Standing::GivenUp { why };
+                            feeds.of(run).stand(standing.clone());
+                            tell(&myself, incarnation, HostOwn::Over { run, standing }).await;
+                        }
+                        continue;
+                    }
                     Err(_) => return,
                 };
                 let Some(run) = orchestrator_of(&event.path, &goals) else { continue };
@@ -59,6 +69,14 @@ impl Host {
             }
         });
     }
+}
+
+/// The runs whose orchestrators failed too often, and that are kept there without a life.
+pub(crate) fn put_aside(system: &System, place: &Path) -> Vec<RunId> {
+    let snapshot = system.snapshot();
+    let children = snapshot.find(place).and_then(|node| node.supervisor).into_iter().flat_map(|node| &node.children);
+    let put_aside = children.filter(|child| child.state == ChildState::Quarantined);
+    put_aside.filter_map(|child| child.id.as_str().parse().ok().map(RunId::new)).collect()
 }
 
 /// The run whose orchestrator stands here.

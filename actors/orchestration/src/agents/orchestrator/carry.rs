@@ -47,9 +47,7 @@ impl Orchestrator {
                 }
                 break;
             }
-            let leases = self.ending_with(&records);
-            self.release(leases, ctx);
-            self.commit(records, ctx).await?;
+            self.commit_ending(records, ctx).await?;
         }
         self.route(ctx);
         self.lead(ctx);
@@ -75,6 +73,20 @@ impl Orchestrator {
         // Whoever held a lease may be free now.
         self.bench.crowded.clear();
         self.take_seats();
+        Ok(())
+    }
+
+    /// Appends records with which leases may end that nobody reported on, and then tells the holders.
+    ///
+    /// An agent that dropped a lease does not take it again, so that it must not be out for an incarnation that follows.
+    pub(super) async fn commit_ending(
+        &mut self,
+        records: Vec<Record>,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), BoxError> {
+        let leases = self.ending_with(&records);
+        self.commit(records, ctx).await?;
+        self.release(leases, ctx);
         Ok(())
     }
 
@@ -232,9 +244,7 @@ impl Orchestrator {
         }
         let attempt = self.state.task(&task).map_or(0, |task| task.attempts);
         let records = vec![given_up(&self.state, (&task, attempt), (Class::Poison, message), self.wall())];
-        let leases = self.ending_with(&records);
-        self.release(leases, ctx);
-        self.commit(records, ctx).await
+        self.commit_ending(records, ctx).await
     }
 
     fn wake_at(&mut self, then: Millis, ctx: &mut Context<Self>) {

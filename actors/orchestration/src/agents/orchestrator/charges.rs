@@ -31,9 +31,7 @@ impl Orchestrator {
         }
         let (records, reply) = charge(&self.state, (task, *number), (&name, &what), self.wall());
         if !records.is_empty() {
-            let leases = self.ending_with(&records);
-            self.release(leases, ctx);
-            self.commit(records, ctx).await?;
+            self.commit_ending(records, ctx).await?;
         }
         Ok(reply)
     }

@@ -13,12 +13,13 @@ use steadfast::{BoxError, ChildError, Context, Path, RequestError, RunId, Superv
 
 use super::{Feed, Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
 use crate::agents::ask::{TRY, again};
+use crate::agents::host::put_aside;
 use crate::agents::protocol::{Attempt, ContextReply, ContextRequest, Part, Wanted};
 use crate::goal::span::Span;
 use crate::preset::{RESTARTS, child_path, orchestrator};
 use crate::run::{
-    ChildEnd, Inside, Order, Parent, PauseCause, Record, Standing, Status, TaskId, UndoSummary, child_ended,
-    child_undone, failures, order, results,
+    ChildEnd, Inside, Millis, Order, Parent, Record, Resumption, Standing, Status, TaskId, UndoSummary, as_who,
+    child_ended, child_undone, failures, order, results,
 };
 
 /// The name of the supervisor of these orchestrators.
@@ -77,18 +78,19 @@ impl Orchestrator {
     /// Tells the runs inside this one what is wanted of them, where that is something else than they were told.
     pub(super) fn lead(&mut self, ctx: &mut Context<Self>) {
         let running = self.state.children().filter(|(_, child)| child.ended.is_none());
-        let orders = running.map(|(task, child)| (task.clone(), child.run, order(&self.state, task)));
+        let resumed = self.state.resumption();
+        let orders = running.map(|(task, child)| (task.clone(), child.run, (order(&self.state, task), resumed)));
         // One at a time, so that none overtakes another.
-        let news = orders
-            .filter(|(task, _, order)| !self.bench.leading.contains(task) && self.bench.led.get(task) != Some(order));
+        let news =
+            orders.filter(|(task, _, led)| !self.bench.leading.contains(task) && self.bench.led.get(task) != Some(led));
         let news: Vec<_> = news.collect();
-        for (task, run, order) in news {
+        for (task, run, led) in news {
             self.bench.leading.insert(task.clone());
-            let message = OrchestratorMessage::Follow { around: self.args.run, order: order.clone() };
+            let message = OrchestratorMessage::Follow { around: self.args.run, order: led.0.clone(), resumed };
             let (system, child) = (ctx.system().clone(), self.child_at(run, ctx));
             set_going(ctx, async move {
                 send(&system, child?, message).await;
-                Some(Own::Led { task, order })
+                Some(Own::Led { task, led })
             });
         }
     }
@@ -115,15 +117,18 @@ impl Orchestrator {
     /// Does what the run around this one wants of it.
     pub(super) async fn follow(
         &mut self,
-        (around, order): (RunId, Order),
+        around: RunId,
+        (order, resumed): (Order, Option<Resumption>),
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
-        let who = format!("run {around}");
-        let theirs = self.state.pauses().iter().any(|pause| pause.why == PauseCause::Asked && pause.who == who);
+        let who = as_who(around);
+        if self.is_resumed_by(&order, resumed) {
+            self.commit(vec![Record::Resumed { who: who.clone(), wall: self.wall() }], ctx).await?;
+        }
         match order {
-            Order::GoOn if theirs => self.go_on(who, ctx).await,
-            Order::GoOn => Ok(OrchestratorReply::Done),
-            Order::Pause => self.pause(who, ctx).await,
+            // It stands still for the one around it, whoever paused it as well.
+            Order::Pause if self.state.held_by_parent().is_none() => self.stand_still(who, ctx).await,
+            Order::GoOn | Order::Pause => Ok(OrchestratorReply::Done),
             Order::Drain => self.drain(ctx).await,
             Order::Cancel { undo, why } => self.cancel(undo, (who, why), ctx).await,
             Order::Undo { why } if self.state.may_be_undone(true) => {
@@ -141,6 +146,24 @@ impl Orchestrator {
                 Ok(OrchestratorReply::Done)
             }
         }
+    }
+
+    /// Whether this run goes on, or what may stand still inside it does, since the run around it goes on, or was resumed after
+    /// this one came to stand still.
+    fn is_resumed_by(&self, order: &Order, resumed: Option<Resumption>) -> bool {
+        let before = |wall: Millis| resumed.is_some_and(|resumed| wall <= resumed.wall);
+        let theirs = *order == Order::GoOn && self.state.held_by_parent().is_some();
+        let own = self.state.is_paused() && self.state.pauses().iter().all(|pause| before(pause.wall));
+        // Those inside are told by this one, which need not know yet whether they stand still.
+        let last = self.state.resumption().map(|last| last.wall);
+        let is_news = resumed.is_some_and(|resumed| last.is_none_or(|last| last < resumed.wall));
+        let inside = !self.state.is_paused() && self.state.children_running() > 0 && is_news;
+        self.state.ended().is_none() && (theirs || own || inside)
+    }
+
+    /// Whether anything inside this run stands still until somebody resumes it.
+    pub(super) fn is_held_up_inside(&self) -> bool {
+        self.inside().iter().any(|inside| !inside.standing.held_up().is_empty())
     }
 
     fn child_args(&self, task: &TaskId, params: &Value, ctx: &Context<Self>) -> Result<RunArgs, BoxError> {
@@ -209,7 +232,7 @@ impl Orchestrator {
     fn undo_inside(&self, task: &TaskId, ctx: &mut Context<Self>) {
         let Some(run) = self.state.child(task).map(|child| child.run).filter(|_| self.is_to_undo(task)) else { return };
         let order = Order::Undo { why: format!("the run around it, {}, is undone", self.args.run) };
-        let message = OrchestratorMessage::Follow { around: self.args.run, order };
+        let message = OrchestratorMessage::Follow { around: self.args.run, order, resumed: None };
         let (system, child) = (ctx.system().clone(), self.child_at(run, ctx));
         set_going(ctx, async move {
             // It reached its goal, and is told all the same.
@@ -239,6 +262,18 @@ impl Orchestrator {
         let Some(task) = of_it.next() else { return Ok(()) };
         drop(of_it);
         self.unstarted(&task, format!("its orchestrator failed too often, the last time because {why}"), ctx).await
+    }
+
+    /// Events were missed: one of them may have been that the orchestrator of a run inside this one was put aside.
+    pub(super) async fn compare_children(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        if self.state.children_running() == 0 {
+            return Ok(());
+        }
+        let Some(place) = nursery(ctx.path()) else { return Ok(()) };
+        for run in put_aside(ctx.system(), &place) {
+            self.put_aside(&child_path(run), "of something that was missed", ctx).await?;
+        }
+        Ok(())
     }
 
     /// A run inside this one is over: that is recorded, and its orchestrator ends.

@@ -5,7 +5,7 @@ use std::fmt;
 use steadfast::{BoxError, Context};
 
 use super::{Orchestrator, OrchestratorMessage, OrchestratorReply};
-use crate::run::{Kept, PauseCause, Record, Standing};
+use crate::run::{Kept, PauseCause, Record};
 
 /// Why a run does not do what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Refusal {
     Undoing,
     /// Somebody cancelled it before.
     Cancelled,
+    /// The run around it stands still, and this one with it.
+    Around,
 }
 
 impl fmt::Display for Refusal {
@@ -27,6 +29,7 @@ impl fmt::Display for Refusal {
             Self::Over => "the run is over; see its report, or begin another one",
             Self::NotPaused => "the run is not paused, so there is nothing to resume",
             Self::Undoing => "what the run did is being undone already; wait for its end",
+            Self::Around => "the run around it stands still; resume that one, and this one goes on with it",
             Self::Cancelled => "the run was cancelled before; wait for its end",
         })
     }
@@ -46,29 +49,36 @@ impl Orchestrator {
         if self.state.ended().is_some() {
             return Ok(OrchestratorReply::Refused(Refusal::Over));
         }
-        if !self.is_paused_by_somebody() {
-            let paused = self.asked_to_pause(who, "it was paused");
-            self.commit(vec![paused], ctx).await?;
+        if self.is_paused_by_somebody() { Ok(OrchestratorReply::Done) } else { self.stand_still(who, ctx).await }
+    }
+
+    /// The same, whoever paused it before.
+    pub(super) async fn stand_still(
+        &mut self,
+        who: String,
+        ctx: &Context<Self>,
+    ) -> Result<OrchestratorReply, BoxError> {
+        if self.state.ended().is_some() {
+            return Ok(OrchestratorReply::Refused(Refusal::Over));
         }
+        let paused = self.asked_to_pause(who, "it was paused");
+        self.commit(vec![paused], ctx).await?;
         Ok(OrchestratorReply::Done)
     }
 
     /// Lets the run go on, with their attempts given again to the tasks that had used them up.
     ///
-    /// Where only runs inside it stand still, those are told to go on.
-    pub(super) async fn go_on(&mut self, who: String, ctx: &mut Context<Self>) -> Result<OrchestratorReply, BoxError> {
-        let inside = self.inside().iter().any(|inside| matches!(inside.standing, Standing::Paused(_)));
-        if inside && !self.state.is_paused() && self.state.ended().is_none() {
-            self.pass_on(|| OrchestratorMessage::Resume { who: who.clone() }, ctx);
+    /// What stands still inside it goes on as well: it is told so.
+    pub(super) async fn go_on(&mut self, who: String, ctx: &Context<Self>) -> Result<OrchestratorReply, BoxError> {
+        let refusal = if self.state.ended().is_some() {
+            Refusal::Over
+        } else if self.state.held_by_parent().is_some() {
+            Refusal::Around
+        } else if self.state.is_paused() || self.is_held_up_inside() {
+            self.commit(vec![Record::Resumed { who, wall: self.wall() }], ctx).await?;
             return Ok(OrchestratorReply::Done);
-        }
-        let refusal = match (self.state.ended(), self.state.is_paused()) {
-            (Some(_), _) => Refusal::Over,
-            (None, false) => Refusal::NotPaused,
-            (None, true) => {
-                self.commit(vec![Record::Resumed { who, wall: self.wall() }], ctx).await?;
-                return Ok(OrchestratorReply::Done);
-            }
+        } else {
+            Refusal::NotPaused
         };
         Ok(OrchestratorReply::Refused(refusal))
     }

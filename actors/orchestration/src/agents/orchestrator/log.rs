@@ -58,20 +58,12 @@ impl Log {
         records: Vec<Record>,
         ctx: &Context<Orchestrator>,
     ) -> Result<Vec<Record>, BoxError> {
-        let records: Vec<_> = records.into_iter().map(|record| self.redacted(record)).collect();
+        let records: Vec<_> = records.into_iter().map(|record| record.redacted(&self.redactor)).collect();
         let mut frames = Vec::with_capacity(records.len());
         for record in &records {
             frames.push(encode(wait_for(ctx, keep(record, &*self.artifacts)).await?.as_ref())?);
         }
         self.at.expected = wait_for(ctx, self.journal.append(&self.stream, self.at, frames)).await?;
         Ok(records)
-    }
-
-    /// The record without secrets in its texts. Results were redacted before they were digested.
-    fn redacted(&self, mut record: Record) -> Record {
-        for text in record.texts_mut() {
-            *text = self.redactor.text(text).into_owned();
-        }
-        record
     }
 }

@@ -21,7 +21,7 @@ impl Orchestrator {
         let record = begun(&self.state, task, &begin, self.wall());
         self.commit(vec![record.ok_or("the run has no beginning")?], ctx).await?;
         if let Begin::Child { params } = begin {
-            self.bench.led.insert(task.clone(), Order::GoOn);
+            self.bench.led.insert(task.clone(), (Order::GoOn, self.state.resumption()));
             self.start_child(task, &params, ctx)?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The texts of a record that may hold anything, and its time.
 
 use super::{Leased, Outcome, Record, UndoOutcome, WaitFor};
+use crate::redact::Redactor;
 use crate::run::id::Millis;
 
 impl Record {
@@ -44,10 +45,18 @@ impl Record {
         }
     }
 
+    /// The record without secrets in its texts. Results were redacted before they were digested.
+    pub(crate) fn redacted(mut self, redactor: &Redactor) -> Self {
+        for text in self.texts_mut() {
+            *text = redactor.text(text).into_owned();
+        }
+        self
+    }
+
     /// The texts that come from outside, for whoever must look through them before they are written.
     ///
     /// Results are not among them: they were looked through before they were digested.
-    pub(crate) fn texts_mut(&mut self) -> Vec<&mut String> {
+    fn texts_mut(&mut self) -> Vec<&mut String> {
         match self {
             Self::RunStarted { goal, params, .. } => vec![goal, params],
             Self::Unplannable { message }

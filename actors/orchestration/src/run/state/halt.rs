@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use steadfast::RunId;
+
 use super::{Misfit, RunState};
+use crate::run::children::as_who;
 use crate::run::id::{Millis, TaskId};
 use crate::run::record::{PauseCause, Status};
 
@@ -28,6 +31,15 @@ pub struct Cancel {
     pub who: String,
     /// Why, for people.
     pub why: String,
+}
+
+/// That somebody resumed a run, for those inside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumption {
+    /// The how manieth time it was, from 1 on.
+    pub number: u32,
+    /// When.
+    pub wall: Millis,
 }
 
 impl PauseCause {
@@ -87,6 +99,8 @@ impl RunState {
                 self.may_begin(position, id);
             }
         }
+        let number = self.resumed.map_or(0, |resumed| resumed.number) + 1;
+        self.resumed = Some(Resumption { number, wall });
         self.lift(wall);
     }
 
@@ -166,6 +180,20 @@ impl RunState {
     #[must_use]
     pub fn is_paused(&self) -> bool {
         !self.pauses.is_empty()
+    }
+
+    /// When somebody resumed the run last. What stood still inside it before that goes on, too.
+    #[must_use]
+    pub fn resumption(&self) -> Option<Resumption> {
+        self.resumed
+    }
+
+    /// The run around this one, where that is why this one stands still.
+    #[must_use]
+    pub fn held_by_parent(&self) -> Option<RunId> {
+        let parent = self.parent.as_ref()?.run;
+        let who = as_who(parent);
+        self.pauses.iter().any(|pause| pause.why == PauseCause::Asked && pause.who == who).then_some(parent)
     }
 
     /// Whether the run stands still for nothing but tasks that have used up their attempts.

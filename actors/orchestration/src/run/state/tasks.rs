@@ -227,7 +227,7 @@ impl RunState {
             self.stored.insert(id.clone());
         }
         // What a fork took over is undone by the run that did it.
-        let is_ours = !self.forked || self.taken_up;
+        let is_ours = self.forked.is_none();
         let task = self.task_mut(id)?;
         task.settled = Some(settled);
         self.open -= 1;

@@ -9,7 +9,7 @@ use super::{Counts, Held, RunState, TaskState};
 use crate::run::budget::Usage;
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::{Fan, Outline};
-use crate::run::record::{Outcome, Status};
+use crate::run::record::{Outcome, Parent, Status};
 use crate::run::shared::Shared;
 
 impl RunState {
@@ -23,6 +23,12 @@ impl RunState {
     #[must_use]
     pub fn run(&self) -> Option<RunId> {
         self.run
+    }
+
+    /// Whose step the run is.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Parent> {
+        self.parent.as_ref()
     }
 
     /// When the run started.
