@@ -12,7 +12,7 @@ use crate::peers::tokio_actors::TokioActors;
 use crate::peers::{actix, kameo, ours, plain, tokio_actors};
 use crate::pick::{self, FEW};
 use crate::trees::{fail, memory, panic, start, stop, storm};
-use crate::{journal, lazy, registering, routed};
+use crate::{goals, journal, lazy, registering, routed};
 
 const OURS: &str = "steadfast";
 const KAMEO: &str = "kameo";
@@ -411,5 +411,64 @@ pub(crate) const ALL: &[Bench] = &[
             Contender::new("sqlx by hand", journal::bytes_by_hand),
             Contender::new("steadfast, the store", journal::bytes_of_a_store),
         ],
+    },
+    Bench {
+        name: "goals",
+        about: "n goals of 20 steps at once, safe from a power cut, by as many records by hand; per record of a step",
+        unit: Unit::Nanoseconds,
+        sizes: &[64],
+        quick: &[4],
+        rounds: 9,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[
+            Contender::new("sqlx by hand", journal::by_hand_like_goals),
+            Contender::new(OURS, goals::at_once),
+        ],
+    },
+    Bench {
+        name: "chain",
+        about: "one goal of n steps, safe from a kill -9, by as many records by hand; per step",
+        unit: Unit::Microseconds,
+        sizes: &[1_000],
+        quick: &[20],
+        rounds: 9,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[
+            Contender::new("sqlx by hand", journal::by_hand_like_a_chain),
+            Contender::new(OURS, goals::one_chain),
+        ],
+    },
+    Bench {
+        name: "short",
+        about: "a goal of n steps, safe from a power cut, from its start to its end, by the records of its steps by hand",
+        unit: Unit::Milliseconds,
+        sizes: &[3],
+        quick: &[3],
+        rounds: 5,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[
+            Contender::new("sqlx by hand", journal::by_hand_like_a_short_goal),
+            Contender::new(OURS, goals::short),
+        ],
+    },
+    Bench {
+        name: "resumed",
+        about: "from the opening of a store with n unfinished goals until the first of their steps begins",
+        unit: Unit::Milliseconds,
+        sizes: &[1, 1_000],
+        quick: &[10],
+        rounds: 9,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[Contender::new(OURS, goals::resumed)],
+    },
+    Bench {
+        name: "steps",
+        about: "bytes of the file for each step of a goal of n",
+        unit: Unit::Bytes,
+        sizes: &[1_000],
+        quick: &[20],
+        rounds: 1,
+        flavors: &[Flavor::MultiThread],
+        contenders: &[Contender::new(OURS, goals::bytes)],
     },
 ];

@@ -1,4 +1,4 @@
-//! Records of many producers at once into one SQLite file: written by hand, by the store alone, and through a system.
+//! Records of many producers at once into one `SQLite` file: written by hand, by the store alone, and through a system.
 
 use std::future::Future;
 use std::path::Path;
@@ -14,6 +14,7 @@ use steadfast_storage::Store;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::goals::{RECORDS, STEPS};
 use crate::harness::Flavor;
 
 /// How many records each producer writes, one after the other.
@@ -25,7 +26,7 @@ const RECORD: usize = 150;
 /// How many records are written at once, as the agent of the journal does.
 const AT_ONCE: usize = 1024;
 
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
@@ -34,7 +35,7 @@ fn record(seq: u64) -> Vec<u8> {
 }
 
 /// Lets producers write, each record after the one before was acknowledged; nanoseconds per record of all together.
-async fn produce<F, Fut>(producers: usize, append: F) -> Vec<f64>
+async fn produce<F, Fut>(producers: usize, each: u64, append: F) -> Vec<f64>
 where
     F: Fn(usize, u64) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + Send,
@@ -44,7 +45,7 @@ where
         .map(|producer| {
             let append = append.clone();
             tokio::spawn(async move {
-                for seq in 0..EACH {
+                for seq in 0..each {
                     append(producer, seq).await;
                 }
             })
@@ -54,7 +55,7 @@ where
         task.await.expect("a producer does not panic");
     }
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let records = (producers as u64 * EACH) as f64;
+    let records = (producers as u64 * each) as f64;
     vec![begun.elapsed().as_secs_f64() * 1e9 / records]
 }
 
@@ -112,7 +113,7 @@ impl ByHand {
     }
 }
 
-fn by_hand(flavor: Flavor, level: Level, producers: usize) -> Vec<f64> {
+fn by_hand(flavor: Flavor, level: Level, producers: usize, each: u64) -> Vec<f64> {
     flavor.run(async move {
         let folder = folder();
         let mut file = ByHand::open(folder.path(), level).await;
@@ -124,7 +125,7 @@ fn by_hand(flavor: Flavor, level: Level, producers: usize) -> Vec<f64> {
             }
             file.conn.close().await.expect("it closes");
         });
-        let seen = produce(producers, move |stream, seq| {
+        let seen = produce(producers, each, move |stream, seq| {
             let hand = hand.clone();
             async move {
                 let (done, answer) = oneshot::channel();
@@ -172,7 +173,7 @@ fn store(flavor: Flavor, level: Level, producers: usize) -> Vec<f64> {
                 }
             }
         });
-        let seen = produce(producers, move |producer, expected| {
+        let seen = produce(producers, EACH, move |producer, expected| {
             let (hand, (stream, epoch)) = (hand.clone(), streams[producer].clone());
             async move {
                 let (done, answer) = oneshot::channel();
@@ -197,7 +198,7 @@ fn system(flavor: Flavor, level: Level, producers: usize) -> Vec<f64> {
         let system = System::builder().journal(store.journal()).start(root).await.expect("the system starts");
         let journal = system.journal();
         let streams = fenced(&*journal, producers).await;
-        let seen = produce(producers, move |producer, expected| {
+        let seen = produce(producers, EACH, move |producer, expected| {
             let (journal, streams) = (Arc::clone(&journal), Arc::clone(&streams));
             async move {
                 let (stream, epoch) = &streams[producer];
@@ -213,7 +214,7 @@ fn system(flavor: Flavor, level: Level, producers: usize) -> Vec<f64> {
 }
 
 pub(crate) fn by_hand_durable(flavor: Flavor, producers: usize) -> Vec<f64> {
-    by_hand(flavor, Level::Durable, producers)
+    by_hand(flavor, Level::Durable, producers, EACH)
 }
 
 pub(crate) fn store_durable(flavor: Flavor, producers: usize) -> Vec<f64> {
@@ -225,7 +226,7 @@ pub(crate) fn system_durable(flavor: Flavor, producers: usize) -> Vec<f64> {
 }
 
 pub(crate) fn by_hand_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
-    by_hand(flavor, Level::ProcessCrashSafe, producers)
+    by_hand(flavor, Level::ProcessCrashSafe, producers, EACH)
 }
 
 pub(crate) fn store_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
@@ -234,6 +235,25 @@ pub(crate) fn store_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
 
 pub(crate) fn system_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
     system(flavor, Level::ProcessCrashSafe, producers)
+}
+
+/// As many records as so many goals at once have for their steps.
+pub(crate) fn by_hand_like_goals(flavor: Flavor, goals: usize) -> Vec<f64> {
+    by_hand(flavor, Level::Durable, goals, (STEPS * RECORDS) as u64)
+}
+
+/// One after the other, as many records as a chain of so many steps has; microseconds per step.
+#[expect(clippy::cast_precision_loss, reason = "two")]
+pub(crate) fn by_hand_like_a_chain(flavor: Flavor, steps: usize) -> Vec<f64> {
+    let each = by_hand(flavor, Level::ProcessCrashSafe, 1, (steps * RECORDS) as u64);
+    each.into_iter().map(|nanos| nanos * RECORDS as f64 / 1e3).collect()
+}
+
+/// One after the other, as many records as a goal of so many steps has, many times; milliseconds for all of a goal.
+#[expect(clippy::cast_precision_loss, reason = "a few")]
+pub(crate) fn by_hand_like_a_short_goal(flavor: Flavor, steps: usize) -> Vec<f64> {
+    let each = by_hand(flavor, Level::Durable, 1, 50 * (steps * RECORDS) as u64);
+    each.into_iter().map(|nanos| nanos * (steps * RECORDS) as f64 / 1e6).collect()
 }
 
 /// How many streams the records of `disk` are of.
@@ -273,7 +293,7 @@ pub(crate) fn bytes_of_a_store(flavor: Flavor, n: usize) -> Vec<f64> {
     })
 }
 
-fn bytes_of(path: &Path, n: usize) -> f64 {
+pub(crate) fn bytes_of(path: &Path, n: usize) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let (bytes, records) = (std::fs::metadata(path).expect("it is there").len() as f64, n as f64);
     bytes / records

@@ -157,7 +157,7 @@ pub(crate) fn spawned_for_it(flavor: Flavor, n: usize) -> Vec<f64> {
             actors.push(actor);
         }
         let took = began.elapsed();
-        for actor in actors.iter() {
+        for actor in &actors {
             actor.stop(None);
         }
         each(took, n)

@@ -5,6 +5,7 @@
 mod allocator;
 mod benches;
 mod fanout;
+mod goals;
 mod harness;
 mod isolation;
 mod journal;

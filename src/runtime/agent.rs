@@ -197,6 +197,9 @@ impl<A: Agent> Context<A> {
     /// it waits in line until one of them has ended.
     pub fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) -> TaskId {
         let place = self.life.tasks.queue_up();
+        // What is awaited has a second place beside the one it came from, in each future around it: what may be large goes
+        // into a box before any is.
+        let work = Box::pin(work);
         self.spawn_at_once(async move {
             let _permit = place.turn().await;
             work.await;
@@ -277,7 +280,7 @@ impl<A: Agent> Context<A> {
         let turn = Arc::clone(progress.0.turn());
         let place = self.life.tasks.queue_up();
         let heart = progress.0.clone();
-        let work = work(progress);
+        let work = Box::pin(work(progress));
         let watched = async move {
             let _permit = place.turn().await;
             // Nobody expected anything of it while it waited.
