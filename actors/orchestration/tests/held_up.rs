@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use common::{RUN, Running, World};
 use steadfast::seam::Journal;
 use steadfast::{MemoryJournal, RunId, StreamId};
-use steadfast_orchestration::agents::orchestrator::{Orchestrator, OrchestratorMessage};
+use steadfast_orchestration::agents::orchestrator::{Orchestrator, OrchestratorMessage, OrchestratorReply};
 use steadfast_orchestration::preset::{self, orchestrator_path};
 use steadfast_orchestration::run::{Kept, Record, Standing, Status, decode, large};
 use steadfast_orchestration::seam::artifacts::{Digest, MemoryArtifacts};
@@ -69,15 +69,20 @@ impl Life {
     }
 
     async fn until(&self, holds: impl Fn(&Record) -> bool) {
-        while !self.records().await.iter().any(&holds) {
+        for _ in 0..10_000 {
+            if self.records().await.iter().any(&holds) {
+                return;
+            }
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
+        panic!("it does not come: {:#?}", self.records().await);
     }
 }
 
 /// The cause and the message of each pause; nothing where the run stands otherwise.
 async fn pauses(running: &Running) -> Vec<(String, String)> {
-    match running.feed.stands_still().await {
+    let still = tokio::time::timeout(std::time::Duration::from_secs(60), running.feed.stands_still()).await;
+    match still.expect("it stands still") {
         Standing::Paused(notes) => notes.into_iter().map(|note| (note.cause, note.message)).collect(),
         other => panic!("it stands {other:?}"),
     }
@@ -158,4 +163,110 @@ async fn a_result_that_is_not_to_be_had_when_a_run_is_taken_up_pauses_it_until_i
         assert_eq!((report.status, &report.result_digest), (Status::Reached, &calm.result_digest));
         assert_eq!(kept.ran.load(Ordering::Relaxed), ran + 1, "only what was not recorded ran");
     }
+}
+
+/// A goal with an undo that asks for a large result.
+const TAKES_BACK: &str = r#"
+name = "takes-back"
+[[tasks]]
+id = "big"
+result = "stdout"
+command = { program = "big" }
+undo = { command = { program = "undo", args = ["${result}"] } }
+[[tasks]]
+id = "small"
+after = ["big"]
+command = { program = "small" }
+undo = { command = { program = "undo", args = ["small"] } }
+[[tasks]]
+id = "child"
+after = ["small"]
+[tasks.goal.inline]
+name = "inner"
+[[tasks.goal.inline.tasks]]
+id = "ask"
+approve = { prompt = "?" }
+[[tasks]]
+id = "then"
+after = ["small"]
+command = { program = "then", env = { A = { from = "TOKEN" } } }
+"#;
+
+async fn say(running: &Running, message: OrchestratorMessage) -> OrchestratorReply {
+    let orchestrator = running.system.agent::<Orchestrator>(&orchestrator_path(RunId::new(RUN))).expect("it is there");
+    orchestrator.ask(message).await.expect("it answers")
+}
+
+fn cancel(undo: bool) -> OrchestratorMessage {
+    OrchestratorMessage::Cancel { undo, who: "ann".to_owned(), why: "enough".to_owned() }
+}
+
+/// A run that was put down with something under way in it, whose large result is gone, in a process that lacks a variable.
+async fn put_down(kept: &Life) -> Running {
+    let first = kept.process(TAKES_BACK, &["TOKEN"], "then").await;
+    kept.until(|record| matches!(record, Record::ChildStarted { .. })).await;
+    kept.until(|record| matches!(record, Record::Leased(lease) if lease.task.task() == "then")).await;
+    end(first).await;
+    let [digest] = &kept.artifacts.digests()[..] else { panic!("one result is large") };
+    kept.artifacts.damage(digest, None);
+    let second = kept.process(TAKES_BACK, &[], "").await;
+    let causes: Vec<_> = pauses(&second).await.into_iter().map(|(cause, _)| cause).collect();
+    assert_eq!(causes, ["missing artifact", "missing variable"]);
+    second
+}
+
+async fn finished(running: Running) -> steadfast_orchestration::run::Report {
+    let report = tokio::time::timeout(std::time::Duration::from_secs(60), running.feed.report()).await;
+    let report = report.expect("it ends");
+    end(running).await;
+    steadfast_orchestration::run::Report::clone(&report)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_lacks_a_result_and_a_variable_can_be_cancelled_and_ends_with_what_is_inside_it() {
+    let kept = Life::new();
+    let running = put_down(&kept).await;
+    assert_eq!(say(&running, cancel(false)).await, OrchestratorReply::Done);
+    let report = finished(running).await;
+    assert_eq!((report.status, report.undone.undone), (Status::Cancelled, 0), "{report:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_asks_for_a_result_that_is_gone_lets_the_run_stand_still_until_it_is_there_or_left_to_a_person() {
+    for is_put_back in [true, false] {
+        let kept = Life::new();
+        let running = put_down(&kept).await;
+        assert_eq!(say(&running, cancel(true)).await, OrchestratorReply::Done);
+        kept.until(|record| matches!(record, Record::Undoing { .. })).await;
+        let causes: Vec<_> = pauses(&running).await.into_iter().map(|(cause, _)| cause).collect();
+        assert_eq!(causes, ["missing artifact"]);
+        if is_put_back {
+            let value = format!("\"{}\"", "x".repeat(large::LARGE + 100)).into_bytes();
+            kept.artifacts.damage(&Digest::of(&value), Some(value));
+            resume(&running).await;
+        } else {
+            assert_eq!(say(&running, cancel(false)).await, OrchestratorReply::Done);
+        }
+        let report = finished(running).await;
+        let undone = if is_put_back { (2, 0) } else { (0, 2) };
+        assert_eq!((report.undone.undone, report.undone.failed), undone, "{report:#?}");
+        assert_eq!(report.status, Status::Cancelled);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_nobody_carries_and_that_lacks_a_result_is_cancelled_by_whoever_owns_the_store() {
+    use steadfast_orchestration::host::{Answer, Ask, Asked, apply};
+    use steadfast_orchestration::run::Millis;
+    let kept = Life::new();
+    let first = kept.process(LARGE, &[], "then").await;
+    kept.until(|record| matches!(record, Record::Leased(lease) if lease.task.task() == "then")).await;
+    end(first).await;
+    kept.artifacts.damage(&kept.artifacts.digests()[0], None);
+    let what = Ask::Cancel { run: RunId::new(RUN), undo: false, why: "enough".to_owned() };
+    let asked = Asked { id: uuid::Uuid::from_u128(1), who: "ann".to_owned(), wall: Millis(1), what };
+    let outfit = common::hosting::Store::new().outfit();
+    let answer = apply((&*kept.journal, &outfit), &asked, "cli", Millis(2)).await.expect("done");
+    assert_eq!(answer, Answer::Taken);
+    assert!(matches!(kept.records().await.last(), Some(Record::Ended { status: Status::Cancelled, .. })));
 }

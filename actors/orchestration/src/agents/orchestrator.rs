@@ -144,6 +144,8 @@ struct Bench {
     led: BTreeMap<TaskId, Led>,
     /// Those that are being told.
     leading: BTreeSet<TaskId>,
+    /// Those that could not begin while a result was not to be had.
+    unbegun: BTreeSet<TaskId>,
 }
 
 /// What a run inside another one was told: what is wanted of it, and when the run around it was resumed last.
@@ -275,8 +277,10 @@ pub enum Own {
     Resumed { lease: LeaseId, reply: ContextReply },
     /// From the retriever, for a list.
     Listed { task: String, reply: ContextReply },
-    /// From the retriever, for a run inside this one that was begun before this incarnation.
-    Reborn { task: TaskId, reply: ContextReply },
+    /// What a run inside this one was begun with before this incarnation.
+    Reborn { task: TaskId, params: Value },
+    /// A run inside this one was to begin before this incarnation, and did not.
+    Unbegun { task: TaskId },
     /// A run inside this one stands otherwise than before.
     ChildStands { task: TaskId, now: Standing },
     /// A run inside this one was told what is wanted of it.
@@ -386,7 +390,8 @@ impl Orchestrator {
             Own::Prepared { attempt, reply } => self.prepared(attempt, reply, ctx).await,
             Own::Resumed { lease, reply } => self.resumed(lease, reply, ctx),
             Own::Listed { task, reply } => self.listed(task, reply, ctx).await,
-            Own::Reborn { task, reply } => self.reborn(&task, reply, ctx),
+            Own::Reborn { task, params } => self.reborn(&task, &params, ctx),
+            Own::Unbegun { task } => self.unbegun(task, ctx),
             Own::Unstarted { task, why } | Own::ChildStands { task, now: Standing::GivenUp { why } } => {
                 self.unstarted(&task, why, ctx).await
             }

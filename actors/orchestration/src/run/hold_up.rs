@@ -55,6 +55,11 @@ impl Lacking {
         if state.is_undoing() { state.to_undo().any(refers) } else { !state.is_closing() }
     }
 
+    /// Whether a result is not to be had that is still needed.
+    pub(crate) fn is_short(&self, state: &RunState) -> bool {
+        state.not_whole().any(|(task, _)| self.needs(state, task))
+    }
+
     /// The variables that are still needed, each with a task that needs it.
     fn needed<'s>(&'s self, state: &'s RunState) -> BTreeMap<&'s str, &'s TaskId> {
         let mut needed = BTreeMap::new();

@@ -9,18 +9,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
+use steadfast::seam::JournalError;
 use steadfast::{BoxError, ChildError, Context, Path, RequestError, RunId, Supervisor, System};
 
 use super::{Feed, Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
-use crate::agents::ask::{TRY, again};
+use crate::agents::ask::{PAUSE, TRY, again};
 use crate::agents::host::put_aside;
 use crate::agents::protocol::{Attempt, ContextReply, ContextRequest, Part, Wanted};
 use crate::goal::span::Span;
+use crate::host::{HostError, head};
 use crate::preset::{RESTARTS, child_path, orchestrator};
 use crate::run::{
-    ChildEnd, Inside, Millis, Order, Parent, Record, Resumption, Standing, Status, TaskId, UndoSummary, as_who,
+    Begin, ChildEnd, Inside, Millis, Order, Parent, Record, Resumption, Standing, Status, TaskId, UndoSummary, as_who,
     child_ended, child_undone, failures, order, results,
 };
+use crate::work::chain;
 
 /// The name of the supervisor of these orchestrators.
 pub(crate) const CHILDREN: &str = "children";
@@ -181,15 +184,43 @@ impl Orchestrator {
     }
 
     /// Carries on with the runs inside this one that an earlier incarnation began.
-    pub(super) fn take_up_children(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+    pub(super) fn take_up_children(&self, ctx: &mut Context<Self>) {
         let open = |task: &TaskId| self.state.task(task).is_some_and(|task| task.settled.is_none());
         let children = self.state.children().filter(|(task, child)| child.ended.is_none() || open(task));
         let tasks: Vec<_> = children.map(|(task, _)| task.clone()).collect();
-        tasks.iter().try_for_each(|task| self.find_child(task, ctx))
+        for task in tasks {
+            self.find_child(&task, ctx);
+        }
     }
 
-    /// Finds out what a run inside this one, which was begun before, was begun with.
-    pub(super) fn find_child(&mut self, task: &TaskId, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+    /// Finds out what a run inside this one, which was begun before, was begun with: it says so itself, whatever of this one
+    /// is not to be had.
+    pub(super) fn find_child(&self, task: &TaskId, ctx: &mut Context<Self>) {
+        let Some(run) = self.state.child(task).map(|child| child.run) else { return };
+        let (journal, task) = (ctx.system().journal(), task.clone());
+        set_going(ctx, async move {
+            loop {
+                return Some(match head(&*journal, run).await {
+                    Ok(head) => Own::Reborn { task, params: Value::from_iter(head.params) },
+                    Err(HostError::Unknown { .. }) => Own::Unbegun { task },
+                    Err(HostError::Journal {
+                        source: JournalError::Unavailable(_) | JournalError::InDoubt(_), ..
+                    }) => {
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                    Err(error) => Own::Unstarted { task, why: chain(&error) },
+                });
+            }
+        });
+    }
+
+    /// A run inside this one was to begin, and its process ended first: its parameters are found once more.
+    pub(super) fn unbegun(&mut self, task: TaskId, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        if self.state.not_whole().next().is_some() {
+            self.bench.unbegun.insert(task);
+            return Ok(());
+        }
         let attempt = Attempt { run: self.args.run, task: task.clone(), part: Part::Task, number: 1 };
         let request = self.context_of(attempt)?;
         let item = match request.wanted {
@@ -197,35 +228,47 @@ impl Orchestrator {
             _ => None,
         };
         let request = ContextRequest { wanted: Wanted::Begun { item }, ..request };
-        let (system, task) = (ctx.system().clone(), task.clone());
+        let system = ctx.system().clone();
         set_going(ctx, async move {
             Some(match super::carry::context(&system, request).await {
-                Ok(reply) => Own::Reborn { task, reply },
+                Ok(ContextReply::Begin(begin)) => match *begin {
+                    Begin::Child { params } => Own::Reborn { task, params },
+                    other => Own::Unstarted { task, why: format!("it begins otherwise than before: {other:?}") },
+                },
+                // The same question had an answer when the run was begun, and nothing that it depends on changes.
+                Ok(other) => Own::Unstarted { task, why: format!("its parameters cannot be found again: {other:?}") },
                 Err(unanswered) => Own::Unstarted { task, why: unanswered.why },
             })
         });
         Ok(())
     }
 
-    /// The parameters of a run that an earlier incarnation began are known again.
-    pub(super) fn reborn(
-        &mut self,
-        task: &TaskId,
-        reply: ContextReply,
-        ctx: &mut Context<Self>,
-    ) -> Result<(), BoxError> {
-        use crate::run::Begin;
-        match reply {
-            ContextReply::Begin(begin) if matches!(*begin, Begin::Child { .. }) => {
-                if let Begin::Child { params } = *begin {
-                    self.start_child(task, &params, ctx)?;
-                }
-                self.undo_inside(task, ctx);
-                Ok(())
-            }
-            // The same question had an answer when the run was begun, and nothing that it depends on changes.
-            other => Err(format!("the parameters of `{task}` cannot be found again: {other:?}").into()),
+    /// Looks again at the runs inside this one that could not begin while a result was not to be had.
+    pub(super) async fn look_at_unbegun(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let is_whole = self.state.not_whole().next().is_none();
+        if !is_whole && !self.state.is_closing() {
+            return Ok(());
         }
+        for task in std::mem::take(&mut self.bench.unbegun) {
+            let run = self.state.child(&task).map(|child| child.run);
+            if is_whole {
+                self.unbegun(task, ctx)?;
+            } else if let Some(run) = run {
+                // It did nothing, and is not wanted any more.
+                let (status, undone) = (Status::Cancelled, UndoSummary::default());
+                let end = ChildEnd { run, status, results: Value::Null, why: String::new(), undone };
+                self.args.feed.inside(run).stand(Standing::Ended(status));
+                self.child_over(&task, &end, ctx).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The parameters of a run that an earlier incarnation began are known again.
+    pub(super) fn reborn(&mut self, task: &TaskId, params: &Value, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        self.start_child(task, params, ctx)?;
+        self.undo_inside(task, ctx);
+        Ok(())
     }
 
     /// Tells a run inside this one to take back what it did, where that is what is to be undone now.

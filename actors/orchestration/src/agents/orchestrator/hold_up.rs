@@ -17,14 +17,17 @@ impl Orchestrator {
     }
 
     /// Lets the run stand still where something is missing, before it gives out anything.
-    pub(super) async fn hold_up(&mut self, ctx: &Context<Self>) -> Result<(), BoxError> {
-        if self.state.gives_out() && self.state.not_whole().next().is_some() {
+    pub(super) async fn hold_up(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        if self.state.gives_out() && self.lacking.is_short(&self.state) {
             // Somebody may have put it back: whoever resumes the run says so.
             self.fold_anew(ctx).await?;
             if let (Kept::Volatile, Some((task, digest))) = (self.args.kept, self.state.not_whole().next()) {
                 // It cannot be resumed; the next incarnation looks once more.
                 return Err(format!("the result of `{task}`, artifact {digest}, is missing or damaged").into());
             }
+        }
+        if !self.bench.unbegun.is_empty() {
+            self.look_at_unbegun(ctx).await?;
         }
         let records = hold_up(&self.state, &self.lacking, self.wall());
         if records.is_empty() { Ok(()) } else { self.commit(records, ctx).await }

@@ -5,7 +5,9 @@ use steadfast::{BoxError, Context, Incarnation, Path, bug_on_purpose};
 use super::{Orchestrator, Own, set_going};
 use crate::agents::ask::ask_any;
 use crate::agents::protocol::{Attempt, LeaseId, Part, ReportReply, ReportRequest, VALIDATE, ValidateRequest};
-use crate::run::{AttemptEnd, Class, Held, Millis, Record, TaskId, TaskState, attempt_ended, attempt_lost, undo_lost};
+use crate::run::{
+    self, AttemptEnd, Class, Held, Millis, Record, TaskId, TaskState, attempt_ended, attempt_lost, undo_lost,
+};
 use crate::work::bound::bounded;
 use crate::work::validate::Verdicts;
 use crate::work::{Failure, Outcome};
@@ -165,6 +167,15 @@ impl Orchestrator {
     /// The lease of a task that is out.
     pub(super) fn lease_of(&self, task: &TaskId) -> Option<LeaseId> {
         self.lease_id(task, Part::Task, self.state.lease(task)?)
+    }
+
+    /// The leases that ended though nobody reported on them, whose holders are there.
+    pub(super) fn cut_off(&self, ctx: &Context<Self>) -> Vec<LeaseId> {
+        let is_cut =
+            |outcome: &run::Outcome| matches!(outcome, run::Outcome::Failed { .. } | run::Outcome::Skipped { .. });
+        let tasks = self.state.tasks().filter(|(_, task)| task.settled.as_ref().is_some_and(|s| is_cut(&s.outcome)));
+        let leases = tasks.filter_map(|(id, task)| self.lease_id(id, Part::Task, task.last.as_ref()?));
+        leases.filter(|lease| ctx.system().incarnation(&lease.agent) == Some(lease.incarnation)).collect()
     }
 
     /// All leases that are out.

@@ -78,6 +78,8 @@ impl Orchestrator {
 
     /// Sends again what is out and whose holder lives, and takes back the rest.
     async fn take_up(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        // An earlier incarnation may have ended before it told them.
+        self.release(self.cut_off(ctx), ctx);
         if self.state.ended().is_some() {
             return Ok(());
         }
@@ -87,9 +89,9 @@ impl Orchestrator {
         }
         self.compare(ctx).await?;
         if self.state.not_whole().next().is_some() {
-            return self.lose_leases("a result of the run is not to be had", ctx).await;
+            self.lose_leases("a result of the run is not to be had", ctx).await?;
         }
-        self.take_up_children(ctx)?;
+        self.take_up_children(ctx);
         for lease in self.leases() {
             let attempt = lease.attempt.clone();
             let context = match attempt.part {

@@ -16,7 +16,8 @@ impl Orchestrator {
             return Ok(());
         }
         if self.planned_task(task.task())?.task().is_undone_inside() {
-            return self.find_child(&task, ctx);
+            self.find_child(&task, ctx);
+            return Ok(());
         }
         let request = self.context_of_undo(self.attempt(&task, (attempt, Part::Undo)))?;
         let system = ctx.system().clone();
