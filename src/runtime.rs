@@ -31,6 +31,7 @@ mod posting;
 pub(crate) mod projecting;
 mod registrar;
 pub(crate) mod route;
+mod saver;
 pub(crate) mod serve;
 mod shell;
 mod signal;

@@ -18,8 +18,8 @@ use uuid::Uuid;
 pub(crate) use self::journal::Change;
 pub(crate) use self::journal::Streams;
 pub use self::journal::{
-    AppendAt, Epoch, Head, InvalidLevel, Journal, JournalError, Level, Place, Seq, Snapshot, StreamInfo, Upto, Write,
-    Written,
+    AppendAt, AtMost, Epoch, Head, InvalidLevel, Journal, JournalError, Level, Part, Place, Seq, Snapshot, StreamInfo,
+    Upto, Write, Written,
 };
 pub use self::transport::{
     DEFAULT_ACK_WITHIN, DEFAULT_INBOX, Delivery, Durability, Inbox, Interest, Message, Settle, Transport,

@@ -1,11 +1,11 @@
 //! Names of the streams of a journal.
 
-use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use super::place::{Place, Shown};
 use super::{Path, RunId};
+use crate::text::prints_its_text;
 
 /// The longest name of a stream, in bytes.
 const LONGEST: usize = 200;
@@ -68,17 +68,7 @@ impl From<RunId> for StreamId {
     }
 }
 
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+prints_its_text!(StreamId);
 
 /// A text that names no stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +105,9 @@ mod tests {
     #[test]
     fn a_name_is_read_as_it_is_written_and_strange_ones_are_refused_at_their_place() {
         for text in ["a", "run/x", "agent/root/a-1_2.3#4", &"x".repeat(LONGEST)] {
-            assert_eq!(text.parse::<StreamId>().expect("a name").to_string(), *text);
+            let stream = text.parse::<StreamId>().expect("a name");
+            assert_eq!((stream.to_string(), format!("{stream:?}")), (text.to_owned(), text.to_owned()));
+            assert_eq!(format!("{stream:>201}"), format!("{text:>201}"), "in a column");
         }
         for (text, at) in [("", 0), ("a b", 1), ("run/ä", 4), ("a\n", 1), (&"x".repeat(LONGEST + 1), LONGEST)] {
             assert_eq!(text.parse::<StreamId>().expect_err("no name").at, at, "{text:?}");

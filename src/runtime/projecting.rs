@@ -17,7 +17,6 @@ mod handle;
 mod place;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -26,14 +25,14 @@ use self::follower::Follower;
 use self::place::Place;
 use crate::exit::BoxError;
 use crate::id::{Incarnation, StreamId};
-use crate::message::codec::EncodeError;
 use crate::message::record::RecordError;
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::patience::persistently;
+use crate::runtime::saver::{Room, Saver, ToSave};
 use crate::runtime::sourced::told;
 use crate::runtime::spec::{AgentSpec, ChildSpec};
 use crate::runtime::tail::{DEFAULT_POLL, Tail};
-use crate::seam::{Epoch, Journal, Seq, Snapshot};
+use crate::seam::{Journal, Seq, Snapshot};
 use crate::sourcing::{Following, Keeping, Projection, Snapshotted};
 
 pub use self::handle::{Behind, ProjectionError, ProjectionRef};
@@ -61,7 +60,7 @@ pub struct ProjectionArgs<P: Projection> {
 struct Keeps<P: Projection> {
     every: u64,
     load: Load<P>,
-    save: fn(&Following<P>, &StreamId) -> Result<Vec<u8>, EncodeError>,
+    save: fn(&Following<P>, &StreamId) -> ToSave,
 }
 
 type Load<P> = fn(&<P as Projection>::Args, &StreamId, &[u8]) -> Result<Option<Following<P>>, RecordError>;
@@ -186,7 +185,12 @@ impl<P: Projection + Snapshotted> AgentSpec<Projecting<P>> {
     /// on from there. What cannot be read any more is made anew from the beginning of the stream.
     #[must_use]
     pub fn keep_every(mut self, events: u64) -> Self {
-        self.args_mut().keeps = Some(Keeps { every: events, load: Following::restored, save: Following::written });
+        let save = |following: &Following<P>, of: &StreamId| {
+            let write = following.to_write(of);
+            // The stream has no records: how far the projection is, is in the bytes.
+            Box::new(move || Ok(Snapshot { seq: 0, bytes: write()? })) as ToSave
+        };
+        self.args_mut().keeps = Some(Keeps { every: events, load: Following::restored, save });
         self
     }
 }
@@ -244,13 +248,8 @@ impl<P: Projection> Agent for Projecting<P> {
 
 /// Where a projection is kept, and by what right.
 struct Keeper<P: Projection> {
-    how: Keeps<P>,
-    keeping: Keeping,
-    of: StreamId,
-    own: StreamId,
-    epoch: Epoch,
-    journal: Arc<dyn Journal>,
-    saving: Arc<AtomicBool>,
+    save: fn(&Following<P>, &StreamId) -> ToSave,
+    saver: Saver,
 }
 
 /// What was kept, or the beginning.
@@ -272,34 +271,15 @@ async fn load<P: Projection>(
     let following = following.flatten().unwrap_or_else(|| Following::new(&args.args));
     let keeping = Keeping::every(how.every, following.applied());
     let keeping = keeping.ok_or("a projection cannot be kept after every 0 events; give it one or more")?;
-    let (of, journal, saving) = (args.of.clone(), Arc::clone(journal), Arc::default());
-    Ok((following, Some(Keeper { how, keeping, of, own, epoch, journal, saving })))
+    let journal = Arc::clone(journal);
+    let saver = Saver { keeping, stream: own, epoch, journal, prunes: false, room: Room::default() };
+    Ok((following, Some(Keeper { save: how.save, saver })))
 }
 
 impl<P: Projection> Projecting<P> {
-    /// Has it kept where that is due. What comes of it changes nothing here: the next one will be.
     fn keep_if_due(&mut self, ctx: &mut Context<Self>) {
-        let Some(Keeper { how, keeping, of, own, epoch, journal, saving }) = &mut self.keeper else { return };
-        let applied = self.following.applied();
-        if !keeping.is_due(applied) || saving.swap(true, Ordering::AcqRel) {
-            return;
+        if let Some(Keeper { save, saver }) = &mut self.keeper {
+            saver.save_if_due(self.following.applied(), || save(&self.following, &self.of), ctx);
         }
-        keeping.kept(applied);
-        let written = (how.save)(&self.following, of);
-        let (journal, saving, path) = (Arc::clone(journal), Arc::clone(saving), ctx.path().clone());
-        let (own, epoch) = (own.clone(), *epoch);
-        ctx.spawn_at_once(async move {
-            let kept = match written {
-                // The stream has no records: how far the projection is, is in the bytes.
-                Ok(bytes) => {
-                    journal.save_snapshot(&own, epoch, Snapshot { seq: 0, bytes }).await.map_err(BoxError::from)
-                }
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = kept {
-                tracing::warn!(%path, %error, "a projection was not kept");
-            }
-            saving.store(false, Ordering::Release);
-        });
     }
 }

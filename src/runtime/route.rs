@@ -29,5 +29,5 @@ pub use self::handle::Route;
 pub(crate) use self::json::ask_json;
 pub use self::pick::Picked;
 pub use self::provider::Provider;
-pub(crate) use self::provider::{ask, providers};
+pub(crate) use self::provider::{ask, provider_at, providers};
 pub(crate) use self::reach::{Offered, Offers, Reached, candidates, offered, view};

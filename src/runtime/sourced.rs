@@ -8,16 +8,15 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::exit::BoxError;
 use crate::id::StreamId;
-use crate::message::codec::EncodeError;
 use crate::message::record;
 use crate::runtime::agent::{Agent, Context};
 use crate::runtime::patience::persistently;
+use crate::runtime::saver::{Room, Saver, ToSave};
 use crate::runtime::spec::{AgentSpec, ChildSpec};
-use crate::seam::{AppendAt, Epoch, Journal, JournalError, Level, Snapshot, Upto, Write};
+use crate::seam::{AppendAt, AtMost, Epoch, Journal, JournalError, Level, Snapshot};
 use crate::sourcing::{EventSourced, Keeping, Replay, ReplayError, Snapshotted, frame_of};
 
 /// How many records are replayed before others have their turn.
@@ -29,9 +28,7 @@ pub struct Sourced<E: EventSourced> {
     stream: StreamId,
     epoch: Epoch,
     journal: Arc<dyn Journal>,
-    snapshots: Option<(Snapshots<E>, Keeping)>,
-    /// Whether a snapshot is on its way.
-    saving: Arc<AtomicBool>,
+    snapshots: Option<(Save<E>, Saver)>,
 }
 
 /// What a [`Sourced`] agent is started from. Made by [`ChildSpec::sourced`], and changed by the methods of its spec.
@@ -47,11 +44,10 @@ struct Snapshots<E: EventSourced> {
     every: u64,
     prunes: bool,
     load: fn(&E::Args, &Snapshot) -> Result<Replay<E>, ReplayError>,
-    save: fn(&Replay<E>) -> ToSave,
+    save: Save<E>,
 }
 
-/// A snapshot whose bytes are not made yet.
-type ToSave = Box<dyn FnOnce() -> Result<Snapshot, EncodeError> + Send>;
+type Save<E> = fn(&Replay<E>) -> ToSave;
 
 impl<E: EventSourced> Clone for Snapshots<E> {
     fn clone(&self) -> Self {
@@ -203,11 +199,13 @@ impl<E: EventSourced> Agent for Sourced<E> {
         let snapshots = match args.snapshots {
             Some(how) => {
                 let keeping = Keeping::every(how.every, kept);
-                Some((how, keeping.ok_or("a snapshot after every 0 events cannot be saved; give it one or more")?))
+                let keeping = keeping.ok_or("a snapshot after every 0 events cannot be saved; give it one or more")?;
+                let (stream, journal, prunes) = (stream.clone(), Arc::clone(&journal), how.prunes);
+                Some((how.save, Saver { keeping, stream, epoch, journal, prunes, room: Room::default() }))
             }
             None => None,
         };
-        let mut agent = Self { live, stream, epoch, journal, snapshots, saving: Arc::default() };
+        let mut agent = Self { live, stream, epoch, journal, snapshots };
         // Lives that end before they saved one would leave more and more to replay.
         agent.save_if_due(ctx);
         Ok(agent)
@@ -256,23 +254,28 @@ async fn load<E: EventSourced>(
             }
         }
     }
-    let (kept, after) = (live.seq(), live.seq());
-    let records = match persistently(ctx, || journal.read(stream, after)).await {
-        Ok(records) => records,
-        Err(JournalError::Pruned { .. }) if unreadable.is_some() => return Err(told(stream, unreadable.as_ref())),
-        Err(error @ JournalError::Pruned { .. }) if args.snapshots.is_none() => {
-            return Err(format!("{error}; the spec of the agent says no `snapshot_every`").into());
+    let kept = live.seq();
+    loop {
+        let after = live.seq();
+        let part = match persistently(ctx, || journal.read_some(stream, after, AtMost::default())).await {
+            Ok(part) => part,
+            Err(JournalError::Pruned { .. }) if unreadable.is_some() => return Err(told(stream, unreadable.as_ref())),
+            Err(error @ JournalError::Pruned { .. }) if args.snapshots.is_none() => {
+                return Err(format!("{error}; the spec of the agent says no `snapshot_every`").into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for records in part.records.chunks(AT_ONCE) {
+            for record in records {
+                live.record(record).map_err(|error| told(stream, Some(&error)))?;
+            }
+            ctx.progress();
+            tokio::task::yield_now().await;
         }
-        Err(error) => return Err(error.into()),
-    };
-    for records in records.chunks(AT_ONCE) {
-        for record in records {
-            live.record(record).map_err(|error| told(stream, Some(&error)))?;
+        if !part.more {
+            return Ok((live, kept));
         }
-        ctx.progress();
-        tokio::task::yield_now().await;
     }
-    Ok((live, kept))
 }
 
 /// What is wrong with a record or a snapshot of a stream.
@@ -281,31 +284,9 @@ pub(crate) fn told(stream: &impl Display, error: Option<&ReplayError>) -> BoxErr
 }
 
 impl<E: EventSourced> Sourced<E> {
-    /// Has a snapshot saved where one is due. What comes of it changes nothing for the agent: the next one will be.
     fn save_if_due(&mut self, ctx: &mut Context<Self>) {
-        let Some((how, keeping)) = &mut self.snapshots else { return };
-        if !keeping.is_due(self.live.seq()) || self.saving.swap(true, Ordering::AcqRel) {
-            return;
+        if let Some((save, saver)) = &mut self.snapshots {
+            saver.save_if_due(self.live.seq(), || save(&self.live), ctx);
         }
-        keeping.kept(self.live.seq());
-        let to_save = (how.save)(&self.live);
-        let (stream, epoch, prunes) = (self.stream.clone(), self.epoch, how.prunes);
-        let (journal, saving, path) = (Arc::clone(&self.journal), Arc::clone(&self.saving), ctx.path().clone());
-        ctx.spawn_at_once(async move {
-            match to_save() {
-                Ok(snapshot) => {
-                    let mut writes = vec![Write::Snapshot { stream: stream.clone(), epoch, snapshot }];
-                    if prunes {
-                        // By itself it prunes what an earlier snapshot holds, so it does no harm where this one failed.
-                        writes.push(Write::Prune { stream, epoch, upto: Upto::Snapshot });
-                    }
-                    for error in journal.write(writes).await.into_iter().filter_map(Result::err) {
-                        tracing::warn!(%path, %error, "a snapshot was not saved");
-                    }
-                }
-                Err(error) => tracing::warn!(%path, %error, "a snapshot was not saved"),
-            }
-            saving.store(false, Ordering::Release);
-        });
     }
 }

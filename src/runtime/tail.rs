@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::id::StreamId;
 use crate::message::record::Record;
 use crate::runtime::system::System;
-use crate::seam::{Journal, Seq};
-use crate::sourcing::{Recorded, ReplayError, StreamError};
+use crate::seam::{AtMost, Journal, Seq};
+use crate::sourcing::{Recorded, StreamError};
 
 /// How often whoever follows a stream looks for what other processes append, when nothing else was said.
 pub const DEFAULT_POLL: Duration = Duration::from_secs(1);
@@ -131,11 +131,11 @@ impl<E: Record> Follow<E> {
         loop {
             if let Some(frame) = self.read.front() {
                 let seq = self.after + 1;
-                let recorded = Recorded::read(seq, frame).map_err(|problem| ReplayError { seq, problem })?;
+                let recorded = Recorded::read(seq, frame)?;
                 (self.after, _) = (seq, self.read.pop_front());
                 return Ok(recorded);
             }
-            self.read = self.journal.read(&self.stream, self.after).await?.into();
+            self.read = self.journal.read_some(&self.stream, self.after, AtMost::default()).await?.records.into();
             if self.read.is_empty() {
                 self.tail.moved().await;
             }

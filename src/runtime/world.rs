@@ -9,8 +9,8 @@ use uuid::{Builder, Uuid};
 use crate::id::StreamId;
 use crate::runtime::guard::lock;
 use crate::seam::{
-    BoxFuture, Clock, Entropy, Journal, JournalError, Level, Rng, Seq, Snapshot, StreamInfo, Streams, Write, Written,
-    seed_of,
+    AtMost, BoxFuture, Clock, Entropy, Journal, JournalError, Level, Part, Rng, Seq, Snapshot, StreamInfo, Streams,
+    Write, Written, seed_of,
 };
 
 /// Tokio's clock, which a test may pause, and the time of day of the operating system.
@@ -104,6 +104,11 @@ impl Journal for MemoryJournal {
     fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
         let records = lock(&self.streams).read(stream, after);
         Box::pin(async move { records })
+    }
+
+    fn read_some(&self, stream: &StreamId, after: Seq, most: AtMost) -> BoxFuture<'_, Result<Part, JournalError>> {
+        let part = lock(&self.streams).read_some(stream, after, most);
+        Box::pin(async move { part })
     }
 
     fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {

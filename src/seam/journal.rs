@@ -2,6 +2,7 @@
 
 mod head;
 mod level;
+mod part;
 mod streams;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use crate::id::StreamId;
 
 pub use head::{Head, Place};
 pub use level::{InvalidLevel, Level};
+pub use part::{AtMost, Part};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use streams::Change;
 pub(crate) use streams::Streams;
@@ -64,6 +66,19 @@ pub trait Journal: Send + Sync {
     ///
     /// [`Pruned`](JournalError::Pruned) where the first of them is not kept any more: begin with the snapshot.
     fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>>;
+
+    /// Returns the first records after `after`, and no more than that: a stream may be longer than there is memory. Whoever
+    /// wants on reads on after the last of them, as long as there may be [more](Part::more).
+    ///
+    /// When not given it reads all, and returns the first.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), of these records.
+    fn read_some(&self, stream: &StreamId, after: Seq, most: AtMost) -> BoxFuture<'_, Result<Part, JournalError>> {
+        let reading = self.read(stream, after);
+        Box::pin(async move { Ok(Part::cut(reading.await?, most)) })
+    }
 
     /// Returns the snapshot that was saved last.
     fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>>;
@@ -286,4 +301,13 @@ pub enum JournalError {
         /// What is wrong with it.
         what: String,
     },
+}
+
+impl JournalError {
+    /// Whether it may pass by itself, so that the same can be asked again: the journal was not reached, or its answer is
+    /// not known. Every other one says how things stand.
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::InDoubt(_) | Self::Unavailable(_))
+    }
 }

@@ -10,7 +10,7 @@
 /// let moved = Decision::events(["left", "right"], "on the way");
 /// assert_eq!(moved.parts(), (vec!["left", "right"], "on the way"));
 /// let asked: Decision<&str, u8> = Decision::nothing(7);
-/// assert!(asked.is_nothing());
+/// assert_eq!(asked.parts(), (vec![], 7));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -33,12 +33,6 @@ impl<E, R> Decision<E, R> {
     /// These happen, one after the other.
     pub fn events(events: impl IntoIterator<Item = E>, reply: R) -> Self {
         Self { events: events.into_iter().collect(), reply }
-    }
-
-    /// Whether nothing happens.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.events.is_empty()
     }
 
     /// The events and the reply.

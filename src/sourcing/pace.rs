@@ -15,8 +15,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// An append that is in doubt may be done again as it is: a journal keeps it once. One that could not be reached has written
 /// nothing. All else says that this writer does not know the stream any more.
 pub(crate) fn again_after(error: &JournalError, times: u32) -> Option<Duration> {
-    let passes = matches!(error, JournalError::InDoubt(_) | JournalError::Unavailable(_));
-    (passes && times < MOST_AGAIN).then(|| FIRST_PAUSE * 2_u32.pow(times))
+    (error.passes() && times < MOST_AGAIN).then(|| FIRST_PAUSE * 2_u32.pow(times))
 }
 
 /// How often a state is written down.

@@ -77,7 +77,7 @@ impl<P: Projection> Following<P> {
         let new = frames.get(usize::try_from(known).unwrap_or(usize::MAX)..).unwrap_or_default();
         for frame in new {
             let seq = self.applied + 1;
-            let recorded = Recorded::read(seq, frame).map_err(|problem| ReplayError { seq, problem })?;
+            let recorded = Recorded::read(seq, frame)?;
             self.state.apply(seq, &recorded.event);
             self.applied = seq;
         }
@@ -97,10 +97,10 @@ impl<P: Projection + Snapshotted> Following<P> {
         Ok(Some(Self { state, applied: kept.applied }))
     }
 
-    /// Writes it down.
-    pub(crate) fn written(&self, stream: &StreamId) -> Result<Vec<u8>, EncodeError> {
-        let state = record::encode(&self.state.to_snapshot())?;
-        record::encode(&Kept { stream: stream.to_string(), applied: self.applied, state })
+    /// Writes it down as it is now; the bytes are made when this is called.
+    pub(crate) fn to_write(&self, stream: &StreamId) -> impl FnOnce() -> Result<Vec<u8>, EncodeError> + Send + use<P> {
+        let (state, stream, applied) = (self.state.to_snapshot(), stream.to_string(), self.applied);
+        move || record::encode(&Kept { stream, applied, state: record::encode(&state)? })
     }
 }
 
@@ -207,7 +207,7 @@ mod tests {
                 let part = &all[after..all.len().min(after + most)];
                 following.take(after as Seq, part).expect("they are events");
                 if crashes {
-                    let bytes = following.written(&stream("a")).expect("it has bytes");
+                    let bytes = following.to_write(&stream("a"))().expect("it has bytes");
                     let again = Following::restored(&(), &stream("a"), &bytes).expect("it is one");
                     following = again.expect("it is of this stream");
                 }
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn what_was_written_down_of_another_stream_is_not_taken() {
-        let bytes = Following::<List>::new(&()).written(&stream("a")).expect("it has bytes");
+        let bytes = Following::<List>::new(&()).to_write(&stream("a"))().expect("it has bytes");
         assert!(Following::<List>::restored(&(), &stream("b"), &bytes).expect("it is readable").is_none());
         assert!(Following::<List>::restored(&(), &stream("a"), &bytes[1..]).is_err());
     }

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use super::ReplayError;
 use crate::id::StreamId;
 use crate::message::codec::{EncodeError, Schema};
-use crate::message::record::{self, Record, RecordError};
-use crate::seam::{Journal, JournalError, Seq};
+use crate::message::record::{self, Record};
+use crate::seam::{AtMost, Journal, JournalError, Seq};
 
 /// An event as its stream has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +55,14 @@ impl<E: Record> Recorded<E> {
     ///
     /// # Errors
     ///
-    /// [`RecordError`] says what is wrong with it.
-    pub fn read(seq: Seq, frame: &[u8]) -> Result<Self, RecordError> {
-        let Entry { millis, event_type, event } = record::decode(frame)?;
+    /// [`ReplayError`] says what is wrong with it.
+    pub fn read(seq: Seq, frame: &[u8]) -> Result<Self, ReplayError> {
+        let wrong = |problem| ReplayError { seq, problem };
+        let Entry { millis, event_type, event } = record::decode(frame).map_err(wrong)?;
         // Only what nobody wrote lies so far ahead that there is no such time.
         let at = UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(UNIX_EPOCH);
-        Ok(Self { seq, at, event_type: event_type.into_owned(), event: record::decode(&event)? })
+        let event = record::decode(&event).map_err(wrong)?;
+        Ok(Self { seq, at, event_type: event_type.into_owned(), event })
     }
 }
 
@@ -101,13 +103,19 @@ pub enum StreamError {
 pub async fn events_since<E: Record>(
     journal: &dyn Journal,
     stream: &StreamId,
-    after: Seq,
+    mut after: Seq,
 ) -> Result<Vec<Recorded<E>>, StreamError> {
-    let frames = journal.read(stream, after).await?;
-    let read = |(seq, frame): (Seq, Vec<u8>)| {
-        Recorded::read(seq, &frame).map_err(|problem| ReplayError { seq, problem }.into())
-    };
-    (after + 1..).zip(frames).map(read).collect()
+    let mut events = Vec::new();
+    loop {
+        let part = journal.read_some(stream, after, AtMost::default()).await?;
+        for frame in &part.records {
+            after += 1;
+            events.push(Recorded::read(after, frame)?);
+        }
+        if !part.more {
+            return Ok(events);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl<E: EventSourced> Replay<E> {
     /// [`ReplayError`] where it is no event; the state is the one before it.
     pub fn record(&mut self, frame: &[u8]) -> Result<(), ReplayError> {
         let seq = self.seq + 1;
-        let recorded = Recorded::read(seq, frame).map_err(|problem| ReplayError { seq, problem })?;
+        let recorded = Recorded::read(seq, frame)?;
         self.apply(&recorded.event);
         Ok(())
     }

@@ -26,6 +26,7 @@
 mod clock;
 mod entropy;
 mod journal;
+mod parts;
 mod restarts;
 mod snapshots;
 mod transport;

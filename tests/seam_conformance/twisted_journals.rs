@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use steadfast::seam::{
-    AppendAt, BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Upto, Write, Written,
+    AppendAt, AtMost, BoxFuture, Journal, JournalError, Level, Part, Seq, Snapshot, StreamInfo, Upto, Write, Written,
 };
 use steadfast::testing::conformance;
 use steadfast::{MemoryJournal, StreamId};
@@ -26,6 +26,11 @@ enum Twist {
     ForgetsTheSnapshotOfNothing,
     ListsBackwards,
     ListsEverything,
+    EmptyPartsOfNothing,
+    PartsWithoutALimit,
+    PartsThatOverlap,
+    PartsThatEndEarly,
+    PartsOfWhatWasPruned,
 }
 
 struct Twisted {
@@ -130,6 +135,28 @@ impl Journal for Twisted {
         })
     }
 
+    fn read_some(&self, stream: &StreamId, after: Seq, most: AtMost) -> BoxFuture<'_, Result<Part, JournalError>> {
+        let (stream, mut after, mut most) = (stream.clone(), after, most);
+        Box::pin(async move {
+            match self.twist {
+                Twist::PartsWithoutALimit => most = AtMost { records: usize::MAX, bytes: usize::MAX },
+                Twist::PartsThatOverlap => after = after.saturating_sub(after / 3),
+                _ => {}
+            }
+            let part = self.inner.read_some(&stream, after, most).await;
+            if part.is_err() && self.is(Twist::PartsOfWhatWasPruned) {
+                return Ok(Part::default());
+            }
+            let mut part = part?;
+            match self.twist {
+                Twist::EmptyPartsOfNothing => part.more |= part.records.is_empty(),
+                Twist::PartsThatEndEarly => part.more &= after == 0,
+                _ => {}
+            }
+            Ok(part)
+        })
+    }
+
     fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
         let stream = stream.clone();
         Box::pin(async move {
@@ -172,6 +199,11 @@ fn a_journal_that_is_right_but_for_one_thing_is_noticed() {
         (Twist::ForgetsTheSnapshotOfNothing, "streams that hold a record or a snapshot"),
         (Twist::ListsBackwards, "are listed by name"),
         (Twist::ListsEverything, "are listed by name"),
+        (Twist::EmptyPartsOfNothing, "never written has one part"),
+        (Twist::PartsWithoutALimit, "no more than was asked for"),
+        (Twist::PartsThatOverlap, "each record once, in order"),
+        (Twist::PartsThatEndEarly, "each record once, in order"),
+        (Twist::PartsOfWhatWasPruned, "a read of what was pruned is refused"),
     ] {
         let suite = conformance::journal(move || async move {
             Arc::new(Twisted { inner: MemoryJournal::default(), twist, snapshots: Mutex::default() })

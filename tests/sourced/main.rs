@@ -3,6 +3,7 @@
 
 mod agent;
 mod ledger;
+mod parts;
 mod projection;
 mod replay;
 mod sweep;

@@ -37,7 +37,7 @@ pub struct Swept {
 
 /// Artifacts below a folder.
 #[derive(Debug)]
-pub struct DiskArtifacts {
+pub(crate) struct DiskArtifacts {
     folder: PathBuf,
     level: Level,
     /// Whether it may write.
@@ -56,11 +56,7 @@ enum Writes {
 impl DiskArtifacts {
     /// The artifacts in this folder, which is made if it is not there. What was begun and not finished is removed, so
     /// that it must be the only one that writes.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Io`] where the folder cannot be made or read.
-    pub fn open(folder: &Path, level: Level) -> Result<Self, StoreError> {
+    pub(crate) fn open(folder: &Path, level: Level) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
         for entry in std::fs::read_dir(folder).map_err(StoreError::io(folder))? {
             let entry = entry.map_err(StoreError::io(folder))?;
@@ -72,8 +68,7 @@ impl DiskArtifacts {
     }
 
     /// The artifacts in this folder, to be read alone.
-    #[must_use]
-    pub fn read_only(folder: &Path, level: Level) -> Self {
+    pub(crate) fn read_only(folder: &Path, level: Level) -> Self {
         Self::at(folder, level, Writes::No)
     }
 

@@ -13,14 +13,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use steadfast::id::StreamId;
-use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
+use steadfast::seam::{
+    AtMost, BoxFuture, Journal, JournalError, Level, Part, Seq, Snapshot, StreamInfo, Write, Written,
+};
 use tokio::sync::Mutex;
 
 use crate::error::unavailable;
 use crate::readers::Readers;
 use writer::Writer;
 
-pub(crate) use read::{Found, find, streams};
+use read::find;
+pub(crate) use read::{Found, Look, streams};
 
 /// A journal in an SQLite file.
 pub(crate) struct SqliteJournal {
@@ -56,6 +59,19 @@ impl Journal for SqliteJournal {
         Box::pin(async move {
             let found = self.readers.read(async |conn| find(conn, &stream, after).await).await;
             found.map_err(|error| read::failed(&error, &stream, after))?.records(&stream, after)
+        })
+    }
+
+    fn read_some(&self, stream: &StreamId, after: Seq, most: AtMost) -> BoxFuture<'_, Result<Part, JournalError>> {
+        let stream = stream.clone();
+        Box::pin(async move {
+            let from = (after, most.bytes);
+            let found = self.readers.read(async |conn| read::find_some(conn, &stream, from).await).await;
+            let found = found.map_err(|error| read::failed(&error, &stream, after))?;
+            // Behind a block there is another one, or the tail.
+            let of_blocks = found.block.is_some();
+            let part = Part::cut(found.records(&stream, after)?, most);
+            Ok(Part { more: part.more || of_blocks, ..part })
         })
     }
 

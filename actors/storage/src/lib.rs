@@ -31,7 +31,7 @@ mod schema;
 mod store;
 mod verify;
 
-pub use artifacts::{DiskArtifacts, Swept};
+pub use artifacts::Swept;
 pub use error::StoreError;
 pub use lock::Owner;
 pub use store::Store;

@@ -8,7 +8,7 @@ use steadfast_orchestration::seam::artifacts::Artifacts;
 
 use crate::artifacts::DiskArtifacts;
 use crate::error::StoreError;
-use crate::journal::{Found, find, streams};
+use crate::journal::{Found, Look, streams};
 use crate::readers::Readers;
 
 /// What a look at everything found.
@@ -72,12 +72,23 @@ pub(crate) async fn verify(
     let mut verified = Verified::default();
     file(readers, &mut verified).await?;
     let known = readers.read(async |conn| streams(conn, "").await).await;
-    for (stream, head) in known.map_err(StoreError::database(readers.path()))? {
+    for (stream, _) in known.map_err(StoreError::database(readers.path()))? {
         verified.streams += 1;
-        match readers.read(async |conn| find(conn, &stream, head.first() - 1).await).await {
-            Ok(found) => look_at(&stream, found, check, &mut verified),
-            Err(error) => {
-                verified.findings.push(Finding::Record { stream, seq: head.first(), what: error.to_string() });
+        let mut look = Look::new();
+        loop {
+            match readers.read(async |conn| look.next(conn, &stream).await).await {
+                Ok(found) => {
+                    let ended = found.block.is_none();
+                    look_at(&stream, found, check, &mut verified);
+                    if ended {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    let (stream, what) = (stream.clone(), error.to_string());
+                    verified.findings.push(Finding::Record { stream, seq: look.expected, what });
+                    break;
+                }
             }
         }
     }

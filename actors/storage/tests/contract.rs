@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use steadfast::MemoryJournal;
 use steadfast::id::StreamId;
-use steadfast::seam::{AppendAt, Epoch, Journal, JournalError, Level, Snapshot, Upto, Write};
+use steadfast::seam::{AppendAt, AtMost, Epoch, Journal, JournalError, Level, Snapshot, Upto, Write};
 use steadfast::testing::conformance::{journal, journal_over_restarts};
 use steadfast_orchestration::seam::testing::conformance::{artifacts, requests};
 use steadfast_storage::Store;
@@ -107,6 +107,24 @@ struct Pair {
     last: Option<Write>,
 }
 
+/// All records after a number, read part by part.
+async fn by_parts(
+    journal: &dyn Journal,
+    stream: &StreamId,
+    after: u64,
+    most: AtMost,
+) -> Result<Vec<Vec<u8>>, JournalError> {
+    let mut all = Vec::new();
+    loop {
+        let part = journal.read_some(stream, after + all.len() as u64, most).await?;
+        assert_eq!(most.fits(part.records.iter().map(Vec::len)), part.records.len());
+        all.extend(part.records);
+        if !part.more {
+            return Ok(all);
+        }
+    }
+}
+
 impl Pair {
     async fn new() -> Self {
         let folder = folder();
@@ -147,12 +165,17 @@ impl Pair {
 
     async fn agree(&self) {
         let journal = self.journal();
-        assert_eq!(journal.list("").await, self.memory.list("").await);
+        let known = self.memory.list("").await.expect("memory answers");
+        assert_eq!(journal.list("").await.as_ref(), Ok(&known));
         for number in 0..3 {
             let stream = stream(number);
             assert_eq!(journal.snapshot(&stream).await, self.memory.snapshot(&stream).await);
-            for after in 0..8 {
-                assert_eq!(journal.read(&stream, after).await, self.memory.read(&stream, after).await, "after {after}");
+            let begins = known.iter().find(|info| info.stream == stream).map(|info| info.first - 1);
+            for after in (0..8).chain(begins) {
+                let expected = self.memory.read(&stream, after).await;
+                assert_eq!(journal.read(&stream, after).await, expected, "after {after}");
+                let most = AtMost { records: 700, bytes: 60_000 };
+                assert_eq!(by_parts(&*journal, &stream, after, most).await, expected, "after {after}");
             }
         }
     }
@@ -248,6 +271,11 @@ async fn an_append_of_long_ago_is_known_again_in_blocks_and_with_another_byte_it
     assert_eq!(journal.read(&stream, 0).await.map(|records| records.len()), Ok(6000));
     let found = journal.read(&stream, 4090).await.expect("a read");
     assert_eq!(found, (4090..6000).map(record).collect::<Vec<_>>());
+    // Many blocks, and what is in the tail behind them.
+    for (after, most) in [(0, AtMost { records: 700, bytes: 60_000 }), (11, AtMost { records: 5000, bytes: 300_000 })] {
+        let found = by_parts(&*journal, &stream, after, most).await;
+        assert!(found == Ok((after..6000).map(record).collect()), "after {after}");
+    }
 }
 
 #[tokio::test]

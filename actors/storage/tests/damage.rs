@@ -6,7 +6,7 @@ use std::path::Path;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor};
 use steadfast::id::StreamId;
-use steadfast::seam::{AppendAt, JournalError, Level};
+use steadfast::seam::{AppendAt, AtMost, JournalError, Level};
 use steadfast_orchestration::seam::artifacts::{ArtifactError, Digest};
 use steadfast_storage::{Finding, Store};
 use tempfile::TempDir;
@@ -96,6 +96,55 @@ async fn a_record_that_is_missing_doubled_or_changed_is_found_with_its_place() {
         assert_eq!(found.first().map(String::as_str), Some(expected), "{sql}: {found:?}");
         let number = expected.split_once("s/").map_or("", |(_, rest)| &rest[..1]);
         assert!(found.iter().all(|finding| finding.contains(&format!("`s/{number}`"))), "others are whole: {found:?}");
+    }
+}
+
+/// Many records, each of which has a block of its own: more than are read at once.
+async fn long() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path(), Level::ProcessCrashSafe, "a test").await.expect("it opens");
+    let journal = store.journal();
+    let epoch = journal.fence(&stream(1), "me").await.expect("a fence");
+    let records = vec![b"1".repeat(40_000); 200];
+    journal.append(&stream(1), AppendAt { epoch, expected: 0 }, records).await.expect("an append");
+    drop(journal);
+    store.close().await.expect("it closes");
+    folder
+}
+
+#[tokio::test]
+async fn what_is_wrong_anywhere_in_a_long_stream_is_found_once() {
+    let folder = long().await;
+    assert_eq!(findings(folder.path()).await, Vec::<String>::new());
+    for sql in [
+        "DELETE FROM blocks WHERE last = 30",
+        "INSERT INTO blocks (stream, first, last, body) SELECT stream, first, last, body FROM blocks WHERE last = 60",
+        "UPDATE blocks SET body = substr(body, 1, 100) WHERE last = 90",
+        "UPDATE blocks SET body = x'' WHERE last = 120",
+        "UPDATE blocks SET last = 201 WHERE last = 200",
+        "INSERT INTO tail (stream, seq, epoch, body) VALUES (1, 180, 1, x'31')",
+    ] {
+        change(folder.path(), sql).await;
+    }
+    let expected = [
+        "record 30 of the stream `s/1`: it is missing; the next one is 31",
+        "record 60 of the stream `s/1`: it is there twice",
+        "record 90 of the stream `s/1`: its block is cut off or overwritten here",
+        "record 120 of the stream `s/1`: its block should go on to 120",
+        "record 201 of the stream `s/1`: its block should go on to 201",
+        "record 180 of the stream `s/1`: it is there twice",
+    ];
+    assert_eq!(findings(folder.path()).await, expected);
+
+    // Up to what is damaged it can be read, and from behind it.
+    let journal = Store::read_only(folder.path()).await.expect("it can be read").journal();
+    for (after, damaged) in [(0, 30), (30, 60), (60, 90), (90, 120)] {
+        let most = AtMost { records: 50, bytes: usize::MAX };
+        let outcome = journal.read_some(&stream(1), after, most).await;
+        assert!(matches!(&outcome, Err(JournalError::Corrupt { seq, .. }) if *seq == damaged), "{outcome:?}");
+        let part =
+            journal.read_some(&stream(1), after, AtMost { records: 5, bytes: 70_000 }).await.expect("it is whole");
+        assert_eq!((part.records.len(), part.more), (1, true));
     }
 }
 

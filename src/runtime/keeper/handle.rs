@@ -6,7 +6,7 @@ use crate::error::fenced;
 use crate::id::StreamId;
 use crate::runtime::current;
 use crate::runtime::system::System;
-use crate::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
+use crate::seam::{AtMost, BoxFuture, Journal, JournalError, Level, Part, Seq, Snapshot, StreamInfo, Write, Written};
 
 pub(crate) struct JournalHandle(pub(crate) System);
 
@@ -86,6 +86,10 @@ impl Journal for JournalHandle {
 
     fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
         self.desk().journal.read(stream, after)
+    }
+
+    fn read_some(&self, stream: &StreamId, after: Seq, most: AtMost) -> BoxFuture<'_, Result<Part, JournalError>> {
+        self.desk().journal.read_some(stream, after, most)
     }
 
     fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {

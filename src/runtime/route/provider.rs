@@ -120,6 +120,19 @@ pub(crate) fn providers<Request: Wire, Reply: Wire>(
         .collect()
 }
 
+/// The provider of a capability at this path, where it is running or will be.
+pub(crate) fn provider_at<Request: Wire, Reply: Wire>(
+    index: &Index<Reached>,
+    capability: &Capability<Request, Reply>,
+    path: &str,
+) -> Option<Provider<Request, Reply>> {
+    let range = compatible_with(&capability.version().parse().ok()?);
+    let list = index.candidates(capability.name());
+    let candidate = list.iter().filter(|candidate| candidate.path.as_str() == path);
+    let mut candidate = candidate.filter(|candidate| range.matches(&candidate.offer.version));
+    candidate.find_map(|candidate| typed(candidate)).filter(|provider| !provider.is_away())
+}
+
 /// Asks the least loaded provider of a capability.
 pub(crate) async fn ask<Request: Wire, Reply: Wire>(
     system: &System,

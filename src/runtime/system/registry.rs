@@ -164,8 +164,7 @@ impl System {
         capability: &Capability<Q, R>,
         path: impl AsRef<str>,
     ) -> Option<Provider<Q, R>> {
-        let path = written(path.as_ref());
-        self.providers(capability).into_iter().find(|provider| provider.path().as_str() == path)
+        route::provider_at(self.index(), capability, written(path.as_ref()))
     }
 
     /// The names of the capabilities that somebody offers, sorted.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, Head, JournalError, Place, Seq, Snapshot, StreamInfo, Upto, Write, Written};
+use super::{AtMost, Epoch, Head, JournalError, Part, Place, Seq, Snapshot, StreamInfo, Upto, Write, Written};
 use crate::id::StreamId;
 
 /// All streams of a journal that keeps them in memory, whatever else it keeps.
@@ -107,6 +107,15 @@ impl Streams {
         let Some(stream) = self.0.get(stream) else { return Ok(Vec::new()) };
         stream.head.can_read(after)?;
         Ok(stream.after(after).map(|(_, record)| record.clone()).collect())
+    }
+
+    pub(crate) fn read_some(&self, stream: &StreamId, after: Seq, most: AtMost) -> Result<Part, JournalError> {
+        let Some(stream) = self.0.get(stream) else { return Ok(Part::default()) };
+        stream.head.can_read(after)?;
+        let fit = most.fits(stream.after(after).map(|(_, record)| record.len()));
+        let mut rest = stream.after(after);
+        let records = rest.by_ref().take(fit).map(|(_, record)| record.clone()).collect();
+        Ok(Part { records, more: rest.next().is_some() })
     }
 
     pub(crate) fn snapshot(&self, stream: &StreamId) -> Option<Snapshot> {

@@ -73,6 +73,7 @@ where
     a_dropped_append_is_there_or_not(&fresh().await).await;
     an_append_once_more_keeps_nothing_twice(&fresh().await).await;
     writes_that_come_together_are_answered_each(&fresh().await).await;
+    super::parts::all(&fresh().await).await;
     super::snapshots::all(&fresh().await).await;
 }
 

@@ -2,7 +2,7 @@
 
 use super::journal::{Desk, promise, stream};
 use crate::id::StreamId;
-use crate::seam::{Epoch, JournalError, Seq, Snapshot, StreamInfo, Upto};
+use crate::seam::{AtMost, Epoch, JournalError, Seq, Snapshot, StreamInfo, Upto};
 
 fn snapshot(seq: Seq, byte: u8) -> Snapshot {
     Snapshot { seq, bytes: vec![byte; 10] }
@@ -57,6 +57,8 @@ async fn what_the_snapshot_holds_can_be_pruned(desk: &Desk) {
     let clause = promise("a read of what was pruned is refused, and told where to begin");
     for after in [0, 1] {
         clause.is("the read", desk.0.read(&run, after).await, Err(JournalError::Pruned { first: 3 }));
+        let part = desk.0.read_some(&run, after, AtMost::default()).await;
+        clause.is("a read of some", part, Err(JournalError::Pruned { first: 3 }));
     }
     let clause = promise("numbers go on after what was pruned");
     clause.is("the next", desk.append(&run, epoch, (3, &[b"4"])).await, 4);

@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use super::{Append, Disk, DiskFault};
 use crate::id::StreamId;
 use crate::runtime::guard::lock;
-use crate::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Streams, Write, Written};
+use crate::seam::{
+    AtMost, BoxFuture, Journal, JournalError, Level, Part, Seq, Snapshot, StreamInfo, Streams, Write, Written,
+};
 
 /// A journal on a [`Disk`], from [`Disk::journal`] until the disk crashes.
 ///
@@ -143,6 +145,11 @@ impl Journal for SimJournal {
     fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
         let stream = stream.clone();
         Box::pin(async move { self.look(|streams| streams.read(&stream, after)).await? })
+    }
+
+    fn read_some(&self, stream: &StreamId, after: Seq, most: AtMost) -> BoxFuture<'_, Result<Part, JournalError>> {
+        let stream = stream.clone();
+        Box::pin(async move { self.look(|streams| streams.read_some(&stream, after, most)).await? })
     }
 
     fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {

@@ -3,6 +3,8 @@
 //! Serde stops at the first unknown key. This module walks the file beside the JSON Schema that is made from the same
 //! types, so it names all of them, and no list of keys is kept by hand.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use crate::goal::error::{GoalError, closest, list};
@@ -11,9 +13,10 @@ use crate::goal::source::escaped;
 
 /// An error for every unknown key of the file.
 pub(crate) fn unknown_keys(file: &Value) -> Vec<GoalError> {
-    let root = json_schema();
+    // Made once: it costs more than all else that reading a goal does.
+    static SCHEMA: LazyLock<Value> = LazyLock::new(json_schema);
     let mut found = Vec::new();
-    walk(&Walk { root: &root, schema: &root }, file, &mut String::new(), &mut found);
+    walk(&Walk { root: &SCHEMA, schema: &SCHEMA }, file, &mut String::new(), &mut found);
     found
 }
 

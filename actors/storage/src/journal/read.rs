@@ -3,7 +3,7 @@
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Executor, Row};
 use steadfast::id::StreamId;
-use steadfast::seam::{Epoch, Head, JournalError, Seq, Snapshot};
+use steadfast::seam::{AtMost, Epoch, Head, JournalError, Seq, Snapshot};
 
 use super::sql::{number, signed};
 use crate::block::decode;
@@ -11,10 +11,26 @@ use crate::error::{Trouble, unavailable};
 
 /// The pruned records of a stream, its blocks and its part of the tail after a number.
 const RECORDS: &str = "WITH s AS (SELECT id, pruned FROM streams WHERE name = ?1) \
-     SELECT 0, pruned, x'' FROM s UNION ALL \
-     SELECT 1, first, body FROM (SELECT first, body FROM blocks WHERE stream = (SELECT id FROM s) AND last > ?2 ORDER BY last) \
-     UNION ALL \
-     SELECT 2, seq, body FROM (SELECT seq, body FROM tail WHERE stream = (SELECT id FROM s) AND seq > ?2 ORDER BY seq)";
+     SELECT 0, pruned, x'', 0, 0 FROM s UNION ALL \
+     SELECT 1, first, body, last, id FROM (SELECT first, body, last, id FROM blocks \
+     WHERE stream = (SELECT id FROM s) AND last > ?2 ORDER BY last) UNION ALL \
+     SELECT 2, seq, body, seq, 0 FROM (SELECT seq, body FROM tail \
+     WHERE stream = (SELECT id FROM s) AND seq > ?2 ORDER BY seq)";
+
+/// The pruned records of a stream, and as many of its blocks behind a place as come to so many bytes. Where it has no block
+/// behind it, its part of the tail. So the next part begins where this one ends, also where the tail was moved meanwhile.
+const SOME: &str = "WITH s AS (SELECT id, pruned FROM streams WHERE name = ?1), \
+     b AS (SELECT id, last, length(body) AS size FROM blocks \
+     WHERE stream = (SELECT id FROM s) AND (last, id) > (?2, ?3) ORDER BY last, id LIMIT ?4), \
+     some AS (SELECT id, sum(size) OVER (ORDER BY last, id ROWS UNBOUNDED PRECEDING) - size AS before FROM b) \
+     SELECT 0, pruned, x'', 0, 0 FROM s UNION ALL \
+     SELECT 1, first, body, last, id FROM (SELECT first, body, last, id FROM blocks \
+     WHERE id IN (SELECT id FROM some WHERE before < ?5) ORDER BY last, id) UNION ALL \
+     SELECT 2, seq, body, seq, 0 FROM (SELECT seq, body FROM tail \
+     WHERE stream = (SELECT id FROM s) AND seq > ?6 AND NOT EXISTS (SELECT 1 FROM b) ORDER BY seq)";
+
+/// How many blocks are looked at for one part. With records of the usual length they have 4 MB.
+const BLOCKS: i64 = 64;
 
 /// Where streams stand, by name.
 const STREAMS: &str = "SELECT s.name, s.epoch, s.owner, s.pruned, \
@@ -32,6 +48,8 @@ pub(crate) struct Found {
     pub(crate) records: Vec<(Seq, Vec<u8>)>,
     /// What is wrong with it, and the number of the record at which it is seen.
     pub(crate) wrong: Vec<(Seq, String)>,
+    /// The number of the last record of the last block that they are from, and its row.
+    pub(crate) block: Option<(Seq, i64)>,
 }
 
 impl Found {
@@ -53,20 +71,21 @@ impl Found {
         match kind {
             0 => self.pruned = at,
             1 => {
-                let (kept, wrong) = decode(row.try_get(2)?);
-                let next = at + kept.len() as Seq;
+                let (kept, cut_off) = decode(row.try_get(2)?);
+                let (next, last) = (at + kept.len() as Seq, number(row.try_get(3)?));
                 let new = (at..).zip(kept).filter(|(seq, _)| *seq > after);
                 self.records.extend(new.map(|(seq, kept)| (seq, kept.body)));
-                self.wrong.extend(wrong.map(|what| (next, what)));
+                let ends_elsewhere = || (next != last + 1).then(|| format!("its block should go on to {last}"));
+                self.wrong.extend(cut_off.or_else(ends_elsewhere).map(|what| (next, what)));
+                self.block = Some((last, row.try_get(4)?));
             }
             _ => self.records.push((at, row.try_get(2)?)),
         }
         Ok(())
     }
 
-    /// Says where numbers are missing or doubled.
-    fn count(&mut self, after: Seq) {
-        let mut expected = after + 1;
+    /// Says where numbers are missing or doubled, and which one is expected next.
+    fn count(&mut self, mut expected: Seq) -> Seq {
         for (seq, _) in &self.records {
             // Where a block is cut off, that is what is wrong.
             if *seq > expected && !self.wrong.iter().any(|(seq, _)| *seq == expected) {
@@ -77,6 +96,8 @@ impl Found {
             expected = seq + 1;
         }
         self.wrong.sort();
+        // What a block lacks at its end was said.
+        self.block.map_or(expected, |(last, _)| expected.max(last + 1))
     }
 }
 
@@ -87,8 +108,57 @@ pub(crate) async fn find(conn: &mut SqliteConnection, stream: &StreamId, after: 
     for row in conn.fetch_all(query).await? {
         found.add(&row, after)?;
     }
-    if !found.records.is_empty() {
-        found.count(after.max(found.pruned));
+    found.count(after.max(found.pruned).saturating_add(1));
+    Ok(found)
+}
+
+/// Finds the first records of a stream after a number: as many as so many bytes, and about a block more.
+pub(super) async fn find_some(
+    conn: &mut SqliteConnection,
+    stream: &StreamId,
+    (after, bytes): (Seq, usize),
+) -> Result<Found, sqlx::Error> {
+    let mut found = some(conn, stream, ((after, i64::MAX), after), bytes).await?;
+    found.count(after.max(found.pruned).saturating_add(1));
+    Ok(found)
+}
+
+/// How far a look at all records of a stream has come.
+pub(crate) struct Look {
+    /// The last block that was looked at.
+    block: (Seq, i64),
+    /// The number of the record that comes next.
+    pub(crate) expected: Seq,
+}
+
+impl Look {
+    /// At the beginning.
+    pub(crate) const fn new() -> Self {
+        Self { block: (0, 0), expected: 1 }
+    }
+
+    /// Finds the next records. Where they were not of a [block](Found::block) there are no more.
+    pub(crate) async fn next(&mut self, conn: &mut SqliteConnection, stream: &StreamId) -> Result<Found, sqlx::Error> {
+        // All of the tail, so that a record is seen that is there and in a block, too.
+        let mut found = some(conn, stream, (self.block, 0), AtMost::default().bytes).await?;
+        self.expected = found.count(self.expected.max(found.pruned + 1));
+        self.block = found.block.unwrap_or(self.block);
+        Ok(found)
+    }
+}
+
+/// The records in the blocks behind one; where there is none behind it, those in the tail after a number.
+async fn some(
+    conn: &mut SqliteConnection,
+    stream: &StreamId,
+    ((last, block), after): ((Seq, i64), Seq),
+    bytes: usize,
+) -> Result<Found, sqlx::Error> {
+    let bytes = i64::try_from(bytes.max(1)).unwrap_or(i64::MAX);
+    let query = sqlx::query(SOME).bind(stream.as_str()).bind(signed(last)).bind(block);
+    let mut found = Found::default();
+    for row in conn.fetch_all(query.bind(BLOCKS).bind(bytes).bind(signed(after))).await? {
+        found.add(&row, after)?;
     }
     Ok(found)
 }

@@ -193,9 +193,7 @@ async fn prepared(
     let head = loop {
         match head(journal, run).await {
             Ok(head) => break head,
-            Err(HostError::Journal { source: JournalError::Unavailable(_) | JournalError::InDoubt(_), .. })
-                if failed < STARTS =>
-            {
+            Err(HostError::Journal { source, .. }) if source.passes() && failed < STARTS => {
                 failed += 1;
                 tokio::time::sleep(APART).await;
             }
