@@ -4,7 +4,9 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
+use steadfast::seam::{
+    AtMost, BoxFuture, Journal, JournalError, Level, Part, Seq, Snapshot, StreamInfo, Write, Written,
+};
 use steadfast::{RunId, StreamId};
 use steadfast_orchestration::history::past_runs;
 use steadfast_orchestration::plan::Plan;
@@ -60,6 +62,10 @@ impl Journal for Others<'_> {
 
     fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
         self.journal.read(stream, after)
+    }
+
+    fn read_some(&self, stream: &StreamId, after: Seq, most: AtMost) -> BoxFuture<'_, Result<Part, JournalError>> {
+        self.journal.read_some(stream, after, most)
     }
 
     fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
