@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use steadfast::RunId;
-use steadfast::TokioClock;
-use steadfast::seam::Clock;
-use steadfast_orchestration::host::{Found, found};
-use steadfast_orchestration::run::Millis;
+use steadfast::seam::{Clock, Journal, JournalError};
+use steadfast::{RunId, StreamId, TokioClock};
+use steadfast_orchestration::run::explain::View;
+use steadfast_orchestration::run::{Millis, is_inside};
+use steadfast_orchestration::work::chain;
 use steadfast_storage::{Store, StoreError};
 use tokio::runtime::{Builder, Runtime};
 
@@ -38,7 +38,7 @@ pub(crate) async fn look(dir: &Path) -> Result<Store, Problem> {
 /// What is wrong with the folder.
 pub(crate) fn refused(dir: &Path, error: &StoreError) -> Problem {
     let place = format!("--state {}", dir.display());
-    let what = with_causes(error);
+    let what = chain(error);
     let remedy = match error {
         StoreError::Owned { .. } => {
             "wait until it has ended, or ask it: `steadfast run --detach`, `pause`, `resume`, `cancel`, `approve`, `signal` \
@@ -50,33 +50,37 @@ pub(crate) fn refused(dir: &Path, error: &StoreError) -> Problem {
     Problem::new(place, what, remedy)
 }
 
-/// An error with its causes, in one line.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
+/// How the command line that is told to people begins, for this folder.
+pub(crate) fn view(dir: &Path) -> View {
+    let view = View::at(now());
+    if dir == Path::new(crate::run::DEFAULT_STATE) { view } else { view.state(dir.display().to_string()) }
+}
+
+/// The runs that there are, by id.
+pub(crate) async fn ids(journal: &dyn Journal) -> Result<Vec<RunId>, JournalError> {
+    let streams = journal.list(StreamId::RUNS).await?;
+    Ok(streams.into_iter().filter_map(|info| info.stream.run()).collect())
 }
 
 /// The run that is meant: by its id, the beginning or the end of it, or `last`.
 pub(crate) async fn which(store: &Store, dir: &Path, text: &str) -> Result<RunId, Problem> {
-    let runs = found(&*store.journal()).await;
-    let runs =
-        runs.map_err(|error| Problem::new(format!("--state {}", dir.display()), with_causes(&error), "try it again"))?;
-    let ids: Vec<RunId> = runs.iter().map(|Found { run, .. }| *run).collect();
+    let ids = ids(&*store.journal()).await;
+    let ids = ids.map_err(|error| Problem::new(format!("--state {}", dir.display()), chain(&error), "try it again"))?;
     named(&ids, text)
 }
 
+/// The run of these that is called so.
 pub(crate) fn named(ids: &[RunId], text: &str) -> Result<RunId, Problem> {
     let list = "`steadfast runs` lists all that there are";
     let problem = |what: String| Err(Problem::new(format!("run `{text}`"), what, list));
     if text == LAST {
-        // Later ids sort after earlier ones.
-        return ids.iter().max().copied().map_or_else(|| problem("there is no run here".to_owned()), Ok);
+        // Later ids sort after earlier ones, but for those of steps, which nobody began.
+        return ids
+            .iter()
+            .filter(|id| !is_inside(**id))
+            .max()
+            .copied()
+            .map_or_else(|| problem("there is no run here".to_owned()), Ok);
     }
     let wanted = text.to_ascii_lowercase();
     let fits = |id: &&RunId| {
@@ -117,6 +121,8 @@ mod tests {
             let problem = named(&ids, text).expect_err("there is none or more than one");
             assert!(problem.what.contains(what), "{text}: {problem:?}");
         }
+        let inside = id("f0000000-0000-8000-8000-00000000cccc");
+        assert_eq!(named(&[one, inside], "last").expect("there is one"), one, "nobody began the other");
         assert!(named(&[], "last").is_err());
     }
 }

@@ -8,13 +8,16 @@ use steadfast::RunId;
 use steadfast::seam::JournalError;
 use steadfast_orchestration::agents::orchestrator::make_whole;
 use steadfast_orchestration::history;
-use steadfast_orchestration::host::found;
+use steadfast_orchestration::host;
 use steadfast_orchestration::run::explain::{Account, Filter, Log, Row, View, Wanted, json_lines, table, tree, why};
-use steadfast_orchestration::run::{PastRun, Record, TaskId, decode};
+use steadfast_orchestration::run::{PastRun, TaskId, decode};
+use steadfast_orchestration::work::chain;
 use steadfast_storage::Store;
 
 use crate::args::{LogArgs, RunsArgs, ShowArgs, StateArg, VerifyArgs, WhyArgs};
-use crate::kept::{ago, look, now, refused, runtime, which, with_causes};
+use crate::family::Family;
+use crate::kept::{self, ago, look, refused, runtime, which};
+use crate::names::short;
 use crate::outcome::{Problem, Status};
 use crate::screen::{Screen, print};
 
@@ -28,15 +31,13 @@ fn one(problem: Problem) -> Vec<Problem> {
 }
 
 fn unreadable(dir: &Path, error: &JournalError) -> Vec<Problem> {
-    one(Problem::new(format!("--state {}", dir.display()), with_causes(error), "see the cause"))
+    one(Problem::new(format!("--state {}", dir.display()), chain(error), "see the cause"))
 }
 
 /// How the command line that is told to people begins; and whether anybody carries the runs.
 fn view(state: &StateArg) -> View {
-    let view = View::at(now());
-    let dir = &state.dir;
-    let view = if dir == Path::new(crate::run::DEFAULT_STATE) { view } else { view.state(dir.display().to_string()) };
-    match Store::owner(dir) {
+    let view = kept::view(&state.dir);
+    match Store::owner(&state.dir) {
         Ok(Some(_)) => view.carried(),
         Ok(None) => view.abandoned(),
         // It is not said, then.
@@ -44,25 +45,17 @@ fn view(state: &StateArg) -> View {
     }
 }
 
-/// All records of a run, with the results that stand beside the journal.
-async fn records(store: &Store, run: RunId) -> Result<Vec<Record>, Vec<Problem>> {
+/// What the records of a run say, with the results that stand beside the journal.
+async fn account(store: &Store, run: RunId) -> Result<Account, Vec<Problem>> {
     let problem = |what: String| {
         one(Problem::new(format!("run {run}"), what, "`steadfast verify` lists everything that is damaged"))
     };
-    let frames = store.journal().read(&run.into(), 0).await.map_err(|error| problem(with_causes(&error)))?;
-    let mut records = Vec::with_capacity(frames.len());
-    for (number, frame) in (1..).zip(&frames) {
-        let mut record = decode(frame).map_err(|error| problem(format!("record {number}: {}", with_causes(&error))))?;
+    let mut records = host::records(&*store.journal(), run).await.map_err(|error| problem(chain(&error)))?;
+    for record in &mut records {
         // What is missing is shown by its digest.
-        let _ = make_whole(&mut record, &*store.artifacts()).await;
-        records.push(record);
+        let _ = make_whole(record, &*store.artifacts()).await;
     }
-    Ok(records)
-}
-
-async fn account(store: &Store, run: RunId) -> Result<Account, Vec<Problem>> {
-    let records = records(store, run).await?;
-    Account::of(&records).map_err(|error| one(Problem::new(format!("run {run}"), with_causes(&error), "see the cause")))
+    Account::of(&records).map_err(|error| problem(chain(&error)))
 }
 
 /// The runs of this goal that are over; none where there is no folder of runs, or it cannot be read: an estimate is no
@@ -85,16 +78,23 @@ pub(crate) fn runs(args: &RunsArgs, screen: &Screen) -> Looked {
     runtime().map_err(one)?.block_on(async {
         let (dir, view) = (&args.state.dir, view(&args.state));
         let store = look(dir).await.map_err(one)?;
-        let all = found(&*store.journal()).await.map_err(|error| unreadable(dir, &error))?;
+        let mut runs = kept::ids(&*store.journal()).await.map_err(|error| unreadable(dir, &error))?;
+        let family = Family::of(&*store.journal(), runs.iter().copied()).await;
+        // A step stands behind the run around it, wherever its id would put it.
+        runs.sort_by_cached_key(|run| family.place(*run));
         let mut rows = Vec::new();
-        for run in all {
-            match account(&store, run.run).await {
+        for run in runs {
+            match account(&store, run).await {
                 Ok(account) => rows.extend(Row::of(&account, &view).filter(|row| filter.takes(row))),
                 // One that is damaged keeps nobody from seeing the others.
                 Err(problems) => problems.iter().for_each(|problem| screen.line(format!("warning: {problem}"))),
             }
         }
-        print(&if args.json { json_lines(&rows) } else { table(&rows, &view) });
+        if !args.json {
+            print(&short(&table(&rows, &view)));
+        } else if !rows.is_empty() {
+            print(&json_lines(&rows));
+        }
         Ok(Status::Reached)
     })
 }
@@ -106,7 +106,7 @@ pub(crate) fn show(args: &ShowArgs) -> Looked {
         let store = look(dir).await.map_err(one)?;
         let run = which(&store, dir, &args.run.run).await.map_err(one)?;
         let tree = tree(&account(&store, run).await?, &view(&args.run.state));
-        print(&if args.json { format!("{:#}", tree.json()) } else { tree.text() });
+        print(&if args.json { format!("{:#}", tree.json()) } else { short(&tree.text()).into_owned() });
         Ok(Status::Reached)
     })
 }
@@ -124,7 +124,7 @@ pub(crate) fn reasons(args: &WhyArgs) -> Looked {
         let reasons = reasons.map_err(|error| {
             one(Problem::new(format!("run {run}"), error.to_string(), "`steadfast show` lists the tasks of a run"))
         })?;
-        print(&reasons.text());
+        print(&short(&reasons.text()));
         Ok(Status::Reached)
     })
 }
@@ -138,13 +138,12 @@ pub(crate) fn log(args: &LogArgs) -> Looked {
         let problem = |what: String| one(Problem::new(format!("run {run}"), what, "see the cause"));
         let (mut log, mut read) = (Log::new(), 0);
         loop {
-            let frames = store.journal().read(&run.into(), read).await.map_err(|error| problem(with_causes(&error)))?;
+            let frames = store.journal().read(&run.into(), read).await.map_err(|error| problem(chain(&error)))?;
             for frame in &frames {
                 read += 1;
-                let record =
-                    decode(frame).map_err(|error| problem(format!("record {read}: {}", with_causes(&error))))?;
-                let entry = log.add(&record).map_err(|error| problem(with_causes(&error)))?;
-                print(&if args.json { entry.json() } else { entry.text() });
+                let record = decode(frame).map_err(|error| problem(format!("record {read}: {}", chain(&error))))?;
+                let entry = log.add(&record).map_err(|error| problem(chain(&error)))?;
+                print(&if args.json { entry.json() } else { short(&entry.text()).into_owned() });
             }
             if !args.follow || log.ended().is_some() {
                 return Ok(Status::Reached);
@@ -161,7 +160,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Looked {
         let store = look(dir).await.map_err(one)?;
         // A record of a run must be readable; of any other stream, its checksum.
         let check = |stream: &steadfast::StreamId, frame: &[u8]| match stream.run() {
-            Some(_) => decode(frame).map(|_| ()).map_err(|error| with_causes(&error)),
+            Some(_) => decode(frame).map(|_| ()).map_err(|error| chain(&error)),
             None => steadfast::message::record::open(frame).map(|_| ()).map_err(|error| error.to_string()),
         };
         let found = store.verify(&check).await.map_err(|error| one(refused(dir, &error)))?;

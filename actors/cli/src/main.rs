@@ -11,11 +11,14 @@
 
 mod args;
 mod asks;
+mod family;
 mod kept;
 mod load;
 mod looks;
+mod names;
 mod outcome;
 mod panics;
+mod paused;
 mod prune;
 mod run;
 mod screen;
@@ -73,11 +76,11 @@ fn done(verb: Verb, screen: &Screen) -> u8 {
         Verb::Log(args) => looked(looks::log(&args)),
         Verb::Verify(args) => looked(looks::verify(&args)),
         Verb::Prune(args) => looked(prune::prune(&args)),
-        Verb::Pause(args) => looked(asks::pause(&args)),
-        Verb::Cancel(args) => looked(asks::cancel(&args)),
-        Verb::Approve(args) => looked(asks::approve(&args)),
-        Verb::Signal(args) => looked(asks::signal(&args)),
-        Verb::Fork(args) => looked(asks::fork(&args)),
+        Verb::Pause(args) => looked(asks::pause(&args, screen)),
+        Verb::Cancel(args) => looked(asks::cancel(&args, screen)),
+        Verb::Approve(args) => looked(asks::approve(&args, screen)),
+        Verb::Signal(args) => looked(asks::signal(&args, screen)),
+        Verb::Fork(args) => looked(asks::fork(&args, screen)),
         Verb::Check(args) => check_goal(&args, screen),
         Verb::Schema => {
             print(&format!("{:#}", json_schema()));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use steadfast::RunId;
 use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::{Report, Restarts, Totals};
 
@@ -15,6 +16,8 @@ const NAMED: usize = 20;
 pub(crate) enum Status {
     /// The goal was reached.
     Reached,
+    /// What was asked for is done; no run was carried here.
+    Done,
     /// The goal was not reached, since a task failed.
     Failed,
     /// The command line or the goal file is wrong; nothing ran.
@@ -40,6 +43,7 @@ impl Status {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Reached => "reached",
+            Self::Done => "done",
             Self::Failed => "failed",
             Self::Invalid => "invalid",
             Self::GaveUp => "gave_up",
@@ -55,7 +59,7 @@ impl Status {
     /// The exit status of the process.
     pub(crate) fn code(self) -> u8 {
         match self {
-            Self::Reached => 0,
+            Self::Reached | Self::Done => 0,
             Self::Failed | Self::Paused => 1,
             Self::Invalid => 2,
             Self::GaveUp => 3,
@@ -114,6 +118,10 @@ pub(crate) struct Outcome {
     /// The folder that has it.
     pub(crate) folder: Option<PathBuf>,
     pub(crate) problems: Vec<Problem>,
+    /// The run, where another process carries it.
+    pub(crate) run: Option<RunId>,
+    /// What was done instead of carrying a run, in lines for people.
+    pub(crate) said: Vec<String>,
 }
 
 /// What `--json` prints.
@@ -138,7 +146,20 @@ struct Summary {
 impl Outcome {
     /// Nothing ran, because of these.
     pub(crate) fn invalid(problems: Vec<Problem>) -> Self {
-        Self { status: Status::Invalid, report: None, folder: None, problems }
+        Self { status: Status::Invalid, report: None, folder: None, problems, run: None, said: Vec::new() }
+    }
+
+    /// No run was carried, and this was done.
+    pub(crate) fn done(run: Option<RunId>, said: Vec<String>) -> Self {
+        Self { status: Status::Done, run, said, ..Self::invalid(Vec::new()) }
+    }
+
+    /// It is this as well, if that is worse.
+    pub(crate) fn add(&mut self, status: Status, problem: Problem) {
+        self.problems.push(problem);
+        if status.code() > self.status.code() {
+            self.status = status;
+        }
     }
 
     /// The one object that `--json` prints.
@@ -148,7 +169,7 @@ impl Outcome {
         let summary = Summary {
             status: self.status.word(),
             goal: report.map(|report| redactor.text(&report.goal).into_owned()),
-            run: report.map(|report| report.run.clone()),
+            run: report.map(|report| report.run.clone()).or_else(|| self.run.map(|run| run.to_string())),
             result_digest: report.map(|report| report.result_digest.clone()),
             tasks: report.map(|report| report.tasks).unwrap_or_default(),
             restarts: report.map(|report| report.restarts.clone()).unwrap_or_default(),
@@ -166,7 +187,9 @@ impl Outcome {
 
     /// A few lines for people; nothing when nothing ran.
     pub(crate) fn text(&self) -> Option<String> {
-        let report = self.report.as_ref()?;
+        let Some(report) = &self.report else {
+            return (!self.said.is_empty()).then(|| self.said.join("\n"));
+        };
         let tasks = report.tasks;
         let unfinished =
             if tasks.unfinished == 0 { String::new() } else { format!(", {} unfinished", tasks.unfinished) };
@@ -243,8 +266,10 @@ mod tests {
 
     #[test]
     fn every_end_has_its_exit_status() {
-        use Status::{BudgetSpent, Cancelled, Drained, Failed, GaveUp, Invalid, Paused, Reached, Stopped, Waiting};
-        let ends = [Reached, Failed, Paused, Invalid, GaveUp, Drained, Waiting, Cancelled, BudgetSpent, Stopped];
-        assert_eq!(ends.map(Status::code), [0, 1, 1, 2, 3, 4, 4, 5, 6, 130]);
+        use Status::{
+            BudgetSpent, Cancelled, Done, Drained, Failed, GaveUp, Invalid, Paused, Reached, Stopped, Waiting,
+        };
+        let ends = [Reached, Done, Failed, Paused, Invalid, GaveUp, Drained, Waiting, Cancelled, BudgetSpent, Stopped];
+        assert_eq!(ends.map(Status::code), [0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 130]);
     }
 }

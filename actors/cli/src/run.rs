@@ -7,6 +7,7 @@ pub(crate) mod choose;
 pub(crate) mod conduct;
 mod end;
 pub(crate) mod gate;
+mod history;
 pub(crate) mod narrate;
 pub(crate) mod setting;
 pub(crate) mod signals;
@@ -18,10 +19,10 @@ use std::time::Duration;
 use steadfast::System;
 use steadfast::seam::Level;
 use steadfast_orchestration::agents::host::{Feeds, Takes};
-use steadfast_orchestration::history::past_runs;
 use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Estimate, Facts, Kept, Millis, Report, Restarts, RunState};
 use steadfast_orchestration::seam::commands::guard::GuardError;
+use steadfast_orchestration::work::chain;
 use tokio::runtime::Builder;
 
 use crate::args::{ResumeArgs, RunArgs};
@@ -85,6 +86,13 @@ pub(crate) fn run(args: &RunArgs, screen: &Screen) -> Outcome {
 
 /// Carries a run that is kept to its end.
 pub(crate) fn resume(args: &ResumeArgs, run: &str, screen: &Screen) -> Outcome {
+    let of_owner =
+        crate::kept::runtime().and_then(|runtime| runtime.block_on(asks::resume(&args.state.dir, run, screen)));
+    match of_owner {
+        Ok(Some(outcome)) => return outcome,
+        Ok(None) => {}
+        Err(problem) => return Outcome::invalid(vec![problem]),
+    }
     match Errand::of_run(args, run, screen) {
         Ok(errand) => errand.carried(),
         Err(problem) => Outcome::invalid(vec![problem]),
@@ -166,8 +174,6 @@ impl Errand {
     async fn carry(&self, keep: &Keep, chosen: Chosen, signals: &mut Signals) -> Result<Ran, Outcome> {
         let gave_up = |problem: String| not_begun(Status::GaveUp, problem);
         let (setting, feeds) = (&self.setting, Feeds::new());
-        let past = past_runs(&*keep.journal, &chosen.plan.goal().name).await;
-        let estimate = past.ok().map(|past| Estimate::of(&chosen.plan, &past));
         let feed = feeds.of(chosen.run);
         let started = async {
             // Nothing is given out before what an earlier process had running is gone.
@@ -182,9 +188,12 @@ impl Errand {
             started = started => started?,
         };
         let mut conductor = Conductor::new(setting, (&system, keep), &chosen, (feed, self.wait));
-        let end = match self.begin(&system, &chosen).await {
-            Ok(()) => conductor.conduct(signals).await,
-            Err(why) => End::GaveUp(why),
+        let (end, estimate) = match self.begin(&system, &chosen).await {
+            Ok(()) => {
+                let known = (chosen.run, &chosen.plan);
+                history::beside(conductor.conduct(signals), &*keep.journal, known).await
+            }
+            Err(why) => (End::GaveUp(why), None),
         };
         setting.gate.close();
         let end = if matches!(end, End::Stopped) { end } else { stop(&system, signals, end).await };
@@ -205,7 +214,7 @@ impl Errand {
         match &chosen.start {
             Some(start) => {
                 let begun = preset::start_run(system, &self.setting.by, start, now).await;
-                begun.map_err(|error| crate::kept::with_causes(&error))
+                begun.map_err(|error| chain(&error))
             }
             None => preset::take_up(system, chosen.run).await.map_err(|error| error.to_string()),
         }
@@ -230,7 +239,8 @@ impl Errand {
         let written = Builder::new_current_thread()
             .build()
             .and_then(|runtime| runtime.block_on(write::report(&self.report, &report, (status, plan))));
-        let mut outcome = Outcome { status, report: Some(report), folder: Some(self.report.clone()), problems };
+        let (report, folder) = (Some(report), Some(self.report.clone()));
+        let mut outcome = Outcome { status, report, folder, ..Outcome::invalid(problems) };
         if let Err(error) = written {
             outcome.folder = None;
             outcome.problems.push(no_report(&self.report, &error));
@@ -245,20 +255,17 @@ impl Errand {
 /// Leaves a goal with whoever serves the folder.
 fn detach(args: &RunArgs, screen: &Screen) -> Outcome {
     let detached = || {
-        let prepared = load(&args.goal, &args.params)?;
+        let invalid = |problems| (Status::Invalid, problems);
+        let prepared = load(&args.goal, &args.params).map_err(invalid)?;
         screen.redact_by(&prepared.redactor);
-        let one = |problem| vec![problem];
-        let input = input(&args.input).map_err(|error| one(no_input(&args.input, &error)))?;
-        let runtime = crate::kept::runtime().map_err(one)?;
-        let dir = &args.keeping.state.dir;
-        runtime.block_on(asks::detach(dir, &prepared.plan, &input)).map_err(one)
+        let input = input(&args.input).map_err(|error| invalid(vec![no_input(&args.input, &error)]))?;
+        let runtime = crate::kept::runtime().map_err(|problem| invalid(vec![problem]))?;
+        let run = runtime.block_on(asks::detach(&args.keeping.state.dir, &prepared.plan, &input));
+        run.map_err(|(status, problem)| (status, vec![problem]))
     };
     match detached() {
-        Ok(run) => {
-            crate::screen::print(&format!("run {run}"));
-            Outcome { status: Status::Reached, ..Outcome::invalid(Vec::new()) }
-        }
-        Err(problems) => Outcome::invalid(problems),
+        Ok(run) => Outcome::done(Some(run), vec![format!("run {run}")]),
+        Err((status, problems)) => Outcome { status, ..Outcome::invalid(problems) },
     }
 }
 
@@ -325,11 +332,7 @@ fn no_state(folder: &Path, error: &std::io::Error) -> Problem {
 
 /// Commands cannot be watched over, or those of an earlier process have not ended.
 pub(crate) fn no_guard(error: &GuardError) -> Problem {
-    Problem::new(
-        "commands",
-        crate::kept::with_causes(error),
-        "run it again once that is so; `--volatile` runs without a guard",
-    )
+    Problem::new("commands", chain(error), "run it again once that is so; `--volatile` runs without a guard")
 }
 
 fn no_report(folder: &Path, error: &std::io::Error) -> Problem {

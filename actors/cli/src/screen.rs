@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use steadfast_orchestration::redact::Redactor;
 
+use crate::names::short;
+
 /// How many lines wait at most to be written.
 const BOUND: usize = 4096;
 
@@ -68,11 +70,11 @@ impl Screen {
         self.redactor.get().cloned().unwrap_or_default()
     }
 
-    /// Writes a line, or several at once.
+    /// Writes a line, or several at once, with the names of processes [cut short](short).
     ///
     /// Panics are counted by the lines that say `panicked at`, so that no other line says it.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
-        self.panic(&text.as_ref().replace("panicked at", "panicked in"));
+        self.panic(&short(text.as_ref()).replace("panicked at", "panicked in"));
     }
 
     /// Writes the line of a panic.

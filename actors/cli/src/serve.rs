@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use steadfast::{RunId, System};
 use steadfast_orchestration::agents::host::{Feeds, HostEvent, Takes};
+use steadfast_orchestration::host::Answer;
 use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Standing, Status as RunStatus};
+use steadfast_orchestration::work::chain;
+use steadfast_storage::Owner;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -17,12 +20,23 @@ use crate::run::setting::{self, Keep, Setting};
 use crate::run::signals::Signals;
 use crate::run::{no_guard, not_begun, stop};
 use crate::screen::Screen;
+use crate::{asks, kept, paused};
 
 /// How long running tasks may take to end by themselves once the process is to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// How often it is looked how the runs stand.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// What whoever owns a folder and carries all runs of it calls itself.
+const SERVE: &str = "steadfast serve";
+const RESUME_ALL: &str = "steadfast resume --all";
+
+/// Whether the owner of a folder carries one run and no others.
+pub(crate) fn carries_one(owner: &Owner) -> bool {
+    let carries = ["steadfast run ", "steadfast resume "].iter().any(|verb| owner.owner.starts_with(verb));
+    carries && owner.owner != RESUME_ALL
+}
 
 /// Until when runs are carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +50,19 @@ enum Until {
 /// Owns the folder until a signal comes.
 pub(crate) fn serve(args: &ServeArgs, screen: &Screen) -> Outcome {
     let setting = Setting::of(&args.working, (&args.state.dir, args.level), None, screen);
-    many(setting, "steadfast serve", Until::Signal)
+    many(setting, SERVE, Until::Signal)
 }
 
-/// Goes on with all runs that are unfinished.
+/// Goes on with all runs that are unfinished, or asks the owner of the folder to.
 pub(crate) fn resume_all(args: &ResumeArgs, screen: &Screen) -> Outcome {
+    let of_owner = kept::runtime().and_then(|runtime| runtime.block_on(asks::resume_all(&args.state.dir)));
+    match of_owner {
+        Ok(Some(outcome)) => return outcome,
+        Ok(None) => {}
+        Err(problem) => return Outcome::invalid(vec![problem]),
+    }
     let setting = Setting::of(&args.working, (&args.state.dir, args.level), None, screen);
-    many(setting, "steadfast resume --all", Until::AllStandStill)
+    many(setting, RESUME_ALL, Until::AllStandStill)
 }
 
 fn many(setting: Result<Setting, Problem>, owner: &str, until: Until) -> Outcome {
@@ -71,6 +91,9 @@ async fn carry(setting: &Setting, owner: &str, until: Until) -> Result<Outcome, 
 
 async fn within(setting: &Setting, keep: &Keep, until: Until, signals: &mut Signals) -> Result<Outcome, Outcome> {
     setting.gate.start_guard().await.map_err(|error| Outcome::invalid(vec![no_guard(&error)]))?;
+    if until == Until::AllStandStill {
+        resume_paused(setting, keep).await.map_err(|problem| Outcome::invalid(vec![problem]))?;
+    }
     let feeds = Feeds::new();
     let mut watch = Watch {
         screen: setting.screen.clone(),
@@ -87,6 +110,21 @@ async fn within(setting: &Setting, keep: &Keep, until: Until, signals: &mut Sign
     let standing = watch.standing();
     let end = if matches!(end, End::Stopped) { end } else { stop(&system, signals, end).await };
     Ok(outcome(&end, until, &standing))
+}
+
+/// Has all that is paused go on, since that is what was asked for. What cannot is said, and keeps no other back.
+async fn resume_paused(setting: &Setting, keep: &Keep) -> Result<(), Problem> {
+    let paused = paused::all(&*keep.journal).await;
+    let place = || format!("--state {}", setting.state.display());
+    for run in paused.map_err(|error| Problem::new(place(), chain(&error), "see the cause"))? {
+        let said = match paused::lift((&*keep.journal, &setting.outfit()), run, &setting.by).await {
+            Ok(Answer::Refused { why }) => format!("not resumed: {why}"),
+            Ok(_) => "resumed".to_owned(),
+            Err(error) => format!("not resumed: {}", chain(&error)),
+        };
+        setting.screen.line(format!("run {run}: {said}"));
+    }
+    Ok(())
 }
 
 /// Tells what becomes of the runs.

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use steadfast::seam::{Entropy, Rng};
 use steadfast::{RunId, SeededEntropy, TokioClock};
+use steadfast_orchestration::work::chain;
 use steadfast_storage::{Store, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::args::RunArgs;
-use crate::kept::{refused, with_causes};
+use crate::kept::refused;
 use crate::load::load;
 use crate::outcome::{Outcome, Problem, Status};
 use crate::run::choose::unfinished_of;
@@ -63,7 +64,7 @@ async fn run_of(args: &RunArgs, screen: &Screen) -> Result<Option<RunId>, Vec<Pr
     };
     let found = unfinished_of(&*store.journal(), &prepared.plan, &input, screen).await;
     let place = || format!("--state {}", dir.display());
-    let found = found.map_err(|error| vec![Problem::new(place(), with_causes(&error), "see the cause")])?;
+    let found = found.map_err(|error| vec![Problem::new(place(), chain(&error), "see the cause")])?;
     Ok(found.map(|run| run.run))
 }
 

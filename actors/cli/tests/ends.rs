@@ -223,7 +223,9 @@ fn a_run_that_nobody_can_carry_ends_with_3_and_names_the_first_cause_the_limit_a
     let object = run.check(3, "gave_up");
     let (problem, remedy) = (&object["errors"][0]["problem"], &object["errors"][0]["remedy"]);
     let problem = problem.as_str().unwrap_or_default();
-    assert!(problem.contains("1 with 0 in 10s allowed"), "the limit: {run:#?}");
+    // That of an orchestrator, or of the supervisor of other agents: whichever has more crashes first.
+    let limits = ["1 with 0 in 10s allowed", "more than 0 restarts in 10s"];
+    assert!(limits.iter().any(|limit| problem.contains(limit)), "the limit: {run:#?}");
     assert!(problem.contains("a fault on purpose"), "the first cause: {run:#?}");
     assert!(remedy.as_str().is_some_and(|remedy| remedy.contains("--max-restarts")), "the remedy: {run:#?}");
     assert_eq!(world.processes(), Vec::<String>::new());

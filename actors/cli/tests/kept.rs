@@ -59,7 +59,8 @@ fn a_run_that_waits_ends_with_4_and_people_and_events_let_it_go_on() {
     let world = World::new(ASKS);
     let run = world.run(&["--json", "--wait", "100ms"]);
     run.check(4, "waiting");
-    assert!(run.stderr.contains("steadfast approve ") && !world.exists("shipped"), "{run:#?}");
+    assert!(!world.exists("shipped"), "{run:#?}");
+    run.says(4, &["it waits for a person: ship it?", "steadfast approve ", "then go on: steadfast resume "]);
     for (args, code) in
         [(&["approve", "last", "nobody"][..], 2), (&["approve", "last", "ok"], 0), (&["pause", "last"], 0)]
     {
@@ -108,18 +109,27 @@ fn a_process_that_is_killed_leaves_no_command_and_loses_nothing() {
 #[test]
 fn a_goal_file_that_has_changed_is_not_gone_on_with() {
     let world = World::new(NEEDS_A_FILE);
-    world.run(&["--json"]).check(1, "paused");
-    std::fs::write(world.goal(), NEEDS_A_FILE.replace("test -f there", "true")).expect("a goal");
+    let id = world.run(&["--json"]).check(1, "paused")["run"].as_str().expect("a run").to_owned();
+    let changed = NEEDS_A_FILE.replace("test -f there", "true").replace("\"first\"", "\"begin\"");
+    std::fs::write(world.goal(), changed).expect("a goal");
     let run = world.run(&["--json"]);
     run.check(2, "invalid");
-    assert!(run.stderr.contains("task `second` has changed") && run.stderr.contains("--new"), "{run:#?}");
+    for differs in ["task `first` is gone", "task `second` has changed", "task `begin` is new"] {
+        assert!(run.stderr.contains(differs), "{differs}: {run:#?}");
+    }
+    for named in [&format!("steadfast resume {id} "), &format!("steadfast cancel {id} "), "--new"] {
+        assert!(run.stderr.contains(named), "{named}: {run:#?}");
+    }
+    assert_eq!(world.content("first"), "1\n", "nothing ran");
     world.run(&["--json", "--new"]).check(0, "reached");
+    // What was recorded is gone on with.
+    world.file("there", "");
+    assert_eq!(world.resume(&[&id, "--json"]).check(0, "reached")["run"], id.as_str());
 }
 
 #[test]
-fn a_second_process_is_refused_with_the_first_ones_name_and_nobody_serves_without_one() {
+fn a_second_process_is_refused_with_the_first_ones_name() {
     let world = World::new(ASKS);
-    assert_eq!(world.run(&["--detach"]).code, Some(2), "nobody serves it");
     let run = world.start(&["--json"]);
     run.until_said("waits for a person");
     let second = world.run_beside(&["--json"]);
@@ -163,5 +173,21 @@ fn who_only_asks_for_runs_makes_no_folder_for_them() {
         let told = world.verb(args);
         assert_eq!(told.code, Some(2), "{args:?}: {told:#?}");
         assert!(told.stderr.contains("--state") && !world.state().exists(), "{args:?}: {told:#?}");
+    }
+}
+
+#[test]
+fn people_are_told_the_number_of_a_process_and_programs_its_whole_name() {
+    let world = World::new("name = 'g'\n[[tasks]]\nid = 'a'\ncollect = 1\n");
+    let run = world.run(&[]);
+    run.says(0, &["taken up by process "]);
+    let told = [run.stderr, world.verb(&["log", "last"]).stdout, world.verb(&["show", "last"]).stdout];
+    for text in &told {
+        assert!(text.contains(" process ") && !text.contains(":root/"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    }
+    for args in [["log", "last", "--json"], ["show", "last", "--json"]] {
+        let told = world.verb(&args).stdout;
+        assert!(told.contains("):root/domains/orchestration/goals/"), "{told}");
     }
 }

@@ -74,3 +74,14 @@ fn a_report_in_the_input_folder_does_not_change_the_next_result() {
         assert!(world.exists("reports/report.json"));
     }
 }
+
+#[test]
+fn a_report_says_how_long_earlier_runs_took_and_does_not_count_its_own() {
+    let world = World::new("name = 'g'\n[[tasks]]\nid = 'a'\ncommand = { program = 'true' }\n");
+    for before in 0..3 {
+        let run = world.run(&["--json"]);
+        run.check(0, "reached");
+        let report: serde_json::Value = serde_json::from_str(&run.report.expect("report.json")).expect("it is JSON");
+        assert_eq!(report["estimate"]["runs"], before, "{report:#}");
+    }
+}

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{World, ended};
+use common::{Ended, World, ended};
+use rustix::process::Signal;
 use steadfast::seam::Rng;
 
 /// The secret is in a variable, in a file, in a command's output and its errors, and travels between tasks.
@@ -114,6 +115,71 @@ fn a_secret_on_the_command_line_is_refused_and_not_shown() {
     for run in [run, wrong] {
         assert!(run.written().iter().all(|(_, text)| !text.contains(secret)), "{run:#?}");
     }
+}
+
+/// Waits for people and events, and names a secret.
+const ASKS: &str = r#"
+name = "asks"
+[[tasks]]
+id = "ok"
+approve = { prompt = "ship it?" }
+[[tasks]]
+id = "paid"
+after = ["ok"]
+signal = { name = "payment" }
+[[tasks]]
+id = "said"
+after = ["paid"]
+command = { program = "true", env = { PLANTED = { from = "PLANTED", optional = true } } }
+"#;
+
+/// Fails where the secret is in a file of the folder of the runs, or in what was said.
+#[track_caller]
+fn nowhere(world: &World, secret: &str, told: &[&Ended]) {
+    let holds = |bytes: &[u8]| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+    for (name, bytes) in world.kept() {
+        assert!(!holds(&bytes), "{name}");
+    }
+    for told in told {
+        assert!(told.written().iter().all(|(_, text)| !text.contains(secret)), "{told:#?}");
+    }
+}
+
+#[test]
+fn a_secret_in_what_is_asked_of_a_run_is_written_nowhere() {
+    let secret = "Vq7xTg1mHkZ9";
+    let planted = &[("PLANTED", secret)][..];
+    let (why, data) = (format!("the key {secret} fits"), format!("{{\"key\": \"{secret}\", \"{secret}\": 1}}"));
+    // In a run that nobody carries.
+    let world = World::new(ASKS);
+    world.run_with(&["--json", "--wait", "100ms"], planted).check(4, "waiting");
+    let approved = world.verb_with(&["approve", "last", "ok", "--why", &why], planted);
+    approved.says(0, &["approved"]);
+    world.run_with(&["--json", "--wait", "100ms"], planted).check(4, "waiting");
+    let signalled = world.verb_with(&["signal", "last", "payment", "--data", &data], planted);
+    signalled.says(0, &["told"]);
+    let log = world.verb(&["log", "last", "--json"]).stdout;
+    assert!(log.contains("the key ***REDACTED*** fits") && log.contains("\\\"key\\\":\\\"***REDACTED***"), "{log}");
+    for (args, place) in [(&["signal", "last", secret][..], "NAME"), (&["fork", "last", "--from", secret], "--from")] {
+        let refused = world.verb_with(args, planted);
+        refused.says(2, &[place, "it holds the value of an environment variable"]);
+        nowhere(&world, secret, &[&refused]);
+    }
+    let cancelled = world.verb_with(&["cancel", "last", "--why", &why], planted);
+    cancelled.says(0, &["cancelled"]);
+    nowhere(&world, secret, &[&approved, &signalled, &cancelled]);
+    // In one of another process, which has no such variable: what is left for it has no secret any more.
+    let world = World::new(ASKS);
+    let run = world.start(&["--json"]);
+    run.until_said("waits for a person");
+    run.send(Signal::STOP);
+    let approved = world.verb_with(&["approve", "last", "ok", "--why", &why], planted);
+    approved.says(4, &["has not answered"]);
+    nowhere(&world, secret, &[&approved]);
+    run.send(Signal::CONT);
+    run.until_said("task paid waits");
+    run.send(Signal::TERM);
+    nowhere(&world, secret, &[&run.end()]);
 }
 
 #[test]

@@ -37,5 +37,4 @@ pub(crate) use inside::carried_by;
 pub use offline::{ApplyError, apply};
 pub(crate) use offline::{answered_before, refuse};
 pub use outfit::{DiskOutfit, Gear, Outfit, Unfit, secrets};
-pub(crate) use summary::end_of;
-pub use summary::{Found, Head, HostError, RunSummary, found, head, summaries, summary, unfinished};
+pub use summary::{Found, Head, HostError, RunSummary, end_of, found, head, records, summaries, summary, unfinished};

@@ -1,27 +1,27 @@
 //! Which run is carried: a new one, or one that is unfinished.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
-use steadfast::RunId;
 use steadfast::seam::{Journal, JournalError};
+use steadfast::{RunId, StreamId};
 use steadfast_orchestration::goal::Goal;
 use steadfast_orchestration::host::{
-    self, Answer, Ask, Asked, Change, Difference, DiskOutfit, Identity, RunSummary, Start, changed_steps,
-    find_unfinished, secrets,
+    self, Answer, Change, Difference, Head, Identity, RunSummary, Start, changed_steps, secrets,
 };
 use steadfast_orchestration::plan::Plan;
 use steadfast_orchestration::redact::Redactor;
-use steadfast_orchestration::run::Standing;
 use steadfast_orchestration::run::explain::View;
+use steadfast_orchestration::run::{Standing, is_inside};
+use steadfast_orchestration::work::chain;
 
 use super::Order;
 use super::setting::{Keep, Setting};
-use crate::asks::who;
-use crate::kept::{named, now, with_causes};
+use crate::family::root_of;
+use crate::kept::{self, named, now};
 use crate::load::Prepared;
 use crate::outcome::Problem;
+use crate::paused;
 use crate::screen::Screen;
 
 /// A run that is to be carried, and what is known of it.
@@ -37,12 +37,7 @@ pub(crate) struct Chosen {
 
 /// How the command line that is told to people begins.
 pub(crate) fn view(setting: &Setting) -> View {
-    let view = View::at(now());
-    if setting.state == std::path::Path::new(super::DEFAULT_STATE) {
-        view
-    } else {
-        view.state(setting.state.display().to_string())
-    }
+    kept::view(&setting.state)
 }
 
 /// Chooses, says what was chosen, and sees to it that it goes on.
@@ -104,7 +99,8 @@ impl GoalOrder {
     }
 }
 
-/// The unfinished run of this goal, with its parameters, on this folder.
+/// The unfinished run of this goal, with its parameters, on this folder: the one that began last. It is looked for from the
+/// latest on, by the last record of each run, and by the first one where the run is unfinished.
 pub(crate) async fn unfinished_of(
     journal: &dyn Journal,
     plan: &Plan,
@@ -112,25 +108,34 @@ pub(crate) async fn unfinished_of(
     screen: &Screen,
 ) -> Result<Option<RunSummary>, JournalError> {
     let identity = Identity::new(&plan.goal().name, input, plan.params());
-    let mut known = Vec::new();
-    for run in host::unfinished(journal, now()).await? {
-        match run {
-            Ok(run) => known.push(run),
+    for info in journal.list(StreamId::RUNS).await?.iter().rev() {
+        let Some(run) = info.stream.run().filter(|run| !is_inside(*run)) else { continue };
+        if host::end_of(journal, info).await?.is_some() {
+            continue;
+        }
+        let same = |head: &Head| Identity::new(&head.goal.name, &head.input, &head.params) == identity;
+        let found = match host::head(journal, run).await {
+            Ok(head) if same(&head) => host::summary(journal, run, now()).await,
+            Ok(_) => continue,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(summary) => return Ok(Some(summary)),
             // It is in nobody's way.
-            Err(error) => screen.line(format!("left alone: {}", with_causes(&error))),
+            Err(error) => screen.line(format!("left alone: {}", chain(&error))),
         }
     }
-    Ok(find_unfinished(&known, &identity).cloned())
+    Ok(None)
 }
 
 fn unreadable(setting: &Setting, error: &JournalError) -> Problem {
-    Problem::new(format!("--state {}", setting.state.display()), with_causes(error), "see the cause")
+    Problem::new(format!("--state {}", setting.state.display()), chain(error), "see the cause")
 }
 
 /// Refuses to go on with a run whose goal has changed since.
 async fn same_goal(setting: &Setting, keep: &Keep, run: RunId, goal: &Goal) -> Result<(), Vec<Problem>> {
     let head = host::head(&*keep.journal, run).await;
-    let head = head.map_err(|error| vec![Problem::new(format!("run {run}"), with_causes(&error), "see the cause")])?;
+    let head = head.map_err(|error| vec![Problem::new(format!("run {run}"), chain(&error), "see the cause")])?;
     let changes = changed_steps(&head.goal, goal);
     if changes.is_empty() {
         return Ok(());
@@ -159,20 +164,23 @@ fn told(difference: &Difference) -> String {
 }
 
 async fn resume(setting: &Setting, keep: &Keep, text: &str) -> Result<Chosen, Vec<Problem>> {
-    let list = host::found(&*keep.journal).await.map_err(|error| vec![unreadable(setting, &error)])?;
-    let ids: Vec<_> = list.iter().map(|found| found.run).collect();
-    let run = named(&ids, text).map_err(|problem| vec![problem])?;
-    let problem = |what: String, remedy: &str| vec![Problem::new(format!("run {run}"), what, remedy)];
-    let summary = host::summary(&*keep.journal, run, now()).await;
-    let summary = summary.map_err(|error| problem(with_causes(&error), "see the cause"))?;
-    if let Some(parent) = summary.parent {
-        return Err(problem(format!("it is a step of the run {parent}"), "resume that one"));
+    let journal = &*keep.journal;
+    let ids = kept::ids(journal).await.map_err(|error| vec![unreadable(setting, &error)])?;
+    let named = named(&ids, text).map_err(|problem| vec![problem])?;
+    let run = root_of(journal, named).await.map_err(|error| {
+        vec![Problem::new(format!("run {named}"), chain(&error), "see the cause, and `steadfast verify`")]
+    })?;
+    if run != named {
+        setting.screen.line(format!("the run {named} is a step of the run {run}, which is gone on with"));
     }
+    let problem = |what: String, remedy: &str| vec![Problem::new(format!("run {run}"), what, remedy)];
+    let summary = host::summary(journal, run, now()).await;
+    let summary = summary.map_err(|error| problem(chain(&error), "see the cause"))?;
     if let Standing::Ended(status) = summary.standing {
         let what = format!("it is over: {}", status.as_str().replace('_', " "));
         return Err(problem(what, "begin another one: `steadfast run --new`, or `steadfast fork`"));
     }
-    let head = host::head(&*keep.journal, run).await.map_err(|error| problem(with_causes(&error), "see the cause"))?;
+    let head = host::head(journal, run).await.map_err(|error| problem(chain(&error), "see the cause"))?;
     let redactor = Redactor::new().with_words(secrets(&head.goal, &*setting.gate));
     setting.screen.redact_by(&redactor);
     let plan = rebuilt(head.goal, head.params).map_err(|what| problem(what, "begin another one: `--new`"))?;
@@ -184,21 +192,19 @@ fn rebuilt(goal: Goal, params: BTreeMap<String, Value>) -> Result<Plan, String> 
     Plan::rebuild(goal, params).map_err(|errors| errors.to_string())
 }
 
-/// Says what is gone on with; one that is paused is resumed, since that is what was asked for.
+/// Says what is gone on with; what is paused of it is resumed, since that is what was asked for.
 async fn go_on(setting: &Setting, keep: &Keep, run: &RunSummary) -> Result<(), Vec<Problem>> {
     let (done, all) = run.tasks;
     setting.screen.line(format!(
         "goes on with the run {} of {}, which began at {}: {done} of {all} tasks are done (`--new` begins another)",
         run.run, run.goal, run.started
     ));
-    if !matches!(run.standing, Standing::Paused(_)) {
+    if !paused::stands_still(&*keep.journal, run.run).await {
         return Ok(());
     }
-    let asked = Asked { id: crate::asks::id(), who: who(), wall: now(), what: Ask::Resume { run: run.run } };
-    let outfit = DiskOutfit::new(Arc::clone(&setting.gate) as _);
-    let answer = host::apply((&*keep.journal, &outfit), &asked, &setting.by, now()).await;
+    let answer = paused::lift((&*keep.journal, &setting.outfit()), run.run, &setting.by).await;
     let problem = |what: String| vec![Problem::new(format!("run {}", run.run), what, "see the cause")];
-    match answer.map_err(|error| problem(with_causes(&error)))? {
+    match answer.map_err(|error| problem(chain(&error)))? {
         Answer::Refused { why } => Err(problem(why)),
         _ => Ok(()),
     }

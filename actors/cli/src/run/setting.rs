@@ -110,18 +110,22 @@ impl Setting {
         Ok(Keep { journal: store.journal(), artifacts: store.artifacts(), requests, store: Some(store) })
     }
 
+    /// Finds what runs work with.
+    pub(crate) fn outfit(&self) -> DiskOutfit {
+        DiskOutfit::new(Arc::clone(&self.gate) as _).excluding(self.excluded.clone())
+    }
+
     /// Starts the tree of agents.
     pub(crate) async fn start(&self, keep: &Keep, takes: Takes, feeds: &Feeds) -> Result<System, StartError> {
         let clock = Arc::clone(&self.clock);
         let cache = Cache::new(Bounds::default(), Arc::new(move || clock.now()));
         let shop = Workshop::new(Arc::clone(&self.gate) as _, Arc::new(cache));
-        let outfit = DiskOutfit::new(Arc::clone(&self.gate) as _).excluding(self.excluded.clone());
         let host = HostArgs {
             takes,
             artifacts: Arc::clone(&keep.artifacts),
             requests: Arc::clone(&keep.requests),
             feeds: feeds.clone(),
-            ..HostArgs::new(self.by.clone(), Arc::new(outfit))
+            ..HostArgs::new(self.by.clone(), Arc::new(self.outfit()))
         };
         let mut builder = preset::builder()
             .clock(Arc::clone(&self.clock))

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,6 +23,8 @@ pub(crate) struct World {
 pub(crate) struct Running<'w> {
     world: &'w World,
     child: Child,
+    /// The files that have what it says.
+    said: (String, String),
 }
 
 /// A program that ended.
@@ -76,9 +78,53 @@ impl World {
 
     /// What came of another verb with these arguments, on this world's folder of runs.
     pub(crate) fn verb(&self, args: &[&str]) -> Ended {
-        let state = self.state();
-        let more = ["--state", state.to_str().expect("a path in UTF-8")];
-        ended(&args.iter().chain(&more).copied().collect::<Vec<_>>())
+        self.verb_with(args, &[])
+    }
+
+    /// The same, with these variables in the environment.
+    pub(crate) fn verb_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Ended {
+        let mut command = self.on_state(args);
+        command.envs(variables.iter().copied());
+        Ended::of(&command.output().expect("the program runs"))
+    }
+
+    /// Goes on with runs: `resume` with these arguments.
+    pub(crate) fn resume(&self, args: &[&str]) -> Ended {
+        let mut command = self.on_state(&["resume"]);
+        command.args(args).arg("--report").arg(self.report());
+        Ended::of(&command.output().expect("the program runs"))
+    }
+
+    /// Leaves the goal with whoever serves the folder, and returns what came of that.
+    pub(crate) fn detach(&self, more: &[&str]) -> Ended {
+        let mut command = self.on_state(&["run", "--detach"]);
+        command.arg(self.goal()).arg("--input").arg(self.input()).args(more);
+        Ended::of(&command.output().expect("the program runs"))
+    }
+
+    /// Leaves the goal with whoever serves the folder, and returns the run that it becomes.
+    #[track_caller]
+    pub(crate) fn detached(&self, more: &[&str]) -> String {
+        let left = self.detach(more);
+        let run = left.stdout.trim().strip_prefix("run ").map(str::to_owned);
+        assert_eq!(left.code, Some(0), "{left:#?}");
+        run.unwrap_or_else(|| panic!("it says no run: {left:#?}"))
+    }
+
+    /// Starts another verb with these arguments.
+    pub(crate) fn begin(&self, args: &[&str]) -> Running<'_> {
+        self.begun(self.on_state(args), args[0])
+    }
+
+    /// Writes a file beside the goal.
+    pub(crate) fn beside(&self, name: &str, content: &str) {
+        std::fs::write(self.folder.path().join(name), content).expect("a file");
+    }
+
+    fn on_state(&self, args: &[&str]) -> Command {
+        let mut command = program();
+        command.args(args).arg("--state").arg(self.state()).stdin(Stdio::null());
+        command
     }
 
     /// A text that is in the environment of every command whose goal says `MARK = "@"`, and nowhere else.
@@ -98,10 +144,7 @@ impl World {
 
     /// Runs the goal to its end, beside one that is under way.
     pub(crate) fn run_beside(&self, more: &[&str]) -> Ended {
-        let output = self.command(more).output().expect("the program runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        Ended { code: output.status.code(), stdout, stderr, report: None, page: None }
+        Ended::of(&self.command(more).output().expect("the program runs"))
     }
 
     pub(crate) fn exists(&self, name: &str) -> bool {
@@ -137,18 +180,19 @@ impl World {
     pub(crate) fn run_with(&self, more: &[&str], variables: &[(&str, &str)]) -> Ended {
         let mut command = self.command(more);
         command.envs(variables.iter().copied());
-        self.begun(command).end()
+        self.begun(command, "run").end()
     }
 
     /// Starts running the goal.
     pub(crate) fn start(&self, more: &[&str]) -> Running<'_> {
-        self.begun(self.command(more))
+        self.begun(self.command(more), "run")
     }
 
-    fn begun(&self, mut command: Command) -> Running<'_> {
+    fn begun(&self, mut command: Command, name: &str) -> Running<'_> {
         let file = |name: &str| File::create(self.folder.path().join(name)).expect("a file");
-        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
-        Running { world: self, child: command.spawn().expect("the program starts") }
+        let said = (format!("{name}.stdout"), format!("{name}.stderr"));
+        command.stdin(Stdio::null()).stdout(file(&said.0)).stderr(file(&said.1));
+        Running { world: self, child: command.spawn().expect("the program starts"), said }
     }
 
     fn read(&self, path: impl AsRef<Path>) -> Option<String> {
@@ -165,7 +209,12 @@ impl Running<'_> {
 
     /// Waits until the program has said this on stderr.
     pub(crate) fn until_said(&self, text: &str) {
-        until(text, || self.world.read("stderr").is_some_and(|stderr| stderr.contains(text)));
+        until(text, || self.world.read(&self.said.1).is_some_and(|stderr| stderr.contains(text)));
+    }
+
+    /// Waits until the program has printed this on stdout.
+    pub(crate) fn until_printed(&self, text: &str) {
+        until(text, || self.world.read(&self.said.0).is_some_and(|stdout| stdout.contains(text)));
     }
 
     pub(crate) fn send(&self, signal: Signal) {
@@ -183,8 +232,8 @@ impl Running<'_> {
         let said = |name: &str| self.world.read(name).unwrap_or_default();
         Ended {
             code: status.and_then(|status| status.code()),
-            stdout: said("stdout"),
-            stderr: said("stderr"),
+            stdout: said(&self.said.0),
+            stderr: said(&self.said.1),
             report: self.world.read("report/report.json"),
             page: self.world.read("report/report.md"),
         }
@@ -200,6 +249,21 @@ impl Drop for Running<'_> {
 }
 
 impl Ended {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        Self { code: output.status.code(), stdout, stderr, report: None, page: None }
+    }
+
+    /// Fails unless it ended with this status and said all of this.
+    #[track_caller]
+    pub(crate) fn says(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        for text in texts {
+            assert!(self.stdout.contains(text) || self.stderr.contains(text), "{text}: {self:#?}");
+        }
+    }
+
     /// The one object on stdout.
     #[track_caller]
     pub(crate) fn object(&self) -> Value {
@@ -238,10 +302,7 @@ pub(crate) fn program() -> Command {
 
 /// What came of the program with these arguments alone.
 pub(crate) fn ended(args: &[&str]) -> Ended {
-    let output = program().args(args).output().expect("the program runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    Ended { code: output.status.code(), stdout, stderr, report: None, page: None }
+    Ended::of(&program().args(args).output().expect("the program runs"))
 }
 
 /// Looks again and again, since nothing tells when the world outside has changed.

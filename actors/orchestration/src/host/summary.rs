@@ -218,8 +218,12 @@ pub async fn found(journal: &dyn Journal) -> Result<Vec<Found>, JournalError> {
     Ok(all)
 }
 
-/// How the run of a stream ended, if it did.
-pub(crate) async fn end_of(journal: &dyn Journal, info: &StreamInfo) -> Result<Option<(Status, Millis)>, JournalError> {
+/// How the run of a stream ended, if it did. Reads one record.
+///
+/// # Errors
+///
+/// Where the journal does not answer. A run whose last record is damaged counts as unfinished.
+pub async fn end_of(journal: &dyn Journal, info: &StreamInfo) -> Result<Option<(Status, Millis)>, JournalError> {
     let last = match journal.read(&info.stream, info.last.saturating_sub(1)).await {
         Ok(frames) => frames.last().and_then(|frame| decode(frame).ok()),
         // It is damaged, and that is for whoever takes the run up.
@@ -242,8 +246,12 @@ async fn ended_before(journal: &dyn Journal, info: &StreamInfo) -> Option<(Statu
     })
 }
 
-/// All records of a run.
-pub(crate) async fn records(journal: &dyn Journal, run: RunId) -> Result<Vec<Record>, HostError> {
+/// All records of a run, as the journal has them: a large result is only named.
+///
+/// # Errors
+///
+/// [`HostError`] where there is no such run, or one of its records is damaged.
+pub async fn records(journal: &dyn Journal, run: RunId) -> Result<Vec<Record>, HostError> {
     let frames = journal.read(&run.into(), 0).await.map_err(|source| HostError::Journal { run, source })?;
     if frames.is_empty() {
         return Err(HostError::Unknown { run });
