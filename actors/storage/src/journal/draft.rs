@@ -121,6 +121,11 @@ impl Draft {
         })
     }
 
+    /// Whether it holds records for the tail, and nothing else.
+    pub(crate) fn only_appends(&self, tail: &Tail) -> bool {
+        self.streams.values().all(Touched::only_grew) && self.records().next().is_some() && !self.seals(tail)
+    }
+
     /// How many bytes the new records have.
     pub(crate) fn bytes(&self) -> usize {
         self.records().map(|(_, _, kept)| kept.body.len()).sum()
@@ -189,7 +194,12 @@ impl Touched {
     }
 
     fn is_as_it_was(&self) -> bool {
-        !self.row_changed && self.pruned.is_none() && self.new.is_empty() && self.snapshot.is_none()
+        self.only_grew() && self.new.is_empty()
+    }
+
+    /// Nothing but records is new.
+    fn only_grew(&self) -> bool {
+        !self.row_changed && self.pruned.is_none() && self.snapshot.is_none()
     }
 }
 

@@ -20,6 +20,9 @@ const BEGIN: &str = "BEGIN IMMEDIATE; PRAGMA data_version";
 pub(super) struct Statements {
     find: Many,
     records: Many,
+    /// Begins, inserts the first records, and says whether somebody else has changed the database: all in one errand of
+    /// SQLite's thread.
+    first_records: Many,
     streams: Many,
     blocks: Many,
 }
@@ -43,15 +46,23 @@ impl Many {
         bind: impl Fn(&mut SqliteArguments, &T) -> Bound,
     ) -> Result<(), sqlx::Error> {
         for some in rows.chunks(ROWS) {
-            let mut arguments = SqliteArguments::default();
-            for row in some {
-                bind(&mut arguments, row).map_err(sqlx::Error::Encode)?;
-            }
-            conn.execute(sqlx::query_with(self.0[some.len()].clone(), arguments)).await?;
+            conn.execute(self.query(some, &bind)?).await?;
         }
         Ok(())
     }
+
+    /// The statement for these rows, of which there are no more than [`ROWS`].
+    fn query<T>(&self, rows: &[T], bind: impl Fn(&mut SqliteArguments, &T) -> Bound) -> Result<Bounded, sqlx::Error> {
+        let mut arguments = SqliteArguments::default();
+        for row in rows {
+            bind(&mut arguments, row).map_err(sqlx::Error::Encode)?;
+        }
+        Ok(sqlx::query_with(self.0[rows.len()].clone(), arguments))
+    }
 }
+
+/// A statement with what is bound to it.
+type Bounded = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 type Bound = Result<(), sqlx::error::BoxDynError>;
 
@@ -66,6 +77,11 @@ impl Default for Statements {
                 ")",
             ),
             records: Many::new("INSERT INTO tail (stream, seq, epoch, body) VALUES", "(?, ?, ?, ?)", ""),
+            first_records: Many::new(
+                "BEGIN IMMEDIATE; INSERT INTO tail (stream, seq, epoch, body) VALUES",
+                "(?, ?, ?, ?)",
+                "; PRAGMA data_version",
+            ),
             streams: Many::new(
                 "INSERT INTO streams (id, name, epoch, owner, pruned) VALUES",
                 "(?, ?, ?, ?, ?)",
@@ -111,13 +127,19 @@ impl Statements {
         conn: &mut SqliteConnection,
         records: &[(i64, Seq, &Kept)],
     ) -> Result<(), sqlx::Error> {
-        let bind = |arguments: &mut SqliteArguments, (stream, seq, kept): &(i64, Seq, &Kept)| {
-            arguments.add(*stream)?;
-            arguments.add(signed(*seq))?;
-            arguments.add(signed(kept.epoch))?;
-            arguments.add(kept.body.as_slice())
-        };
-        self.records.run(conn, records, bind).await
+        self.records.run(conn, records, bind_record).await
+    }
+
+    /// Begins to write with records and nothing else, all that a draft holds; returns what [`begin`] does.
+    pub(super) async fn begin_with(
+        &self,
+        conn: &mut SqliteConnection,
+        records: &[(i64, Seq, &Kept)],
+    ) -> Result<i64, sqlx::Error> {
+        let (first, others) = records.split_at(records.len().min(ROWS));
+        let version = conn.fetch_one(self.first_records.query(first, bind_record)?).await?.try_get(0)?;
+        self.insert_records(conn, others).await?;
+        Ok(version)
     }
 
     pub(super) async fn put_streams(
@@ -179,8 +201,15 @@ impl Statements {
     }
 }
 
+fn bind_record(arguments: &mut SqliteArguments, (stream, seq, kept): &(i64, Seq, &Kept)) -> Bound {
+    arguments.add(*stream)?;
+    arguments.add(signed(*seq))?;
+    arguments.add(signed(kept.epoch))?;
+    arguments.add(kept.body.as_slice())
+}
+
 /// How many pages so many bytes are about, with what stands beside them.
-const fn pages(bytes: usize) -> usize {
+pub(super) const fn pages(bytes: usize) -> usize {
     bytes / 4096 + 2
 }
 
