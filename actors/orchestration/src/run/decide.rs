@@ -188,7 +188,10 @@ fn closing(state: &RunState) -> Status {
 
 /// Why nothing that is open is wanted any more.
 fn closed(state: &RunState) -> Option<String> {
-    let cancelled = state.cancel().map(|cancel| format!("the run was cancelled by {}: {}", cancel.who, cancel.why));
+    let cancelled = state.cancel().map(|cancel| match cancel.why.trim() {
+        "" => format!("the run was cancelled by {}", cancel.who),
+        why => format!("the run was cancelled by {}: {why}", cancel.who),
+    });
     cancelled.or_else(|| state.budget_message().map(str::to_owned))
 }
 

@@ -22,6 +22,19 @@ fn two() -> Drive {
 }
 
 #[test]
+fn what_a_cancelled_run_leaves_out_says_who_and_why_where_a_reason_was_given() {
+    for (why, reason) in [("it rains", "the run was cancelled by ann: it rains"), (" ", "the run was cancelled by ann")]
+    {
+        let mut drive = two();
+        let (who, why) = ("ann".to_owned(), why.to_owned());
+        drive.append(vec![Record::CancelAsked { undo: false, who, why, wall: drive.now }]);
+        let _ = drive.steps();
+        let records = format!("{:?}", drive.records);
+        assert!(records.contains(&format!("{reason:?}")), "{records}");
+    }
+}
+
+#[test]
 fn the_report_of_a_run_that_is_not_over_says_so() {
     let mut drive = two();
     drive.pause();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Attempt, TaskNode, Tree};
-use crate::run::explain::words::{WIDTH, count, cut, flat, moment, span, until, wrapped};
+use crate::run::explain::words::{WIDTH, after_colon, count, cut, flat, moment, span, until, wrapped};
 use crate::run::id::Millis;
 use crate::run::phase::TaskStatus;
 use crate::run::waits::On;
@@ -108,7 +108,7 @@ fn told(tree: &Tree) -> Vec<(&'static str, String)> {
     told.extend(tree.problem.clone().map(|problem| ("problem", problem)));
     told.extend(tree.cancel.as_ref().map(|cancel| {
         let undo = if cancel["undo"] == true { ", with everything undone" } else { "" };
-        ("cancelled", format!("by {}{undo}: {}", text(cancel, "who"), text(cancel, "why")))
+        ("cancelled", format!("by {}{undo}{}", text(cancel, "who"), after_colon(&text(cancel, "why"))))
     }));
     told.extend(tree.budget.clone().map(|budget| ("budget", budget)));
     let undone = |key: &str| tree.undone[key].as_u64().unwrap_or_default();
