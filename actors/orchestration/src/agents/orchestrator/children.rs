@@ -136,8 +136,8 @@ impl Orchestrator {
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
         let who = as_who(around);
-        if self.is_resumed_by(&order, resumed) {
-            self.commit(vec![Record::Resumed { who: who.clone(), wall: self.wall() }], ctx).await?;
+        if let Some(wall) = self.resumed_at(&order, resumed) {
+            self.commit(vec![Record::Resumed { who: who.clone(), wall }], ctx).await?;
         }
         match order {
             // It stands still for the one around it, whoever paused it as well.
@@ -163,18 +163,27 @@ impl Orchestrator {
         }
     }
 
-    /// Whether this run goes on, or what may stand still inside it does, since the run around it goes on, or was resumed after
-    /// this one came to stand still.
-    fn is_resumed_by(&self, order: &Order, resumed: Option<Resumption>) -> bool {
-        let before = |wall: Millis| resumed.is_some_and(|resumed| wall <= resumed.wall);
-        let goes_on = matches!(order, Order::GoOn | Order::Undo { .. });
-        let theirs = goes_on && self.state.held_by_parent().is_some();
-        let own = self.state.is_paused() && self.state.pauses().iter().all(|pause| before(pause.wall));
-        // Those inside are told by this one, which need not know yet whether they stand still.
-        let last = self.state.resumption().map(|last| last.wall);
-        let is_news = resumed.is_some_and(|resumed| last.is_none_or(|last| last < resumed.wall));
-        let inside = !self.state.is_paused() && self.state.open_inside().next().is_some() && is_news;
-        self.state.ended().is_none() && (theirs || own || inside)
+    /// When it was that this run goes on, or what may stand still inside it does: the run around it goes on, or was resumed
+    /// after this one came to stand still. Nothing where that is not so, or is recorded.
+    ///
+    /// It is the time at which somebody resumed the run around it: what came to stand still inside since then, whoever told
+    /// this one late, was seen by nobody.
+    fn resumed_at(&self, order: &Order, resumed: Option<Resumption>) -> Option<Millis> {
+        if self.state.ended().is_some() {
+            return None;
+        }
+        let resumed = resumed.map(|resumed| resumed.wall);
+        if self.state.is_paused() {
+            let after = resumed.filter(|wall| self.state.pauses().iter().all(|pause| pause.wall <= *wall));
+            let goes_on = matches!(order, Order::GoOn | Order::Undo { .. });
+            let theirs = goes_on && self.state.held_by_parent().is_some();
+            return after.or_else(|| theirs.then(|| self.wall()));
+        }
+        // Those inside are told by this one, which need not know yet whether they stand still. Of what was before it began
+        // none can.
+        let last =
+            self.state.resumption().map_or(self.state.started(), |last| last.wall.after(Duration::from_millis(1)));
+        resumed.filter(|wall| *wall >= last && self.state.open_inside().next().is_some())
     }
 
     /// Whether anything inside this run stands still until somebody resumes it.
