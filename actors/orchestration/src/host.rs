@@ -5,6 +5,7 @@
 //! | what | where |
 //! |---|---|
 //! | the runs of a journal, each in short | [`summaries`], [`unfinished`], [`RunSummary`] |
+//! | whether a run, or one inside it, waits to be resumed | [`stands_still`] |
 //! | the same goal again | [`Identity`], [`find_unfinished`], [`changed_steps`] |
 //! | a run that begins in the middle of another | [`fork`] |
 //! | what another process asks for, and what came of it | [`Ask`], [`Asked`], [`answer_to`] |
@@ -34,6 +35,7 @@ pub use begin::{BeginError, Start, begin, fork_run};
 pub use fork::{ForkError, fork};
 pub use identity::{Change, Difference, Identity, changed_steps, find_unfinished};
 pub(crate) use inside::carried_by;
+pub use inside::stands_still;
 pub use offline::{ApplyError, apply};
 pub(crate) use offline::{answered_before, refuse};
 pub use outfit::{DiskOutfit, Gear, Outfit, Unfit, secrets};

@@ -273,3 +273,55 @@ async fn a_run_that_nobody_carries_and_is_resumed_goes_on_inside_when_it_is_carr
     until_paused(&served, 2).await;
     served.down().await;
 }
+
+/// A goal inside, and beside it, or before it, one in which a command fails once; in the deepest one it always does.
+fn deep_beside(after: &str) -> String {
+    format!(
+        "name = 'outer'\n\
+        [[tasks]]\nid = 'other'\n\
+        [tasks.goal.inline]\nname = 'other'\n\
+        [[tasks.goal.inline.tasks]]\nid = 'once'\ncommand = {{ program = 'once' }}\n\
+        [[tasks]]\nid = 'child'\nafter = [{after}]\n\
+        [tasks.goal.inline]\nname = 'inner'\n\
+        [[tasks.goal.inline.tasks]]\nid = 'ask'\napprove = {{ prompt = 'go?' }}\n\
+        [[tasks.goal.inline.tasks]]\nid = 'child'\nafter = ['ask']\n\
+        [tasks.goal.inline.tasks.goal.inline]\nname = 'deepest'\n\
+        [[tasks.goal.inline.tasks.goal.inline.tasks]]\nid = 'never'\ncommand = {{ program = 'never' }}\n"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_to_stand_still_inside_after_the_run_was_resumed_does_not_go_on_by_a_crash_or_a_restart() {
+    for (after, restarts) in [("", false), ("", true), ("'other'", false), ("'other'", true)] {
+        let (mut store, tries) = (Store::new(), Arc::new(AtomicU32::new(0)));
+        store.commands = Arc::new(ScriptedCommands::new(move |invocation| {
+            let fails = invocation.program == "never" || tries.fetch_add(1, Ordering::SeqCst) == 0;
+            Ok(Completed::new(Exit::Code(i32::from(fails))))
+        }));
+        let journal = disk();
+        let mut served = Served::begin(&journal, &store).await;
+        served.start(&deep_beside(after)).await;
+        let other = child_run(run(1), &TaskId::single("other"));
+        served.until(other, |record| matches!(record, Record::Paused { .. })).await;
+        tokio::time::sleep(100 * MS).await;
+        assert_eq!(served.ask(Ask::Resume { run: run(1) }).await, Answer::Taken);
+        served.until(child(), |record| matches!(record, Record::Waiting { .. })).await;
+        tokio::time::sleep(100 * MS).await;
+        assert_eq!(served.ask(approve(child())).await, Answer::Taken);
+        until_paused(&served, 1).await;
+        if restarts {
+            served.down().await;
+            served = Served::begin(&journal, &store).await;
+        } else {
+            served.system.kill(preset::orchestrator_path(run(1)).as_str()).expect("it is there");
+        }
+        tokio::time::sleep(1_000 * MS).await;
+        let resumed = |record: &Record| matches!(record, Record::Resumed { .. });
+        assert!(!records(&*journal, deepest()).await.iter().any(resumed), "after {after:?}, restarts {restarts}");
+        // Somebody looked at it.
+        served.asked += 100;
+        assert_eq!(served.ask(Ask::Resume { run: run(1) }).await, Answer::Taken);
+        until_paused(&served, 2).await;
+        served.down().await;
+    }
+}

@@ -85,10 +85,8 @@ impl About {
         let first = frames.first().ok_or_else(|| problem("it has no records".to_owned()))?;
         let first = decode(first).map_err(|error| problem(chain(&error)))?;
         let head = Head::of(&first).map_err(problem)?;
-        let over = frames.iter().rev().find_map(|frame| match decode(frame) {
-            Ok(Record::Ended { status, .. }) => Some(over(status.as_str())),
-            _ => None,
-        });
+        let records = frames.iter().filter_map(|frame| decode(frame).ok());
+        let over = records.fold(None, |before, record| over_after(&record, before));
         let redactor = redactor(&*journal, head).await;
         let answers = Answers { journal, run, read: frames.len() as u64, from: None };
         Ok(Self { run, redactor, over, answers })
@@ -211,11 +209,21 @@ impl Answers {
                 Ok(Record::RequestRefused { id: refused, why, .. }) if refused == id => {
                     answer = Some(Answer::Refused { why });
                 }
-                Ok(Record::Ended { status, .. }) => is_over = Some(over(status.as_str())),
-                _ => {}
+                Ok(other) => is_over = over_after(&other, is_over),
+                Err(_) => {}
             }
         }
         Ok((answer, is_over))
+    }
+}
+
+/// Why nothing can be asked of a run after this record, given that before. One that is over and takes back what it did can
+/// be asked again.
+fn over_after(record: &Record, before: Option<String>) -> Option<String> {
+    match record {
+        Record::Ended { status, .. } => Some(over(status.as_str())),
+        Record::CancelAsked { undo: true, .. } => None,
+        _ => before,
     }
 }
 

@@ -50,6 +50,8 @@ pub async fn answer_of(journal: &dyn Journal, run: RunId, id: Uuid) -> Result<An
             Ok(Record::Ended { status, .. }) => {
                 answer = Answer::Refused { why: over(status.as_str()) };
             }
+            // It takes back what it did, and may be asked again.
+            Ok(Record::CancelAsked { undo: true, .. }) => answer = Answer::NotYet,
             _ => {}
         }
     }

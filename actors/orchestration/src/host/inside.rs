@@ -23,20 +23,31 @@ pub(super) async fn over_around(journal: &dyn Journal, state: &RunState) -> Resu
     let around = parent.run;
     let (_, of_parent) =
         stand(&records(journal, around).await?).map_err(|why| HostError::Unfit { run: around, why })?;
-    let child = of_parent.child(&parent.task).filter(|child| child.run == run);
-    Ok(match (of_parent.ended(), child.and_then(|child| child.ended)) {
-        (Some((status, _)), _) => Some(format!("the run around it, {around}, is over: {}", status.as_str())),
-        (None, Some(_)) => Some(format!("the run around it, {around}, has done with it; ask that one")),
-        (None, None) => None,
-    })
+    if let Some((status, _)) = of_parent.ended() {
+        return Ok(Some(format!("the run around it, {around}, is over: {}", status.as_str())));
+    }
+    // Where it began, and that is not recorded there, it is begun again.
+    let is_done_with = of_parent.child(&parent.task).is_some_and(|child| child.run == run)
+        && !of_parent.open_inside().any(|(_, child)| child.run == run);
+    Ok(is_done_with.then(|| format!("the run around it, {around}, has done with it; ask that one")))
 }
 
-/// Whether anything inside a run stands still until somebody resumes it. What cannot be read does not.
+/// Whether a run, or one inside it, stands still until somebody resumes it, or does once what is in flight has ended. One
+/// whose records make no sense does not: it is left to whoever takes it up.
+///
+/// # Errors
+///
+/// [`HostError::Journal`] where the journal does not answer.
+pub async fn stands_still(journal: &dyn Journal, run: RunId) -> Result<bool, HostError> {
+    any_stands_still(journal, vec![run]).await
+}
+
+/// The same of what is inside a run.
 pub(super) async fn is_held_up_inside(journal: &dyn Journal, state: &RunState) -> Result<bool, HostError> {
-    let running = |state: &RunState| -> Vec<RunId> {
-        state.children().filter(|(_, child)| child.ended.is_none()).map(|(_, child)| child.run).collect()
-    };
-    let mut open = running(state);
+    any_stands_still(journal, state.open_inside().map(|(_, child)| child.run).collect()).await
+}
+
+async fn any_stands_still(journal: &dyn Journal, mut open: Vec<RunId>) -> Result<bool, HostError> {
     while let Some(run) = open.pop() {
         let records = match records(journal, run).await {
             Ok(records) => records,
@@ -44,10 +55,10 @@ pub(super) async fn is_held_up_inside(journal: &dyn Journal, state: &RunState) -
             Err(_) => continue,
         };
         let Ok((_, state)) = stand(&records) else { continue };
-        if state.is_paused() {
+        if state.is_paused() && state.ended().is_none() {
             return Ok(true);
         }
-        open.extend(running(&state));
+        open.extend(state.open_inside().map(|(_, child)| child.run));
     }
     Ok(false)
 }

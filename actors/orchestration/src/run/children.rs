@@ -102,6 +102,9 @@ pub enum Order {
 /// What a run wants of the run that a task of it is.
 #[must_use]
 pub fn order(state: &RunState, task: &TaskId) -> Order {
+    if state.undone_inside().is_some_and(|(undone, _)| undone == task) {
+        return undo_order(state);
+    }
     let outcome = state.task(task).and_then(|task| task.settled.as_ref()).map(|settled| &settled.outcome);
     match outcome {
         Some(Outcome::Skipped { reason, .. }) => {
@@ -113,6 +116,19 @@ pub fn order(state: &RunState, task: &TaskId) -> Order {
         None if state.is_draining() => Order::Drain,
         None if state.is_paused() => Order::Pause,
         None => Order::GoOn,
+    }
+}
+
+/// What is wanted of a run that takes back what it did.
+fn undo_order(state: &RunState) -> Order {
+    // What nobody keeps is undone to the end.
+    if state.goes_on_elsewhere() {
+        Order::Drain
+    } else if state.is_paused() {
+        Order::Pause
+    } else {
+        let around = state.run().map(|run| format!(", {run},")).unwrap_or_default();
+        Order::Undo { why: format!("the run around it{around} is undone") }
     }
 }
 

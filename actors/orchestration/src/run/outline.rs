@@ -83,6 +83,8 @@ pub enum Carried {
     Child {
         /// What its results must satisfy, as a JSON Schema.
         schema: Option<Value>,
+        /// Whether that run takes back itself what it did.
+        undone_inside: bool,
     },
     /// The run itself, from what comes of other tasks.
     Gathers(Gathering),
@@ -235,7 +237,10 @@ impl Outline {
 fn carried(task: PlannedTask<'_>) -> Carried {
     match task.work() {
         Work::Gather(gather) => Carried::Gathers(Gathering { of: gather.of.clone(), take: gather.take }),
-        Work::Goal(_) => Carried::Child { schema: task.task().schema.clone() },
+        Work::Goal(_) => {
+            let (schema, undone_inside) = (task.task().schema.clone(), task.task().is_undone_inside());
+            Carried::Child { schema, undone_inside }
+        }
         work if work.kind().capability().is_none() => Carried::Waits { schema: task.task().schema.clone() },
         _ => Carried::ByAgent,
     }

@@ -4,7 +4,6 @@ use serde::Serialize;
 use steadfast::RunId;
 
 use crate::run::id::{Millis, TaskId};
-use crate::run::outline::Kept;
 use crate::run::record::{PauseCause, Status};
 use crate::run::state::{Pause, RunState};
 use crate::run::waits::{On, Wait, only_waits, standing};
@@ -97,7 +96,7 @@ impl Standing {
         if state.is_paused() {
             return Self::Paused(state.pauses().iter().map(PauseNote::of).collect());
         }
-        if state.is_draining() && state.outline().limits().kept == Kept::Journaled {
+        if state.goes_on_elsewhere() {
             return Self::Drained;
         }
         if only_waits(state, now) { Self::Waiting(standing(state)) } else { Self::Working }

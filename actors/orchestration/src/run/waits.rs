@@ -170,7 +170,8 @@ fn check_signal(state: &RunState, name: &str, data: &Value) -> Result<(), Untold
 /// Whether a value is what a task declares for its result; why not, for people.
 pub(crate) fn fits(state: &RunState, task: &TaskId, value: &Value) -> Result<(), String> {
     let carried = state.outline().entry(task.task()).map(|entry| &entry.carried);
-    let Some(Carried::Waits { schema: Some(declared) } | Carried::Child { schema: Some(declared) }) = carried else {
+    let Some(Carried::Waits { schema: Some(declared) } | Carried::Child { schema: Some(declared), .. }) = carried
+    else {
         return Ok(());
     };
     let found = schema::violations(declared, value).map_err(|error| error.to_string())?;
@@ -242,7 +243,9 @@ pub fn standing(state: &RunState) -> Vec<Wait> {
         Wait { run: state.run(), task: task.clone(), on, since: Some(waiting.since) }
     });
     let open = |task: &TaskId| state.task(task).is_some_and(|task| task.settled.is_none());
-    let children = state.children().filter(|(task, _)| open(task)).map(|(task, child)| Wait {
+    let undone = state.undone_inside().map(|(task, _)| task);
+    let is_awaited = |task: &TaskId| open(task) || undone == Some(task);
+    let children = state.children().filter(|(task, _)| is_awaited(task)).map(|(task, child)| Wait {
         run: state.run(),
         task: task.clone(),
         on: On::Child { run: child.run },
@@ -263,7 +266,7 @@ pub fn standing(state: &RunState) -> Vec<Wait> {
 /// Whether a run does nothing but wait: for people, times, events, or the runs inside it.
 #[must_use]
 pub fn only_waits(state: &RunState, now: Millis) -> bool {
-    let waits = state.waiting().next().is_some() || state.children().any(|(_, child)| child.ended.is_none());
+    let waits = state.waiting().next().is_some() || state.open_inside().next().is_some();
     let busy = state.held().next().is_some() || !state.due(now, 1).is_empty() || state.next_due(now).is_some();
     waits && !busy && state.ready_to_wait().next().is_none() && state.ended().is_none()
 }

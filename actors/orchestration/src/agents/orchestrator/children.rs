@@ -20,8 +20,8 @@ use crate::goal::span::Span;
 use crate::host::{HostError, head};
 use crate::preset::{RESTARTS, child_path, orchestrator};
 use crate::run::{
-    Begin, ChildEnd, Inside, Millis, Order, Parent, Record, Resumption, Standing, Status, TaskId, UndoSummary, as_who,
-    child_ended, child_undone, failures, order, results,
+    Begin, Child, ChildEnd, Inside, Millis, Order, Parent, Record, Resumption, Standing, Status, TaskId, UndoSummary,
+    as_who, child_ended, child_undone, failures, order, results,
 };
 use crate::work::chain;
 
@@ -30,6 +30,8 @@ pub(crate) const CHILDREN: &str = "children";
 
 /// How many starts of one orchestrator may fail in a row, as of every agent in the tree.
 const STARTS: u32 = 16;
+
+const REACHED: Standing = Standing::Ended(Status::Reached);
 
 /// Who is told how a run inside another one ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +60,8 @@ impl Orchestrator {
 
     /// Waits until a run inside this one stands otherwise than this.
     pub(super) fn watch_child(&self, task: &TaskId, last: Standing, ctx: &mut Context<Self>) {
-        let Some(child) = self.state.child(task).filter(|_| !matches!(last, Standing::Ended(_))) else { return };
+        let is_undone = self.state.undone_inside().is_some_and(|(undone, _)| undone == task);
+        let Some(child) = self.state.child(task).filter(|_| !is_over(&last, is_undone)) else { return };
         let (feed, task) = (self.args.feed.inside(child.run), task.clone());
         set_going(ctx, async move {
             let mut standing = feed.standing();
@@ -69,30 +72,39 @@ impl Orchestrator {
 
     /// Where the runs inside this one stand.
     pub(super) fn inside(&self) -> Vec<Inside> {
-        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
-        let stands = running.map(|(task, child)| Inside {
+        let stands = self.state.open_inside().map(|(task, child)| Inside {
             task: task.clone(),
             run: child.run,
             standing: self.args.feed.inside(child.run).standing().borrow().clone(),
         });
-        stands.collect()
+        let is_still = self.state.is_paused() || self.state.goes_on_elsewhere();
+        // One that is to be undone begins to when this run goes on.
+        let begins_later = |inside: &Inside| {
+            let is_undone = self.state.undone_inside().is_some_and(|(task, _)| *task == inside.task);
+            let is_begun = self.bench.preparing.contains(&inside.task) && inside.standing != REACHED;
+            is_still && is_undone && !is_begun
+        };
+        stands.filter(|inside| !begins_later(inside)).collect()
     }
 
     /// Tells the runs inside this one what is wanted of them, where that is something else than they were told.
     pub(super) fn lead(&mut self, ctx: &mut Context<Self>) {
-        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
+        // Those that were begun to be undone hear as well that nobody wants the rest of that.
+        let is_led = |(task, child): &(&TaskId, &Child)| child.ended.is_none() || self.bench.preparing.contains(*task);
+        let running = self.state.children().filter(is_led);
         let resumed = self.state.resumption();
-        let orders = running.map(|(task, child)| (task.clone(), child.run, (order(&self.state, task), resumed)));
+        let orders = running.map(|(task, child)| (task.clone(), child.clone(), (order(&self.state, task), resumed)));
         // One at a time, so that none overtakes another.
         let news =
             orders.filter(|(task, _, led)| !self.bench.leading.contains(task) && self.bench.led.get(task) != Some(led));
         let news: Vec<_> = news.collect();
-        for (task, run, led) in news {
+        for (task, child, led) in news {
+            let (run, is_undone) = (child.run, child.ended.is_some());
             self.bench.leading.insert(task.clone());
             let message = OrchestratorMessage::Follow { around: self.args.run, order: led.0.clone(), resumed };
             let (system, child) = (ctx.system().clone(), self.child_at(run, ctx));
             set_going(ctx, async move {
-                send(&system, child?, message).await;
+                send(&system, (child?, is_undone), message).await;
                 Some(Own::Led { task, led })
             });
         }
@@ -100,12 +112,11 @@ impl Orchestrator {
 
     /// Tells every run inside this one something that somebody told this one.
     pub(super) fn pass_on(&self, message: impl Fn() -> OrchestratorMessage, ctx: &mut Context<Self>) {
-        let running: Vec<_> =
-            self.state.children().filter(|(_, child)| child.ended.is_none()).map(|(_, child)| child.run).collect();
+        let running: Vec<_> = self.state.open_inside().map(|(_, child)| child.run).collect();
         for run in running {
             let (system, child, message) = (ctx.system().clone(), self.child_at(run, ctx), message());
             set_going(ctx, async move {
-                send(&system, child?, message).await;
+                send(&system, (child?, false), message).await;
                 None
             });
         }
@@ -125,8 +136,8 @@ impl Orchestrator {
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
         let who = as_who(around);
-        if self.is_resumed_by(&order, resumed) {
-            self.commit(vec![Record::Resumed { who: who.clone(), wall: self.wall() }], ctx).await?;
+        if let Some(wall) = self.resumed_at(&order, resumed) {
+            self.commit(vec![Record::Resumed { who: who.clone(), wall }], ctx).await?;
         }
         match order {
             // It stands still for the one around it, whoever paused it as well.
@@ -140,6 +151,7 @@ impl Orchestrator {
                 Ok(OrchestratorReply::Done)
             }
             Order::Undo { .. } => {
+                // It is told again where the run around it was resumed.
                 if let (Some((Status::Reached, _)), Some(around)) = (self.state.ended(), self.args.around.clone()) {
                     // There is nothing to take back.
                     let (run, status, undone) = (self.args.run, Status::Cancelled, UndoSummary::default());
@@ -151,17 +163,27 @@ impl Orchestrator {
         }
     }
 
-    /// Whether this run goes on, or what may stand still inside it does, since the run around it goes on, or was resumed after
-    /// this one came to stand still.
-    fn is_resumed_by(&self, order: &Order, resumed: Option<Resumption>) -> bool {
-        let before = |wall: Millis| resumed.is_some_and(|resumed| wall <= resumed.wall);
-        let theirs = *order == Order::GoOn && self.state.held_by_parent().is_some();
-        let own = self.state.is_paused() && self.state.pauses().iter().all(|pause| before(pause.wall));
-        // Those inside are told by this one, which need not know yet whether they stand still.
-        let last = self.state.resumption().map(|last| last.wall);
-        let is_news = resumed.is_some_and(|resumed| last.is_none_or(|last| last < resumed.wall));
-        let inside = !self.state.is_paused() && self.state.children_running() > 0 && is_news;
-        self.state.ended().is_none() && (theirs || own || inside)
+    /// When it was that this run goes on, or what may stand still inside it does: the run around it goes on, or was resumed
+    /// after this one came to stand still. Nothing where that is not so, or is recorded.
+    ///
+    /// It is the time at which somebody resumed the run around it: what came to stand still inside since then, whoever told
+    /// this one late, was seen by nobody.
+    fn resumed_at(&self, order: &Order, resumed: Option<Resumption>) -> Option<Millis> {
+        if self.state.ended().is_some() {
+            return None;
+        }
+        let resumed = resumed.map(|resumed| resumed.wall);
+        if self.state.is_paused() {
+            let after = resumed.filter(|wall| self.state.pauses().iter().all(|pause| pause.wall <= *wall));
+            let goes_on = matches!(order, Order::GoOn | Order::Undo { .. });
+            let theirs = goes_on && self.state.held_by_parent().is_some();
+            return after.or_else(|| theirs.then(|| self.wall()));
+        }
+        // Those inside are told by this one, which need not know yet whether they stand still. Of what was before it began
+        // none can.
+        let last =
+            self.state.resumption().map_or(self.state.started(), |last| last.wall.after(Duration::from_millis(1)));
+        resumed.filter(|wall| *wall >= last && self.state.open_inside().next().is_some())
     }
 
     /// Whether anything inside this run stands still until somebody resumes it.
@@ -184,10 +206,15 @@ impl Orchestrator {
     }
 
     /// Carries on with the runs inside this one that an earlier incarnation began.
-    pub(super) fn take_up_children(&self, ctx: &mut Context<Self>) {
+    pub(super) fn take_up_children(&mut self, ctx: &mut Context<Self>) {
         let open = |task: &TaskId| self.state.task(task).is_some_and(|task| task.settled.is_none());
         let children = self.state.children().filter(|(task, child)| child.ended.is_none() || open(task));
-        let tasks: Vec<_> = children.map(|(task, _)| task.clone()).collect();
+        let mut tasks: Vec<_> = children.map(|(task, _)| task.clone()).collect();
+        // One that is undone may stand still with this run, and is carried all the same.
+        if let Some((task, _)) = self.state.undone_inside() {
+            self.bench.preparing.insert(task.clone());
+            tasks.push(task.clone());
+        }
         for task in tasks {
             self.find_child(&task, ctx);
         }
@@ -266,22 +293,7 @@ impl Orchestrator {
 
     /// The parameters of a run that an earlier incarnation began are known again.
     pub(super) fn reborn(&mut self, task: &TaskId, params: &Value, ctx: &mut Context<Self>) -> Result<(), BoxError> {
-        self.start_child(task, params, ctx)?;
-        self.undo_inside(task, ctx);
-        Ok(())
-    }
-
-    /// Tells a run inside this one to take back what it did, where that is what is to be undone now.
-    fn undo_inside(&self, task: &TaskId, ctx: &mut Context<Self>) {
-        let Some(run) = self.state.child(task).map(|child| child.run).filter(|_| self.is_to_undo(task)) else { return };
-        let order = Order::Undo { why: format!("the run around it, {}, is undone", self.args.run) };
-        let message = OrchestratorMessage::Follow { around: self.args.run, order, resumed: None };
-        let (system, child) = (ctx.system().clone(), self.child_at(run, ctx));
-        set_going(ctx, async move {
-            // It reached its goal, and is told all the same.
-            send(&system, (child?.0, Feed::new()), message).await;
-            None
-        });
+        self.start_child(task, params, ctx)
     }
 
     /// A run inside this one cannot be carried out.
@@ -300,7 +312,7 @@ impl Orchestrator {
 
     /// An orchestrator failed too often and is put aside: where it was that of a run inside this one, that one has failed.
     pub(super) async fn put_aside(&mut self, agent: &Path, why: &str, ctx: &mut Context<Self>) -> Result<(), BoxError> {
-        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
+        let running = self.state.open_inside();
         let mut of_it = running.filter(|(_, child)| child_path(child.run) == *agent).map(|(task, _)| task.clone());
         let Some(task) = of_it.next() else { return Ok(()) };
         drop(of_it);
@@ -309,7 +321,7 @@ impl Orchestrator {
 
     /// Events were missed: one of them may have been that the orchestrator of a run inside this one was put aside.
     pub(super) async fn compare_children(&mut self, ctx: &mut Context<Self>) -> Result<(), BoxError> {
-        if self.state.children_running() == 0 {
+        if self.state.open_inside().next().is_none() {
             return Ok(());
         }
         let Some(place) = nursery(ctx.path()) else { return Ok(()) };
@@ -366,6 +378,11 @@ impl Orchestrator {
     }
 }
 
+/// Whether a run inside another one does not come back. One that reached its goal does, to take back what it did.
+fn is_over(standing: &Standing, is_undone: bool) -> bool {
+    matches!(standing, Standing::Ended(_)) && !(is_undone && *standing == REACHED)
+}
+
 /// Where the orchestrators of runs inside others stand: beside the supervisor of the outermost ones.
 fn nursery(orchestrator: &Path) -> Option<Path> {
     format!("{}/{CHILDREN}", orchestrator.parent()?.parent()?).parse().ok()
@@ -415,11 +432,10 @@ async fn forget(system: &System, place: &Path, run: RunId) {
 }
 
 /// Tells the orchestrator of a run inside something that may be said again, until it has heard it or is gone.
-async fn send(system: &System, child: (Path, Feed), message: OrchestratorMessage) {
-    let (path, feed) = child;
+async fn send(system: &System, child: ((Path, Feed), bool), message: OrchestratorMessage) {
+    let ((path, feed), is_undone) = child;
     let mut said = Some(message);
-    // One that is over does not come back.
-    while let Some(message) = said.take().filter(|_| !matches!(*feed.standing().borrow(), Standing::Ended(_))) {
+    while let Some(message) = said.take().filter(|_| !is_over(&feed.standing().borrow(), is_undone)) {
         said = message.again();
         let error = match system.agent::<Orchestrator>(&path) {
             Ok(agent) => match agent.ask_within(message, TRY).await {

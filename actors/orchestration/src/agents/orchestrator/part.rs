@@ -79,8 +79,7 @@ impl Orchestrator {
     pub(super) fn abandon(&mut self, standing: Standing, ctx: &mut Context<Self>) {
         let leases = self.leases().into_iter();
         let leases: Vec<_> = leases.filter_map(|lease| Some((self.capability(&lease.attempt).ok()?, lease))).collect();
-        let running = self.state.children().filter(|(_, child)| child.ended.is_none());
-        let inside: Vec<_> = running.map(|(_, child)| child_path(child.run)).collect();
+        let inside: Vec<_> = self.state.open_inside().map(|(_, child)| child_path(child.run)).collect();
         self.bench.parted = Some(standing.clone());
         let system = ctx.system().clone();
         set_going(ctx, async move {

@@ -6,7 +6,7 @@ use steadfast::{BoxError, Context};
 use super::{Orchestrator, Own, set_going};
 use crate::agents::protocol::{Attempt, ContextReply, ContextRequest, LeaseId, Part, ReportReply, Wanted};
 use crate::agents::retriever::results_of_undo;
-use crate::run::{AttemptEnd, Class, Kept, Record, TaskId, UndoOutcome, undo_ended};
+use crate::run::{AttemptEnd, Class, Record, TaskId, UndoOutcome, undo_ended};
 use crate::work::{Failure, Outcome};
 
 impl Orchestrator {
@@ -42,8 +42,7 @@ impl Orchestrator {
 
     /// Whether the undo of this task is given out now.
     pub(super) fn undoes_now(&self, task: &TaskId) -> bool {
-        let goes_on_elsewhere = self.state.is_draining() && self.args.kept == Kept::Journaled;
-        self.is_to_undo(task) && !self.state.is_paused() && !goes_on_elsewhere
+        self.is_to_undo(task) && !self.state.is_paused() && !self.state.goes_on_elsewhere()
     }
 
     /// Whether this task is the one to undo, and nobody does it.

@@ -2,7 +2,6 @@
 
 use super::{Step, closing, ended};
 use crate::run::id::{Millis, TaskId};
-use crate::run::outline::Kept;
 use crate::run::record::{Class, Record, UndoOutcome};
 use crate::run::state::{RunState, UndoState};
 
@@ -22,8 +21,7 @@ pub(super) fn next(state: &RunState, now: Millis) -> Option<Step> {
         return Some(Step::Append(Record::UndoRecorded { task: task.clone(), attempt, outcome, wall: now }));
     }
     // Nobody goes on with a run that nobody keeps, so that what is undone there is undone to the end.
-    let goes_on_elsewhere = state.is_draining() && state.outline().limits().kept == Kept::Journaled;
-    if state.undo_lease().is_some() || state.is_paused() || goes_on_elsewhere {
+    if state.undo_lease().is_some() || state.is_paused() || state.goes_on_elsewhere() {
         return None;
     }
     match undo.and_then(UndoState::due) {

@@ -7,6 +7,7 @@ use steadfast::RunId;
 use super::{Misfit, RunState};
 use crate::run::children::as_who;
 use crate::run::id::{Millis, TaskId};
+use crate::run::outline::Kept;
 use crate::run::record::{PauseCause, Status};
 
 /// Why a run stands still.
@@ -180,6 +181,11 @@ impl RunState {
     #[must_use]
     pub fn is_paused(&self) -> bool {
         !self.pauses.is_empty()
+    }
+
+    /// Whether this process gives out nothing more, and another one may.
+    pub(crate) fn goes_on_elsewhere(&self) -> bool {
+        self.draining && self.outline.limits().kept == Kept::Journaled
     }
 
     /// When somebody resumed the run last. What stood still inside it before that goes on, too.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::halt::Cancel;
 use super::tasks::{Held, succeeded};
-use super::{Misfit, RunState};
+use super::{Child, Misfit, RunState};
 use crate::run::id::{Millis, TaskId};
-use crate::run::outline::{Entry, Verdict};
+use crate::run::outline::{Carried, Entry, Verdict};
 use crate::run::record::{Class, Leased, UndoOutcome, UndoSummary};
 use crate::run::settle::poison;
 
@@ -166,6 +166,22 @@ impl RunState {
     #[must_use]
     pub fn undo_at(&self) -> Option<&TaskId> {
         self.undo.as_ref()?.queue.front()
+    }
+
+    /// The run inside this one that takes back what it did, now or next, and its task. It reached its goal, and is open
+    /// again once it was told: where it stands, it says itself.
+    #[must_use]
+    pub fn undone_inside(&self) -> Option<(&TaskId, &Child)> {
+        let task = self.undo_at().filter(|_| self.is_undoing())?;
+        let carried = self.outline.entry(task.task()).map(|entry| &entry.carried);
+        let is_inside = matches!(carried, Some(Carried::Child { undone_inside: true, .. }));
+        self.child(task).filter(|_| is_inside).map(|child| (task, child))
+    }
+
+    /// The runs inside this one that are not over, or are open again since they are undone, with their tasks.
+    pub fn open_inside(&self) -> impl Iterator<Item = (&TaskId, &Child)> {
+        let undone = self.undone_inside().map(|(task, _)| task);
+        self.children().filter(move |(task, child)| child.ended.is_none() || Some(*task) == undone)
     }
 
     /// The undo that is out, and who has it.

@@ -135,7 +135,7 @@ fn what_is_undone_and_stands_still_can_be_cancelled_and_the_rest_is_left_to_a_pe
 #[test]
 fn the_results_of_a_goal_inside_are_what_its_task_declares_or_it_fails() {
     let schema = Some(json!({ "type": "object", "required": ["a"], "properties": { "a": { "type": "integer" } } }));
-    let one = Entry { carried: Carried::Child { schema }, ..entry(&[]) };
+    let one = Entry { carried: Carried::Child { schema, undone_inside: false }, ..entry(&[]) };
     for (value, expected) in [(json!(1), "{\"a\":1}".to_owned()), (json!("x"), "invalid".to_owned())] {
         let mut drive = Drive::new(Outline::new(kept()).task("one", one.clone()));
         let task = id("one");

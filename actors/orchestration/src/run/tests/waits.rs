@@ -10,7 +10,7 @@ pub(super) fn waits(needs: &[&str]) -> Entry {
 
 /// A task that is a goal of its own.
 pub(super) fn child(needs: &[&str]) -> Entry {
-    Entry { carried: Carried::Child { schema: None }, ..entry(needs) }
+    Entry { carried: Carried::Child { schema: None, undone_inside: false }, ..entry(needs) }
 }
 
 /// A task that gathers.
