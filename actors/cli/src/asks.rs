@@ -3,6 +3,7 @@
 //! Where somebody owns the folder of the runs, a request is left there and its answer is waited for; where nobody does,
 //! what is asked is done here. Either way it is recorded in the run, once.
 
+mod detach;
 mod resume;
 pub(crate) mod way;
 
@@ -10,19 +11,18 @@ use std::path::Path;
 
 use steadfast::seam::Entropy;
 use steadfast::{RunId, SeededEntropy, TokioClock};
-use steadfast_orchestration::host::{self, Ask, Start};
-use steadfast_orchestration::plan::Plan;
+use steadfast_orchestration::host::{self, Ask};
 use steadfast_orchestration::run::{Standing, TaskId};
 use steadfast_storage::Store;
 use uuid::Uuid;
 
 use crate::args::{ApproveArgs, CancelArgs, ForkArgs, OneRun, SignalArgs, StateArg};
-use crate::kept::{self, refused};
+use crate::kept;
 use crate::outcome::{Problem, Status};
 use crate::screen::{Screen, print};
-use crate::serve;
+pub(crate) use detach::detach;
 pub(crate) use resume::{resume, resume_all};
-use way::{About, By, Told, ask_to_start, named};
+use way::{About, By, Told, named};
 
 /// A fresh id.
 pub(crate) fn id() -> Uuid {
@@ -33,32 +33,6 @@ pub(crate) fn id() -> Uuid {
 pub(crate) fn who() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     user.unwrap_or_else(|_| "somebody".to_owned())
-}
-
-/// Leaves a goal with whoever serves the folder, and returns the run that it becomes.
-pub(crate) async fn detach(dir: &Path, plan: &Plan, input: &str) -> Result<RunId, (Status, Problem)> {
-    let place = || format!("--state {}", dir.display());
-    let invalid = |problem| (Status::Invalid, problem);
-    let serves = format!("start `steadfast serve --state {}`", dir.display());
-    let nobody = || {
-        let remedy = format!("{serves}, or run it here without `--detach`");
-        invalid(Problem::new(place(), "nobody serves this folder, so nobody would carry the goal", remedy))
-    };
-    let owner = Store::owner(dir).map_err(|error| invalid(refused(dir, &error)))?.ok_or_else(nobody)?;
-    if serve::carries_one(&owner) {
-        let what =
-            format!("{} owns this folder and carries one run alone, so nobody would carry the goal", named(&owner));
-        return Err(invalid(Problem::new(place(), what, format!("wait until it has ended, and {serves}"))));
-    }
-    let run = RunId::new(id());
-    let start = Start::of(run, plan.goal(), plan.params(), input);
-    let start = start.map_err(|error| invalid(Problem::new("goal", error.to_string(), "see the reason")))?;
-    match ask_to_start(dir, Ask::Start(start)).await.map_err(invalid)? {
-        Some(Told::Taken(_)) => Ok(run),
-        Some(Told::Refused(why)) => Err(invalid(Problem::new("goal", why, "see the reason"))),
-        Some(Told::Left(owner)) => Err((Status::Waiting, unanswered(run, &owner, &kept::view(dir)))),
-        None => Err(nobody()),
-    }
 }
 
 /// It is left, and nobody has answered.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{World, until};
+use common::{Ended, Running, World, until};
 use rustix::process::Signal;
 
 /// Fails until a file is there.
@@ -198,4 +198,57 @@ fn a_fork_is_carried_by_whoever_serves_and_one_that_cannot_be_is_refused() {
     serve.until_said(&format!("run {fork}: reached"));
     assert_eq!((world.content("ended"), world.content("next")), ("x\n".to_owned(), "x\nx\n".to_owned()));
     world.verb(&["fork", &run, "--from", "nothing"]).says(2, &["no task `nothing`"]);
+}
+
+/// Leaves a goal with somebody who does not look, and returns what that says once this has happened.
+fn left(world: &World, then: impl FnOnce(Running<'_>)) -> Ended {
+    let serve = world.begin(&["serve"]);
+    serve.until_said("serves ");
+    serve.send(Signal::STOP);
+    let (goal, input) = (world.goal(), world.input());
+    let [goal, input] = [&goal, &input].map(|path| path.to_str().expect("UTF-8"));
+    let detach = world.begin(&["run", "--detach", goal, "--input", input]);
+    until("the request", || world.kept().iter().any(|(_, bytes)| bytes.windows(9).any(|part| part == b"left-here")));
+    then(serve);
+    detach.end()
+}
+
+/// Waits until whoever serves next has done what was left.
+fn done_with(world: &World) -> usize {
+    let serve = world.begin(&["serve"]);
+    serve.until_said("serves ");
+    let last = world.detached(&[]);
+    serve.until_said(&format!("run {last}: reached"));
+    serve.send(Signal::TERM);
+    serve.end().says(0, &[]);
+    world.verb(&["runs", "--json"]).stdout.lines().count()
+}
+
+const LEFT_HERE: &str = "name = 'left-here'\n[[tasks]]\nid = 'a'\ncollect = 1\n";
+
+#[test]
+fn a_goal_that_is_said_to_be_carried_by_nobody_is_not_carried_later() {
+    let world = World::new(LEFT_HERE);
+    let told = left(&world, |serve| {
+        serve.send(Signal::KILL);
+        serve.end();
+    });
+    told.says(2, &["nobody serves this folder"]);
+    assert_eq!(done_with(&world), 1, "only the goal that was left last");
+}
+
+#[test]
+fn a_goal_that_cannot_be_taken_back_is_said_to_be_left() {
+    let world = World::new(LEFT_HERE);
+    let lock = world.state().join("lock");
+    let told = left(&world, |serve| {
+        // Whoever holds it, nobody can take what is no file.
+        std::fs::remove_file(&lock).expect("it is there");
+        std::fs::create_dir(&lock).expect("a folder");
+        serve.send(Signal::KILL);
+        serve.end();
+    });
+    told.says(4, &["it is left", "steadfast why "]);
+    std::fs::remove_dir(&lock).expect("it is ours");
+    assert_eq!(done_with(&world), 2, "the one that was left, and the last one");
 }

@@ -77,14 +77,14 @@ impl DiskArtifacts {
         Self { folder, level, writes, number, puts }
     }
 
-    /// Removes those that are not named and are older than [`GRACE`].
-    pub(crate) async fn sweep(&self, named: &BTreeSet<Digest>) -> Result<Swept, StoreError> {
+    /// Removes those that are not named and were put this long ago at least.
+    pub(crate) async fn sweep(&self, named: &BTreeSet<Digest>, grace: Duration) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
         for digest in self.list()?.iter().filter(|digest| !named.contains(digest)) {
             let path = self.path(digest);
             let _nobody_puts = self.puts.write().await;
             // At once, so that nothing is left to be done where this is dropped.
-            if let Some(bytes) = remove_old(&path).map_err(StoreError::io(&path))? {
+            if let Some(bytes) = remove_old(&path, grace).map_err(StoreError::io(&path))? {
                 swept.artifacts += 1;
                 swept.bytes += bytes;
             }
@@ -164,15 +164,15 @@ async fn renew(path: &Path) -> std::io::Result<()> {
     File::open(path).await?.into_std().await.set_modified(TokioClock.wall())
 }
 
-/// Removes a file that is older than [`GRACE`], and says how many bytes it had.
-fn remove_old(path: &Path) -> std::io::Result<Option<u64>> {
+/// Removes a file that is as old as this, and says how many bytes it had.
+fn remove_old(path: &Path, grace: Duration) -> std::io::Result<Option<u64>> {
     let file = match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
     // Where its time lies ahead a clock was set back, and it is as good as new.
     let age = TokioClock.wall().duration_since(file.modified()?).unwrap_or_default();
-    if age < GRACE {
+    if age < grace {
         return Ok(None);
     }
     std::fs::remove_file(path)?;

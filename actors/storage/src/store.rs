@@ -225,11 +225,29 @@ impl Store {
     ///
     /// Some are removed and some are not. The next one goes on.
     pub async fn sweep_artifacts(&self, named: &BTreeSet<Digest>) -> Result<Swept, StoreError> {
+        self.sweep(named, GRACE).await
+    }
+
+    /// The same, and those that were put just now go too. It is for an owner that carries no runs: nobody else puts any,
+    /// and what a run that was killed had put without naming it, it puts again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sweep_artifacts`](Self::sweep_artifacts).
+    ///
+    /// # Cancel safety
+    ///
+    /// Some are removed and some are not. The next one goes on.
+    pub async fn sweep_artifacts_now(&self, named: &BTreeSet<Digest>) -> Result<Swept, StoreError> {
+        self.sweep(named, Duration::ZERO).await
+    }
+
+    async fn sweep(&self, named: &BTreeSet<Digest>, grace: Duration) -> Result<Swept, StoreError> {
         let Some(kept) = &self.kept else { return Ok(Swept::default()) };
         if kept.writer.is_none() {
             return Err(self.read_only_error());
         }
-        kept.artifacts.sweep(named).await
+        kept.artifacts.sweep(named, grace).await
     }
 
     /// Looks at everything that is kept: SQLite's file, the numbers of each stream, each record by `check`, each artifact.

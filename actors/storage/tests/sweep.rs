@@ -77,6 +77,15 @@ async fn what_no_record_names_goes_once_it_is_old_and_all_else_stays() {
 }
 
 #[tokio::test]
+async fn where_nobody_puts_any_what_no_record_names_goes_at_once() {
+    let desk = Desk::new().await;
+    let [named, young] = [desk.put(b"named").await, desk.put(b"young").await];
+    let swept = desk.store.sweep_artifacts_now(&BTreeSet::from([named.clone()])).await.expect("it is swept");
+    assert_eq!((swept.artifacts, swept.bytes), (1, 5));
+    assert!(desk.has(&named).await && !desk.has(&young).await);
+}
+
+#[tokio::test]
 async fn an_artifact_that_is_put_again_is_young_again() {
     let desk = Desk::new().await;
     let digest = desk.put(b"the same").await;

@@ -68,7 +68,7 @@ pub(crate) struct About {
 
 /// The answers in the records of a run.
 #[derive(Clone)]
-struct Answers {
+pub(super) struct Answers {
     journal: Arc<dyn Journal>,
     run: RunId,
     read: u64,
@@ -152,24 +152,20 @@ impl About {
     }
 }
 
-/// A goal of which a run is to be made by whoever serves the folder.
-pub(crate) async fn ask_to_start(dir: &Path, what: Ask) -> Result<Option<Told>, Problem> {
-    let asked = Asked { id: id(), who: who(), wall: kept::now(), what }.redacted(&Redactor::new());
-    let Some(owner) = Store::owner(dir).map_err(|error| refused(dir, &error))? else { return Ok(None) };
-    leave(dir, &asked).await?;
-    let journal = kept::look(dir).await?.journal();
-    Answers { journal, run: asked.what.run(), read: 0, from: None }.wait(dir, asked.id, owner).await
-}
-
 /// Leaves a request for the owner.
-async fn leave(dir: &Path, asked: &Asked) -> Result<(), Problem> {
+pub(super) async fn leave(dir: &Path, asked: &Asked) -> Result<(), Problem> {
     let request = asked.to_request().map_err(|error| Problem::new("request", chain(&error), "ask for less at once"))?;
     Store::leave(dir, &request).await.map_err(|error| refused(dir, &error))
 }
 
 impl Answers {
+    /// Those in the records of a run that is to be begun.
+    pub(super) fn of_new(journal: Arc<dyn Journal>, run: RunId) -> Self {
+        Self { journal, run, read: 0, from: None }
+    }
+
     /// Waits for the owner's answer; nothing where the owner is gone without one.
-    async fn wait(&mut self, dir: &Path, id: Uuid, owner: Owner) -> Result<Option<Told>, Problem> {
+    pub(super) async fn wait(&mut self, dir: &Path, id: Uuid, owner: Owner) -> Result<Option<Told>, Problem> {
         let mut waited = Duration::ZERO;
         while waited < PATIENCE {
             match self.look(id).await? {
@@ -186,7 +182,8 @@ impl Answers {
         Ok(Some(Told::Left(owner)))
     }
 
-    async fn look(&mut self, id: Uuid) -> Result<Answer, Problem> {
+    /// What came of it so far.
+    pub(super) async fn look(&mut self, id: Uuid) -> Result<Answer, Problem> {
         let (answer, over) = self.news(id).await?;
         match (answer.or(over.map(|why| Answer::Refused { why })), &mut self.from) {
             (Some(answer), _) => Ok(answer),
