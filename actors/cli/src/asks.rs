@@ -12,6 +12,7 @@ use std::path::Path;
 use steadfast::seam::Entropy;
 use steadfast::{RunId, SeededEntropy, TokioClock};
 use steadfast_orchestration::host::{self, Ask};
+use steadfast_orchestration::run::large::LARGE;
 use steadfast_orchestration::run::{Standing, TaskId};
 use steadfast_storage::Store;
 use uuid::Uuid;
@@ -124,6 +125,11 @@ pub(crate) fn signal(args: &SignalArgs, screen: &Screen) -> Said {
         vec![Problem::new("--data", format!("it is no JSON: {error}"), "write for example --data '{\"amount\": 3}'")]
     })?;
     let (name, data) = (args.name.clone(), data.to_string());
+    if data.len() > LARGE {
+        let what = format!("it has {} bytes of JSON, and a run keeps all of it; expected {LARGE} at most", data.len());
+        let remedy = "give it the path or the digest of a file instead, which a task reads";
+        return Err(vec![Problem::new("--data", what, remedy)]);
+    }
     say(&args.run, (&args.state, screen), "told", |run| Ask::Signal { run, name, data })
 }
 

@@ -10,14 +10,15 @@ use std::collections::BTreeSet;
 use steadfast::RunId;
 use steadfast::seam::{Journal, Level, Upto};
 use steadfast_orchestration::host::{Found, found, records};
-use steadfast_orchestration::run::{Millis, large};
+use steadfast_orchestration::run::explain::View;
+use steadfast_orchestration::run::{Millis, is_inside, large};
 use steadfast_orchestration::seam::artifacts::Digest;
 use steadfast_orchestration::work::chain;
 use steadfast_storage::Store;
 
 use crate::args::PruneArgs;
 use crate::family::Family;
-use crate::kept::{ago, look, named, refused, runtime};
+use crate::kept::{ago, look, named, refused, runtime, view};
 use crate::outcome::{Problem, Status};
 use crate::screen::print;
 
@@ -41,7 +42,7 @@ async fn within(args: &PruneArgs, store: &Store) -> Result<(), Vec<Problem>> {
     let all = found(&*journal).await;
     let all = all.map_err(|error| vec![Problem::new(place.clone(), chain(&error), "see the cause")])?;
     let family = Family::of(&*journal, all.iter().map(|found| found.run)).await;
-    let kept = Kept { all: &all, family: &family };
+    let kept = Kept { all: &all, family: &family, view: view(&args.state.dir) };
     let wanted = match args.older_than {
         Some(age) => kept.older_than(ago(age.duration())),
         None => kept.called(&args.runs)?,
@@ -60,6 +61,7 @@ async fn within(args: &PruneArgs, store: &Store) -> Result<(), Vec<Problem>> {
 struct Kept<'k> {
     all: &'k [Found],
     family: &'k Family,
+    view: View,
 }
 
 impl Kept<'_> {
@@ -75,6 +77,12 @@ impl Kept<'_> {
 
     fn is_over(&self, run: RunId) -> bool {
         self.find(run).is_some_and(|found| found.ended.is_some())
+    }
+
+    /// Whether it is a step of nobody knows which run, since what it began with cannot be read, and that one may go on.
+    fn is_lost(&self, run: RunId) -> bool {
+        let may_go_on = |found: &Found| found.ended.is_none() && !is_inside(found.run);
+        is_inside(run) && self.family.around(run).is_none() && self.all.iter().any(may_go_on)
     }
 
     /// These, each with the runs inside it, which go first: so that none is left behind whose run is gone.
@@ -94,7 +102,7 @@ impl Kept<'_> {
     fn older_than(&self, limit: Millis) -> Vec<RunId> {
         let is_old = |found: &&Found| found.ended.is_some_and(|(_, wall)| wall < limit);
         let old = self.all.iter().filter(is_old).map(|found| found.run);
-        self.whole(old.filter(|run| self.top(*run) == *run))
+        self.whole(old.filter(|run| self.top(*run) == *run && !self.is_lost(*run)))
     }
 
     /// Those that are called so; all are over.
@@ -112,9 +120,16 @@ impl Kept<'_> {
 
     /// Refuses to forget what somebody may go on with.
     fn may_go(&self, run: RunId) -> Result<RunId, Problem> {
-        let top = self.top(run);
+        let (top, place) = (self.top(run), format!("run {run}"));
+        if self.is_lost(top) {
+            let what = format!(
+                "what the run {top} began with cannot be read, so that it may be a step of a run which is not over"
+            );
+            let list = self.view.command("runs", &["--status", "unfinished"]);
+            return Err(Problem::new(place, what, format!("end or cancel those first: {list}")));
+        }
         // Of one whose run is gone nobody can carry on what is left of it.
-        let is_left_over = self.family.around(run).is_some() && top == run;
+        let is_left_over = is_inside(run) && top == run;
         if self.is_over(top) || is_left_over {
             return Ok(run);
         }
@@ -123,7 +138,8 @@ impl Kept<'_> {
         } else {
             format!("it is a step of the run {top}, which is not over")
         };
-        Err(Problem::new(format!("run {run}"), what, format!("cancel that first: steadfast cancel {top}")))
+        let cancel = self.view.command("cancel", &[&top.to_string()]);
+        Err(Problem::new(place, what, format!("cancel that first: {cancel}")))
     }
 }
 
@@ -170,26 +186,57 @@ mod tests {
     #[test]
     fn steps_go_with_their_run_and_those_that_have_none_any_more_by_themselves() {
         // 1 is unfinished and has 2; 3 is over and has 4, which has 5; 6 and 7 are of a run that is gone; 8 is new.
+        let [two, four, five, six, seven] = [2, 4, 5, 6, 7].map(step);
         let all = [
             run(1, None),
-            run(2, Some(10)),
+            run(two, Some(10)),
             run(3, Some(10)),
-            run(4, Some(90)),
-            run(5, None),
-            run(6, Some(10)),
-            run(7, None),
+            run(four, Some(90)),
+            run(five, None),
+            run(six, Some(10)),
+            run(seven, None),
             run(8, Some(90)),
         ];
-        let family =
-            Family::from([(2, 1), (4, 3), (5, 4), (6, 99), (7, 99)].map(|(inside, around)| (id(inside), id(around))));
-        let kept = Kept { all: &all, family: &family };
-        assert_eq!(kept.older_than(Millis(50)), [4, 5, 3, 6].map(id));
+        let family = Family::from(
+            [(two, 1), (four, 3), (five, four), (six, 99), (seven, 99)]
+                .map(|(inside, around)| (id(inside), id(around))),
+        );
+        let kept = Kept { all: &all, family: &family, view: View::at(Millis(0)).state("there") };
+        assert_eq!(kept.older_than(Millis(50)), [four, five, 3, six].map(id));
         let called = |number: u128| kept.called(&[id(number).to_string()]);
-        assert_eq!(called(3).expect("it is over"), [4, 5, 3].map(id));
-        assert_eq!(called(4).expect("that around it is over"), [5, 4].map(id));
-        assert_eq!(called(7).expect("nobody can carry it"), [id(7)]);
-        for (number, what) in [(1, "it is not over"), (2, "which is not over")] {
-            assert!(called(number).expect_err("it may go on")[0].what.contains(what), "{number}");
+        assert_eq!(called(3).expect("it is over"), [four, five, 3].map(id));
+        assert_eq!(called(four).expect("that around it is over"), [five, four].map(id));
+        assert_eq!(called(seven).expect("nobody can carry it"), [id(seven)]);
+        for (number, what) in [(1, "it is not over"), (two, "which is not over")] {
+            let problem = &called(number).expect_err("it may go on")[0];
+            assert!(problem.what.contains(what), "{number}: {problem}");
+            let cancel = format!("steadfast cancel {} --state there", id(1));
+            assert!(problem.to_string().contains(&cancel), "{number}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_step_of_nobody_knows_which_run_stays_while_any_run_may_go_on() {
+        // 2 has a first record that nobody can read, and 3 is a step of it.
+        let check = |around: Option<u64>, goes: &[RunId], message: &str| {
+            let all = [run(1, around), run(step(2), Some(10)), run(step(3), None)];
+            let family = Family::from([(id(step(3)), id(step(2)))]);
+            let kept = Kept { all: &all, family: &family, view: View::at(Millis(0)) };
+            assert_eq!(kept.older_than(Millis(50)), goes);
+            for number in [2, 3] {
+                let told = kept.called(&[id(step(number)).to_string()]);
+                let told = told.map_or_else(|problems| problems[0].to_string(), |_| "it may go".to_owned());
+                assert!(told.contains(message), "{number}: {told}");
+            }
+        };
+        check(None, &[], "may be a step of a run which is not over");
+        check(Some(90), &[step(3), step(2)].map(id), "it may go");
+    }
+
+    /// The number of a run inside another one.
+    fn step(number: u128) -> u128 {
+        let inside = 0xf000_0000_0000_8000_8000_0000_0000_0000 | number;
+        assert!(is_inside(id(inside)), "{inside}");
+        inside
     }
 }

@@ -67,6 +67,20 @@ fn what_nobody_carries_on_after_an_answer_is_said_with_the_command() {
 }
 
 #[test]
+fn the_data_of_a_signal_has_a_bound_and_the_error_says_what_to_do() {
+    let world = World::new("name = 'paid'\n[[tasks]]\nid = 'paid'\nsignal = { name = 'paid' }\n");
+    world.run(&["--json", "--wait", "100ms"]).check(4, "waiting");
+    let signal = |length: usize| {
+        let data = format!("\"{}\"", "x".repeat(length - 2));
+        world.verb(&["signal", "last", "paid", "--data", &data])
+    };
+    signal(65_537)
+        .says(2, &["--data: it has 65537 bytes", "expected 65536 at most", "the path or the digest of a file"]);
+    signal(65_536).says(0, &["told"]);
+    world.resume(&["last"]).says(0, &["reached"]);
+}
+
+#[test]
 fn a_request_that_is_not_answered_ends_with_4_and_is_done_later() {
     let world = World::new(ASKS);
     let run = world.start(&["--json"]);

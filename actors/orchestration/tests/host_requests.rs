@@ -126,6 +126,30 @@ fn what_is_asked_is_done_once_wherever_the_process_stops() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_asked_of_an_idle_host_is_done_within_a_second() {
+    let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
+    let store = Store::new();
+    let system = preset::builder().journal(Arc::clone(&journal)).start(store.process()()).await.expect("it starts");
+    let asked = [
+        Ask::Start(start(run(1), ASKS, None)),
+        Ask::Pause { run: run(1) },
+        Ask::Resume { run: run(1) },
+        Ask::Cancel { run: run(1), undo: false, why: "enough".to_owned() },
+    ];
+    for (id, what) in (1..).zip(asked) {
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        let id = store.ask(id, what.clone()).await;
+        let done = async {
+            while answer_of(&*journal, run(1), id).await.expect("read") != Answer::Taken {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(tokio::time::timeout(SECOND, done).await.is_ok(), "{what:?}");
+    }
+    system.shutdown().await.expect("in order");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_makes_no_sense_is_refused_and_whoever_asked_learns_why() {
     let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
     let store = Store::new();

@@ -112,7 +112,7 @@ pub(crate) struct SignalArgs {
     pub(crate) run: String,
     /// The name of the event, as the goal file has it
     pub(crate) name: String,
-    /// What it says, as JSON
+    /// What it says, as JSON, in at most 64 KiB
     #[arg(long, value_name = "JSON", default_value = "null")]
     pub(crate) data: String,
     #[command(flatten)]

@@ -1,9 +1,7 @@
-//! Carries the runs of a journal: takes up what is unfinished, begins what is new, does what other processes ask for,
-//! and
+//! Carries the runs of a journal: takes up what is unfinished, begins what is new, does what other processes ask for, and
 //! lets go of what is over.
 //!
-//! It stands behind the supervisor of the orchestrators, so that when those are gone it begins anew and takes their
-//! runs
+//! It stands behind the supervisor of the orchestrators, so that when those are gone it begins anew and takes their runs
 //! up again. It keeps nothing but which runs are carried; whatever it does may be done twice.
 //!
 //! # Invariants

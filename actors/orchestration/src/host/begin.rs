@@ -95,8 +95,7 @@ pub enum BeginError {
 
 /// Records that a run begins, with the request that asked for it, if any. What is begun already is well begun.
 ///
-/// The goal and its parameters are recorded as they are, since the run goes on from them: whoever hands them in has
-/// seen
+/// The goal and its parameters are recorded as they are, since the run goes on from them: whoever hands them in has seen
 /// to it that they hold no secrets.
 ///
 /// # Errors

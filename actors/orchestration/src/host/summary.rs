@@ -185,8 +185,7 @@ impl From<&RunSummary> for Row {
     }
 }
 
-/// What the records of a run begin with, and what they add up to. The number of executors is that of whoever carries
-/// the
+/// What the records of a run begin with, and what they add up to. The number of executors is that of whoever carries the
 /// run, and makes no difference here.
 pub(crate) fn stand(records: &[Record]) -> Result<(Head, RunState), String> {
     let head = Head::of(records.first().ok_or("it has no records")?)?;
