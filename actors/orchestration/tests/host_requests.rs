@@ -4,12 +4,13 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::hosting::{Store, all_ended, end, records, run, start};
-use steadfast::seam::{Journal, Level};
+use steadfast::seam::{Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
 use steadfast::testing::{self, Disk};
-use steadfast::{BoxError, RunId};
+use steadfast::{BoxError, RunId, StreamId};
 use steadfast_orchestration::host::{
     Answer, Ask, Asked, Gear, Head, Outfit, Unfit, answer_of, answer_to, apply, unfinished,
 };
@@ -18,6 +19,7 @@ use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::{Millis, Record, Status};
 use steadfast_orchestration::seam::BoxFuture;
 use steadfast_orchestration::seam::requests::Requests;
+use steadfast_orchestration::seam::testing::ScriptedCommands;
 use uuid::Uuid;
 
 const ASKS: &str = "name = 'asks'\n\
@@ -302,4 +304,75 @@ async fn a_run_that_nobody_carries_is_told_by_whoever_owns_the_store() {
     let before = all.len();
     assert!(matches!(ask(6, Ask::Resume { run: run(1) }).await, Ok(Answer::Refused { .. })));
     assert_eq!(records(&*journal, run(1)).await.len(), before, "the end stays the last record");
+}
+
+/// A journal that takes its time for one read of a run's records.
+struct Slow {
+    journal: Arc<dyn Journal>,
+    stream: StreamId,
+    reads: AtomicU32,
+    at: u32,
+}
+
+impl Journal for Slow {
+    fn level(&self) -> Level {
+        self.journal.level()
+    }
+
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
+        self.journal.write(batch)
+    }
+
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+        let is_slow = *stream == self.stream && self.reads.fetch_add(1, Ordering::SeqCst) == self.at;
+        let stream = stream.clone();
+        Box::pin(async move {
+            if is_slow {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            self.journal.read(&stream, after).await
+        })
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        self.journal.snapshot(stream)
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        self.journal.list(prefix)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_before_a_process_began_takes_back_nothing_that_it_gives_out() {
+    const LONG: &str = "name = 'long'\n[[tasks]]\nid = 'a'\ncommand = { program = 'sleep' }\n";
+    for slow in 0..8 {
+        let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
+        let mut store = Store::new();
+        store.commands = Arc::new(ScriptedCommands::later(|_| Box::pin(std::future::pending())));
+        let process = async |journal: &Arc<dyn Journal>| {
+            let builder = preset::builder().journal(Arc::clone(journal));
+            builder.start(store.process()()).await.expect("the tree starts")
+        };
+        let system = process(&journal).await;
+        preset::start_run(&system, "process-0", &start(run(1), LONG, None), Millis(5)).await.expect("begun");
+        while !records(&*journal, run(1)).await.iter().any(|record| matches!(record, Record::Leased(_))) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        system.shutdown().await.expect("in order");
+        let before = records(&*journal, run(1)).await.len();
+        let id = store.ask(1, Ask::Cancel { run: run(1), undo: false, why: "enough".to_owned() }).await;
+        let (stream, reads) = (run(1).into(), AtomicU32::new(0));
+        let slowly: Arc<dyn Journal> = Arc::new(Slow { journal: Arc::clone(&journal), stream, reads, at: slow });
+        let system = process(&slowly).await;
+        for _ in 0..2_000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(answer_of(&*journal, run(1), id).await.expect("it is read"), Answer::Taken, "{slow}");
+        let all = records(&*journal, run(1)).await;
+        let taken_up = |record: &&Record| matches!(record, Record::TakenUp { .. });
+        assert_eq!(all[before..].iter().filter(taken_up).count(), 1, "{slow}: {:#?}", &all[before..]);
+        assert_eq!(system.restarts().total, 0, "{slow}");
+        system.shutdown().await.expect("in order");
+    }
 }

@@ -92,8 +92,10 @@ pub struct Host {
     runs: BTreeMap<RunId, Carried>,
     /// Runs that other processes took over.
     foreign: BTreeSet<RunId>,
-    /// Runs about which something that was asked is being done.
+    /// Runs about which something that was asked is being done, or about one inside.
     asking: BTreeSet<RunId>,
+    /// Those of them that are carried once that is done.
+    held_back: BTreeSet<RunId>,
     /// Requests that cannot be done here, as they were looked at.
     left: BTreeSet<Uuid>,
     polling: bool,
@@ -144,8 +146,8 @@ pub enum HostOwn {
     Forgotten(RunId),
     /// It is time to look at what others ask for.
     Poll,
-    /// What others ask for.
-    Pending(Vec<Asked>),
+    /// What others ask for, each with the run that is not taken up meanwhile.
+    Pending(Vec<(RunId, Asked)>),
     /// What was asked about a run is done, as far as it can be; those that are left, and the run that is to be carried.
     Answered { run: RunId, left: Vec<Uuid>, carry: Option<RunId> },
 }
@@ -174,6 +176,7 @@ impl Agent for Host {
             runs: BTreeMap::new(),
             foreign: BTreeSet::new(),
             asking: BTreeSet::new(),
+            held_back: BTreeSet::new(),
             left: BTreeSet::new(),
             polling: false,
             draining: false,

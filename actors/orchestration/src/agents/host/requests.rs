@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use steadfast::seam::Journal;
 use steadfast::{Context, Path, RequestError, RunId, System};
 use uuid::Uuid;
 
@@ -21,7 +22,8 @@ impl Host {
             return;
         }
         self.polling = true;
-        let (requests, feeds) = (Arc::clone(&self.args.requests), self.args.feeds.clone());
+        let (requests, feeds, journal) =
+            (Arc::clone(&self.args.requests), self.args.feeds.clone(), ctx.system().journal());
         set_going(ctx, async move {
             let pending = match requests.pending().await {
                 Ok(pending) => pending,
@@ -33,7 +35,7 @@ impl Host {
             let mut asked = Vec::new();
             for request in pending {
                 match Asked::of_request(&request) {
-                    Ok(read) => asked.push(read),
+                    Ok(read) => asked.push((concerned(&*journal, &read.what).await, read)),
                     Err(error) => {
                         // It will not get better; nobody can be told where the run is not known.
                         feeds.tell(HostEvent::Ignored { why: chain(&error) });
@@ -46,15 +48,14 @@ impl Host {
     }
 
     /// Does what is asked, one after the other for each run.
-    pub(super) fn pending(&mut self, asked: Vec<Asked>, ctx: &mut Context<Self>) {
+    pub(super) fn pending(&mut self, asked: Vec<(RunId, Asked)>, ctx: &mut Context<Self>) {
         self.polling = false;
         if self.draining {
             return;
         }
         let mut by_run: BTreeMap<RunId, Vec<Asked>> = BTreeMap::new();
-        for asked in asked {
-            let run = asked.what.run();
-            if self.is_ours(&asked) && !self.asking.contains(&run) {
+        for (run, asked) in asked {
+            if self.is_ours(run, &asked) && !self.asking.contains(&run) {
                 by_run.entry(run).or_default().push(asked);
             }
         }
@@ -72,16 +73,15 @@ impl Host {
     }
 
     /// Whether this host is the one to do it.
-    fn is_ours(&self, asked: &Asked) -> bool {
-        let run = asked.what.run();
-        if self.left.contains(&asked.id) || self.foreign.contains(&run) {
+    fn is_ours(&self, concerned: RunId, asked: &Asked) -> bool {
+        if self.left.contains(&asked.id) || self.foreign.contains(&asked.what.run()) {
             return false;
         }
-        match self.runs.get(&run) {
+        match self.runs.get(&concerned) {
             // It is known in a moment who does it.
             Some(Carried::Starting | Carried::Leaving(_)) => false,
-            Some(Carried::Yes) => true,
-            None => self.args.takes == Takes::All || !asked.what.makes_a_run(),
+            Some(Carried::Yes) if concerned == asked.what.run() => true,
+            _ => self.args.takes == Takes::All || !asked.what.makes_a_run(),
         }
     }
 
@@ -89,10 +89,21 @@ impl Host {
     pub(super) fn answered(&mut self, run: RunId, left: Vec<Uuid>, carry: Option<RunId>, ctx: &mut Context<Self>) {
         self.asking.remove(&run);
         self.left.extend(left);
+        if self.held_back.remove(&run) {
+            self.take_up(run, ctx);
+        }
         if let Some(run) = carry.filter(|_| self.args.takes == Takes::All) {
             self.take_up(run, ctx);
         }
     }
+}
+
+/// The run that nobody may begin to carry while this is done: the outermost one around that which is asked, or around that
+/// which a fork comes from.
+async fn concerned(journal: &dyn Journal, what: &Ask) -> RunId {
+    let run = if let Ask::Fork { from, .. } = what { *from } else { what.run() };
+    // Where that is not known, nothing is written either.
+    carried_by(journal, run).await.unwrap_or(run)
 }
 
 /// Does what is asked about one run.

@@ -25,6 +25,11 @@ impl Host {
         if self.draining || is_inside(run) {
             return;
         }
+        if self.asking.contains(&run) {
+            // Whoever does what was asked writes to it as to one that nobody carries.
+            self.held_back.insert(run);
+            return;
+        }
         match self.runs.get_mut(&run) {
             Some(Carried::Starting | Carried::Yes) => return,
             Some(Carried::Leaving(again)) => {
