@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use steadfast::seam::{Journal, JournalError, StreamInfo};
+use steadfast::seam::{AtMost, Journal, JournalError, StreamInfo};
 use steadfast::{RunId, StreamId};
 
 use crate::goal::model::Goal;
@@ -266,8 +266,9 @@ pub async fn records(journal: &dyn Journal, run: RunId) -> Result<Vec<Record>, H
 ///
 /// [`HostError`] where there is no such run, or its first record is damaged.
 pub async fn head(journal: &dyn Journal, run: RunId) -> Result<Head, HostError> {
-    let frames = journal.read(&run.into(), 0).await.map_err(|source| HostError::Journal { run, source })?;
-    let first = frames.first().ok_or(HostError::Unknown { run })?;
+    let one = AtMost { records: 1, bytes: 0 };
+    let part = journal.read_some(&run.into(), 0, one).await.map_err(|source| HostError::Journal { run, source })?;
+    let first = part.records.first().ok_or(HostError::Unknown { run })?;
     let first = decode(first).map_err(|source| HostError::Record { run, seq: 1, source })?;
     Head::of(&first).map_err(|why| HostError::Unfit { run, why })
 }
