@@ -28,7 +28,7 @@ mod offline;
 mod outfit;
 mod summary;
 
-pub use answer::{Answer, answer_of, answer_to};
+pub use answer::{Answer, answer_of, answer_to, over};
 pub(crate) use answer::{Inside, answered};
 pub use ask::{Ask, Asked, AskedError};
 pub use begin::{BeginError, Start, begin, fork_run};

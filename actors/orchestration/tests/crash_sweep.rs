@@ -7,10 +7,8 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::stops::{Stops, Witness, check, lock};
+use common::stops::{Witness, check, lock, one_stop};
 use common::{RUN, World};
-use steadfast::fault::Crash;
-use steadfast::seam::Level;
 use steadfast::testing::{self, Disk, Node};
 use steadfast::{BoxError, RunId, System};
 use steadfast_orchestration::agents::orchestrator::{Feed, Orchestrator, OrchestratorMessage};
@@ -18,7 +16,6 @@ use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Kept, Report, Standing, TaskId, Tell};
 use steadfast_orchestration::seam::commands::{Completed, Exit};
 use steadfast_orchestration::seam::testing::{MemoryFiles, ScriptedCommands};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// What somebody does while the goal is carried out, again and again until it is so.
@@ -72,29 +69,12 @@ struct Ran {
 async fn carry_out(world: testing::World, case: &'static Case) -> Result<Ran, BoxError> {
     let witness: Arc<Mutex<Witness>> = Arc::default();
     let (staff, run) = parts(case, &witness).parts();
-    let (feed, disk, stop) = (run.feed.clone(), Disk::new(world.seed()), Arc::new(Notify::new()));
-    let at = (world.seed() / 2, world.seed() % 2 == 1);
-    let journal = {
-        let (disk, witness, stop) = (disk.clone(), Arc::clone(&witness), Arc::clone(&stop));
-        move || {
-            let (journal, witness, stop) = (disk.journal(Level::Durable), Arc::clone(&witness), Arc::clone(&stop));
-            Stops { journal, witness, at, stop }
-        }
-    };
+    let (feed, disk) = (run.feed.clone(), Disk::new(world.seed()));
+    let (journal, is_stopped) = one_stop(&world, &disk, &witness);
     let builder = world.node("a").configure(move |builder| preset::set_up(builder).journal(Arc::new(journal())));
     // A tree whose first append is where its process is stopped never starts.
     world.spawn(async move {
         let _ = builder.start(move || preset::tree(&staff, run.clone())).await;
-    });
-    let is_stopped = Arc::new(Mutex::new(false));
-    let (own, noted, power) = (world.clone(), Arc::clone(&is_stopped), disk.clone());
-    world.spawn(async move {
-        stop.notified().await;
-        *lock(&noted) = true;
-        let node = own.find_node("a").expect("it was begun");
-        node.crash().await;
-        power.crash(Crash::Power);
-        while node.restart().await.is_err() {}
     });
     let (own, standing) = (world.clone(), feed.clone());
     world.spawn(async move {

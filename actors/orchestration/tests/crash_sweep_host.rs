@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::hosting::{Store, all_ended, end, records, run, start};
-use common::stops::{Stops, Witness, check, lock};
-use steadfast::fault::Crash;
+use common::stops::{Witness, check, lock, one_stop};
 use steadfast::seam::{Journal, Level};
 use steadfast::testing::{self, Disk, Node};
 use steadfast::{BoxError, RunId};
@@ -18,7 +17,6 @@ use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Record, Status, TaskId, child_run};
 use steadfast_orchestration::seam::commands::{Completed, Exit};
 use steadfast_orchestration::seam::testing::ScriptedCommands;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// A run with another one inside, in which a person is asked.
@@ -77,15 +75,8 @@ async fn until_waits(journal: impl Fn() -> Option<Arc<dyn Journal>>, of: RunId) 
 /// Asks for two runs, answers the one and cancels the other, over one stop, which the seed chooses.
 async fn carry_out(world: testing::World) -> Result<Ran, BoxError> {
     let witness: Arc<Mutex<Witness>> = Arc::default();
-    let (store, disk, stop) = (store(&witness), Disk::new(world.seed()), Arc::new(Notify::new()));
-    let at = (world.seed() / 2, world.seed() % 2 == 1);
-    let journal = {
-        let (disk, witness, stop) = (disk.clone(), Arc::clone(&witness), Arc::clone(&stop));
-        move || {
-            let (journal, witness, stop) = (disk.journal(Level::Durable), Arc::clone(&witness), Arc::clone(&stop));
-            Stops { journal, witness, at, stop }
-        }
-    };
+    let (store, disk) = (store(&witness), Disk::new(world.seed()));
+    let (journal, is_stopped) = one_stop(&world, &disk, &witness);
     for (id, (number, goal)) in (1..).zip([(1, ASKS), (2, BOOKS)]) {
         store.ask(id, Ask::Start(start(run(number), goal, None))).await;
     }
@@ -93,16 +84,6 @@ async fn carry_out(world: testing::World) -> Result<Ran, BoxError> {
     let process = store.process();
     world.spawn(async move {
         let _ = builder.start(process).await;
-    });
-    let is_stopped = Arc::new(Mutex::new(false));
-    let (own, noted, power) = (world.clone(), Arc::clone(&is_stopped), disk.clone());
-    world.spawn(async move {
-        stop.notified().await;
-        *lock(&noted) = true;
-        let node = own.find_node("a").expect("it was begun");
-        node.crash().await;
-        power.crash(Crash::Power);
-        while node.restart().await.is_err() {}
     });
     let own = world.clone();
     let looks = move || own.find_node("a").as_ref().and_then(Node::try_system).map(|system| system.journal());

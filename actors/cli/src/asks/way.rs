@@ -12,7 +12,7 @@ use std::time::Duration;
 use steadfast::RunId;
 use steadfast::seam::{Journal, Level};
 use steadfast_orchestration::goal::Goal;
-use steadfast_orchestration::host::{Answer, Ask, Asked, DiskOutfit, Head, apply, head, secrets};
+use steadfast_orchestration::host::{Answer, Ask, Asked, DiskOutfit, Head, apply, head, over, secrets};
 use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::{Record, decode};
 use steadfast_orchestration::seam::commands::OsCommands;
@@ -218,14 +218,10 @@ impl Answers {
 /// be asked again.
 fn over_after(record: &Record, before: Option<String>) -> Option<String> {
     match record {
-        Record::Ended { status, .. } => Some(over(status.as_str())),
+        Record::Ended { status, .. } => Some(over(*status)),
         Record::CancelAsked { undo: true, .. } => None,
         _ => before,
     }
-}
-
-fn over(status: &str) -> String {
-    format!("the run is over: {}; see its report, or begin another one", status.replace('_', " "))
 }
 
 /// Knows the secrets of a run's goal, and of those around it, as far as our environment has them.

@@ -5,7 +5,7 @@ use steadfast::seam::{Journal, JournalError};
 use uuid::Uuid;
 
 use crate::host::{Ask, Asked};
-use crate::run::{Millis, PauseCause, Record, RunState, Tell, decode, told};
+use crate::run::{Millis, PauseCause, Record, RunState, Status, Tell, decode, told};
 
 /// What came of something that was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub async fn answer_of(journal: &dyn Journal, run: RunId, id: Uuid) -> Result<An
                 return Ok(Answer::Refused { why });
             }
             Ok(Record::Ended { status, .. }) => {
-                answer = Answer::Refused { why: over(status.as_str()) };
+                answer = Answer::Refused { why: over(status) };
             }
             // It takes back what it did, and may be asked again.
             Ok(Record::CancelAsked { undo: true, .. }) => answer = Answer::NotYet,
@@ -79,9 +79,10 @@ pub async fn answer_to(journal: &dyn Journal, asked: &Asked) -> Result<Answer, J
     Ok(refused.map_or(answer, |why| Answer::Refused { why }))
 }
 
-/// Why nothing can be asked of a run that is over.
-fn over(status: &str) -> String {
-    format!("the run is over: {status}; see its report, or begin another one")
+/// Why nothing can be asked of a run that is over, for people.
+#[must_use]
+pub fn over(status: Status) -> String {
+    format!("the run is over: {}; see its report, or begin another one", status.as_str().replace('_', " "))
 }
 
 /// Returns what to append when this is asked of a run; nothing where it is so already.
@@ -91,7 +92,7 @@ fn over(status: &str) -> String {
 /// Says why the run does not do it, for people.
 fn records_of(state: &RunState, (what, who): (&Ask, &str), inside: Inside, now: Millis) -> Result<Vec<Record>, String> {
     if let Some((status, _)) = state.ended() {
-        return Err(over(status.as_str()));
+        return Err(over(status));
     }
     let who = who.to_owned();
     match what {

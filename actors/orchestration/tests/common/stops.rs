@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use steadfast::fault::Crash;
 use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
-use steadfast::testing::{Disk, SimJournal};
+use steadfast::testing::{Disk, SimJournal, World};
 use steadfast::{RunId, StreamId};
 use steadfast_orchestration::run::{Record, decode};
 use tokio::sync::Notify;
@@ -39,6 +40,31 @@ pub(crate) struct Stops {
     /// At which append, from 0 on, and whether that is still made.
     pub(crate) at: (u64, bool),
     pub(crate) stop: Arc<Notify>,
+}
+
+/// The journal that a process of the node `a` has on this disk. The process is stopped at the append that the seed chooses, with a
+/// power cut, and begins anew. Also whether that has happened.
+pub(crate) fn one_stop(
+    world: &World,
+    disk: &Disk,
+    witness: &Arc<Mutex<Witness>>,
+) -> (impl Fn() -> Stops + Send + Sync + use<>, Arc<Mutex<bool>>) {
+    let (stop, is_stopped) = (Arc::new(Notify::new()), Arc::new(Mutex::new(false)));
+    let (own, noted, power, stopped) = (world.clone(), Arc::clone(&is_stopped), disk.clone(), Arc::clone(&stop));
+    world.spawn(async move {
+        stopped.notified().await;
+        *lock(&noted) = true;
+        let node = own.find_node("a").expect("it was begun");
+        node.crash().await;
+        power.crash(Crash::Power);
+        while node.restart().await.is_err() {}
+    });
+    let (disk, witness, at) = (disk.clone(), Arc::clone(witness), (world.seed() / 2, world.seed() % 2 == 1));
+    let journal = move || {
+        let (journal, witness, stop) = (disk.journal(Level::Durable), Arc::clone(&witness), Arc::clone(&stop));
+        Stops { journal, witness, at, stop }
+    };
+    (journal, is_stopped)
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
