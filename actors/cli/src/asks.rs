@@ -22,7 +22,7 @@ use crate::kept;
 use crate::outcome::{Problem, Status};
 use crate::screen::{Screen, print};
 pub(crate) use detach::detach;
-pub(crate) use resume::{resume, resume_all};
+pub(crate) use resume::{left_behind, resume, resume_all};
 use way::{About, By, Told, named};
 
 /// A fresh id.

@@ -55,20 +55,11 @@ impl Family {
 }
 
 /// The run that this one is a step of.
-pub(crate) async fn around_of(journal: &dyn Journal, run: RunId) -> Result<Option<RunId>, HostError> {
+async fn around_of(journal: &dyn Journal, run: RunId) -> Result<Option<RunId>, HostError> {
     if !is_inside(run) {
         return Ok(None);
     }
     Ok(head(journal, run).await?.parent.map(|parent| parent.run))
-}
-
-/// The run that nobody has as a step, which this one is a part of; itself, where it is no step.
-pub(crate) async fn root_of(journal: &dyn Journal, run: RunId) -> Result<RunId, HostError> {
-    let mut root = run;
-    while let Some(around) = around_of(journal, root).await? {
-        root = around;
-    }
-    Ok(root)
 }
 
 #[cfg(test)]

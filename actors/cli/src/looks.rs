@@ -120,7 +120,9 @@ pub(crate) fn reasons(args: &WhyArgs) -> Looked {
         let store = look(dir).await.map_err(one)?;
         let run = which(&store, dir, &args.run).await.map_err(one)?;
         let account = account(&store, run).await?;
-        let reasons = why(&account, &view(&args.state), task.as_ref());
+        // Where that is not known, it is not said.
+        let left_behind = host::left_behind(&*store.journal(), run).await.unwrap_or_default();
+        let reasons = why(&account, &view(&args.state).left_behind(left_behind), task.as_ref());
         let reasons = reasons.map_err(|error| {
             one(Problem::new(format!("run {run}"), error.to_string(), "`steadfast show` lists the tasks of a run"))
         })?;

@@ -8,7 +8,8 @@
 //! | whether a run, or one inside it, waits to be resumed | [`stands_still`] |
 //! | the same goal again | [`Identity`], [`find_unfinished`], [`changed_steps`] |
 //! | a run that begins in the middle of another | [`fork`] |
-//! | what another process asks for, and what came of it | [`Ask`], [`Asked`], [`answer_to`] |
+//! | what another process asks for, and what came of it | [`Ask`], [`Asked`], [`Answers`] |
+//! | the run that carries one inside others, or why none will | [`carried_by`], [`outermost`], [`left_behind`] |
 //! | the same where nobody carries the run | [`apply`] |
 //! | what a run works with on this machine | [`Outfit`], [`DiskOutfit`] |
 //!
@@ -28,15 +29,15 @@ mod offline;
 mod outfit;
 mod summary;
 
-pub use answer::{Answer, answer_of, answer_to, over};
+pub use answer::{Answer, Answers, answer_of, answer_to, over, over_after};
 pub(crate) use answer::{Inside, answered};
 pub use ask::{Ask, Asked, AskedError};
 pub use begin::{BeginError, Start, begin, fork_run};
 pub use fork::{ForkError, fork};
 pub use identity::{Change, Difference, Identity, changed_steps, find_unfinished};
-pub(crate) use inside::carried_by;
-pub use inside::stands_still;
-pub use offline::{ApplyError, apply};
+pub(crate) use inside::stands_inside;
+pub use inside::{carried_by, outermost, stands_still};
+pub use offline::{ApplyError, apply, left_behind};
 pub(crate) use offline::{answered_before, refuse};
 pub use outfit::{DiskOutfit, Gear, Outfit, Unfit, secrets};
 pub use summary::{Found, Head, HostError, RunSummary, end_of, found, head, records, summaries, summary, unfinished};

@@ -160,6 +160,11 @@ pub fn goals_path() -> Path {
     "root/domains/orchestration/goals".parse().expect("it is a path")
 }
 
+/// Where the supervisor of the orchestrators of runs inside others stands in the tree.
+pub(crate) fn children_path() -> Path {
+    format!("root/domains/orchestration/{CHILDREN}").parse().expect("it is a path")
+}
+
 /// Where the orchestrator of a run stands in the tree.
 ///
 /// # Panics
@@ -187,7 +192,7 @@ pub fn host_path() -> Path {
 /// Never: the id of a run is a name of a child.
 #[must_use]
 pub fn child_path(run: RunId) -> Path {
-    format!("root/domains/orchestration/{CHILDREN}/{run}").parse().expect("the id of a run is a name of a child")
+    format!("{}/{run}", children_path()).parse().expect("the id of a run is a name of a child")
 }
 
 /// Asks a run to end in this process: no more leases are given out, and those that are out come to their end.

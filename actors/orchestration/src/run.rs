@@ -36,8 +36,8 @@ pub use budget::{
     Account, Charge, ChargeRefusal, ChargeReply, Counter, Share, Spent, Usage, accounts, charge, end_of_time,
     has_agents, has_attempts, out_of_agents, out_of_attempts, out_of_output,
 };
-pub(crate) use children::as_who;
 pub use children::{ChildEnd, Order, child_ended, child_run, child_undone, failures, is_inside, order, results};
+pub(crate) use children::{after, as_who};
 pub use decide::{Step, next};
 pub use digest::{canonical, result_digest, sha256_hex, value_digest};
 pub use estimate::{Estimate, PastRun, Spread, TaskEstimate};

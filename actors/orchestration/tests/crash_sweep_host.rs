@@ -33,6 +33,13 @@ const BOOKS: &str = "name = 'books'\n\
     [tasks.undo]\ncommand = { program = 'undo', args = ['${result}'] }\n\
     [[tasks]]\nid = 'go'\nafter = ['book']\napprove = { prompt = '?' }\n";
 
+/// A run whose goal inside cannot take back what it did, since a variable is not set, and that is cancelled then.
+const STUCK: &str = "name = 'stuck'\non_exhausted = 'fail'\n\
+    [[tasks]]\nid = 'child'\n[tasks.goal.inline]\nname = 'inner'\n\
+    [[tasks.goal.inline.tasks]]\nid = 'book'\nresult = 'stdout'\ncommand = { program = 'print', args = ['booked'] }\n\
+    undo = { command = { program = 'undo', env = { X = { from = 'TOKEN' } } } }\n\
+    [[tasks]]\nid = 'wrong'\nafter = ['child']\ncommand = { program = 'wrong' }\n";
+
 fn store(witness: &Arc<Mutex<Witness>>) -> Store {
     let (mut store, witness) = (Store::new(), Arc::clone(witness));
     store.jobs = 2;
@@ -42,14 +49,15 @@ fn store(witness: &Arc<Mutex<Witness>>) -> Store {
             let of = |name: &str| invocation.env.get(name).cloned().unwrap_or_default();
             lock(&witness).begin(of("STEADFAST_IDEMPOTENCY_KEY"), of("STEADFAST_ATTEMPT"));
             tokio::time::sleep(Duration::from_millis(5)).await;
-            Ok(Completed::new(Exit::Code(0)).stdout(invocation.args.join(" ")))
+            let code = i32::from(invocation.program == "wrong");
+            Ok(Completed::new(Exit::Code(code)).stdout(invocation.args.join(" ")))
         })
     }));
     store
 }
 
-fn inside() -> RunId {
-    child_run(run(1), &TaskId::single("child"))
+fn inside(number: u128) -> RunId {
+    child_run(run(number), &TaskId::single("child"))
 }
 
 /// What a seed came to.
@@ -61,7 +69,7 @@ struct Ran {
 }
 
 async fn until_waits(journal: impl Fn() -> Option<Arc<dyn Journal>>, of: RunId) {
-    let waits = |record: &Record| matches!(record, Record::Waiting { .. });
+    let waits = |record: &Record| matches!(record, Record::Waiting { .. } | Record::Paused { .. });
     loop {
         if let Some(journal) = journal()
             && records(&*journal, of).await.iter().any(waits)
@@ -72,12 +80,12 @@ async fn until_waits(journal: impl Fn() -> Option<Arc<dyn Journal>>, of: RunId) 
     }
 }
 
-/// Asks for two runs, answers the one and cancels the other, over one stop, which the seed chooses.
+/// Asks for three runs, answers the one and cancels the others, over one stop, which the seed chooses.
 async fn carry_out(world: testing::World) -> Result<Ran, BoxError> {
     let witness: Arc<Mutex<Witness>> = Arc::default();
     let (store, disk) = (store(&witness), Disk::new(world.seed()));
     let (journal, is_stopped) = one_stop(&world, &disk, &witness);
-    for (id, (number, goal)) in (1..).zip([(1, ASKS), (2, BOOKS)]) {
+    for (id, (number, goal)) in (1..).zip([(1, ASKS), (2, BOOKS), (3, STUCK)]) {
         store.ask(id, Ask::Start(start(run(number), goal, None))).await;
     }
     let builder = world.node("a").configure(move |builder| preset::set_up(builder).journal(Arc::new(journal())));
@@ -87,23 +95,26 @@ async fn carry_out(world: testing::World) -> Result<Ran, BoxError> {
     });
     let own = world.clone();
     let looks = move || own.find_node("a").as_ref().and_then(Node::try_system).map(|system| system.journal());
-    until_waits(&looks, inside()).await;
-    let approve = Ask::Approve { run: inside(), task: TaskId::single("ask"), why: String::new() };
+    until_waits(&looks, inside(1)).await;
+    let approve = Ask::Approve { run: inside(1), task: TaskId::single("ask"), why: String::new() };
     store.ask(11, approve).await;
     until_waits(&looks, run(2)).await;
     store.ask(12, Ask::Cancel { run: run(2), undo: true, why: "it rains".to_owned() }).await;
-    all_ended(&looks, &[run(1), run(2)]).await;
+    until_waits(&looks, inside(3)).await;
+    store.ask(13, Ask::Cancel { run: run(3), undo: false, why: "leave it".to_owned() }).await;
+    all_ended(&looks, &[run(1), run(2), run(3)]).await;
     // What a stop before the answer left is asked again by nobody, and is not done twice.
     world.sleep(Duration::from_secs(1)).await;
     let (is_stopped, appends) = (*lock(&is_stopped), lock(&witness).appends);
     let seen = std::mem::take(&mut lock(&witness).seen);
     check(&seen, &disk).await;
     let journal = disk.journal(Level::Durable);
-    for (of, id) in [(inside(), 11), (run(2), 12)] {
+    for (of, id) in [(inside(1), 11), (run(2), 12), (run(3), 13)] {
         assert_eq!(answer_of(&journal, of, Uuid::from_u128(id)).await?, Answer::Taken);
     }
     let mut ends = Vec::new();
-    for of in [run(1), inside(), run(2)] {
+    // The one inside that was to take something back is not left in the middle of that.
+    for of in [run(1), inside(1), run(2), run(3), inside(3)] {
         ends.push(end(&journal, of).await.expect("it ended"));
     }
     let undone = records(&journal, run(2)).await;
@@ -128,7 +139,7 @@ fn a_host_ends_its_runs_as_the_calm_one_wherever_its_process_is_stopped() {
     assert!(!calm.is_stopped && calm.appends > 20, "{calm:?}");
     assert_eq!(
         calm.ends.iter().map(|(status, _)| *status).collect::<Vec<_>>(),
-        [Status::Reached, Status::Reached, Status::Cancelled]
+        [Status::Reached, Status::Reached, Status::Cancelled, Status::Failed, Status::Cancelled]
     );
     for seed in 0.. {
         let again = ran(seed);

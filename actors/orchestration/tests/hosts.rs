@@ -13,7 +13,7 @@ use steadfast::{BoxError, FaultPlan, MemoryJournal, System};
 use steadfast_orchestration::agents::host::{HostEvent, Takes};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::host::{
-    Ask, Identity, begin, changed_steps, find_unfinished, found, summaries, summary, unfinished,
+    Answer, Ask, Asked, Identity, apply, begin, changed_steps, find_unfinished, found, summaries, summary, unfinished,
 };
 use steadfast_orchestration::preset::{self, orchestrator_path};
 use steadfast_orchestration::run::{Millis, PauseCause, Record, Standing, Status};
@@ -299,9 +299,27 @@ async fn the_same_goal_again_is_found_and_what_changed_in_it_is_named() {
     begin(&*journal, &start(run(2), SMALL, Some(2)), (None, "test"), NOW).await.expect("it is recorded");
     let params = |number: u64| std::collections::BTreeMap::from([("number".to_owned(), number.into())]);
     let identity = Identity::new("small", "/in", &params(1));
-    let all = summaries(&*journal, NOW).await.expect("listed");
-    let all: Vec<_> = all.into_iter().map(|run| run.expect("it makes sense")).collect();
-    assert_eq!(find_unfinished(&all, &identity).map(|summary| summary.run), Some(run(1)));
+    // What is damaged, what is over, and another folder.
+    begin(&*journal, &start(run(3), SMALL, Some(1)), (None, "test"), NOW).await.expect("it is recorded");
+    let epoch = journal.fence(&run(3).into(), "test").await.expect("a right");
+    journal
+        .append(&run(3).into(), AppendAt { epoch, expected: 1 }, vec![b"damaged".to_vec()])
+        .await
+        .expect("it is kept");
+    begin(&*journal, &start(run(4), SMALL, Some(1)), (None, "test"), NOW).await.expect("it is recorded");
+    let what = Ask::Cancel { run: run(4), undo: false, why: String::new() };
+    let asked = Asked { id: uuid::Uuid::from_u128(1), who: "ann".to_owned(), wall: NOW, what };
+    let cancelled = apply((&*journal, &Store::outfit()), &asked, "test", NOW).await.expect("it is done");
+    assert_eq!(cancelled, Answer::Taken);
+    let mut elsewhere = start(run(5), SMALL, Some(1));
+    elsewhere.input = "/other".to_owned();
+    begin(&*journal, &elsewhere, (None, "test"), NOW).await.expect("it is recorded");
+    let (found, damaged) = find_unfinished(&*journal, &identity, NOW).await.expect("listed");
+    assert_eq!(found.map(|summary| summary.run), Some(run(1)));
+    assert!(damaged.len() == 1 && damaged[0].to_string().contains("record 2"), "{damaged:?}");
+    begin(&*journal, &start(run(6), SMALL, Some(1)), (None, "test"), NOW).await.expect("it is recorded");
+    let (found, _) = find_unfinished(&*journal, &identity, NOW).await.expect("listed");
+    assert_eq!(found.map(|summary| summary.run), Some(run(6)), "the latest");
     let head = steadfast_orchestration::host::head(&*journal, run(1)).await.expect("it begins");
     assert_eq!(changed_steps(&head.goal, &goal(SMALL)), []);
     let changed = changed_steps(&head.goal, &goal(&SMALL.replace("[1, 2, 3]", "[1, 2]")));

@@ -5,11 +5,11 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use common::hosting::{Store, all_ended, end, records, run, start};
-use steadfast::seam::{Journal, Level};
-use steadfast::testing::Disk;
+use steadfast::seam::{Clock, Journal, Level};
+use steadfast::testing::{Disk, VirtualClock};
 use steadfast::{RunId, System};
 use steadfast_orchestration::agents::host::HostEvent;
 use steadfast_orchestration::host::{Answer, Ask, Asked, answer_of, apply, unfinished};
@@ -48,9 +48,14 @@ struct Served {
 
 impl Served {
     async fn begin(journal: &Arc<dyn Journal>, store: &Store) -> Self {
+        Self::begin_by(Arc::new(VirtualClock::new()), journal, store).await
+    }
+
+    async fn begin_by(clock: Arc<dyn Clock>, journal: &Arc<dyn Journal>, store: &Store) -> Self {
         let spec = store.process()();
         let events = store.feeds().events();
-        let system = preset::builder().journal(Arc::clone(journal)).start(spec).await.expect("the tree starts");
+        let builder = preset::builder().clock(clock).journal(Arc::clone(journal));
+        let system = builder.start(spec).await.expect("the tree starts");
         Self { journal: Arc::clone(journal), store: store.clone(), system, events, asked: 100 }
     }
 
@@ -271,6 +276,84 @@ async fn a_run_that_nobody_carries_and_is_resumed_goes_on_inside_when_it_is_carr
     assert_eq!(ask(1, Ask::Resume { run: run(1) }).await, Answer::Taken);
     let served = Served::begin(&journal, &store).await;
     until_paused(&served, 2).await;
+    served.down().await;
+}
+
+/// A clock that can be set back.
+struct SetBack {
+    clock: VirtualClock,
+    by: AtomicU32,
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+impl SetBack {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { clock: VirtualClock::new(), by: AtomicU32::new(0) })
+    }
+
+    fn an_hour(&self) {
+        self.by.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetBack {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.clock.wall() - HOUR * self.by.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_resumed_resumes_what_stands_still_inside_it_though_the_clock_was_set_back() {
+    for carried in [true, false] {
+        let (journal, store, clock) = (disk(), flaky(), SetBack::new());
+        let mut served = Served::begin_by(Arc::clone(&clock) as _, &journal, &store).await;
+        served.start(DEEP).await;
+        until_paused(&served, 1).await;
+        clock.an_hour();
+        if carried {
+            assert_eq!(served.ask(Ask::Resume { run: run(1) }).await, Answer::Taken);
+        } else {
+            served.down().await;
+            let what = Ask::Resume { run: run(1) };
+            let asked = Asked { id: Uuid::from_u128(1), who: "ann".to_owned(), wall: Millis(1), what };
+            let answer = apply((&*journal, &Store::outfit()), &asked, "cli", Millis::of(clock.wall())).await;
+            assert_eq!(answer.expect("done or refused"), Answer::Taken);
+            served = Served::begin_by(Arc::clone(&clock) as _, &journal, &store).await;
+        }
+        until_paused(&served, 2).await;
+        served.down().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_still_anew_inside_a_resumed_run_waits_for_somebody_though_the_clock_was_set_back() {
+    let (journal, mut store, clock) = (disk(), Store::new(), SetBack::new());
+    store.commands = Arc::new(ScriptedCommands::later(|_| {
+        Box::pin(async {
+            tokio::time::sleep(20 * MS).await;
+            Ok(Completed::new(Exit::Code(1)))
+        })
+    }));
+    let mut served = Served::begin_by(Arc::clone(&clock) as _, &journal, &store).await;
+    served.start(DEEP).await;
+    until_paused(&served, 1).await;
+    assert_eq!(served.ask(Ask::Resume { run: run(1) }).await, Answer::Taken);
+    let resumed = |record: &Record| matches!(record, Record::Resumed { .. });
+    served.until(deepest(), resumed).await;
+    clock.an_hour();
+    until_paused(&served, 2).await;
+    served.down().await;
+    served = Served::begin_by(Arc::clone(&clock) as _, &journal, &store).await;
+    tokio::time::sleep(1_000 * MS).await;
+    assert_eq!(records(&*journal, deepest()).await.iter().filter(|record| resumed(record)).count(), 1);
+    served.asked += 100;
+    assert_eq!(served.ask(Ask::Resume { run: run(1) }).await, Answer::Taken);
+    until_paused(&served, 3).await;
     served.down().await;
 }
 

@@ -177,6 +177,64 @@ async fn a_goal_inside_that_stands_still_while_it_is_undone_can_be_asked_itself(
     down(system).await;
 }
 
+impl World {
+    /// What the goal inside ended with: how many of its tasks were undone, and could not be.
+    async fn ended_inside(&self) -> (u32, u32) {
+        match records(&*self.journal, child()).await.last() {
+            Some(Record::Ended { undone, .. }) => (undone.undone, undone.failed),
+            other => panic!("it is left behind: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_cancelled_while_a_goal_inside_that_is_undone_stands_still_and_that_one_ends_first() {
+    for crash in [None, Some(false), Some(true)] {
+        let mut world = World::new();
+        let mut system = world.stuck().await;
+        world.says_what_is_lacking().await;
+        let cancel = |undo| Ask::Cancel { run: run(1), undo, why: "leave it".to_owned() };
+        let again = world.ask(cancel(true)).await;
+        assert!(matches!(&again, Answer::Refused { why } if why.contains("without undo")), "{again:?}");
+        if crash == Some(true) {
+            use steadfast_orchestration::host::{Asked, apply};
+            down(system).await;
+            let (id, who) = (uuid::Uuid::from_u128(7), "ann".to_owned());
+            let asked = Asked { id, who, wall: Millis(1), what: cancel(false) };
+            let answer = apply((&*world.journal, &Store::outfit()), &asked, "cli", Millis(9)).await;
+            assert_eq!(answer.expect("done or refused"), Answer::Taken);
+            system = world.process(false).await;
+        } else {
+            assert_eq!(world.ask(cancel(false)).await, Answer::Taken);
+            if crash.is_some() {
+                system.kill(preset::orchestrator_path(run(1)).as_str()).expect("it is there");
+            }
+        }
+        assert_eq!(world.ended().await, (Status::Failed, 0, 1), "{crash:?}");
+        assert_eq!(world.ended_inside().await, (0, 2), "{crash:?}");
+        down(system).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_out_in_a_goal_inside_ends_before_the_rest_of_its_undo_is_left() {
+    let mut world = World::new();
+    world.ends.store(false, Ordering::SeqCst);
+    let system = world.begin(true).await;
+    world.began.notified().await;
+    assert_eq!(world.ask(Ask::Pause { run: run(1) }).await, Answer::Taken);
+    let cancel = Ask::Cancel { run: run(1), undo: false, why: "leave it".to_owned() };
+    assert_eq!(world.ask(cancel).await, Answer::Taken);
+    world.until(child(), |record| matches!(record, Record::CancelAsked { undo: false, .. })).await;
+    let ended = |record: &Record| matches!(record, Record::Ended { .. });
+    // That it reached its goal was its end before it was undone.
+    assert_eq!((world.count(child(), ended).await, world.count(run(1), ended).await), (1, 0));
+    world.ends.store(true, Ordering::SeqCst);
+    assert_eq!(world.ended().await, (Status::Failed, 0, 1));
+    assert_eq!(world.ended_inside().await, (1, 1));
+    down(system).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_goal_inside_that_nobody_carries_and_is_undone_is_resumed_where_it_is_carried_on() {
     use steadfast_orchestration::host::{Asked, apply};

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use steadfast::seam::Journal;
 use steadfast::{RunId, StreamId};
-use steadfast_orchestration::host::Ask;
+use steadfast_orchestration::host::{Ask, carried_by};
 use steadfast_orchestration::run::explain::View;
+use steadfast_orchestration::run::is_inside;
 use steadfast_orchestration::work::chain;
 use steadfast_storage::{Owner, Store};
 
 use super::unanswered;
 use super::way::{About, By, Told, named};
-use crate::family::root_of;
 use crate::kept::{self, refused};
 use crate::outcome::{Outcome, Problem, Status};
 use crate::paused;
@@ -32,11 +32,25 @@ pub(crate) async fn resume(dir: &Path, text: &str, screen: &Screen) -> Result<Op
             "begin another one: `steadfast run --new`, or `steadfast fork`",
         ));
     }
-    let root = root_of(&*store.journal(), run).await.map_err(|error| unreadable(dir, &error))?;
+    let root = carried_by(&*store.journal(), run).await.map_err(|error| unreadable(dir, &error))?;
+    if is_inside(root) {
+        return Err(left_behind(root, &kept::view(dir)));
+    }
     if !paused::stands_still(&*store.journal(), root).await {
         return Err(goes_on(&store, run, &owner, &kept::view(dir)).await);
     }
     ask_each(dir, &store, &[root]).await
+}
+
+/// Why a step is not gone on with whose run was forgotten.
+pub(crate) fn left_behind(run: RunId, view: &View) -> Problem {
+    let what = "the run that it is a step of was forgotten, so that nobody can carry it on".to_owned();
+    let (id, show) = (run.to_string(), view.command("show", &[&run.to_string()]));
+    Problem::new(
+        format!("run {run}"),
+        what,
+        format!("see what it did: {show}; or forget it: {}", view.command("prune", &[&id])),
+    )
 }
 
 /// Asks the owner of the folder to go on with all runs that are paused; nothing where there is no owner.

@@ -12,9 +12,9 @@ use std::time::Duration;
 use steadfast::RunId;
 use steadfast::seam::{Journal, Level};
 use steadfast_orchestration::goal::Goal;
-use steadfast_orchestration::host::{Answer, Ask, Asked, DiskOutfit, Head, apply, head, over, secrets};
+use steadfast_orchestration::host::{self, Answer, Ask, Asked, DiskOutfit, Head, apply, head, over_after, secrets};
 use steadfast_orchestration::redact::Redactor;
-use steadfast_orchestration::run::{Record, decode};
+use steadfast_orchestration::run::decode;
 use steadfast_orchestration::seam::commands::OsCommands;
 use steadfast_orchestration::work::chain;
 use steadfast_storage::{Owner, Store, StoreError};
@@ -67,13 +67,9 @@ pub(crate) struct About {
 }
 
 /// The answers in the records of a run.
-#[derive(Clone)]
 pub(super) struct Answers {
     journal: Arc<dyn Journal>,
-    run: RunId,
-    read: u64,
-    /// Where it is said that the run is not made.
-    from: Option<Box<Answers>>,
+    records: host::Answers,
 }
 
 impl About {
@@ -88,7 +84,7 @@ impl About {
         let records = frames.iter().filter_map(|frame| decode(frame).ok());
         let over = records.fold(None, |before, record| over_after(&record, before));
         let redactor = redactor(&*journal, head).await;
-        let answers = Answers { journal, run, read: frames.len() as u64, from: None };
+        let answers = Answers { journal, records: host::Answers::of(run).after(frames.len() as u64) };
         Ok(Self { run, redactor, over, answers })
     }
 
@@ -129,8 +125,7 @@ impl About {
         }
         if what.run() != self.run {
             // It makes a run, whose records have the answer.
-            let from = Some(Box::new(self.answers.clone()));
-            self.answers = Answers { run: what.run(), read: 0, from, ..self.answers.clone() };
+            self.answers.records = self.answers.records.clone().or_of_new(what.run());
         }
         Ok(Asked { id: id(), who: who(), wall: kept::now(), what }.redacted(&self.redactor))
     }
@@ -161,7 +156,7 @@ pub(super) async fn leave(dir: &Path, asked: &Asked) -> Result<(), Problem> {
 impl Answers {
     /// Those in the records of a run that is to be begun.
     pub(super) fn of_new(journal: Arc<dyn Journal>, run: RunId) -> Self {
-        Self { journal, run, read: 0, from: None }
+        Self { journal, records: host::Answers::of(run) }
     }
 
     /// Waits for the owner's answer; nothing where the owner is gone without one.
@@ -184,43 +179,8 @@ impl Answers {
 
     /// What came of it so far.
     pub(super) async fn look(&mut self, id: Uuid) -> Result<Answer, Problem> {
-        let (answer, over) = self.news(id).await?;
-        match (answer.or(over.map(|why| Answer::Refused { why })), &mut self.from) {
-            (Some(answer), _) => Ok(answer),
-            // That the other run is over is no answer.
-            (None, Some(from)) => Ok(from.news(id).await?.0.unwrap_or(Answer::NotYet)),
-            (None, None) => Ok(Answer::NotYet),
-        }
-    }
-
-    /// What the records say that were not read before: the answer, and why there can be none any more.
-    async fn news(&mut self, id: Uuid) -> Result<(Option<Answer>, Option<String>), Problem> {
-        let problem = |what| Problem::new(format!("run {}", self.run), what, "try it again");
-        let frames = self.journal.read(&self.run.into(), self.read).await;
-        let frames = frames.map_err(|error| problem(chain(&error)))?;
-        self.read += frames.len() as u64;
-        let (mut answer, mut is_over) = (None, None);
-        for frame in frames {
-            match decode(&frame) {
-                Ok(Record::RequestTaken { id: taken, .. }) if taken == id => answer = Some(Answer::Taken),
-                Ok(Record::RequestRefused { id: refused, why, .. }) if refused == id => {
-                    answer = Some(Answer::Refused { why });
-                }
-                Ok(other) => is_over = over_after(&other, is_over),
-                Err(_) => {}
-            }
-        }
-        Ok((answer, is_over))
-    }
-}
-
-/// Why nothing can be asked of a run after this record, given that before. One that is over and takes back what it did can
-/// be asked again.
-fn over_after(record: &Record, before: Option<String>) -> Option<String> {
-    match record {
-        Record::Ended { status, .. } => Some(over(*status)),
-        Record::CancelAsked { undo: true, .. } => None,
-        _ => before,
+        let answer = self.records.look(&*self.journal, id).await;
+        answer.map_err(|error| Problem::new("the answer", chain(&error), "try it again"))
     }
 }
 

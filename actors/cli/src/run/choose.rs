@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use steadfast::RunId;
 use steadfast::seam::{Journal, JournalError};
-use steadfast::{RunId, StreamId};
 use steadfast_orchestration::goal::Goal;
 use steadfast_orchestration::host::{
-    self, Answer, Change, Difference, Head, Identity, RunSummary, Start, changed_steps, secrets,
+    self, Answer, Change, Difference, Identity, RunSummary, Start, carried_by, changed_steps, find_unfinished, secrets,
 };
 use steadfast_orchestration::plan::Plan;
 use steadfast_orchestration::redact::Redactor;
@@ -17,7 +17,7 @@ use steadfast_orchestration::work::chain;
 
 use super::Order;
 use super::setting::{Keep, Setting};
-use crate::family::root_of;
+use crate::asks::left_behind;
 use crate::kept::{self, named, now};
 use crate::load::Prepared;
 use crate::outcome::Problem;
@@ -99,8 +99,7 @@ impl GoalOrder {
     }
 }
 
-/// The unfinished run of this goal, with its parameters, on this folder: the one that began last. It is looked for from the
-/// latest on, by the last record of each run, and by the first one where the run is unfinished.
+/// The unfinished run of this goal, with its parameters, on this folder: the one that began last.
 pub(crate) async fn unfinished_of(
     journal: &dyn Journal,
     plan: &Plan,
@@ -108,24 +107,11 @@ pub(crate) async fn unfinished_of(
     screen: &Screen,
 ) -> Result<Option<RunSummary>, JournalError> {
     let identity = Identity::new(&plan.goal().name, input, plan.params());
-    for info in journal.list(StreamId::RUNS).await?.iter().rev() {
-        let Some(run) = info.stream.run().filter(|run| !is_inside(*run)) else { continue };
-        if host::end_of(journal, info).await?.is_some() {
-            continue;
-        }
-        let same = |head: &Head| Identity::new(&head.goal.name, &head.input, &head.params) == identity;
-        let found = match host::head(journal, run).await {
-            Ok(head) if same(&head) => host::summary(journal, run, now()).await,
-            Ok(_) => continue,
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(summary) => return Ok(Some(summary)),
-            // It is in nobody's way.
-            Err(error) => screen.line(format!("left alone: {}", chain(&error))),
-        }
+    let (found, damaged) = find_unfinished(journal, &identity, now()).await?;
+    for error in damaged {
+        screen.line(format!("left alone: {}", chain(&error)));
     }
-    Ok(None)
+    Ok(found)
 }
 
 fn unreadable(setting: &Setting, error: &JournalError) -> Problem {
@@ -167,9 +153,12 @@ async fn resume(setting: &Setting, keep: &Keep, text: &str) -> Result<Chosen, Ve
     let journal = &*keep.journal;
     let ids = kept::ids(journal).await.map_err(|error| vec![unreadable(setting, &error)])?;
     let named = named(&ids, text).map_err(|problem| vec![problem])?;
-    let run = root_of(journal, named).await.map_err(|error| {
+    let run = carried_by(journal, named).await.map_err(|error| {
         vec![Problem::new(format!("run {named}"), chain(&error), "see the cause, and `steadfast verify`")]
     })?;
+    if is_inside(run) {
+        return Err(vec![left_behind(run, &view(setting))]);
+    }
     if run != named {
         setting.screen.line(format!("the run {named} is a step of the run {run}, which is gone on with"));
     }

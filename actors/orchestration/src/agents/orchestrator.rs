@@ -22,6 +22,7 @@ mod control;
 mod feed;
 mod hold_up;
 mod log;
+mod nursery;
 mod part;
 mod reports;
 mod resume;
@@ -60,10 +61,10 @@ use crate::work::validate::Verdicts;
 
 pub use artifacts::{Lacks, NotWhole, make_whole};
 pub use children::Around;
-pub(crate) use children::CHILDREN;
 pub use control::Refusal;
 pub use feed::Feed;
 use log::Log;
+pub(crate) use nursery::{CHILDREN, end_inside};
 
 /// What an orchestrator carries out.
 #[derive(Clone)]
@@ -146,6 +147,8 @@ struct Bench {
     leading: BTreeSet<TaskId>,
     /// Those that could not begin while a result was not to be had.
     unbegun: BTreeSet<TaskId>,
+    /// When the run around this one was resumed last, as far as it was told.
+    heard: Option<Millis>,
 }
 
 /// What a run inside another one was told: what is wanted of it, and when the run around it was resumed last.

@@ -1,11 +1,11 @@
 //! What came of what was asked.
 
 use steadfast::RunId;
-use steadfast::seam::{Journal, JournalError};
+use steadfast::seam::{Journal, JournalError, Seq};
 use uuid::Uuid;
 
 use crate::host::{Ask, Asked};
-use crate::run::{Millis, PauseCause, Record, RunState, Status, Tell, decode, told};
+use crate::run::{Cancel, Millis, PauseCause, Record, RunState, Status, Tell, decode, told};
 
 /// What came of something that was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,58 +25,122 @@ pub enum Answer {
 /// Whether anything inside a run stands still until somebody resumes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inside {
-    /// It does.
-    StandsStill,
+    /// It does; the last that came to, since this moment.
+    StandsStill(Millis),
     /// It does not.
     GoesOn,
 }
 
+/// Where it stands in the records what came of something that was asked. Each record is read once, so that it may be looked
+/// often.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    run: RunId,
+    read: Seq,
+    over: Option<String>,
+    /// Where it is said that the run is not made.
+    from: Option<Box<Self>>,
+}
+
+impl Answers {
+    /// Those in the records of a run, from the first one on.
+    #[must_use]
+    pub const fn of(run: RunId) -> Self {
+        Self { run, read: 0, over: None, from: None }
+    }
+
+    /// Those to this: a run that is made of another one has them itself, or that one says that it is not made.
+    #[must_use]
+    pub fn to(what: &Ask) -> Self {
+        match what {
+            Ask::Fork { from, run, .. } => Self::of(*from).or_of_new(*run),
+            what => Self::of(what.run()),
+        }
+    }
+
+    /// Those behind this record; nothing is known of what it and those before it say.
+    #[must_use]
+    pub const fn after(mut self, read: Seq) -> Self {
+        self.read = read;
+        self
+    }
+
+    /// Those in the records of a run that is to be made of this one; and in these, where it is not.
+    #[must_use]
+    pub fn or_of_new(self, run: RunId) -> Self {
+        Self { from: Some(Box::new(self)), ..Self::of(run) }
+    }
+
+    /// What came of the request of this id so far. One that nobody looked at before its run ended is refused.
+    ///
+    /// # Errors
+    ///
+    /// Where the journal cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and done again.
+    pub async fn look(&mut self, journal: &dyn Journal, id: Uuid) -> Result<Answer, JournalError> {
+        if let Some(answer) = self.news(journal, id).await? {
+            return Ok(answer);
+        }
+        // That the other run is over is no answer.
+        let Some(from) = self.from.as_mut().filter(|_| self.over.is_none()) else {
+            return Ok(self.over.clone().map_or(Answer::NotYet, |why| Answer::Refused { why }));
+        };
+        Ok(from.news(journal, id).await?.unwrap_or(Answer::NotYet))
+    }
+
+    async fn news(&mut self, journal: &dyn Journal, id: Uuid) -> Result<Option<Answer>, JournalError> {
+        let frames = journal.read(&self.run.into(), self.read).await?;
+        let mut answer = None;
+        for frame in &frames {
+            match decode(frame) {
+                Ok(Record::RequestTaken { id: taken, .. }) if taken == id => answer = Some(Answer::Taken),
+                Ok(Record::RequestRefused { id: refused, why, .. }) if refused == id => {
+                    answer = Some(Answer::Refused { why });
+                }
+                Ok(other) => self.over = over_after(&other, self.over.take()),
+                Err(_) => {}
+            }
+        }
+        // What was found stands there for whoever looks again.
+        if answer.is_none() {
+            self.read += frames.len() as Seq;
+        }
+        Ok(answer)
+    }
+}
+
 /// Says what came of a request about a run, by what stands in the run's records.
 ///
-/// A request that makes a run is about that run. One that nobody looked at before its run ended is refused.
+/// A request that makes a run is about that run; that a fork was not made stands elsewhere, see [`answer_to`].
 ///
 /// # Errors
 ///
 /// Where the journal cannot be read.
 pub async fn answer_of(journal: &dyn Journal, run: RunId, id: Uuid) -> Result<Answer, JournalError> {
-    let frames = journal.read(&run.into(), 0).await?;
-    let mut answer = Answer::NotYet;
-    for frame in frames {
-        match decode(&frame) {
-            Ok(Record::RequestTaken { id: taken, .. }) if taken == id => return Ok(Answer::Taken),
-            Ok(Record::RequestRefused { id: refused, why, .. }) if refused == id => {
-                return Ok(Answer::Refused { why });
-            }
-            Ok(Record::Ended { status, .. }) => {
-                answer = Answer::Refused { why: over(status) };
-            }
-            // It takes back what it did, and may be asked again.
-            Ok(Record::CancelAsked { undo: true, .. }) => answer = Answer::NotYet,
-            _ => {}
-        }
-    }
-    Ok(answer)
+    Answers::of(run).look(journal, id).await
 }
 
-/// Says what came of a request, wherever the answer stands: a fork that was refused made no run, and is answered in the run
-/// that it was to come from.
+/// Says what came of a request, wherever the answer stands. [`Answers`] is for whoever looks again and again.
 ///
 /// # Errors
 ///
 /// Where the journal cannot be read.
 pub async fn answer_to(journal: &dyn Journal, asked: &Asked) -> Result<Answer, JournalError> {
-    let run = asked.what.run();
-    let answer = answer_of(journal, run, asked.id).await?;
-    let Ask::Fork { from, .. } = &asked.what else { return Ok(answer) };
-    if answer != Answer::NotYet {
-        return Ok(answer);
+    Answers::to(&asked.what).look(journal, asked.id).await
+}
+
+/// Why nothing can be asked of a run after this record, given that before. One that is over and takes back what it did can
+/// be asked again.
+#[must_use]
+pub fn over_after(record: &Record, before: Option<String>) -> Option<String> {
+    match record {
+        Record::Ended { status, .. } => Some(over(*status)),
+        Record::CancelAsked { undo: true, .. } => None,
+        _ => before,
     }
-    let frames = journal.read(&(*from).into(), 0).await?;
-    let refused = frames.iter().rev().find_map(|frame| match decode(frame) {
-        Ok(Record::RequestRefused { id, why, .. }) if id == asked.id => Some(why),
-        _ => None,
-    });
-    Ok(refused.map_or(answer, |why| Answer::Refused { why }))
 }
 
 /// Why nothing can be asked of a run that is over, for people.
@@ -98,7 +162,7 @@ fn records_of(state: &RunState, (what, who): (&Ask, &str), inside: Inside, now: 
     match what {
         Ask::Pause { .. } => Ok(pause(state, who, now)),
         Ask::Resume { .. } => resume(state, who, inside, now),
-        Ask::Cancel { undo, why, .. } => cancel(state, (*undo, why), who, now),
+        Ask::Cancel { undo, why, .. } => cancel(state, (*undo, why), (who, inside), now),
         Ask::Approve { task, why, .. } => {
             tell(state, &Tell::Approve { task: task.clone(), who, why: why.clone() }, now)
         }
@@ -128,12 +192,19 @@ fn resume(state: &RunState, who: String, inside: Inside, now: Millis) -> Result<
     if !state.is_paused() && inside == Inside::GoesOn {
         return Err("the run is not paused, so there is nothing to resume".to_owned());
     }
-    Ok(vec![Record::Resumed { who, wall: now }])
+    // By its time those inside know whether somebody saw that they stand still, whatever the clocks did meanwhile.
+    let wall = if let Inside::StandsStill(since) = inside { now.max(since) } else { now };
+    Ok(vec![Record::Resumed { who, wall }])
 }
 
-fn cancel(state: &RunState, (undo, why): (bool, &str), who: String, now: Millis) -> Result<Vec<Record>, String> {
-    state.may_be_cancelled(undo)?;
-    Ok(vec![Record::CancelAsked { undo, who, why: why.to_owned(), wall: now }])
+fn cancel(
+    state: &RunState,
+    (undo, why): (bool, &str),
+    (who, inside): (String, Inside),
+    now: Millis,
+) -> Result<Vec<Record>, String> {
+    state.may_be_cancelled(undo, inside != Inside::GoesOn)?;
+    Ok(state.cancelling(Cancel { undo, who, why: why.to_owned() }, now))
 }
 
 fn tell(state: &RunState, tell: &Tell, now: Millis) -> Result<Vec<Record>, String> {

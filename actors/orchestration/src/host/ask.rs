@@ -90,6 +90,11 @@ impl Ask {
         }
     }
 
+    /// Whether what comes of it depends on how those inside the run stand.
+    pub(crate) const fn concerns_inside(&self) -> bool {
+        matches!(self, Self::Resume { .. } | Self::Cancel { .. })
+    }
+
     /// Whether it makes a run that was not there before.
     #[must_use]
     pub fn makes_a_run(&self) -> bool {

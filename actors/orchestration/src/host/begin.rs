@@ -154,7 +154,11 @@ pub async fn fork_run(
 
 /// Whether the stream has records, which are those that are meant.
 async fn is_begun(journal: &dyn Journal, run: RunId, meant: impl Fn(&[Record]) -> bool) -> Result<bool, BeginError> {
-    let frames = journal.read(&run.into(), 0).await.map_err(|source| BeginError::Journal { run, source })?;
+    let frames = journal.read(&run.into(), 0).await.map_err(|source| match source {
+        // There was one, whose numbers are not given again.
+        JournalError::Pruned { .. } => BeginError::Taken { run },
+        source => BeginError::Journal { run, source },
+    })?;
     let Some(head) = frames.get(..frames.len().min(2)).filter(|head| !head.is_empty()) else { return Ok(false) };
     let head = head.iter().map(|frame| decode(frame)).collect::<Result<Vec<_>, _>>();
     let head = head.map_err(|source| BeginError::Record { run, source })?;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use steadfast::StreamId;
+use steadfast::seam::{Journal, JournalError};
 
 use crate::goal::model::Goal;
-use crate::host::RunSummary;
-use crate::run::canonical;
+use crate::host::{Head, HostError, RunSummary, end_of, head, summary};
+use crate::run::{Millis, canonical, is_inside};
 
 /// By what the same goal is recognised when it is run again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,20 +32,41 @@ impl Identity {
 
     /// Of a run.
     #[must_use]
-    pub fn of(run: &RunSummary) -> Self {
-        Self { goal: run.goal.clone(), input: run.input.clone(), params: run.canonical_params() }
+    pub fn of(run: &Head) -> Self {
+        Self::new(&run.goal.name, &run.input, &run.params)
     }
 }
 
-/// The run to go on with when this goal is run again: the one that began last, of those that have not ended and are no
-/// steps of others.
-#[must_use]
-pub fn find_unfinished<'s>(
-    runs: impl IntoIterator<Item = &'s RunSummary>,
+/// The run to go on with when this goal is run again, and those that are left alone since they are damaged: the one that
+/// began last, of those that have not ended and are no steps of others. It is looked for from the latest on, by the last
+/// record of each run, and by the first one where the run is unfinished, so that old runs cost little.
+///
+/// # Errors
+///
+/// Where the journal does not answer.
+pub async fn find_unfinished(
+    journal: &dyn Journal,
     identity: &Identity,
-) -> Option<&'s RunSummary> {
-    let same = |run: &&RunSummary| run.is_unfinished() && run.parent.is_none() && Identity::of(run) == *identity;
-    runs.into_iter().filter(same).max_by_key(|run| (run.started, run.run))
+    now: Millis,
+) -> Result<(Option<RunSummary>, Vec<HostError>), JournalError> {
+    let mut damaged = Vec::new();
+    for info in journal.list(StreamId::RUNS).await?.iter().rev() {
+        let Some(run) = info.stream.run().filter(|run| !is_inside(*run)) else { continue };
+        if end_of(journal, info).await?.is_some() {
+            continue;
+        }
+        let found = match head(journal, run).await {
+            Ok(head) if Identity::of(&head) == *identity => summary(journal, run, now).await,
+            Ok(_) => continue,
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(summary) => return Ok((Some(summary), damaged)),
+            // It is in nobody's way.
+            Err(error) => damaged.push(error),
+        }
+    }
+    Ok((None, damaged))
 }
 
 /// What became of a part of a goal.
@@ -144,12 +167,8 @@ fn undescribe(goal: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use steadfast::RunId;
-    use uuid::Uuid;
-
     use super::*;
     use crate::goal::read;
-    use crate::run::{Millis, Phase, Standing, Status};
 
     fn goal(text: &str) -> Goal {
         read("goal.toml", text).unwrap_or_else(|error| panic!("{error}")).goal
@@ -187,41 +206,5 @@ mod tests {
         check(&GOAL.replace("id = 'b'", "id = 'c'"), &[("b", Change::Removed), ("c", Change::Added)]);
         check(&GOAL.replace("name = 'g'", "name = 'g'\nlimits = { deadline = '1s' }"), &[("limits", Change::Changed)]);
         check(&GOAL.replace("name = 'g'", "name = 'g'\non_exhausted = 'fail'"), &[("on_exhausted", Change::Added)]);
-    }
-
-    fn run(number: u128, goal: &str, input: &str, standing: Standing) -> RunSummary {
-        RunSummary {
-            run: RunId::new(Uuid::from_u128(number)),
-            goal: goal.to_owned(),
-            params: serde_json::json!({ "b": 1, "a": "x" }),
-            input: input.to_owned(),
-            parent: None,
-            phase: Phase::Executing,
-            standing,
-            tasks: (0, 1),
-            started: Millis(u64::try_from(number).expect("small")),
-            last: Millis(100),
-            records: 3,
-            owner: String::new(),
-        }
-    }
-
-    #[test]
-    fn the_run_that_began_last_and_has_not_ended_is_the_one_to_go_on_with() {
-        let working = || Standing::Working;
-        let params = BTreeMap::from([("a".to_owned(), "x".into()), ("b".to_owned(), 1.into())]);
-        let identity = Identity::new("g", "/in", &params);
-        let inner = RunSummary { parent: Some(RunId::new(Uuid::from_u128(2))), ..run(6, "g", "/in", working()) };
-        let runs = [
-            run(1, "g", "/in", working()),
-            run(2, "g", "/in", Standing::Paused(Vec::new())),
-            run(3, "g", "/in", Standing::Ended(Status::Reached)),
-            run(4, "h", "/in", working()),
-            run(5, "g", "/other", working()),
-            inner,
-        ];
-        let found = find_unfinished(&runs, &identity).expect("there is one");
-        assert_eq!(found.run, runs[1].run);
-        assert_eq!(find_unfinished(&runs, &Identity::new("g", "/in", &BTreeMap::new())), None);
     }
 }

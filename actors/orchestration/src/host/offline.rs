@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::host::answer::{Answer, Inside, answered};
 use crate::host::begin::{BeginError, append, begin, fork_run};
-use crate::host::inside::{is_held_up_inside, outermost, over_around};
+use crate::host::inside::{outermost, over_around, stands_inside};
 use crate::host::summary::{HostError, records, stand};
 use crate::host::{Ask, Asked, Outfit};
 use crate::redact::Redactor;
@@ -75,17 +75,44 @@ pub async fn apply(
     }
 }
 
-/// Records in a run that nobody carries why a request is not done that is not about it alone.
+/// Records in a run that nobody carries why a request is not done that is not about it alone, unless it is answered there.
 pub(crate) async fn refuse(
     (journal, outfit): (&dyn Journal, &dyn Outfit),
     (run, id, why): (RunId, Uuid, &str),
     (by, now): (&str, Millis),
 ) -> Result<(), ApplyError> {
+    // Whoever has it is not outranked for nothing.
+    if is_answered(&records(journal, run).await?, id) {
+        return Ok(());
+    }
     let redactor = redactor((journal, outfit), run).await?;
     let epoch = journal.fence(&run.into(), by).await.map_err(|source| ApplyError::Journal { run, source })?;
-    let expected = records(journal, run).await?.len() as u64;
+    let records = records(journal, run).await?;
+    if is_answered(&records, id) {
+        return Ok(());
+    }
     let refused = Record::RequestRefused { id, why: why.to_owned(), wall: now };
-    write(journal, (run, AppendAt { epoch, expected }), vec![refused], &redactor).await
+    let at = AppendAt { epoch, expected: records.len() as u64 };
+    write(journal, (run, at), vec![refused], &redactor).await
+}
+
+fn is_answered(records: &[Record], asked: Uuid) -> bool {
+    records.iter().any(|record| match record {
+        Record::RequestTaken { id, .. } | Record::RequestRefused { id, .. } => *id == asked,
+        _ => false,
+    })
+}
+
+/// Why nobody will ever carry a run inside another one, whether it has ended or not: one around it is gone or over, or has
+/// done with it. Nothing where somebody may.
+///
+/// # Errors
+///
+/// [`HostError`] where there is no such run, or the records of it or of one around it make no sense.
+pub async fn left_behind(journal: &dyn Journal, run: RunId) -> Result<Option<String>, HostError> {
+    let records = records(journal, run).await?;
+    let (_, state) = stand(&records).map_err(|why| HostError::Unfit { run, why })?;
+    over_around(journal, &state).await
 }
 
 async fn redactor((journal, outfit): (&dyn Journal, &dyn Outfit), run: RunId) -> Result<Redactor, HostError> {
@@ -121,11 +148,8 @@ async fn to_run(
         let taken = taken_up(&state, by, now);
         add(&mut new, &mut state, taken, run)?;
     }
-    let inside = if matches!(asked.what, Ask::Resume { .. }) && is_held_up_inside(journal, &state).await? {
-        Inside::StandsStill
-    } else {
-        Inside::GoesOn
-    };
+    let concerns = asked.what.concerns_inside();
+    let inside = if concerns { stands_inside(journal, &state).await? } else { Inside::GoesOn };
     let (answers, answer) = answered(&state, asked, inside, now);
     add(&mut new, &mut state, answers, run)?;
     if matches!(asked.what, Ask::Cancel { .. }) {

@@ -82,6 +82,12 @@ pub enum HostError {
         /// The run.
         run: RunId,
     },
+    /// The journal had it, and its records were pruned.
+    #[error("the run {run} was forgotten: its records were pruned")]
+    Forgotten {
+        /// The run.
+        run: RunId,
+    },
     /// The journal refused.
     #[error("the records of the run {run} cannot be read")]
     Journal {
@@ -108,6 +114,21 @@ pub enum HostError {
         /// Why.
         why: String,
     },
+}
+
+impl HostError {
+    fn of_journal(run: RunId, source: JournalError) -> Self {
+        match source {
+            JournalError::Pruned { .. } => Self::Forgotten { run },
+            source => Self::Journal { run, source },
+        }
+    }
+
+    /// Whether the journal keeps no record of the run.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::Forgotten { .. })
+    }
 }
 
 impl Head {
@@ -249,9 +270,9 @@ async fn ended_before(journal: &dyn Journal, info: &StreamInfo) -> Option<(Statu
 ///
 /// # Errors
 ///
-/// [`HostError`] where there is no such run, or one of its records is damaged.
+/// [`HostError`] where there is no such run, it was forgotten, or one of its records is damaged.
 pub async fn records(journal: &dyn Journal, run: RunId) -> Result<Vec<Record>, HostError> {
-    let frames = journal.read(&run.into(), 0).await.map_err(|source| HostError::Journal { run, source })?;
+    let frames = journal.read(&run.into(), 0).await.map_err(|source| HostError::of_journal(run, source))?;
     if frames.is_empty() {
         return Err(HostError::Unknown { run });
     }
@@ -264,10 +285,10 @@ pub async fn records(journal: &dyn Journal, run: RunId) -> Result<Vec<Record>, H
 ///
 /// # Errors
 ///
-/// [`HostError`] where there is no such run, or its first record is damaged.
+/// [`HostError`] where there is no such run, it was forgotten, or its first record is damaged.
 pub async fn head(journal: &dyn Journal, run: RunId) -> Result<Head, HostError> {
     let one = AtMost { records: 1, bytes: 0 };
-    let part = journal.read_some(&run.into(), 0, one).await.map_err(|source| HostError::Journal { run, source })?;
+    let part = journal.read_some(&run.into(), 0, one).await.map_err(|source| HostError::of_journal(run, source))?;
     let first = part.records.first().ok_or(HostError::Unknown { run })?;
     let first = decode(first).map_err(|source| HostError::Record { run, seq: 1, source })?;
     Head::of(&first).map_err(|why| HostError::Unfit { run, why })

@@ -1,5 +1,7 @@
 //! Goals inside a goal: each is a run of its own.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use steadfast::RunId;
@@ -76,6 +78,18 @@ pub fn failures(state: &RunState) -> String {
     told.join("; ")
 }
 
+/// Lets a run that stands still do so after what it heard of the run around it, whatever its clock says: by that it is known
+/// afterwards what whoever resumed that one cannot have seen.
+#[must_use]
+pub(crate) fn after(heard: Option<Millis>, record: Record) -> Record {
+    match (heard, record) {
+        (Some(heard), Record::Paused { why, who, message, wall }) => {
+            Record::Paused { why, who, message, wall: wall.max(heard.after(Duration::from_millis(1))) }
+        }
+        (_, record) => record,
+    }
+}
+
 /// What the run around another one wants of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -87,6 +101,11 @@ pub enum Order {
     Drain,
     /// To take back what it did, although it reached its goal.
     Undo {
+        /// Why, for people.
+        why: String,
+    },
+    /// To leave to a person what it has not taken back.
+    LeaveUndone {
         /// Why, for people.
         why: String,
     },
@@ -124,6 +143,8 @@ fn undo_order(state: &RunState) -> Order {
     // What nobody keeps is undone to the end.
     if state.goes_on_elsewhere() {
         Order::Drain
+    } else if let Some(stopped) = state.undo_stopped() {
+        Order::LeaveUndone { why: format!("{} did not want it to be undone any more: {}", stopped.who, stopped.why) }
     } else if state.is_paused() {
         Order::Pause
     } else {

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use steadfast::seam::Journal;
+use steadfast::seam::{Journal, JournalError};
 use steadfast::{Context, Path, RequestError, RunId, System};
 use uuid::Uuid;
 
 use super::{Carried, Host, HostArgs, HostEvent, HostOwn, Takes, set_going};
 use crate::agents::ask::{TRY, again};
 use crate::agents::orchestrator::{Orchestrator, OrchestratorMessage, OrchestratorReply};
-use crate::host::{Answer, ApplyError, Ask, Asked, HostError, answered_before, apply, carried_by, refuse};
+use crate::host::{
+    Answer, ApplyError, Ask, Asked, BeginError, HostError, answered_before, apply, carried_by, left_behind, refuse,
+};
 use crate::preset::{child_path, orchestrator_path};
 use crate::run::Millis;
 use crate::work::chain;
@@ -154,7 +156,21 @@ impl Desk {
         // It may be over, while the run around it goes on; nobody but its orchestrator writes to it while it is not.
         match answered_before(&*journal, asked, self.now()).await {
             Ok(Some(answer)) => Some(answer),
-            Ok(None) => Some(self.of_orchestrator(&child_path(run), asked).await),
+            Ok(None) => match self.of_orchestrator(&child_path(run), asked).await {
+                // Where its orchestrator was given up nobody says anything any more.
+                Answer::NotYet => self.of_left_behind(asked).await,
+                answer => Some(answer),
+            },
+            Err(error) => self.unread(asked, error.into()),
+        }
+    }
+
+    /// That the run around one which has no orchestrator has done with it, if so.
+    async fn of_left_behind(&mut self, asked: &Asked) -> Option<Answer> {
+        let run = asked.what.run();
+        match left_behind(&*self.system.journal(), run).await {
+            Ok(Some(why)) => self.refuse(asked, run, why).await,
+            Ok(None) => Some(Answer::NotYet),
             Err(error) => self.unread(asked, error.into()),
         }
     }
@@ -208,12 +224,30 @@ impl Desk {
             Ok(by) => by,
             Err(error) => return self.unread(asked, error.into()),
         };
+        if self.foreign.contains(&by) {
+            return Some(Answer::NotYet);
+        }
         if self.is_carried(by) {
             let path = if by == from { orchestrator_path(from) } else { child_path(from) };
-            return Some(self.told(&path, || OrchestratorMessage::Refuse { id, why: why.clone() }).await);
+            let answer = self.told(&path, || OrchestratorMessage::Refuse { id, why: why.clone() }).await;
+            if by == from || answer != Answer::NotYet {
+                return Some(answer);
+            }
+            match left_behind(&*journal, from).await {
+                // It has no orchestrator any more.
+                Ok(Some(_)) => {}
+                Ok(None) => return Some(answer),
+                Err(error) => return self.unread(asked, error.into()),
+            }
         }
+        self.refuse(asked, from, why).await
+    }
+
+    /// Records in a run that nobody carries why a request is refused.
+    async fn refuse(&mut self, asked: &Asked, run: RunId, why: String) -> Option<Answer> {
+        let journal = self.system.journal();
         let place = (&*journal, &*self.args.outfit);
-        match refuse(place, (from, id, &why), (&self.args.by, self.now())).await {
+        match refuse(place, (run, asked.id, &why), (&self.args.by, self.now())).await {
             Ok(()) => Some(Answer::Refused { why }),
             Err(error) => self.unread(asked, error),
         }
@@ -222,8 +256,8 @@ impl Desk {
     /// The records that say it cannot be read, or written to.
     fn unread(&mut self, asked: &Asked, error: ApplyError) -> Option<Answer> {
         match error {
-            ApplyError::Run(HostError::Unknown { run }) => {
-                self.ignored(asked, &format!("there is no run {run}"));
+            ApplyError::Run(error) if error.is_missing() => {
+                self.ignored(asked, &error.to_string());
                 None
             }
             error if is_passing(&error) => Some(Answer::NotYet),
@@ -242,13 +276,14 @@ fn goes_on(what: &Ask) -> bool {
     !matches!(what, Ask::Pause { .. })
 }
 
-/// Whether it may be otherwise in a moment.
+/// Whether it may be otherwise in a moment: the journal was not reached, or somebody wrote in between.
 fn is_passing(error: &ApplyError) -> bool {
-    use crate::host::BeginError;
-    matches!(
-        error,
-        ApplyError::Journal { .. }
-            | ApplyError::Run(HostError::Journal { .. })
-            | ApplyError::Begin(BeginError::Journal { .. } | BeginError::From(HostError::Journal { .. }))
-    )
+    let (ApplyError::Journal { source, .. }
+    | ApplyError::Run(HostError::Journal { source, .. })
+    | ApplyError::Begin(BeginError::Journal { source, .. } | BeginError::From(HostError::Journal { source, .. }))) =
+        error
+    else {
+        return false;
+    };
+    source.passes() || matches!(source, JournalError::Fenced { .. } | JournalError::Moved { .. })
 }

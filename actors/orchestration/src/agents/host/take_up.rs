@@ -8,9 +8,9 @@ use steadfast::{ChildError, Context, RunId, StreamId, System};
 
 use super::{Again, Carried, Host, HostArgs, HostEvent, HostOwn, TakenUp, set_going, tell};
 use crate::agents::ask::{TRY, again};
-use crate::agents::orchestrator::{Orchestrator, OrchestratorMessage, RunArgs};
+use crate::agents::orchestrator::{Orchestrator, OrchestratorMessage, RunArgs, end_inside};
 use crate::host::{Gear, Head, HostError, end_of, head};
-use crate::preset::{Staff, goals_path, orchestrator, orchestrator_path};
+use crate::preset::{Staff, children_path, goals_path, orchestrator, orchestrator_path};
 use crate::run::{Kept, Standing, is_inside};
 use crate::work::chain;
 
@@ -111,10 +111,12 @@ impl Host {
         if matches!(standing, Standing::TakenOver { .. }) {
             self.foreign.insert(run);
         }
-        self.args.feeds.tell(HostEvent::Over { run, standing });
-        let system = ctx.system().clone();
+        self.args.feeds.tell(HostEvent::Over { run, standing: standing.clone() });
+        let (system, feed) = (ctx.system().clone(), self.args.feeds.of(run));
         set_going(ctx, async move {
             forget(&system, run).await;
+            // Who led those inside is gone, and whoever takes the run up again starts them anew.
+            end_inside(&system, &children_path(), (&feed, standing)).await;
             Some(HostOwn::Forgotten(run))
         });
     }

@@ -15,7 +15,8 @@ use crate::goal::model::Task;
 use crate::goal::template::Scope;
 use crate::plan::PlannedTask;
 use crate::run::{
-    Class, Facts, Millis, Outcome, Record, Report, Restarts, Shared, SkipCause, Standing, Step, TaskId, given_up, next,
+    Class, Facts, Millis, Outcome, Record, Report, Restarts, Shared, SkipCause, Standing, Step, TaskId, after,
+    given_up, next,
 };
 
 /// How long to wait before a task for which nobody was free is routed again, unless a lease ends before.
@@ -64,6 +65,7 @@ impl Orchestrator {
                 self.args.feed.tell(record.clone());
             }
         }
+        let records = records.into_iter().map(|record| after(self.bench.heard, record)).collect();
         for record in self.log.append(records, ctx).await? {
             self.state.apply(&record)?;
             if !is_told {

@@ -9,27 +9,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use steadfast::seam::JournalError;
-use steadfast::{BoxError, ChildError, Context, Path, RequestError, RunId, Supervisor, System};
+use steadfast::{BoxError, Context, Path, RequestError, RunId, System};
 
+use super::nursery::{end_inside, forget, nursery, start};
 use super::{Feed, Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
 use crate::agents::ask::{PAUSE, TRY, again};
 use crate::agents::host::put_aside;
 use crate::agents::protocol::{Attempt, ContextReply, ContextRequest, Part, Wanted};
 use crate::goal::span::Span;
 use crate::host::{HostError, head};
-use crate::preset::{RESTARTS, child_path, orchestrator};
+use crate::preset::child_path;
 use crate::run::{
-    Begin, Child, ChildEnd, Inside, Millis, Order, Parent, Record, Resumption, Standing, Status, TaskId, UndoSummary,
-    as_who, child_ended, child_undone, failures, order, results,
+    Begin, Cancel, Child, ChildEnd, Inside, Millis, Order, Parent, Record, Resumption, Standing, Status, TaskId,
+    UndoSummary, as_who, child_ended, child_undone, failures, order, results,
 };
 use crate::work::chain;
-
-/// The name of the supervisor of these orchestrators.
-pub(crate) const CHILDREN: &str = "children";
-
-/// How many starts of one orchestrator may fail in a row, as of every agent in the tree.
-const STARTS: u32 = 16;
 
 const REACHED: Standing = Standing::Ended(Status::Reached);
 
@@ -136,6 +130,7 @@ impl Orchestrator {
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
         let who = as_who(around);
+        self.bench.heard = self.bench.heard.max(resumed.map(|resumed| resumed.wall));
         if let Some(wall) = self.resumed_at(&order, resumed) {
             self.commit(vec![Record::Resumed { who: who.clone(), wall }], ctx).await?;
         }
@@ -150,6 +145,7 @@ impl Orchestrator {
                 self.commit(vec![asked], ctx).await?;
                 Ok(OrchestratorReply::Done)
             }
+            Order::LeaveUndone { why } => self.leave_undone((who, why), ctx).await,
             Order::Undo { .. } => {
                 // It is told again where the run around it was resumed.
                 if let (Some((Status::Reached, _)), Some(around)) = (self.state.ended(), self.args.around.clone()) {
@@ -163,11 +159,36 @@ impl Orchestrator {
         }
     }
 
+    /// Leaves to a person what is not undone, now or once what is out has ended.
+    async fn leave_undone(
+        &mut self,
+        (who, why): (String, String),
+        ctx: &mut Context<Self>,
+    ) -> Result<OrchestratorReply, BoxError> {
+        match (self.state.ended(), self.args.around.clone()) {
+            (Some((Status::Reached, _)), Some(around)) => {
+                // It was never told to take anything back, and stays as it is.
+                let undone = UndoSummary { undone: 0, failed: u32::try_from(self.state.undos())? };
+                let (run, status) = (self.args.run, Status::Cancelled);
+                Self::tell_end(around, ChildEnd { run, status, results: Value::Null, why, undone }, ctx);
+            }
+            (None, _) if self.state.is_undoing() && self.state.undo_stopped().is_none() => {
+                let records = self.state.cancelling(Cancel { undo: false, who, why }, self.wall());
+                self.commit(records, ctx).await?;
+            }
+            // How it ended is told already.
+            _ => {}
+        }
+        Ok(OrchestratorReply::Done)
+    }
+
     /// When it was that this run goes on, or what may stand still inside it does: the run around it goes on, or was resumed
     /// after this one came to stand still. Nothing where that is not so, or is recorded.
     ///
     /// It is the time at which somebody resumed the run around it: what came to stand still inside since then, whoever told
-    /// this one late, was seen by nobody.
+    /// this one late, was seen by nobody. A clock that was set back makes no difference where one had heard of the other:
+    /// who resumes is not before what it saw, nor who stands still before what it was told (as Lamport's clocks are, "Time,
+    /// clocks, and the ordering of events in a distributed system", 1978).
     fn resumed_at(&self, order: &Order, resumed: Option<Resumption>) -> Option<Millis> {
         if self.state.ended().is_some() {
             return None;
@@ -186,9 +207,11 @@ impl Orchestrator {
         resumed.filter(|wall| *wall >= last && self.state.open_inside().next().is_some())
     }
 
-    /// Whether anything inside this run stands still until somebody resumes it.
-    pub(super) fn is_held_up_inside(&self) -> bool {
-        self.inside().iter().any(|inside| !inside.standing.held_up().is_empty())
+    /// Since when the last of what is inside this run stands still until somebody resumes it; nothing where all goes on.
+    pub(super) fn held_up_inside(&self) -> Option<Millis> {
+        let inside = self.inside();
+        let notes = inside.iter().flat_map(|inside| inside.standing.held_up());
+        notes.map(|note| Millis(note.since_unix_ms)).max()
     }
 
     fn child_args(&self, task: &TaskId, params: &Value, ctx: &Context<Self>) -> Result<RunArgs, BoxError> {
@@ -230,9 +253,7 @@ impl Orchestrator {
                 return Some(match head(&*journal, run).await {
                     Ok(head) => Own::Reborn { task, params: Value::from_iter(head.params) },
                     Err(HostError::Unknown { .. }) => Own::Unbegun { task },
-                    Err(HostError::Journal {
-                        source: JournalError::Unavailable(_) | JournalError::InDoubt(_), ..
-                    }) => {
+                    Err(HostError::Journal { source, .. }) if source.passes() => {
                         tokio::time::sleep(PAUSE).await;
                         continue;
                     }
@@ -348,12 +369,15 @@ impl Orchestrator {
             self.bench.preparing.remove(task);
             self.commit(records, ctx).await?;
         }
+        // One that was given up may have left some inside it.
+        let (feed, why) = (self.args.feed.inside(end.run), end.why.clone());
         self.args.feed.forget(end.run);
         self.args.shop.close(end.run);
         if let Some(place) = nursery(ctx.path()) {
             let (system, run) = (ctx.system().clone(), end.run);
             set_going(ctx, async move {
                 forget(&system, &place, run).await;
+                end_inside(&system, &place, (&feed, Standing::GivenUp { why })).await;
                 None
             });
         }
@@ -381,54 +405,6 @@ impl Orchestrator {
 /// Whether a run inside another one does not come back. One that reached its goal does, to take back what it did.
 fn is_over(standing: &Standing, is_undone: bool) -> bool {
     matches!(standing, Standing::Ended(_)) && !(is_undone && *standing == REACHED)
-}
-
-/// Where the orchestrators of runs inside others stand: beside the supervisor of the outermost ones.
-fn nursery(orchestrator: &Path) -> Option<Path> {
-    format!("{}/{CHILDREN}", orchestrator.parent()?.parent()?).parse().ok()
-}
-
-/// Starts the orchestrator of a run, if it is not there; says why it cannot be.
-async fn start(system: &System, place: &Path, args: RunArgs) -> Option<String> {
-    let name = args.run.to_string();
-    let mut failed = 0;
-    loop {
-        let Ok(supervisor) = system.supervisor(place) else {
-            return Some(format!("there is no `{place}`"));
-        };
-        match supervisor.start_child(orchestrator(args.clone(), RESTARTS)).await {
-            Ok(_) | Err(ChildError::AlreadyStarted { .. } | ChildError::Gone { .. }) => return None,
-            Err(ChildError::AlreadyPresent { .. }) => return present(&supervisor, &name).await,
-            Err(error) => {
-                failed += 1;
-                if failed == STARTS {
-                    return Some(error.to_string());
-                }
-                tracing::debug!(%error, run = name, "starting it again");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-    }
-}
-
-/// The orchestrator is stopped, or between two incarnations.
-async fn present(supervisor: &Supervisor, name: &str) -> Option<String> {
-    match supervisor.restart_child(name).await {
-        Ok(_) | Err(ChildError::Running { .. } | ChildError::Restarting { .. } | ChildError::Gone { .. }) => None,
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-/// Ends the orchestrator of a run that is over.
-async fn forget(system: &System, place: &Path, run: RunId) {
-    let Ok(supervisor) = system.supervisor(place) else { return };
-    let name = run.to_string();
-    let ended = supervisor.terminate_child(&name).await;
-    let forgotten = supervisor.delete_child(&name).await;
-    if let Some(error) = ended.and(forgotten).err() {
-        // It is not there any more, which is what was wanted; or the tree ends.
-        tracing::debug!(%error, %run, "it was ended already");
-    }
 }
 
 /// Tells the orchestrator of a run inside something that may be said again, until it has heard it or is gone.

@@ -5,7 +5,7 @@ use std::fmt;
 use steadfast::{BoxError, Context};
 
 use super::{Orchestrator, OrchestratorMessage, OrchestratorReply};
-use crate::run::{Kept, PauseCause, Record};
+use crate::run::{Cancel, Kept, PauseCause, Record};
 
 /// Why a run does not do what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +74,9 @@ impl Orchestrator {
             Refusal::Over
         } else if self.state.held_by_parent().is_some() {
             Refusal::Around
-        } else if self.state.is_paused() || self.is_held_up_inside() {
-            self.commit(vec![Record::Resumed { who, wall: self.wall() }], ctx).await?;
+        } else if self.state.is_paused() || self.held_up_inside().is_some() {
+            let wall = self.held_up_inside().map_or(self.wall(), |since| self.wall().max(since));
+            self.commit(vec![Record::Resumed { who, wall }], ctx).await?;
             return Ok(OrchestratorReply::Done);
         } else {
             Refusal::NotPaused
@@ -90,12 +91,13 @@ impl Orchestrator {
         (who, why): (String, String),
         ctx: &Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
-        let refusal = match (self.state.ended(), self.state.may_be_cancelled(undo)) {
+        let refusal = match (self.state.ended(), self.state.may_be_cancelled(undo, self.held_up_inside().is_some())) {
             (Some(_), _) => Refusal::Over,
-            (None, Err(_)) if self.state.is_undoing() => Refusal::Undoing,
+            (None, Err(_)) if self.state.is_undoing() && self.state.undo_stopped().is_none() => Refusal::Undoing,
             (None, Err(_)) => Refusal::Cancelled,
             (None, Ok(())) => {
-                self.commit(vec![Record::CancelAsked { undo, who, why, wall: self.wall() }], ctx).await?;
+                let records = self.state.cancelling(Cancel { undo, who, why }, self.wall());
+                self.commit(records, ctx).await?;
                 return Ok(OrchestratorReply::Done);
             }
         };

@@ -101,6 +101,18 @@ impl Feed {
         self.inside_mut().remove(&run);
     }
 
+    /// The runs inside this one that are not over, and those inside them, each behind the one around it.
+    pub(crate) fn family(&self) -> Vec<(RunId, Self)> {
+        let mut family: Vec<_> = self.inside_mut().iter().map(|(run, feed)| (*run, feed.clone())).collect();
+        let mut looked = 0;
+        while let Some((_, feed)) = family.get(looked) {
+            let inside: Vec<_> = feed.inside_mut().iter().map(|(run, feed)| (*run, feed.clone())).collect();
+            family.extend(inside);
+            looked += 1;
+        }
+        family
+    }
+
     fn inside_mut(&self) -> MutexGuard<'_, BTreeMap<RunId, Self>> {
         // Whoever panicked had not begun to change the map.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)

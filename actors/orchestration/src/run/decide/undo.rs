@@ -14,7 +14,9 @@ pub(super) fn next(state: &RunState, now: Millis) -> Option<Step> {
     if let Some(undo) = undo.filter(|undo| undo.is_spent()) {
         return Some(Step::Append(left_to_a_person(task, undo, now)));
     }
-    if let Some(stopped) = state.undo_stopped().filter(|_| state.undo_lease().is_none()) {
+    // A goal inside is told that nobody wants the rest, and ends with it: it is not left behind half undone.
+    let inside = state.undone_inside().is_some_and(|(inside, _)| inside == task);
+    if let Some(stopped) = state.undo_stopped().filter(|_| state.undo_lease().is_none() && !inside) {
         let message = format!("{} did not want it to be undone any more: {}", stopped.who, stopped.why);
         let (attempt, outcome) =
             (undo.map_or(0, |undo| undo.attempts), UndoOutcome::Failed { class: Class::Denied, message });

@@ -19,12 +19,13 @@ pub struct View {
     program: String,
     state: Option<String>,
     carried: Option<bool>,
+    left_behind: Option<String>,
 }
 
 impl View {
     /// Somebody asks at `now`, of whom nothing else is known.
     pub fn at(now: Millis) -> Self {
-        Self { now, program: "steadfast".to_owned(), state: None, carried: None }
+        Self { now, program: "steadfast".to_owned(), state: None, carried: None, left_behind: None }
     }
 
     /// The same, where commands begin with this program, as a shell takes it.
@@ -51,6 +52,13 @@ impl View {
         self
     }
 
+    /// The same, where it is known that nobody will ever carry the run, and why: see
+    /// [`left_behind`](crate::host::left_behind).
+    pub fn left_behind(mut self, why: Option<String>) -> Self {
+        self.left_behind = why;
+        self
+    }
+
     /// When.
     #[must_use]
     pub fn now(&self) -> Millis {
@@ -61,6 +69,12 @@ impl View {
     #[must_use]
     pub fn is_carried(&self) -> Option<bool> {
         self.carried
+    }
+
+    /// Why nobody will ever carry the run, where that is so.
+    #[must_use]
+    pub fn why_left_behind(&self) -> Option<&str> {
+        self.left_behind.as_deref()
     }
 
     /// The command line of a verb with these arguments, as a shell takes it.

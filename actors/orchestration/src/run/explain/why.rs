@@ -100,6 +100,15 @@ pub struct NoSuchTask {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn why(account: &Account, view: &View, task: Option<&TaskId>) -> Result<Why, NoSuchTask> {
+    let why = told(account, view, task)?;
+    match view.why_left_behind().filter(|_| !account.phase().0.is_final()) {
+        // Whatever it waits for, nothing that anybody does makes it go on.
+        Some(reason) => Ok(why.left_behind(reason, account, view)),
+        None => Ok(why),
+    }
+}
+
+fn told(account: &Account, view: &View, task: Option<&TaskId>) -> Result<Why, NoSuchTask> {
     let Some(task) = task else { return Ok(of_run::why(account, view)) };
     let state = account.state();
     let is_group = task.index().is_none() && state.groups().any(|(id, _)| id == task.task());
@@ -132,6 +141,13 @@ impl Why {
         let run = account.state().run().map(|run| run.to_string()).unwrap_or_default();
         let (because, tried, next) = (Vec::new(), Vec::new(), Vec::new());
         Self { run, task: None, status, is: sentence(&capitalised(is)), because, tried, next }
+    }
+
+    /// Says before all else that nobody will carry the run.
+    fn left_behind(self, reason: &str, account: &Account, view: &View) -> Self {
+        let (because, next) = (self.because, Vec::new());
+        let why = Self { because: Vec::new(), next, ..self }.because([reason.to_owned()]).because(because);
+        why.next([todo::Todos::of(account, view).show()])
     }
 
     /// Adds what is not said already.

@@ -8,7 +8,7 @@ use super::{Misfit, RunState};
 use crate::run::children::as_who;
 use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Kept;
-use crate::run::record::{PauseCause, Status};
+use crate::run::record::{PauseCause, Record, Status};
 
 /// Why a run stands still.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,15 +127,29 @@ impl RunState {
         undo && self.undo.is_none() && self.has_undos() && matches!(self.ended, Some((Status::Reached, _)))
     }
 
-    /// Whether it can be cancelled now; why not, for people.
-    pub(crate) fn may_be_cancelled(&self, undo: bool) -> Result<(), &'static str> {
-        match (self.is_undoing(), self.is_paused()) {
-            (true, true) if undo => Err("what the run did is being undone already, and stands still; resume it, or \
-                                         cancel it without undo, which leaves to a person what is not undone"),
-            (true, false) => Err("what the run did is being undone already; wait for its end"),
-            (false, _) if self.cancel.is_some() => Err("the run was cancelled before; wait for its end"),
-            _ => Ok(()),
+    /// Whether it can be cancelled now, where it, or something inside it, stands still or does not; why not, for people.
+    pub(crate) fn may_be_cancelled(&self, undo: bool, stands_still: bool) -> Result<(), &'static str> {
+        if !self.is_undoing() {
+            let before = self.cancel.is_some();
+            return if before { Err("the run was cancelled before; wait for its end") } else { Ok(()) };
         }
+        match (stands_still || self.is_paused(), undo) {
+            _ if self.undo_stopped().is_some() => Err("the run was cancelled before; wait for its end"),
+            (false, _) => Err("what the run did is being undone already; wait for its end"),
+            (true, true) => Err("what the run did is being undone already, and stands still; resume it, or cancel it \
+                                 without undo, which leaves to a person what is not undone"),
+            (true, false) => Ok(()),
+        }
+    }
+
+    /// What says that somebody does not want the run any more. Where what it did is being undone, it stands still first:
+    /// only then the rest of that can be left.
+    pub(crate) fn cancelling(&self, cancel: Cancel, wall: Millis) -> Vec<Record> {
+        let Cancel { undo, who, why } = cancel;
+        let goes_on = self.is_undoing() && !self.is_paused();
+        let message = "it is cancelled while it is undone".to_owned();
+        let paused = goes_on.then(|| Record::Paused { why: PauseCause::Asked, who: who.clone(), message, wall });
+        paused.into_iter().chain([Record::CancelAsked { undo, who, why, wall }]).collect()
     }
 
     /// Whether no task is wanted any more that has no outcome.

@@ -152,6 +152,11 @@ impl RunState {
         !self.done.is_empty()
     }
 
+    /// How many tasks were done that can be undone.
+    pub(crate) fn undos(&self) -> usize {
+        self.done.len()
+    }
+
     /// The tasks that are still to be undone.
     pub(crate) fn to_undo(&self) -> impl Iterator<Item = &TaskId> {
         self.undo.iter().filter(|run| run.stopped.is_none()).flat_map(|run| &run.queue)

@@ -119,7 +119,7 @@ fn what_is_undone_and_stands_still_can_be_cancelled_and_the_rest_is_left_to_a_pe
     drive.fail("c", Class::Denied);
     drive.undo("b", super::halts::done(Value::Null));
     assert_eq!(drive.todo(), ["undo a#1"]);
-    let may = |drive: &Drive, undo| drive.state.may_be_cancelled(undo).is_ok();
+    let may = |drive: &Drive, undo| drive.state.may_be_cancelled(undo, false).is_ok();
     assert!(!may(&drive, false), "it goes on by itself");
     let (why, who, wall) = (PauseCause::MissingVariable { name: "X".to_owned() }, String::new(), drive.now);
     drive.append(vec![Record::Paused { why, who, message: String::new(), wall }]);
@@ -130,6 +130,39 @@ fn what_is_undone_and_stands_still_can_be_cancelled_and_the_rest_is_left_to_a_pe
     assert_eq!(drive.state.undone(), UndoSummary { undone: 1, failed: 1 });
     let undo = drive.state.task(&id("a")).and_then(|task| task.undo.as_ref()).expect("it was left");
     assert!(matches!(&undo.outcome, Some(UndoOutcome::Failed { message, .. }) if message.contains("ann")), "{undo:?}");
+}
+
+#[test]
+fn a_goal_inside_that_is_undone_and_stands_still_is_told_to_leave_the_rest_before_the_run_around_it_ends() {
+    let inside = Entry { carried: Carried::Child { schema: None, undone_inside: true }, ..entry(&["a"]) };
+    let outline = Outline::new(kept()).task("a", undone(entry(&[]))).task("one", undone(inside));
+    let mut drive = Drive::new(outline.task("c", entry(&["one"])));
+    drive.succeed("a", json!(1));
+    let task = id("one");
+    let begun = begun(&drive.state, &task, &Begin::Child { params: json!({}) }, drive.now);
+    drive.append(begun.into_iter().collect());
+    let run = drive.state.child(&task).expect("it began").run;
+    let end = |status, undone| ChildEnd { run, status, results: json!({}), why: String::new(), undone };
+    drive.append(child_ended(&drive.state, &task, &end(Status::Reached, UndoSummary::default()), drive.now));
+    drive.fail("c", Class::Denied);
+    assert_eq!(drive.todo(), ["undo one#1"]);
+    assert!(matches!(order(&drive.state, &task), Order::Undo { .. }));
+    assert!(drive.state.may_be_cancelled(false, false).is_err(), "it goes on by itself");
+    assert!(drive.state.may_be_cancelled(true, true).is_err(), "what is undone is not to be undone again");
+    assert!(drive.state.may_be_cancelled(false, true).is_ok(), "it stands still inside");
+    let cancel = Cancel { undo: false, who: "ann".to_owned(), why: "it rains".to_owned() };
+    let records = drive.state.cancelling(cancel, drive.now);
+    drive.append(records);
+    assert!(!drive.state.is_paused(), "it goes on to its end");
+    assert!(drive.state.may_be_cancelled(false, true).is_err(), "it was cancelled before");
+    // It is not over before that one is.
+    assert_eq!((drive.todo(), drive.status()), (vec!["undo one#1".to_owned()], None));
+    assert!(matches!(order(&drive.state, &task), Order::LeaveUndone { why } if why.contains("ann")));
+    let undone = UndoSummary { undone: 1, failed: 2 };
+    let records = child_undone(&drive.state, &task, &end(Status::Cancelled, undone), drive.now);
+    drive.append(records.into_iter().collect());
+    assert!(drive.todo().is_empty());
+    assert_eq!((drive.status(), drive.state.undone()), (Some(Status::Failed), UndoSummary { undone: 0, failed: 2 }));
 }
 
 #[test]

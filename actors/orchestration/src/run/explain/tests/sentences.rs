@@ -177,6 +177,26 @@ fn a_run_that_nobody_carries_on_says_so_first_and_one_that_is_carried_needs_no_r
     }
 }
 
+#[test]
+fn a_run_that_nobody_will_carry_says_that_first_and_names_no_command_that_would_change_it() {
+    for phase in [Phase::Planning, Phase::Executing, Phase::Validating, Phase::Paused, Phase::Undoing] {
+        let scene = in_phase(phase);
+        let view = scene.view().abandoned().left_behind(Some("the run around it is over".to_owned()));
+        for task in [None, Some("a")] {
+            let task = task.map(id).filter(|task| scene.account().state().task(task).is_some());
+            let left = why(&scene.account(), &view, task.as_ref()).expect("it has it");
+            assert_eq!(left.because[0], "The run around it is over.", "{phase}");
+            let commands: Vec<_> = left.next.iter().filter_map(|todo| todo.command.as_deref()).collect();
+            assert!(commands.len() == 1 && commands[0].starts_with("steadfast show "), "{phase}: {commands:?}");
+        }
+    }
+    // Of one that is over its end is told.
+    let scene = in_phase(Phase::Complete);
+    let view = scene.view().left_behind(Some("the run around it is over".to_owned()));
+    let told = why(&scene.account(), &view, None).expect("it is about no task");
+    assert_eq!(told, why(&scene.account(), &scene.view(), None).expect("it is about no task"));
+}
+
 /// A run with a task in this status, and which task that is.
 fn in_status(status: TaskStatus) -> (Scene, &'static str) {
     let mut scene = Scene::planned(GOAL);
