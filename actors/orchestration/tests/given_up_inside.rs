@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::hosting::{Store, records, run, start};
-use steadfast::seam::{Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Upto, Write, Written};
+use common::reads::Reads;
+use steadfast::seam::{Journal, JournalError, Level, Upto};
 use steadfast::testing::Disk;
 use steadfast::{RunId, StreamId, System};
 use steadfast_orchestration::agents::host::HostEvent;
@@ -16,7 +17,6 @@ use steadfast_orchestration::agents::orchestrator::Orchestrator;
 use steadfast_orchestration::host::{Answer, Ask, Asked, answer_of, answer_to, apply};
 use steadfast_orchestration::preset::{self, child_path, orchestrator_path};
 use steadfast_orchestration::run::{Millis, Record, Standing, Status, TaskId, child_run};
-use steadfast_orchestration::seam::BoxFuture;
 use steadfast_orchestration::seam::testing::ScriptedCommands;
 use uuid::Uuid;
 
@@ -41,39 +41,6 @@ fn deepest() -> RunId {
     child_run(child(), &TaskId::single("child"))
 }
 
-/// A journal in which, while that is so, the records of one run are damaged.
-struct Sick {
-    journal: Arc<dyn Journal>,
-    of: StreamId,
-    is_damaged: AtomicBool,
-}
-
-impl Journal for Sick {
-    fn level(&self) -> Level {
-        self.journal.level()
-    }
-
-    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
-        self.journal.write(batch)
-    }
-
-    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
-        if *stream == self.of && self.is_damaged.load(Ordering::SeqCst) {
-            let corrupt = JournalError::Corrupt { stream: stream.clone(), seq: 1, what: "on purpose".to_owned() };
-            return Box::pin(std::future::ready(Err(corrupt)));
-        }
-        self.journal.read(stream, after)
-    }
-
-    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
-        self.journal.snapshot(stream)
-    }
-
-    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
-        self.journal.list(prefix)
-    }
-}
-
 /// Counted as long as the command is under way.
 struct UnderWay(Arc<AtomicU32>);
 
@@ -85,7 +52,9 @@ impl Drop for UnderWay {
 
 /// A process that carries a goal of which the deepest part works.
 struct Working {
-    sick: Arc<Sick>,
+    journal: Arc<dyn Journal>,
+    /// Whether the records of the run that was named are damaged.
+    is_damaged: Arc<AtomicBool>,
     store: Store,
     system: System,
     under_way: Arc<AtomicU32>,
@@ -106,12 +75,17 @@ impl Working {
             })
         }));
         let journal: Arc<dyn Journal> = Arc::new(Disk::new(1).journal(Level::Durable));
-        let sick = Arc::new(Sick { journal, of: of.into(), is_damaged: AtomicBool::new(false) });
-        let journal: Arc<dyn Journal> = Arc::clone(&sick) as _;
-        let system = preset::builder().journal(journal).start(store.process()()).await.expect("the tree starts");
+        let is_damaged = Arc::new(AtomicBool::new(false));
+        let (damaged, stream) = (Arc::clone(&is_damaged), StreamId::from(of));
+        let shown = Reads::of((&journal, of), move || {
+            let corrupt = JournalError::Corrupt { stream: stream.clone(), seq: 1, what: "on purpose".to_owned() };
+            let answer = if damaged.load(Ordering::SeqCst) { Err(corrupt) } else { Ok(()) };
+            Box::pin(std::future::ready(answer))
+        });
+        let system = preset::builder().journal(shown).start(store.process()()).await.expect("the tree starts");
         let idle = system.alive();
         preset::start_run(&system, "process-0", &start(run(1), DEEP, None), Millis(5)).await.expect("begun");
-        let working = Self { sick, store, system, under_way, idle };
+        let working = Self { journal, is_damaged, store, system, under_way, idle };
         working.until("the command is under way", || working.under_way.load(Ordering::SeqCst) == 1).await;
         working
     }
@@ -128,17 +102,17 @@ impl Working {
 
     async fn until_recorded(&self, of: RunId, what: impl Fn(&Record) -> bool) {
         for _ in 0..LONG {
-            if records(&*self.sick.journal, of).await.iter().any(&what) {
+            if records(&*self.journal, of).await.iter().any(&what) {
                 return;
             }
             tokio::time::sleep(MS).await;
         }
-        panic!("it does not come: {:#?}", records(&*self.sick.journal, of).await)
+        panic!("it does not come: {:#?}", records(&*self.journal, of).await)
     }
 
     /// The next life of this orchestrator finds that the records of its run are damaged.
     fn is_given_up(&self, orchestrator: &steadfast::Path) {
-        self.sick.is_damaged.store(true, Ordering::SeqCst);
+        self.is_damaged.store(true, Ordering::SeqCst);
         self.system.kill(orchestrator.as_str()).expect("it is there");
     }
 
@@ -146,7 +120,7 @@ impl Working {
         let asked = Asked { id: Uuid::from_u128(id), who: "ann".to_owned(), wall: Millis(1), what: what.clone() };
         self.store.ask(id, what).await;
         for _ in 0..LONG {
-            match answer_to(&*self.sick.journal, &asked).await.expect("it is read") {
+            match answer_to(&*self.journal, &asked).await.expect("it is read") {
                 Answer::NotYet => tokio::time::sleep(MS).await,
                 answer => return answer,
             }
@@ -175,12 +149,12 @@ async fn where_an_orchestrator_inside_is_given_up_what_is_inside_it_ends_and_who
     let gone = || working.system.agent::<Orchestrator>(&child_path(deepest())).is_err();
     working.until("nobody carries what is inside it", gone).await;
     // They can be read again; nobody carries it for that.
-    working.sick.is_damaged.store(false, Ordering::SeqCst);
+    working.is_damaged.store(false, Ordering::SeqCst);
     assert!(why(working.answer(2, Ask::Pause { run: child() }).await).contains("has done with it"));
     assert!(why(working.answer(3, Ask::Resume { run: deepest() }).await).contains("has done with it"));
     let fork = Ask::Fork { from: child(), task: "strange".to_owned(), run: run(7) };
     assert!(why(working.answer(4, fork).await).contains("no task `strange`"));
-    assert_eq!(refused(&records(&*working.sick.journal, child()).await), 2);
+    assert_eq!(refused(&records(&*working.journal, child()).await), 2);
     working.system.shutdown().await.expect("in order");
 }
 
@@ -198,7 +172,7 @@ async fn where_a_run_is_given_up_what_is_inside_it_ends_with_it() {
     working.until("nothing of it is left", || working.system.alive() == working.idle).await;
     assert_eq!(working.under_way.load(Ordering::SeqCst), 0);
     // Whoever takes it up again begins those inside anew, and hears of them.
-    working.sick.is_damaged.store(false, Ordering::SeqCst);
+    working.is_damaged.store(false, Ordering::SeqCst);
     assert_eq!(
         working.answer(1, Ask::Signal { run: run(1), name: "x".to_owned(), data: "1".to_owned() }).await,
         Answer::Taken
@@ -210,7 +184,7 @@ async fn where_a_run_is_given_up_what_is_inside_it_ends_with_it() {
 #[tokio::test(start_paused = true)]
 async fn a_run_inside_one_that_is_not_kept_any_more_refuses_what_is_asked_of_it_and_says_why() {
     let working = Working::with_records_that_may_be_damaged(run(9)).await;
-    let journal = Arc::clone(&working.sick.journal);
+    let journal = Arc::clone(&working.journal);
     working.system.shutdown().await.expect("in order");
     let stream = run(1).into();
     let epoch = journal.fence(&stream, "test").await.expect("a right");

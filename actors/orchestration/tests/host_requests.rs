@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::hosting::{Store, all_ended, end, records, run, start};
-use steadfast::seam::{Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
+use common::reads::Reads;
+use steadfast::seam::{Journal, Level};
 use steadfast::testing::{self, Disk};
-use steadfast::{BoxError, RunId, StreamId};
+use steadfast::{BoxError, RunId};
 use steadfast_orchestration::host::{
     Answer, Ask, Asked, Gear, Head, Outfit, Unfit, answer_of, answer_to, apply, unfinished,
 };
@@ -306,43 +307,6 @@ async fn a_run_that_nobody_carries_is_told_by_whoever_owns_the_store() {
     assert_eq!(records(&*journal, run(1)).await.len(), before, "the end stays the last record");
 }
 
-/// A journal that takes its time for one read of a run's records.
-struct Slow {
-    journal: Arc<dyn Journal>,
-    stream: StreamId,
-    reads: AtomicU32,
-    at: u32,
-}
-
-impl Journal for Slow {
-    fn level(&self) -> Level {
-        self.journal.level()
-    }
-
-    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
-        self.journal.write(batch)
-    }
-
-    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
-        let is_slow = *stream == self.stream && self.reads.fetch_add(1, Ordering::SeqCst) == self.at;
-        let stream = stream.clone();
-        Box::pin(async move {
-            if is_slow {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            self.journal.read(&stream, after).await
-        })
-    }
-
-    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
-        self.journal.snapshot(stream)
-    }
-
-    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
-        self.journal.list(prefix)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_was_asked_before_a_process_began_takes_back_nothing_that_it_gives_out() {
     const LONG: &str = "name = 'long'\n[[tasks]]\nid = 'a'\ncommand = { program = 'sleep' }\n";
@@ -362,8 +326,16 @@ async fn what_was_asked_before_a_process_began_takes_back_nothing_that_it_gives_
         system.shutdown().await.expect("in order");
         let before = records(&*journal, run(1)).await.len();
         let id = store.ask(1, Ask::Cancel { run: run(1), undo: false, why: "enough".to_owned() }).await;
-        let (stream, reads) = (run(1).into(), AtomicU32::new(0));
-        let slowly: Arc<dyn Journal> = Arc::new(Slow { journal: Arc::clone(&journal), stream, reads, at: slow });
+        let reads = AtomicU32::new(0);
+        let slowly = Reads::of((&journal, run(1)), move || {
+            let is_slow = reads.fetch_add(1, Ordering::SeqCst) == slow;
+            Box::pin(async move {
+                if is_slow {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Ok(())
+            })
+        });
         let system = process(&slowly).await;
         for _ in 0..2_000 {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::hosting::{Store, all_ended, records, run, start};
+use common::reads::Reads;
 use steadfast::seam::{Journal, Level};
 use steadfast::testing::Disk;
 use steadfast::{RunId, System};
@@ -212,6 +213,30 @@ async fn a_run_is_cancelled_while_a_goal_inside_that_is_undone_stands_still_and_
         }
         assert_eq!(world.ended().await, (Status::Failed, 0, 1), "{crash:?}");
         assert_eq!(world.ended_inside().await, (0, 2), "{crash:?}");
+        down(system).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_goal_inside_stands_still_is_known_before_it_is_carried_again() {
+    for cancels in [true, false] {
+        let mut world = World::new();
+        down(world.stuck().await).await;
+        // It is long before it is carried.
+        let slowly = Reads::of((&world.journal, child()), || {
+            Box::pin(async {
+                tokio::time::sleep(2_000 * MS).await;
+                Ok(())
+            })
+        });
+        let quickly = std::mem::replace(&mut world.journal, slowly);
+        let system = world.process(false).await;
+        world.journal = quickly;
+        let taken_up = |record: &Record| matches!(record, Record::TakenUp { by, .. } if by.starts_with("process-1:"));
+        world.until(run(1), taken_up).await;
+        let cancel = Ask::Cancel { run: run(1), undo: false, why: "leave it".to_owned() };
+        let what = if cancels { cancel } else { Ask::Resume { run: run(1) } };
+        assert_eq!(world.ask(what).await, Answer::Taken);
         down(system).await;
     }
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub(crate) mod hosting;
+pub(crate) mod reads;
 pub(crate) mod stops;
 pub(crate) mod waiting;
 
