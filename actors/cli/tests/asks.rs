@@ -5,6 +5,9 @@ mod common;
 
 use common::{World, until};
 use rustix::process::Signal;
+use steadfast::RunId;
+use steadfast::seam::{Level, Upto};
+use steadfast_storage::Store;
 
 const ASKS: &str = r#"
 name = "asks"
@@ -194,4 +197,28 @@ fn the_last_run_is_never_one_inside_another() {
             assert_eq!((&pair[0]["parent"], &pair[1]["parent"]), (&serde_json::Value::Null, &pair[0]["run"]), "{runs}");
         }
     }
+}
+
+/// Forgets a run, and leaves those inside it, as no verb does.
+fn forget(world: &World, run: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let store = Store::open(&world.state(), Level::Durable, "a test").await.expect("nobody has it");
+        let stream = RunId::new(run.parse().expect("an id")).into();
+        let epoch = store.journal().fence(&stream, "a test").await.expect("a right");
+        store.journal().prune(&stream, epoch, Upto::All).await.expect("it is forgotten");
+        store.close().await.expect("it closes");
+    });
+}
+
+#[test]
+fn a_step_whose_run_was_forgotten_is_carried_by_nobody_and_that_is_said() {
+    let world = around();
+    let paused = world.run(&["--json", "--wait", "100ms"]);
+    let inside = child(&world);
+    forget(&world, paused.object()["run"].as_str().expect("an id"));
+    world.resume(&[&inside]).says(2, &["was forgotten", "steadfast show ", "steadfast prune "]);
+    world.verb(&["why", &inside]).says(0, &["is not kept any more", "steadfast show "]);
+    world.verb(&["pause", &inside]).says(2, &["is not kept any more"]);
+    world.verb(&["prune", &inside]).says(0, &["1 runs are forgotten"]);
 }

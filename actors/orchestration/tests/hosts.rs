@@ -13,7 +13,7 @@ use steadfast::{BoxError, FaultPlan, MemoryJournal, System};
 use steadfast_orchestration::agents::host::{HostEvent, Takes};
 use steadfast_orchestration::chaos::Chaos;
 use steadfast_orchestration::host::{
-    Answer, Ask, Asked, Identity, apply, begin, changed_steps, find_unfinished, found, summaries, summary, unfinished,
+    Answer, Ask, Asked, Identity, apply, begin, changed_steps, find_unfinished, found, summary, unfinished,
 };
 use steadfast_orchestration::preset::{self, orchestrator_path};
 use steadfast_orchestration::run::{Millis, PauseCause, Record, Standing, Status};
