@@ -191,10 +191,18 @@ async fn what_is_over_is_forgotten_and_an_idle_host_holds_nothing() {
     for _ in 0..20 {
         assert_eq!(over(&mut events).await.1, Standing::Ended(Status::Reached));
     }
-    while system.alive() != idle {
-        tokio::time::sleep(MS).await;
-    }
+    let forgotten = async {
+        while system.alive() != idle {
+            tokio::time::sleep(MS).await;
+        }
+    };
+    let forgotten = tokio::time::timeout(Duration::from_secs(10), forgotten).await;
+    let alive = system.alive();
+    let left: Vec<_> = alive.iter().filter(|path| !idle.contains(path)).collect();
+    assert!(forgotten.is_ok(), "{left:?} are left");
     assert_eq!(store.feeds().carried(), []);
+    assert!((1..=20).all(|number| store.shop().room(run(number)).is_none()), "{:?}", store.shop());
+    assert_eq!(format!("{:?}", store.shop().floor()), "Floor([])");
     assert!(found(&*journal).await.expect("listed").iter().all(|found| found.ended.is_some()));
     assert_eq!(unfinished(&*journal, NOW).await.expect("listed").len(), 0);
     system.shutdown().await.expect("in order");
