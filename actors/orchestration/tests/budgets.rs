@@ -11,13 +11,14 @@ use common::{RUN, World};
 use serde_json::Value;
 use steadfast::testing::{self, Sim};
 use steadfast::{
-    Agent, AgentSpec, BoxError, ChildSpec, Context, FaultPlan, Intensity, Path, Progress, RequestError, RunId,
-    Strategy, Subject, SupervisorSpec, System, TaskId,
+    Agent, AgentSpec, BoxError, ChildSpec, Context, FaultPlan, Incarnation, Intensity, Path, Progress, RequestError,
+    RunId, Strategy, Subject, SupervisorSpec, System, TaskId,
 };
 use steadfast_orchestration::agents::desk;
 use steadfast_orchestration::agents::meter::{Meter, MeterError};
 use steadfast_orchestration::agents::protocol::{
     Attempt, CHARGE, Charge, ChargeRefusal, ChargeReply, ChargeRequest, Lease, LeaseId, LeaseReply, LeaseRequest, Part,
+    ROUTE, RouteReply, RouteRequest,
 };
 use steadfast_orchestration::agents::task_capability;
 use steadfast_orchestration::chaos::Chaos;
@@ -202,6 +203,35 @@ fn a_run_ends_with_its_budget_of_agents_and_uses_those_that_it_has() {
     assert_eq!(report.agents_used, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_those_that_a_run_may_use_alone_the_router_gives_it_one_and_nobody_else_and_no_other_life() {
+    let running = World::new(ONE, MemoryFiles::new()).0.start(None).await;
+    running.feed.report().await;
+    let system = &running.system;
+    let life = |name: &str| {
+        let path: Path = format!("root/domains/orchestration/executors/{name}").parse().expect("a path");
+        let life = system.incarnation(&path).expect("it is alive");
+        (path, life)
+    };
+    let route = async |only: Option<Vec<(Path, Incarnation)>>| {
+        let attempt = Attempt { run: RunId::new(RUN), task: "b".parse().expect("a task"), number: 1, part: Part::Task };
+        let only = only.map(|lives| lives.into_iter().collect());
+        let (capability, busy) = ("task.command".to_owned(), Vec::new());
+        match system.ask(&ROUTE, RouteRequest { attempt, capability, busy, only, last: None }).await {
+            Ok(RouteReply::Assigned(to)) => Some((to.agent, to.incarnation)),
+            Ok(RouteReply::NoneFree) => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (second, third) = (life("2"), life("3"));
+    let next = (second.0, Incarnation::new(second.1.get() + 1).expect("not 0"));
+    assert_eq!(route(Some(Vec::new())).await, None, "it may use nobody");
+    assert_eq!(route(Some(vec![next.clone()])).await, None, "that life has not begun");
+    assert_eq!(route(Some(vec![next, third.clone()])).await, Some(third));
+    assert!(route(None).await.is_some(), "it may use everybody");
+    running.finish().await;
+}
+
 #[test]
 fn a_run_ends_with_its_budget_of_output() {
     let report = calm(prints!("output = 60"));
@@ -300,7 +330,7 @@ fn what_is_charged_while_something_is_undone_costs_nothing() {
         let orchestrator =
             system.provider(&CHARGE, preset::orchestrator_path(RunId::new(RUN))).expect("it takes charges");
         let attempt = Attempt { run: RunId::new(RUN), task: leased.task, number: leased.attempt, part: Part::Undo };
-        let incarnation = steadfast::Incarnation::new(leased.incarnation).expect("not 0");
+        let incarnation = Incarnation::new(leased.incarnation).expect("not 0");
         let lease = LeaseId { attempt, agent: leased.agent, incarnation };
         let what = Charge::Reserve { counter: "tokens".to_owned(), amount: 1_000 };
         let request = ChargeRequest { lease, name: "1".to_owned(), what };

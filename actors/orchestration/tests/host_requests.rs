@@ -19,7 +19,7 @@ use steadfast_orchestration::preset;
 use steadfast_orchestration::redact::Redactor;
 use steadfast_orchestration::run::{Millis, Record, Status};
 use steadfast_orchestration::seam::BoxFuture;
-use steadfast_orchestration::seam::requests::Requests;
+use steadfast_orchestration::seam::requests::{MemoryRequests, Request, Requests, RequestsError};
 use steadfast_orchestration::seam::testing::ScriptedCommands;
 use uuid::Uuid;
 
@@ -149,6 +149,90 @@ async fn what_is_asked_of_an_idle_host_is_done_within_a_second() {
         };
         assert!(tokio::time::timeout(SECOND, done).await.is_ok(), "{what:?}");
     }
+    system.shutdown().await.expect("in order");
+}
+
+/// A store that counts how often it is asked.
+struct Counted {
+    journal: Arc<dyn Journal>,
+    requests: MemoryRequests,
+    looks: AtomicU32,
+    calls: AtomicU32,
+}
+
+/// How often a host may look for requests. After that it gets no answer: time does not go on beside one that asks at once
+/// again and again.
+const LOOKS: u32 = 10_000;
+
+impl Counted {
+    fn new() -> Self {
+        let (looks, calls) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { journal: Arc::new(Disk::new(1).journal(Level::Durable)), requests: MemoryRequests::new(), looks, calls }
+    }
+
+    /// How often it was looked for requests, and how often the journal was asked, since this was asked last.
+    fn taken(&self) -> (u32, u32) {
+        (self.looks.swap(0, Ordering::SeqCst), self.calls.swap(0, Ordering::SeqCst))
+    }
+
+    fn journal(&self) -> &dyn Journal {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        &*self.journal
+    }
+}
+
+impl Requests for Counted {
+    fn put(&self, request: Request) -> BoxFuture<'_, Result<(), RequestsError>> {
+        self.requests.put(request)
+    }
+
+    fn pending(&self) -> BoxFuture<'_, Result<Vec<Request>, RequestsError>> {
+        let look = self.looks.fetch_add(1, Ordering::SeqCst);
+        if look < LOOKS { self.requests.pending() } else { Box::pin(std::future::pending()) }
+    }
+
+    fn done(&self, id: Uuid) -> BoxFuture<'_, Result<(), RequestsError>> {
+        self.requests.done(id)
+    }
+}
+
+impl Journal for Counted {
+    fn level(&self) -> Level {
+        self.journal.level()
+    }
+
+    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
+        self.journal().write(batch)
+    }
+
+    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
+        self.journal().read(stream, after)
+    }
+
+    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
+        self.journal().snapshot(stream)
+    }
+
+    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
+        self.journal().list(prefix)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_host_looks_for_requests_four_times_a_second_and_asks_the_journal_nothing() {
+    let (counted, mut store) = (Arc::new(Counted::new()), Store::new());
+    let journal: Arc<dyn Journal> = Arc::clone(&counted) as _;
+    store.requests = Arc::clone(&counted) as _;
+    let system = preset::builder().journal(Arc::clone(&journal)).start(store.process()()).await.expect("it starts");
+    store.ask(1, Ask::Start(start(run(1), ASKS, None))).await;
+    store.ask(2, Ask::Cancel { run: run(1), undo: false, why: "enough".to_owned() }).await;
+    all_ended(|| Some(Arc::clone(&journal)), &[run(1)]).await;
+    tokio::time::sleep(SECOND).await;
+    let (looks, calls) = counted.taken();
+    assert!(looks < 20 && calls > 0, "{looks} looks and {calls} calls in about a second");
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let (looks, calls) = counted.taken();
+    assert!((239..=241).contains(&looks) && calls == 0, "{looks} looks and {calls} calls in a minute");
     system.shutdown().await.expect("in order");
 }
 

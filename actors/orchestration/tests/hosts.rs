@@ -3,7 +3,8 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::hosting::{Store, all_ended, end, goal, records, run, start};
@@ -190,10 +191,18 @@ async fn what_is_over_is_forgotten_and_an_idle_host_holds_nothing() {
     for _ in 0..20 {
         assert_eq!(over(&mut events).await.1, Standing::Ended(Status::Reached));
     }
-    while system.alive() != idle {
-        tokio::time::sleep(MS).await;
-    }
+    let forgotten = async {
+        while system.alive() != idle {
+            tokio::time::sleep(MS).await;
+        }
+    };
+    let forgotten = tokio::time::timeout(Duration::from_secs(10), forgotten).await;
+    let alive = system.alive();
+    let left: Vec<_> = alive.iter().filter(|path| !idle.contains(path)).collect();
+    assert!(forgotten.is_ok(), "{left:?} are left");
     assert_eq!(store.feeds().carried(), []);
+    assert!((1..=20).all(|number| store.shop().room(run(number)).is_none()), "{:?}", store.shop());
+    assert_eq!(format!("{:?}", store.shop().floor()), "Floor([])");
     assert!(found(&*journal).await.expect("listed").iter().all(|found| found.ended.is_some()));
     assert_eq!(unfinished(&*journal, NOW).await.expect("listed").len(), 0);
     system.shutdown().await.expect("in order");
@@ -238,15 +247,98 @@ async fn when_it_is_told_that_all_were_found_each_of_them_is_being_carried_or_is
     system.shutdown().await.expect("in order");
 }
 
+/// A goal of so many commands, which wait for nothing.
+fn many(program: &str, commands: u32) -> String {
+    let list = (0..commands).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    format!(
+        "name = 'many'\n[[tasks]]\nid = 'list'\ncollect = [{list}]\n\
+         [[tasks]]\nid = 'each'\nfor_each = '${{tasks.list.result}}'\ncommand = {{ program = '{program}' }}\n"
+    )
+}
+
+/// Whose commands began, in order, and how many were under way at once.
+#[derive(Clone, Default)]
+struct Turns(Arc<Mutex<(Vec<String>, usize, usize)>>);
+
+impl Turns {
+    /// Commands that take a hundredth of a second, or ten seconds.
+    fn commands(&self) -> ScriptedCommands {
+        let turns = self.0.clone();
+        ScriptedCommands::later(move |invocation| {
+            let turns = Arc::clone(&turns);
+            Box::pin(async move {
+                let run = invocation.env["STEADFAST_IDEMPOTENCY_KEY"].split(':').next().expect("a run").to_owned();
+                {
+                    let (began, now, most) = &mut *turns.lock().expect("nobody panicked");
+                    began.push(run);
+                    *now += 1;
+                    *most = (*most).max(*now);
+                }
+                tokio::time::sleep(MS * if invocation.program == "long" { 10_000 } else { 10 }).await;
+                turns.lock().expect("nobody panicked").1 -= 1;
+                Ok(Completed::new(Exit::Code(0)))
+            })
+        })
+    }
+
+    /// How many commands of each run had begun when the first of them had begun so many.
+    fn when_one_had(&self, all: usize) -> Vec<usize> {
+        let mut counts = BTreeMap::new();
+        for run in &self.0.lock().expect("nobody panicked").0 {
+            let count = counts.entry(run.clone()).or_default();
+            *count += 1;
+            if *count == all {
+                break;
+            }
+        }
+        counts.into_values().collect()
+    }
+
+    /// How many were under way at once.
+    fn most(&self) -> usize {
+        self.0.lock().expect("nobody panicked").2
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_take_turns_and_no_more_of_their_commands_are_under_way_at_once_than_there_are_executors() {
+    let (journal, mut store, turns) = (disk(), Store::new(), Turns::default());
+    (store.jobs, store.commands) = (2, Arc::new(turns.commands()));
+    for number in 1..=6 {
+        begin(&*journal, &start(run(number), &many("x", 30), None), (None, "test"), NOW).await.expect("it is recorded");
+    }
+    let (system, mut events) = process(&store, &journal).await;
+    for _ in 1..=6 {
+        assert_eq!(over(&mut events).await.1, Standing::Ended(Status::Reached));
+    }
+    let counts = turns.when_one_had(30);
+    assert!(counts.len() == 6 && counts.iter().all(|count| *count > 25), "they take no turns: {counts:?}");
+    assert_eq!(turns.most(), 2);
+    system.shutdown().await.expect("in order");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_commands_take_long_does_not_have_all_executors_while_another_one_waits() {
+    let (journal, mut store, turns) = (disk(), Store::new(), Turns::default());
+    (store.jobs, store.commands) = (2, Arc::new(turns.commands()));
+    let (system, mut events) = process(&store, &journal).await;
+    preset::start_run(&system, "process-0", &start(run(1), &many("long", 40), None), NOW).await.expect("it is started");
+    while turns.most() < 2 {
+        tokio::time::sleep(MS).await;
+    }
+    preset::start_run(&system, "process-0", &start(run(2), &many("x", 30), None), NOW).await.expect("it is started");
+    assert_eq!(over(&mut events).await, (run(2), Standing::Ended(Status::Reached)));
+    let counts = turns.when_one_had(30);
+    assert!(counts[0] < 15, "{} long commands began before the other run was done", counts[0]);
+    system.shutdown().await.expect("in order");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_with_thousands_of_tasks_does_not_keep_a_short_one_waiting() {
     let (journal, mut store) = (disk(), Store::new());
     store.jobs = 1;
-    let many = "name = 'many'\n[[tasks]]\nid = 'list'\ncollect = LIST\n\
-        [[tasks]]\nid = 'each'\nfor_each = '${tasks.list.result}'\ncommand = { program = 'x' }\n";
-    let list = format!("[{}]", (0..3000).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
     let (system, mut events) = process(&store, &journal).await;
-    let long = start(run(1), &many.replace("LIST", &list), None);
+    let long = start(run(1), &many("x", 3000), None);
     preset::start_run(&system, "process-0", &long, NOW).await.expect("it is started");
     let leases = |records: &[Record]| records.iter().filter(|record| matches!(record, Record::Leased(_))).count();
     while leases(&records(&*journal, run(1)).await) < 20 {
@@ -297,7 +389,7 @@ async fn the_same_goal_again_is_found_and_what_changed_in_it_is_named() {
     store.takes = Takes::Named;
     begin(&*journal, &start(run(1), SMALL, Some(1)), (None, "test"), NOW).await.expect("it is recorded");
     begin(&*journal, &start(run(2), SMALL, Some(2)), (None, "test"), NOW).await.expect("it is recorded");
-    let params = |number: u64| std::collections::BTreeMap::from([("number".to_owned(), number.into())]);
+    let params = |number: u64| BTreeMap::from([("number".to_owned(), number.into())]);
     let identity = Identity::new("small", "/in", &params(1));
     // What is damaged, what is over, and another folder.
     begin(&*journal, &start(run(3), SMALL, Some(1)), (None, "test"), NOW).await.expect("it is recorded");

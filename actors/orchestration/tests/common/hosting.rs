@@ -28,13 +28,13 @@ use uuid::Uuid;
 /// What outlives a process, but for the journal.
 #[derive(Clone)]
 pub(crate) struct Store {
-    pub(crate) requests: MemoryRequests,
+    pub(crate) requests: Arc<dyn Requests>,
     pub(crate) artifacts: MemoryArtifacts,
     pub(crate) commands: Arc<dyn Commands>,
     pub(crate) jobs: usize,
     pub(crate) takes: Takes,
     boots: Arc<AtomicU64>,
-    feeds: Arc<Mutex<Vec<Feeds>>>,
+    begun: Arc<Mutex<Vec<(Feeds, Workshop)>>>,
 }
 
 /// Every run has the same folder.
@@ -56,13 +56,13 @@ impl Store {
             })
         });
         Self {
-            requests: MemoryRequests::new(),
+            requests: Arc::new(MemoryRequests::new()),
             artifacts: MemoryArtifacts::new(),
             commands: Arc::new(commands),
             jobs: 3,
             takes: Takes::All,
             boots: Arc::default(),
-            feeds: Arc::default(),
+            begun: Arc::default(),
         }
     }
 
@@ -76,9 +76,9 @@ impl Store {
             let shop = Workshop::new(Arc::clone(&store.commands), Arc::new(cache));
             let mut host = HostArgs::new(format!("process-{boot}"), Arc::new(OneFolder));
             host.takes = store.takes;
-            host.requests = Arc::new(store.requests.clone());
+            host.requests = Arc::clone(&store.requests);
             host.artifacts = Arc::new(store.artifacts.clone());
-            store.feeds.lock().unwrap_or_else(PoisonError::into_inner).push(host.feeds.clone());
+            store.begun.lock().unwrap_or_else(PoisonError::into_inner).push((host.feeds.clone(), shop.clone()));
             preset::serving(&Staff::new(store.jobs, shop), host)
         }
     }
@@ -90,7 +90,16 @@ impl Store {
 
     /// What is told by the process that began last.
     pub(crate) fn feeds(&self) -> Feeds {
-        self.feeds.lock().unwrap_or_else(PoisonError::into_inner).last().expect("a process began").clone()
+        self.last().0
+    }
+
+    /// What the agents of the process that began last work with.
+    pub(crate) fn shop(&self) -> Workshop {
+        self.last().1
+    }
+
+    fn last(&self) -> (Feeds, Workshop) {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).last().expect("a process began").clone()
     }
 
     /// Asks for something, as another process does.
