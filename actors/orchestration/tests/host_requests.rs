@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use common::hosting::{Store, all_ended, end, records, run, start};
 use common::reads::Reads;
-use steadfast::seam::{Journal, Level};
+use steadfast::seam::{Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
 use steadfast::testing::{self, Disk};
-use steadfast::{BoxError, RunId};
+use steadfast::{BoxError, RunId, StreamId};
 use steadfast_orchestration::host::{
     Answer, Ask, Asked, Gear, Head, Outfit, Unfit, answer_of, answer_to, apply, unfinished,
 };
