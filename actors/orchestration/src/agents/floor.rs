@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! * An agent works for one run at a time: it is not given to another one while a lease of it is out.
+//! * An agent works for one run at a time: it is not given to another one while a lease of it is out. The run itself may
+//!   have it again with the record that ends its lease, if it is its turn.
 //! * Where several runs wait, the one for which the fewest work is first; of equals the one that has waited longest. So
 //!   a run with thousands of tasks that could begin does not keep the others waiting until it is done.
 
@@ -31,10 +32,10 @@ impl fmt::Debug for Floor {
 }
 
 impl Floor {
-    /// Those who work for a run.
+    /// Those who work, and cannot have another lease of this run now.
     #[must_use]
-    pub fn taken(&self, now: Instant) -> BTreeSet<Path> {
-        self.seats().taken(now)
+    pub fn taken(&self, run: RunId, now: Instant) -> BTreeSet<Path> {
+        self.seats().taken(run, now)
     }
 
     /// Has an agent work for a run, unless it works for another one or it is another run's turn; who is free then
@@ -54,6 +55,12 @@ impl Floor {
         for first in self.seats().hold(run, agents, asks, now) {
             first.notify_one();
         }
+    }
+
+    /// Says who goes on working for a run once what it is about to record is recorded. The others may have another lease of
+    /// this run, and none of others yet.
+    pub(crate) fn frees(&self, run: RunId, staying: &BTreeSet<Path>) {
+        self.seats().frees(run, staying);
     }
 
     /// Waits until it may be this run's turn.
@@ -93,6 +100,8 @@ struct Seats {
 #[derive(Default)]
 struct Seat {
     held: BTreeSet<Path>,
+    /// Those of them whose lease ends with what is recorded next.
+    ending: BTreeSet<Path>,
     claimed: Option<(Path, Instant)>,
     /// Since when it waits for which capability, by number, and when it asked last.
     waits: BTreeMap<String, (u64, Instant)>,
@@ -104,15 +113,22 @@ impl Seat {
         self.claimed.as_ref().filter(|(_, at)| now.saturating_duration_since(*at) < CLAIM).map(|(path, _)| path)
     }
 
+    /// Those who can have no other lease: of this run itself, or of another one.
+    fn kept(&self, from_itself: bool, now: Instant) -> impl Iterator<Item = &Path> {
+        let is_kept = move |agent: &&Path| !(from_itself && self.ending.contains(*agent));
+        self.held.iter().filter(is_kept).chain(self.claimed(now))
+    }
+
     fn count(&self, now: Instant) -> usize {
-        let claimed = self.claimed(now).is_some_and(|path| !self.held.contains(path));
-        self.held.len() + usize::from(claimed)
+        let claimed = self.claimed(now);
+        let staying = self.held.difference(&self.ending).filter(|agent| Some(*agent) != claimed).count();
+        staying + usize::from(claimed.is_some())
     }
 }
 
 impl Seats {
-    fn taken(&self, now: Instant) -> BTreeSet<Path> {
-        self.runs.values().flat_map(|seat| seat.held.iter().chain(seat.claimed(now))).cloned().collect()
+    fn taken(&self, run: RunId, now: Instant) -> BTreeSet<Path> {
+        self.runs.iter().flat_map(|(of, seat)| seat.kept(*of == run, now)).cloned().collect()
     }
 
     /// The run whose turn it is to get somebody with this capability, of those that wait.
@@ -135,7 +151,7 @@ impl Seats {
         let seat = self.runs.entry(run).or_default();
         let waits = seat.waits.entry(capability.to_owned()).or_insert((number, now));
         waits.1 = now;
-        let Some(agent) = agent.filter(|agent| !self.is_taken(agent, now)) else { return (false, None) };
+        let Some(agent) = agent.filter(|agent| !self.is_taken(agent, run, now)) else { return (false, None) };
         match self.first(capability, now) {
             Some((_, _, first)) if first != run => (false, self.runs.get(&first).map(|seat| Arc::clone(&seat.turn))),
             _ => {
@@ -147,12 +163,18 @@ impl Seats {
         }
     }
 
-    fn is_taken(&self, agent: &Path, now: Instant) -> bool {
-        self.runs.values().any(|seat| seat.held.contains(agent) || seat.claimed(now) == Some(agent))
+    fn is_taken(&self, agent: &Path, run: RunId, now: Instant) -> bool {
+        self.runs.iter().any(|(of, seat)| seat.kept(*of == run, now).any(|kept| kept == agent))
+    }
+
+    fn frees(&mut self, run: RunId, staying: &BTreeSet<Path>) {
+        let seat = self.runs.entry(run).or_default();
+        seat.ending = seat.held.difference(staying).cloned().collect();
     }
 
     fn hold(&mut self, run: RunId, agents: BTreeSet<Path>, asks: Asks, now: Instant) -> Vec<Arc<Notify>> {
         let seat = self.runs.entry(run).or_default();
+        seat.ending.clear();
         let before = seat.count(now);
         seat.held = agents;
         if asks == Asks::No {
@@ -197,7 +219,7 @@ mod tests {
 
         /// A run asks for somebody, and says whom it got.
         fn ask(&mut self, number: u128) -> Option<Path> {
-            let free = self.agents.iter().find(|agent| !self.seats.is_taken(agent, self.now)).cloned();
+            let free = self.agents.iter().find(|agent| !self.seats.is_taken(agent, run(number), self.now)).cloned();
             let (granted, _) = self.seats.claim(run(number), ("x", free.as_ref()), self.now);
             free.filter(|_| granted)
         }
@@ -237,6 +259,31 @@ mod tests {
         stage.hold(1, &[]);
         assert_eq!(stage.ask(1), None);
         assert_eq!(stage.ask(2).as_ref(), Some(&one));
+    }
+
+    #[test]
+    fn an_agent_whose_lease_is_about_to_end_may_go_on_for_its_run_and_for_no_other() {
+        let mut stage = Stage::new(1);
+        let agent = stage.ask(1).expect("it is free");
+        stage.hold(1, &[&agent]);
+        assert_eq!(stage.ask(1), None);
+        stage.seats.frees(run(1), &[].into());
+        assert_eq!(stage.ask(1).as_ref(), Some(&agent));
+        assert_eq!(stage.ask(2), None);
+        assert_eq!(stage.hold(1, &[&agent]), 0, "nobody is free");
+        assert_eq!((stage.ask(1), stage.ask(2)), (None, None));
+    }
+
+    #[test]
+    fn an_agent_whose_lease_is_about_to_end_is_left_to_a_run_that_has_waited() {
+        let mut stage = Stage::new(1);
+        let agent = stage.ask(1).expect("it is free");
+        stage.hold(1, &[&agent]);
+        assert_eq!(stage.ask(2), None);
+        stage.seats.frees(run(1), &[].into());
+        assert_eq!((stage.ask(1), stage.ask(2)), (None, None));
+        assert_eq!(stage.hold(1, &[]), 1, "the other one is told");
+        assert_eq!(stage.ask(2), Some(agent));
     }
 
     #[test]

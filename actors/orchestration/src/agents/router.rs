@@ -110,7 +110,7 @@ fn route(args: &RouterArgs, request: &RouteRequest, system: &System) -> RouteRep
         return RouteReply::NoProvider;
     }
     let candidates = all.len();
-    let taken = args.floor.taken(now);
+    let taken = args.floor.taken(request.attempt.run, now);
     let is_busy = |path: &Path| request.busy.contains(path) || taken.contains(path);
     let free: Vec<_> = all
         .into_iter()

@@ -19,6 +19,8 @@ pub(super) struct Log {
     at: AppendAt,
     artifacts: Arc<dyn Artifacts>,
     redactor: Redactor,
+    /// What the next append begins with, without secrets.
+    put_off: Vec<Record>,
 }
 
 impl Log {
@@ -31,7 +33,8 @@ impl Log {
         let (journal, stream) = (ctx.system().journal(), StreamId::from(args.run));
         let epoch = wait_for(ctx, journal.fence(&stream, owner)).await?;
         let (artifacts, redactor) = (Arc::clone(&args.artifacts), args.redactor.clone());
-        let mut log = Self { journal, stream, at: AppendAt { epoch, expected: 0 }, artifacts, redactor };
+        let mut log =
+            Self { journal, stream, at: AppendAt { epoch, expected: 0 }, artifacts, redactor, put_off: Vec::new() };
         let records = log.read(ctx).await?;
         log.at.expected = records.len() as u64;
         Ok((log, records))
@@ -50,7 +53,20 @@ impl Log {
         Ok(records)
     }
 
-    /// Appends records, all or none, and returns them without secrets. A large result is kept before its record is.
+    /// Keeps records for the next append, and returns those, without secrets. Whoever dies before has not said them.
+    pub(super) fn put_off(&mut self, records: Vec<Record>) -> &[Record] {
+        let before = self.put_off.len();
+        self.put_off.extend(records.into_iter().map(|record| record.redacted(&self.redactor)));
+        &self.put_off[before..]
+    }
+
+    /// How many records were put off and are not appended.
+    pub(super) fn behind(&self) -> usize {
+        self.put_off.len()
+    }
+
+    /// Appends what was put off and these records, all or none, and returns them without secrets. A large result is kept
+    /// before its record is.
     ///
     /// After an error it is not known where the stream ends; the incarnation ends with it and the next one reads anew.
     pub(super) async fn append(
@@ -58,7 +74,8 @@ impl Log {
         records: Vec<Record>,
         ctx: &Context<Orchestrator>,
     ) -> Result<Vec<Record>, BoxError> {
-        let records: Vec<_> = records.into_iter().map(|record| record.redacted(&self.redactor)).collect();
+        self.put_off(records);
+        let records = std::mem::take(&mut self.put_off);
         let mut frames = Vec::with_capacity(records.len());
         for record in &records {
             frames.push(encode(wait_for(ctx, keep(record, &*self.artifacts)).await?.as_ref())?);
