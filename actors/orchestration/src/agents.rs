@@ -15,6 +15,7 @@
 
 mod ask;
 pub mod desk;
+pub(crate) mod ends;
 pub mod executor;
 pub mod floor;
 pub mod host;

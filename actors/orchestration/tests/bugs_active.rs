@@ -73,8 +73,6 @@ fn each_bug_of_leases_and_of_the_orchestrator_is_seen_here() {
 async fn ended(bug: Option<Bug>) -> Running {
     let running = World::new(ONE, MemoryFiles::new()).0.start_in(builder(bug)).await;
     running.feed.report().await;
-    // What is reported again is reported by now.
-    tokio::time::sleep(100 * MS).await;
     running
 }
 
@@ -149,6 +147,10 @@ async fn starts_of_a_lease_delivered_twice(bug: Option<Bug>) -> usize {
 
 async fn outcomes_recorded(bug: Option<Bug>) -> usize {
     let running = ended(bug).await;
+    // The answer to the report got lost, and it comes again.
+    let orchestrator = running.system.provider(&REPORT, orchestrator_path(RunId::new(RUN))).expect("it takes reports");
+    let report = ReportRequest { lease: lease_of(&running.system).await, end: Ok(Outcome::Done { value: json!(0) }) };
+    orchestrator.ask(report, 1000 * MS).await.expect("an answer");
     let outcomes = count(&running.system, |record| matches!(record, Record::Recorded { .. })).await;
     running.system.shutdown().await.expect("an orderly end");
     outcomes

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -294,6 +294,16 @@ impl Turns {
         counts.into_values().collect()
     }
 
+    /// Whose commands began from when so many runs had begun one, until one of them had begun all.
+    fn while_all_go_on(&self, runs: usize, all: usize) -> Vec<String> {
+        let began = self.0.lock().expect("nobody panicked").0.clone();
+        let had = |upto: usize| began[..upto].iter().collect::<BTreeSet<_>>().len();
+        let of = |run: &String, upto: usize| began[..upto].iter().filter(|other| *other == run).count();
+        let from = (0..began.len()).find(|upto| had(*upto) == runs).expect("all begin");
+        let until = (from..began.len()).find(|at| of(&began[*at], at + 1) == all).expect("one begins all");
+        began[from..until].to_vec()
+    }
+
     /// How many were under way at once.
     fn most(&self) -> usize {
         self.0.lock().expect("nobody panicked").2
@@ -311,8 +321,11 @@ async fn runs_take_turns_and_no_more_of_their_commands_are_under_way_at_once_tha
     for _ in 1..=6 {
         assert_eq!(over(&mut events).await.1, Standing::Ended(Status::Reached));
     }
-    let counts = turns.when_one_had(30);
-    assert!(counts.len() == 6 && counts.iter().all(|count| *count > 25), "they take no turns: {counts:?}");
+    let began = turns.while_all_go_on(6, 30);
+    assert!(began.len() > 100, "they begin one after the other: {began:?}");
+    let all = |window: &&[String]| window.iter().collect::<BTreeSet<_>>().len() == 6;
+    let left_out = began.windows(12).find(|window| !all(window));
+    assert_eq!(left_out, None, "of twelve that begin each run has one");
     assert_eq!(turns.most(), 2);
     system.shutdown().await.expect("in order");
 }

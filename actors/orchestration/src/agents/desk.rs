@@ -4,11 +4,12 @@
 //!
 //! * A lease for another incarnation is not taken.
 //! * The same lease delivered twice is carried out once.
-//! * What was carried out is reported until the orchestrator has recorded or refused it, or is gone.
+//! * What was carried out is reported until the orchestrator has recorded or refused it, or is gone. Once the orchestrator
+//!   has taken the report it need not be asked again, unless it takes long to record it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use steadfast::{Agent, Context, Progress, RequestError, RunId, System, TaskId, bug_on_purpose};
 
 use crate::agents::ask::{PAUSE, TRY, again};
+use crate::agents::ends::Ends;
 use crate::agents::floor::Floor;
 use crate::agents::protocol::{Lease, LeaseId, LeaseReply, LeaseRequest, REPORT, ReportReply, ReportRequest};
 use crate::cache::Cache;
@@ -46,6 +48,7 @@ pub struct Workshop {
     pub cache: Arc<Cache>,
     rooms: Arc<Mutex<BTreeMap<RunId, Room>>>,
     floor: Floor,
+    ends: Ends,
 }
 
 /// What one run works with.
@@ -74,7 +77,7 @@ impl Workshop {
     /// A workshop in which there is no run yet.
     #[must_use]
     pub fn new(commands: Arc<dyn Commands>, cache: Arc<Cache>) -> Self {
-        Self { commands, cache, rooms: Arc::default(), floor: Floor::default() }
+        Self { commands, cache, rooms: Arc::default(), floor: Floor::default(), ends: Ends::default() }
     }
 
     /// Agents may work for this run from now on, with these.
@@ -86,6 +89,7 @@ impl Workshop {
     pub fn close(&self, run: RunId) {
         self.rooms().remove(&run);
         self.floor.leave(run);
+        self.ends.leave(run);
     }
 
     /// What this run works with, if it is open.
@@ -98,6 +102,11 @@ impl Workshop {
     #[must_use]
     pub fn floor(&self) -> &Floor {
         &self.floor
+    }
+
+    /// Who waits for what ends leases to be recorded.
+    pub(crate) fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     fn rooms(&self) -> MutexGuard<'_, BTreeMap<RunId, Room>> {
@@ -185,7 +194,8 @@ async fn carry_out(lease: Lease, shop: Workshop, system: System, progress: Progr
         performing.as_mut().poll(cx)
     })
     .await;
-    report(&lease, end, &system, &progress).await;
+    let ended = shop.ends.of(&lease.id);
+    report_until(&lease, end, ended, (&system, &progress)).await;
 }
 
 /// Reports how an attempt ended until it is recorded, or nobody waits for it any more. It beats while it waits.
@@ -196,6 +206,17 @@ async fn carry_out(lease: Lease, shop: Workshop, system: System, progress: Progr
 ///
 /// When the future is dropped, the report may or may not have been taken; the same one may be sent again.
 pub async fn report(lease: &Lease, end: Result<Outcome, Failure>, system: &System, progress: &Progress) {
+    report_until(lease, end, pending(), (system, progress)).await;
+}
+
+/// The same, for those who may hear that it is recorded.
+async fn report_until(
+    lease: &Lease,
+    end: Result<Outcome, Failure>,
+    ended: impl Future<Output = ()>,
+    (system, progress): (&System, &Progress),
+) {
+    let mut ended = pin!(ended);
     let report = ReportRequest { lease: lease.id.clone(), end };
     // Waiting for the orchestrator is progress as well: it may be between two incarnations, or judging the result.
     let mut pause = PAUSE;
@@ -211,7 +232,11 @@ pub async fn report(lease: &Lease, end: Result<Outcome, Failure>, system: &Syste
             Ok(ReportReply::Settled | ReportReply::Refused)
             | Err(RequestError::Gone { .. } | RequestError::Unknown { .. }) => return,
             Ok(ReportReply::Received) => {
-                tokio::time::sleep(pause).await;
+                tokio::select! {
+                    biased;
+                    () = &mut ended => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
                 pause = (2 * pause).min(20 * PAUSE);
             }
             Err(error) => again("report", &error).await,

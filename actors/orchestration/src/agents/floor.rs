@@ -2,9 +2,10 @@
 //!
 //! # Invariants
 //!
-//! * An agent works for one run at a time: it is not given to another one while a lease of it is out.
-//! * Where several runs wait, the one for which the fewest work is first; of equals the one that has waited longest. So
-//!   a run with thousands of tasks that could begin does not keep the others waiting until it is done.
+//! * An agent works for one run at a time: it is not given to another one while a lease of it is out. The run itself may
+//!   have it again with the record that ends its lease, if it is its turn.
+//! * Where several runs wait for somebody, whatever for, the one for which the fewest work is first; of equals the one that
+//!   has waited longest. So a run with thousands of tasks that could begin does not keep the others waiting until it is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -31,18 +32,24 @@ impl fmt::Debug for Floor {
 }
 
 impl Floor {
-    /// Those who work for a run.
+    /// Those who work, and cannot have another lease of this run now.
     #[must_use]
-    pub fn taken(&self, now: Instant) -> BTreeSet<Path> {
-        self.seats().taken(now)
+    pub fn taken(&self, run: RunId, now: Instant) -> BTreeSet<Path> {
+        self.seats().taken(run, now)
     }
 
-    /// Has an agent work for a run, unless it works for another one or it is another run's turn; who is free then
-    /// should
-    /// wait for [`turn`](Self::turn).
+    /// What else than this runs wait for.
+    pub(crate) fn waited_for(&self, capability: &str, now: Instant) -> BTreeSet<String> {
+        let seats = self.seats();
+        let waited = seats.runs.values().flat_map(|seat| seat.waited(now)).map(|(other, _)| other);
+        waited.filter(|other| *other != capability).cloned().collect()
+    }
+
+    /// Has an agent work for a run, unless it works for another one or it is another run's turn, which may wait for
+    /// something else that the agent can do as well; whoever is told so should wait for [`turn`](Self::turn).
     #[must_use]
-    pub(crate) fn claim(&self, run: RunId, (capability, agent): (&str, Option<&Path>), now: Instant) -> bool {
-        let (granted, first) = self.seats().claim(run, (capability, agent), now);
+    pub(crate) fn claim(&self, run: RunId, wanted: Wanted<'_>, now: Instant) -> bool {
+        let (granted, first) = self.seats().claim(run, wanted, now);
         if let Some(first) = first {
             first.notify_one();
         }
@@ -54,6 +61,12 @@ impl Floor {
         for first in self.seats().hold(run, agents, asks, now) {
             first.notify_one();
         }
+    }
+
+    /// Says who goes on working for a run once what it is about to record is recorded. The others may have another lease of
+    /// this run, and none of others yet.
+    pub(crate) fn frees(&self, run: RunId, staying: &BTreeSet<Path>) {
+        self.seats().frees(run, staying);
     }
 
     /// Waits until it may be this run's turn.
@@ -83,6 +96,17 @@ pub(crate) enum Asks {
     No,
 }
 
+/// Whom a run wants.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'w> {
+    /// For what.
+    pub(crate) capability: &'w str,
+    /// The one that was chosen; nobody where nobody is free.
+    pub(crate) agent: Option<&'w Path>,
+    /// What else that one can do, of what others wait for.
+    pub(crate) also: &'w BTreeSet<String>,
+}
+
 #[derive(Default)]
 struct Seats {
     runs: BTreeMap<RunId, Seat>,
@@ -93,6 +117,8 @@ struct Seats {
 #[derive(Default)]
 struct Seat {
     held: BTreeSet<Path>,
+    /// Those of them whose lease ends with what is recorded next.
+    ending: BTreeSet<Path>,
     claimed: Option<(Path, Instant)>,
     /// Since when it waits for which capability, by number, and when it asked last.
     waits: BTreeMap<String, (u64, Instant)>,
@@ -104,22 +130,36 @@ impl Seat {
         self.claimed.as_ref().filter(|(_, at)| now.saturating_duration_since(*at) < CLAIM).map(|(path, _)| path)
     }
 
+    /// Those who can have no other lease: of this run itself, or of another one.
+    fn kept(&self, from_itself: bool, now: Instant) -> impl Iterator<Item = &Path> {
+        let is_kept = move |agent: &&Path| !(from_itself && self.ending.contains(*agent));
+        self.held.iter().filter(is_kept).chain(self.claimed(now))
+    }
+
+    /// What it waits for now, and since when, by number.
+    fn waited(&self, now: Instant) -> impl Iterator<Item = (&String, u64)> {
+        let waits = self.waits.iter();
+        let fresh = waits.filter(move |(_, (_, at))| now.saturating_duration_since(*at) < WAITS);
+        fresh.map(|(capability, (number, _))| (capability, *number))
+    }
+
     fn count(&self, now: Instant) -> usize {
-        let claimed = self.claimed(now).is_some_and(|path| !self.held.contains(path));
-        self.held.len() + usize::from(claimed)
+        let claimed = self.claimed(now);
+        let staying = self.held.difference(&self.ending).filter(|agent| Some(*agent) != claimed).count();
+        staying + usize::from(claimed.is_some())
     }
 }
 
 impl Seats {
-    fn taken(&self, now: Instant) -> BTreeSet<Path> {
-        self.runs.values().flat_map(|seat| seat.held.iter().chain(seat.claimed(now))).cloned().collect()
+    fn taken(&self, run: RunId, now: Instant) -> BTreeSet<Path> {
+        self.runs.iter().flat_map(|(of, seat)| seat.kept(*of == run, now)).cloned().collect()
     }
 
-    /// The run whose turn it is to get somebody with this capability, of those that wait.
-    fn first(&self, capability: &str, now: Instant) -> Option<(usize, u64, RunId)> {
+    /// The run whose turn it is to get somebody who can do this, of those that wait.
+    fn first(&self, can: impl Fn(&str) -> bool, now: Instant) -> Option<(usize, u64, RunId)> {
         let waiting = self.runs.iter().filter_map(|(run, seat)| {
-            let (number, at) = seat.waits.get(capability)?;
-            (now.saturating_duration_since(*at) < WAITS).then(|| (seat.count(now), *number, *run))
+            let waited = seat.waited(now).filter(|(capability, _)| can(capability));
+            Some((seat.count(now), waited.map(|(_, number)| number).min()?, *run))
         });
         waiting.min()
     }
@@ -127,7 +167,7 @@ impl Seats {
     fn claim(
         &mut self,
         run: RunId,
-        (capability, agent): (&str, Option<&Path>),
+        Wanted { capability, agent, also }: Wanted<'_>,
         now: Instant,
     ) -> (bool, Option<Arc<Notify>>) {
         self.asked += 1;
@@ -135,8 +175,8 @@ impl Seats {
         let seat = self.runs.entry(run).or_default();
         let waits = seat.waits.entry(capability.to_owned()).or_insert((number, now));
         waits.1 = now;
-        let Some(agent) = agent.filter(|agent| !self.is_taken(agent, now)) else { return (false, None) };
-        match self.first(capability, now) {
+        let Some(agent) = agent.filter(|agent| !self.is_taken(agent, run, now)) else { return (false, None) };
+        match self.first(|other| other == capability || also.contains(other), now) {
             Some((_, _, first)) if first != run => (false, self.runs.get(&first).map(|seat| Arc::clone(&seat.turn))),
             _ => {
                 let seat = self.runs.entry(run).or_default();
@@ -147,12 +187,18 @@ impl Seats {
         }
     }
 
-    fn is_taken(&self, agent: &Path, now: Instant) -> bool {
-        self.runs.values().any(|seat| seat.held.contains(agent) || seat.claimed(now) == Some(agent))
+    fn is_taken(&self, agent: &Path, run: RunId, now: Instant) -> bool {
+        self.runs.iter().any(|(of, seat)| seat.kept(*of == run, now).any(|kept| kept == agent))
+    }
+
+    fn frees(&mut self, run: RunId, staying: &BTreeSet<Path>) {
+        let seat = self.runs.entry(run).or_default();
+        seat.ending = seat.held.difference(staying).cloned().collect();
     }
 
     fn hold(&mut self, run: RunId, agents: BTreeSet<Path>, asks: Asks, now: Instant) -> Vec<Arc<Notify>> {
         let seat = self.runs.entry(run).or_default();
+        seat.ending.clear();
         let before = seat.count(now);
         seat.held = agents;
         if asks == Asks::No {
@@ -163,8 +209,11 @@ impl Seats {
         }
         // Somebody is free: it is the turn of whoever waits first, for whatever they can do.
         let waiting: BTreeSet<_> = self.runs.values().flat_map(|seat| seat.waits.keys().cloned()).collect();
-        let firsts: BTreeSet<_> =
-            waiting.iter().filter_map(|capability| self.first(capability, now)).map(|(_, _, run)| run).collect();
+        let firsts: BTreeSet<_> = waiting
+            .iter()
+            .filter_map(|capability| self.first(|other| other == capability, now))
+            .map(|(_, _, run)| run)
+            .collect();
         firsts.iter().filter_map(|run| self.runs.get(run)).map(|seat| Arc::clone(&seat.turn)).collect()
     }
 }
@@ -197,8 +246,15 @@ mod tests {
 
         /// A run asks for somebody, and says whom it got.
         fn ask(&mut self, number: u128) -> Option<Path> {
-            let free = self.agents.iter().find(|agent| !self.seats.is_taken(agent, self.now)).cloned();
-            let (granted, _) = self.seats.claim(run(number), ("x", free.as_ref()), self.now);
+            self.ask_for(number, "x")
+        }
+
+        /// The same, where everybody can do `x` and `y`.
+        fn ask_for(&mut self, number: u128, capability: &str) -> Option<Path> {
+            let free = self.agents.iter().find(|agent| !self.seats.is_taken(agent, run(number), self.now)).cloned();
+            let also = ["x", "y"].map(str::to_owned).into();
+            let wanted = Wanted { capability, agent: free.as_ref(), also: &also };
+            let (granted, _) = self.seats.claim(run(number), wanted, self.now);
             free.filter(|_| granted)
         }
 
@@ -237,6 +293,49 @@ mod tests {
         stage.hold(1, &[]);
         assert_eq!(stage.ask(1), None);
         assert_eq!(stage.ask(2).as_ref(), Some(&one));
+    }
+
+    #[test]
+    fn an_agent_whose_lease_is_about_to_end_may_go_on_for_its_run_and_for_no_other() {
+        let mut stage = Stage::new(1);
+        let agent = stage.ask(1).expect("it is free");
+        stage.hold(1, &[&agent]);
+        assert_eq!(stage.ask(1), None);
+        stage.seats.frees(run(1), &[].into());
+        assert_eq!(stage.ask(1).as_ref(), Some(&agent));
+        assert_eq!(stage.ask(2), None);
+        assert_eq!(stage.hold(1, &[&agent]), 0, "nobody is free");
+        assert_eq!((stage.ask(1), stage.ask(2)), (None, None));
+    }
+
+    #[test]
+    fn an_agent_whose_lease_is_about_to_end_is_left_to_a_run_that_has_waited() {
+        let mut stage = Stage::new(1);
+        let agent = stage.ask(1).expect("it is free");
+        stage.hold(1, &[&agent]);
+        assert_eq!(stage.ask(2), None);
+        stage.seats.frees(run(1), &[].into());
+        assert_eq!((stage.ask(1), stage.ask(2)), (None, None));
+        assert_eq!(stage.hold(1, &[]), 1, "the other one is told");
+        assert_eq!(stage.ask(2), Some(agent));
+    }
+
+    #[test]
+    fn who_waits_for_something_else_that_the_same_agent_can_do_has_its_turn_as_well() {
+        let mut stage = Stage::new(2);
+        let both = [0, 1].map(|_| {
+            let agent = stage.ask(1).expect("it is free");
+            stage.hold(1, &[&agent]);
+            agent
+        });
+        let both: Vec<_> = stage.agents.iter().filter(|agent| both.contains(agent)).cloned().collect();
+        stage.hold(1, &both.iter().collect::<Vec<_>>());
+        assert_eq!(stage.ask_for(2, "y"), None);
+        stage.seats.frees(run(1), &[both[0].clone()].into());
+        assert_eq!(stage.ask(1), None, "the other one has nobody");
+        stage.hold(1, &[&both[0]]);
+        assert_eq!(stage.ask(1), None, "the other one has nobody");
+        assert_eq!(stage.ask_for(2, "y").as_ref(), Some(&both[1]));
     }
 
     #[test]

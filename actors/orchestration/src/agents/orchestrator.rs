@@ -10,6 +10,9 @@
 //! # Invariants
 //!
 //! * A lease is journaled before it is sent, and an outcome before it is acknowledged.
+//! * A result is appended together with what follows from it without anybody's work: the next lease, or the end of the run.
+//!   Until then the state is ahead of the journal, and nothing leaves the orchestrator but questions. It is appended alone
+//!   as soon as anything is heard but the router's answer, so that it waits for nobody who is slow.
 //! * A report is only taken from the incarnation that holds the lease, for the attempt it holds.
 //! * No handler waits for another agent but the journal, which answers or ends within a limit of its own.
 
@@ -147,8 +150,6 @@ struct Bench {
     leading: BTreeSet<TaskId>,
     /// Those that could not begin while a result was not to be had.
     unbegun: BTreeSet<TaskId>,
-    /// When the run around this one was resumed last, as far as it was told.
-    heard: Option<Millis>,
 }
 
 /// What a run inside another one was told: what is wanted of it, and when the run around it was resumed last.
@@ -353,6 +354,12 @@ impl Orchestrator {
         message: OrchestratorMessage,
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
+        // What was put off is appended with what the router says, or before anything else is heard.
+        let is_routed =
+            matches!(&message, OrchestratorMessage::Own(of, Own::Routed { .. }) if *of == ctx.incarnation());
+        if !is_routed {
+            self.catch_up(ctx).await?;
+        }
         let reply = match message {
             OrchestratorMessage::Report(report) => OrchestratorReply::Report(self.report(report, ctx).await?),
             OrchestratorMessage::Charge(request) => OrchestratorReply::Charge(self.charge(request, ctx).await?),
@@ -383,6 +390,9 @@ impl Orchestrator {
                 OrchestratorReply::Done
             }
         };
+        if is_routed {
+            self.catch_up(ctx).await?;
+        }
         self.advance(ctx).await?;
         Ok(reply)
     }
@@ -408,7 +418,7 @@ impl Orchestrator {
                 Ok(())
             }
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
-            Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx).await,
+            Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx),
             Own::Unanswered { task, part, unanswered } => self.unanswered((task, part), unanswered, ctx).await,
             Own::Undelivered { lease, why } => self.lost_with((&lease.agent, lease.incarnation), &why, ctx).await,
             // On purpose: whoever holds a lease reports on it.

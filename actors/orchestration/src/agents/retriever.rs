@@ -9,7 +9,7 @@ use crate::agents::ask::wait_for;
 use crate::agents::desk::{Desk, Workshop};
 use crate::agents::protocol::{ContextReply, ContextRequest, LeaseReply, LeaseRequest};
 
-pub(crate) use context::{results_of_list, results_of_undo, results_of_work};
+pub(crate) use context::{at_hand, results_of_list, results_of_undo, results_of_work};
 
 /// A retriever.
 #[derive(Debug)]

@@ -1,11 +1,13 @@
 //! Chooses who takes a task.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use steadfast::{Agent, BoxError, Context, Incarnation, Path, Subject, System};
 
-use crate::agents::floor::Floor;
+use crate::agents::floor::{Floor, Wanted};
 use crate::agents::protocol::{Assignment, RouteReply, RouteRequest, task_capability};
 
 /// How a router chooses. Each step can be replaced; the given ones choose the least loaded of those that are free.
@@ -110,7 +112,7 @@ fn route(args: &RouterArgs, request: &RouteRequest, system: &System) -> RouteRep
         return RouteReply::NoProvider;
     }
     let candidates = all.len();
-    let taken = args.floor.taken(now);
+    let taken = args.floor.taken(request.attempt.run, now);
     let is_busy = |path: &Path| request.busy.contains(path) || taken.contains(path);
     let free: Vec<_> = all
         .into_iter()
@@ -121,11 +123,27 @@ fn route(args: &RouterArgs, request: &RouteRequest, system: &System) -> RouteRep
     let free = prefer_others(free, request.last.as_ref());
     let chosen = select.select_agent(&free).and_then(|candidate| Some((candidate, candidate.incarnation?)));
     let agent = chosen.map(|(candidate, _)| &candidate.path);
+    let also = agent.map(|agent| also(args, (&requirement, agent), system, now)).unwrap_or_default();
     // Also where nobody is free, so that it is known who waits.
-    let granted = args.floor.claim(request.attempt.run, (&requirement.capability, agent), now);
+    let wanted = Wanted { capability: &requirement.capability, agent, also: &also };
+    let granted = args.floor.claim(request.attempt.run, wanted, now);
     let Some((candidate, incarnation)) = chosen.filter(|_| granted) else { return RouteReply::NoneFree };
     let reason = format!("{count} of {candidates} are free, and it has the least to do: {}", candidate.load);
     RouteReply::Assigned(Assignment { agent: candidate.path.clone(), incarnation, candidates, reason })
+}
+
+/// What else others wait for that this agent can do.
+fn also(
+    args: &RouterArgs,
+    (requirement, agent): (&Requirement, &Path),
+    system: &System,
+    now: Instant,
+) -> BTreeSet<String> {
+    let can = |capability: &String| {
+        let all = args.select.find_agents(&Requirement { capability: capability.clone() }, system);
+        all.iter().any(|candidate| candidate.path == *agent)
+    };
+    args.floor.waited_for(&requirement.capability, now).into_iter().filter(can).collect()
 }
 
 /// Whether the run may use this life.

@@ -10,13 +10,12 @@ use steadfast::{BoxError, Context, System, bug_on_purpose};
 use super::{Orchestrator, OrchestratorMessage, Own, Ready, set_going};
 use crate::agents::ask::{Unanswered, ask_any};
 use crate::agents::protocol::{Attempt, CONTEXT, ContextReply, ContextRequest, Part, Wanted};
-use crate::agents::retriever::{results_of_list, results_of_work};
+use crate::agents::retriever::{at_hand, results_of_list, results_of_work};
 use crate::goal::model::Task;
 use crate::goal::template::Scope;
 use crate::plan::PlannedTask;
 use crate::run::{
-    Class, Facts, Millis, Outcome, Record, Report, Restarts, Shared, SkipCause, Standing, Step, TaskId, after,
-    given_up, next,
+    Class, Facts, Millis, Outcome, Record, Report, Restarts, Shared, SkipCause, Standing, Step, TaskId, given_up, next,
 };
 
 /// How long to wait before a task for which nobody was free is routed again, unless a lease ends before.
@@ -51,12 +50,40 @@ impl Orchestrator {
             self.commit_ending(records, ctx).await?;
         }
         self.route(ctx);
+        if self.log.behind() > 0 {
+            if self.bench.routing.is_some() {
+                // What the router says is appended together with it.
+                return Ok(());
+            }
+            self.catch_up(ctx).await?;
+            self.route(ctx);
+        }
         self.lead(ctx);
         self.publish(ctx);
         Ok(())
     }
 
-    /// Appends records, and only then takes them into account and tells of them.
+    /// Takes records into account that are appended with what is appended next, at the latest before the message after this
+    /// one is heard. Until then nothing follows from them but questions.
+    pub(super) fn put_off(&mut self, records: Vec<Record>, ctx: &Context<Self>) -> Result<(), BoxError> {
+        for record in self.log.put_off(records) {
+            self.state.apply(record)?;
+            if bug_on_purpose!(ctx.system(), ToldBeforeJournal) {
+                // On purpose: as in `commit`.
+                self.args.feed.tell(record.clone());
+            }
+        }
+        self.bench.crowded.clear();
+        self.args.shop.floor().frees(self.args.run, &self.holders());
+        Ok(())
+    }
+
+    /// Appends what was put off.
+    pub(super) async fn catch_up(&mut self, ctx: &Context<Self>) -> Result<(), BoxError> {
+        if self.log.behind() == 0 { Ok(()) } else { self.commit(Vec::new(), ctx).await }
+    }
+
+    /// Appends records after those that were put off, and only then takes them into account and tells of all.
     pub(super) async fn commit(&mut self, records: Vec<Record>, ctx: &Context<Self>) -> Result<(), BoxError> {
         let is_told = bug_on_purpose!(ctx.system(), ToldBeforeJournal);
         if is_told {
@@ -65,9 +92,11 @@ impl Orchestrator {
                 self.args.feed.tell(record.clone());
             }
         }
-        let records = records.into_iter().map(|record| after(self.bench.heard, record)).collect();
-        for record in self.log.append(records, ctx).await? {
-            self.state.apply(&record)?;
+        let known = self.log.behind();
+        for (number, record) in self.log.append(records, ctx).await?.into_iter().enumerate() {
+            if number >= known {
+                self.state.apply(&record)?;
+            }
             if !is_told {
                 self.args.feed.tell(record);
             }
@@ -98,6 +127,11 @@ impl Orchestrator {
             return Ok(());
         }
         let request = self.context_of(self.attempt(&task, (attempt, Part::Task)))?;
+        if let Some((work, lookups)) = at_hand(&request) {
+            let position = self.planned_task(task.task())?.position();
+            self.bench.ready.insert((position, task), Ready { attempt, part: Part::Task, work, lookups });
+            return Ok(());
+        }
         let system = ctx.system().clone();
         set_going(ctx, async move {
             let attempt = request.attempt.clone();

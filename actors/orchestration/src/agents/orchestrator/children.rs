@@ -130,7 +130,9 @@ impl Orchestrator {
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
         let who = as_who(around);
-        self.bench.heard = self.bench.heard.max(resumed.map(|resumed| resumed.wall));
+        if let Some(resumed) = resumed {
+            self.log.hear(resumed.wall);
+        }
         if let Some(wall) = self.resumed_at(&order, resumed) {
             self.commit(vec![Record::Resumed { who: who.clone(), wall }], ctx).await?;
         }

@@ -35,6 +35,7 @@ impl Orchestrator {
 
     /// Reads the journal, and what stands beside it, once more.
     pub(super) async fn fold_anew(&mut self, ctx: &Context<Self>) -> Result<(), BoxError> {
+        self.catch_up(ctx).await?;
         let records = self.log.read(ctx).await?;
         self.state = RunState::fold(outline(self.plan.as_deref(), &self.args), &records)?;
         Ok(())

@@ -9,7 +9,7 @@ use super::artifacts::{keep, make_whole};
 use super::{Orchestrator, RunArgs};
 use crate::agents::ask::wait_for;
 use crate::redact::Redactor;
-use crate::run::{Record, decode, encode};
+use crate::run::{Millis, Record, after, decode, encode};
 use crate::seam::artifacts::Artifacts;
 
 /// The stream of one run, which this incarnation alone may append to until the next one fences it.
@@ -19,6 +19,10 @@ pub(super) struct Log {
     at: AppendAt,
     artifacts: Arc<dyn Artifacts>,
     redactor: Redactor,
+    /// What the next append begins with, without secrets.
+    put_off: Vec<Record>,
+    /// When the run around this one was resumed last, as far as it was told.
+    heard: Option<Millis>,
 }
 
 impl Log {
@@ -31,7 +35,15 @@ impl Log {
         let (journal, stream) = (ctx.system().journal(), StreamId::from(args.run));
         let epoch = wait_for(ctx, journal.fence(&stream, owner)).await?;
         let (artifacts, redactor) = (Arc::clone(&args.artifacts), args.redactor.clone());
-        let mut log = Self { journal, stream, at: AppendAt { epoch, expected: 0 }, artifacts, redactor };
+        let mut log = Self {
+            journal,
+            stream,
+            at: AppendAt { epoch, expected: 0 },
+            artifacts,
+            redactor,
+            put_off: Vec::new(),
+            heard: None,
+        };
         let records = log.read(ctx).await?;
         log.at.expected = records.len() as u64;
         Ok((log, records))
@@ -50,7 +62,26 @@ impl Log {
         Ok(records)
     }
 
-    /// Appends records, all or none, and returns them without secrets. A large result is kept before its record is.
+    /// The run around this one was resumed at this moment: what is appended from now on comes after that.
+    pub(super) fn hear(&mut self, resumed: Millis) {
+        self.heard = self.heard.max(Some(resumed));
+    }
+
+    /// Keeps records for the next append, and returns those, without secrets. Whoever dies before has not said them.
+    pub(super) fn put_off(&mut self, records: Vec<Record>) -> &[Record] {
+        let before = self.put_off.len();
+        let heard = self.heard;
+        self.put_off.extend(records.into_iter().map(|record| after(heard, record.redacted(&self.redactor))));
+        &self.put_off[before..]
+    }
+
+    /// How many records were put off and are not appended.
+    pub(super) fn behind(&self) -> usize {
+        self.put_off.len()
+    }
+
+    /// Appends what was put off and these records, all or none, and returns them without secrets. A large result is kept
+    /// before its record is.
     ///
     /// After an error it is not known where the stream ends; the incarnation ends with it and the next one reads anew.
     pub(super) async fn append(
@@ -58,7 +89,8 @@ impl Log {
         records: Vec<Record>,
         ctx: &Context<Orchestrator>,
     ) -> Result<Vec<Record>, BoxError> {
-        let records: Vec<_> = records.into_iter().map(|record| record.redacted(&self.redactor)).collect();
+        self.put_off(records);
+        let records = std::mem::take(&mut self.put_off);
         let mut frames = Vec::with_capacity(records.len());
         for record in &records {
             frames.push(encode(wait_for(ctx, keep(record, &*self.artifacts)).await?.as_ref())?);

@@ -99,13 +99,8 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// The validator answered.
-    pub(super) async fn judged(
-        &mut self,
-        lease: &LeaseId,
-        verdicts: &Verdicts,
-        ctx: &Context<Self>,
-    ) -> Result<(), BoxError> {
+    /// The validator answered. What follows from the result by itself is appended together with it.
+    pub(super) fn judged(&mut self, lease: &LeaseId, verdicts: &Verdicts, ctx: &Context<Self>) -> Result<(), BoxError> {
         let Some(value) = self.bench.judging.remove(lease) else { return Ok(()) };
         if !self.holds(lease, ctx) {
             return Ok(());
@@ -117,7 +112,7 @@ impl Orchestrator {
             AttemptEnd::Failed { class, message: verdicts.reasons().join("; ") }
         };
         let records = attempt_ended(&self.state, &lease.attempt.task, end, self.wall());
-        self.commit(records, ctx).await
+        self.put_off(records, ctx)
     }
 
     /// An incarnation is no more: its leases are given out again.

@@ -1,7 +1,9 @@
 //! From an attempt that is prepared to a lease that is out.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
-use steadfast::{BoxError, Context, RequestError, System, bug_on_purpose};
+use steadfast::{BoxError, Context, Path, RequestError, System, bug_on_purpose};
 
 use super::carry::RETRY;
 use super::{Orchestrator, Own, set_going};
@@ -22,7 +24,7 @@ impl Orchestrator {
         }
         let Some((key, attempt, capability)) = self.first_ready() else { return };
         self.bench.routing = Some(key.clone());
-        let busy = self.leases().into_iter().map(|lease| lease.agent).collect();
+        let busy = self.holders().into_iter().collect();
         let last = self.last_holder(&attempt);
         let only = self.only(&attempt);
         let request = RouteRequest { attempt: attempt.clone(), capability, busy, only, last };
@@ -110,11 +112,21 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// Says on the floor who works for this run.
+    /// Says on the floor who works for this run, and which leases are out.
     pub(super) fn take_seats(&self) {
-        let agents = self.leases().into_iter().map(|lease| lease.agent).collect();
+        if self.log.behind() > 0 {
+            // It is said once that is appended.
+            return;
+        }
         let asks = if self.bench.routing.is_some() { Asks::Yes } else { Asks::No };
-        self.args.shop.floor().hold(self.args.run, agents, asks, self.clock.now());
+        self.args.shop.floor().hold(self.args.run, self.holders(), asks, self.clock.now());
+        self.args.shop.ends().tell(self.args.run, self.leases().into_iter().collect());
+    }
+
+    /// Those who hold a lease.
+    pub(super) fn holders(&self) -> BTreeSet<Path> {
+        let of_tasks = self.state.held().map(|(_, held)| held);
+        of_tasks.chain(self.state.undo_lease().map(|(_, held)| held)).map(|held| held.agent.clone()).collect()
     }
 
     /// Asks again when it may be this run's turn, or after a while: an agent that comes back tells nobody.

@@ -22,6 +22,9 @@ use crate::work::{Failure, Outcome, Work, WorkSpec};
 /// How long a result stays in the cache. It never changes once it is recorded; this only bounds how long it is kept.
 const KEPT: Duration = Duration::from_hours(1);
 
+/// From how many bytes on what a task refers to is not at hand.
+const AT_HAND: usize = 16 * 1024;
+
 /// The tasks whose results a task refers to in its inputs, its work, and its condition.
 pub(crate) fn results_of_work(task: &Task) -> BTreeSet<String> {
     results(task, |pointer, stage| match stage {
@@ -51,6 +54,44 @@ fn results(task: &Task, wanted: impl Fn(&str, Stage) -> bool) -> BTreeSet<String
             _ => None,
         })
         .collect()
+}
+
+/// The work of an attempt, where everything that it refers to is at hand and small: nobody needs to be asked for it.
+///
+/// Nothing where the retriever is to be asked: also where a template is refused, of which it makes a failure.
+pub(crate) fn at_hand(request: &ContextRequest) -> Option<(Work, Lookups)> {
+    let waits = request.task.work().is_some_and(|work| work.kind().capability().is_none());
+    let item = match &request.wanted {
+        Wanted::Work => None,
+        Wanted::ItemWork(item) => Some(item),
+        Wanted::Items | Wanted::Begun { .. } | Wanted::Undo { .. } => return None,
+    };
+    let mut room = AT_HAND;
+    let results = request.results.values().map(|result| &**result);
+    if waits || !request.params.values().chain(item).chain(results).all(|value| fits(value, &mut room)) {
+        return None;
+    }
+    let results: BTreeMap<_, _> =
+        request.results.iter().map(|(id, result)| (id.clone(), Value::clone(result))).collect();
+    let lookups = Lookups { hits: 0, misses: results.len() as u64 };
+    match work(request, &Scope::new(&request.params, &results), lookups) {
+        Ok(ContextReply::Work { work, lookups }) => Some((*work, lookups)),
+        _ => None,
+    }
+}
+
+/// Takes a value out of the room there is for values, if it fits; a value without a text takes as much as one byte.
+fn fits(value: &Value, room: &mut usize) -> bool {
+    let mut take = |bytes: usize| room.checked_sub(bytes + 1).map(|left| *room = left).is_some();
+    match value {
+        Value::String(text) => take(text.len()),
+        Value::Array(items) => take(0) && items.iter().all(|item| fits(item, room)),
+        Value::Object(map) => {
+            let keys = map.keys().map(|key| key.len() + 1).sum();
+            take(keys) && map.values().all(|value| fits(value, room))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => take(0),
+    }
 }
 
 /// Answers a request.
