@@ -116,6 +116,12 @@ impl World {
         panic!("it does not come: {:#?}", records(&*self.journal, of).await)
     }
 
+    /// Waits until an undo begins.
+    async fn undo_begins(&self) {
+        let begins = tokio::time::timeout(MS * LONG, self.began.notified()).await;
+        assert!(begins.is_ok(), "no undo begins: {:#?}", records(&*self.journal, child()).await);
+    }
+
     /// Waits until the run around it stands like this.
     async fn stands(&self, like: impl Fn(&Standing) -> bool) {
         let mut standing = self.store.feeds().of(run(1)).standing();
@@ -138,7 +144,8 @@ impl World {
     async fn ended(&self) -> (Status, u32, u32) {
         let runs = [run(1)];
         let ended = all_ended(|| Some(Arc::clone(&self.journal)), &runs);
-        tokio::time::timeout(MS * LONG, ended).await.expect("it ends");
+        let ended = tokio::time::timeout(MS * LONG, ended).await;
+        assert!(ended.is_ok(), "it does not end: {:#?}", records(&*self.journal, run(1)).await);
         match records(&*self.journal, run(1)).await.last() {
             Some(Record::Ended { status, undone, .. }) => (*status, undone.undone, undone.failed),
             other => panic!("{other:?}"),
@@ -282,7 +289,7 @@ async fn a_goal_inside_that_is_undone_stands_still_with_the_run_around_it_and_go
         let mut world = World::new();
         world.ends.store(false, Ordering::SeqCst);
         let mut system = world.begin(true).await;
-        world.began.notified().await;
+        world.undo_begins().await;
         assert_eq!(world.ask(Ask::Pause { run: run(1) }).await, Answer::Taken);
         world.until(child(), |record| matches!(record, Record::Paused { why: PauseCause::Asked, .. })).await;
         match crash {
@@ -307,7 +314,7 @@ async fn a_run_that_is_stopped_while_a_goal_inside_is_undone_drops_the_undo_ther
     let mut world = World::new();
     world.ends.store(false, Ordering::SeqCst);
     let system = world.begin(true).await;
-    world.began.notified().await;
+    world.undo_begins().await;
     let orchestrator = system.agent::<Orchestrator>(&preset::orchestrator_path(run(1))).expect("it is there");
     orchestrator.ask(OrchestratorMessage::Stop { who: "ann".to_owned() }).await.expect("it hears it");
     world.until(child(), |record| matches!(record, Record::UndoLost { .. })).await;
