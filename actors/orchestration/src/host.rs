@@ -29,13 +29,13 @@ mod offline;
 mod outfit;
 mod summary;
 
+pub(crate) use answer::answered;
 pub use answer::{Answer, Answers, answer_of, answer_to, over, over_after};
-pub(crate) use answer::{Inside, answered};
 pub use ask::{Ask, Asked, AskedError};
 pub use begin::{BeginError, Start, begin, fork_run};
 pub use fork::{ForkError, fork};
 pub use identity::{Change, Difference, Identity, changed_steps, find_unfinished};
-pub(crate) use inside::stands_inside;
+pub(crate) use inside::still_inside;
 pub use inside::{carried_by, outermost, stands_still};
 pub use offline::{ApplyError, apply, left_behind};
 pub(crate) use offline::{answered_before, refuse};

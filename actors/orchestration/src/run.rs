@@ -55,7 +55,8 @@ pub use settle::{AttemptEnd, attempt_ended, attempt_lost, given_up, taken_up, un
 pub use shared::Shared;
 pub use standing::{Inside, PauseNote, Standing};
 pub use state::{
-    Cancel, Child, Counts, Held, Misfit, Pause, Resumption, RunState, Settled, TaskState, UndoState, Waiting,
+    Cancel, Child, Counts, Held, Misfit, Pause, Resumption, RunState, Settled, TaskState, Uncancelled, UndoState,
+    Waiting,
 };
 pub use waits::{Begin, On, Tell, Untold, Wait, begun, only_waits, standing, told};
 

@@ -14,7 +14,7 @@ use steadfast::testing::Disk;
 use steadfast::{RunId, StreamId, System};
 use steadfast_orchestration::agents::host::HostEvent;
 use steadfast_orchestration::agents::orchestrator::Orchestrator;
-use steadfast_orchestration::host::{Answer, Ask, Asked, answer_of, answer_to, apply};
+use steadfast_orchestration::host::{Answer, Ask, Asked, answer_to, apply};
 use steadfast_orchestration::preset::{self, child_path, orchestrator_path};
 use steadfast_orchestration::run::{Millis, Record, Standing, Status, TaskId, child_run};
 use steadfast_orchestration::seam::testing::ScriptedCommands;
@@ -198,9 +198,7 @@ async fn a_run_inside_one_that_is_not_kept_any_more_refuses_what_is_asked_of_it_
     let system = preset::builder().journal(Arc::clone(&journal)).start(working.store.process()()).await;
     let system = system.expect("the tree starts");
     for (id, of) in [(3, child()), (4, deepest())] {
-        let id = working.store.ask(id, Ask::Resume { run: of }).await;
-        tokio::time::sleep(1_000 * MS).await;
-        let answer = answer_of(&*journal, of, id).await.expect("it is read");
+        let answer = working.answer(id, Ask::Resume { run: of }).await;
         assert!(why(answer).contains("is not kept any more"), "{of}");
     }
     assert_eq!(working.store.feeds().carried(), [], "it is not carried for that");

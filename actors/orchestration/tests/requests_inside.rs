@@ -357,6 +357,32 @@ async fn what_stands_still_anew_inside_a_resumed_run_waits_for_somebody_though_t
     served.down().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_inside_that_somebody_paused_stays_so_though_the_clock_was_set_back_since_the_run_around_it_was_resumed()
+{
+    let (journal, mut store, clock) = (disk(), Store::new(), SetBack::new());
+    store.commands = Arc::new(ScriptedCommands::later(|_| Box::pin(std::future::pending())));
+    let mut served = Served::begin_by(Arc::clone(&clock) as _, &journal, &store).await;
+    served.start(DEEP).await;
+    served.until(deepest(), |record| matches!(record, Record::Leased(_))).await;
+    assert_eq!(served.ask(Ask::Pause { run: run(1) }).await, Answer::Taken);
+    served.until(deepest(), |record| matches!(record, Record::Paused { .. })).await;
+    assert_eq!(served.ask(Ask::Resume { run: run(1) }).await, Answer::Taken);
+    served.until(deepest(), |record| matches!(record, Record::Resumed { .. })).await;
+    served.down().await;
+    clock.an_hour();
+    let what = Ask::Pause { run: child() };
+    let asked = Asked { id: Uuid::from_u128(1), who: "ann".to_owned(), wall: Millis(1), what };
+    let answer = apply((&*journal, &Store::outfit()), &asked, "cli", Millis::of(clock.wall())).await;
+    assert_eq!(answer.expect("done or refused"), Answer::Taken);
+    let resumed = |record: &&Record| matches!(record, Record::Resumed { .. });
+    let before = records(&*journal, child()).await.iter().filter(resumed).count();
+    served = Served::begin_by(Arc::clone(&clock) as _, &journal, &store).await;
+    tokio::time::sleep(2_000 * MS).await;
+    assert_eq!(records(&*journal, child()).await.iter().filter(resumed).count(), before);
+    served.down().await;
+}
+
 /// A goal inside, and beside it, or before it, one in which a command fails once; in the deepest one it always does.
 fn deep_beside(after: &str) -> String {
     format!(

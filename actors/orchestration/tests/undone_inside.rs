@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::hosting::{Store, all_ended, records, run, start};
 use common::reads::Reads;
 use steadfast::seam::{Journal, Level};
-use steadfast::testing::Disk;
+use steadfast::testing::{Disk, VirtualClock};
 use steadfast::{RunId, System};
 use steadfast_orchestration::host::{Answer, Ask, answer_of, stands_still};
 use steadfast_orchestration::preset;
@@ -72,7 +72,7 @@ impl World {
         });
         let commands = if is_set { commands.variable("TOKEN", "a value") } else { commands };
         self.store.commands = Arc::new(commands);
-        let builder = preset::builder().journal(Arc::clone(&self.journal));
+        let builder = preset::builder().clock(Arc::new(VirtualClock::new())).journal(Arc::clone(&self.journal));
         builder.start(self.store.process()()).await.expect("the tree starts")
     }
 
@@ -220,6 +220,41 @@ async fn a_run_is_cancelled_while_a_goal_inside_that_is_undone_stands_still_and_
         }
         assert_eq!(world.ended().await, (Status::Failed, 0, 1), "{crash:?}");
         assert_eq!(world.ended_inside().await, (0, 2), "{crash:?}");
+        down(system).await;
+    }
+}
+
+/// A goal inside that waits for a person, with something to take back.
+const IN_FLIGHT: &str = "name = 'outer'\non_exhausted = 'fail'\n\
+    [[tasks]]\nid = 'child'\n\
+    [tasks.goal.inline]\nname = 'inner'\n\
+    [[tasks.goal.inline.tasks]]\nid = 'book'\ncommand = { program = 'book' }\n\
+    undo = { command = { program = 'unbook', env = { X = { from = 'TOKEN' } } } }\n\
+    [[tasks.goal.inline.tasks]]\nid = 'ask'\nafter = ['book']\napprove = { prompt = 'go?' }\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_cancelled_with_undo_or_had_too_little_time_is_cancelled_without_where_it_stands_still_inside() {
+    for asks in [true, false] {
+        let mut world = World::new();
+        let system = world.process(false).await;
+        let deadline = "on_exhausted = 'fail'\nlimits = { deadline = '5s' }\n";
+        let goal = if asks { IN_FLIGHT.to_owned() } else { IN_FLIGHT.replace("on_exhausted = 'fail'\n", deadline) };
+        let now = Millis::of(system.clock().wall());
+        preset::start_run(&system, "process-0", &start(run(1), &goal, None), now).await.expect("begun");
+        world.until(child(), |record| matches!(record, Record::Waiting { .. })).await;
+        let cancel = |undo| Ask::Cancel { run: run(1), undo, why: "leave it".to_owned() };
+        if asks {
+            assert_eq!(world.ask(cancel(true)).await, Answer::Taken);
+        }
+        world.until(child(), |record| matches!(record, Record::Paused { .. })).await;
+        world.says_what_is_lacking().await;
+        if asks {
+            let again = world.ask(cancel(true)).await;
+            assert!(matches!(&again, Answer::Refused { why } if why.contains("without undo")), "{again:?}");
+        }
+        assert_eq!(world.ask(cancel(false)).await, Answer::Taken);
+        assert_eq!(world.ended().await.0, Status::Cancelled, "{asks}");
+        assert_eq!(world.ended_inside().await, (0, 1), "{asks}");
         down(system).await;
     }
 }

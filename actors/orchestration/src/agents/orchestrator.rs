@@ -1,7 +1,7 @@
 //! Carries one goal from its plan to its result.
 //!
-//! There is one orchestrator per goal. It keeps nothing but what it folds from the journal: each thing that happens is
-//! appended first and acted upon afterwards, so its own crash changes nothing.
+//! There is one orchestrator per goal. It keeps nothing but what it folds from the journal: nothing that happens has an effect
+//! outside before it is appended, so its own crash changes nothing.
 //!
 //! ```text
 //! plan -> (route -> context -> lease -> report -> validate) for each task, as the plan allows -> report

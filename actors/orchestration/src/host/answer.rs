@@ -22,15 +22,6 @@ pub enum Answer {
     NotYet,
 }
 
-/// Whether anything inside a run stands still until somebody resumes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Inside {
-    /// It does; the last that came to, since this moment.
-    StandsStill(Millis),
-    /// It does not.
-    GoesOn,
-}
-
 /// Where it stands in the records what came of something that was asked. Each record is read once, so that it may be looked
 /// often.
 #[derive(Clone, Debug)]
@@ -154,7 +145,12 @@ pub fn over(status: Status) -> String {
 /// # Errors
 ///
 /// Says why the run does not do it, for people.
-fn records_of(state: &RunState, (what, who): (&Ask, &str), inside: Inside, now: Millis) -> Result<Vec<Record>, String> {
+fn records_of(
+    state: &RunState,
+    (what, who): (&Ask, &str),
+    inside: Option<Millis>,
+    now: Millis,
+) -> Result<Vec<Record>, String> {
     if let Some((status, _)) = state.ended() {
         return Err(over(status));
     }
@@ -183,27 +179,27 @@ fn pause(state: &RunState, who: String, now: Millis) -> Vec<Record> {
     vec![Record::Paused { why: PauseCause::Asked, who, message: "it was paused".to_owned(), wall: now }]
 }
 
-fn resume(state: &RunState, who: String, inside: Inside, now: Millis) -> Result<Vec<Record>, String> {
+fn resume(state: &RunState, who: String, inside: Option<Millis>, now: Millis) -> Result<Vec<Record>, String> {
     if let Some(around) = state.held_by_parent() {
         return Err(format!(
             "the run around it, {around}, stands still; resume that one, and this one goes on with it"
         ));
     }
-    if !state.is_paused() && inside == Inside::GoesOn {
+    if !state.is_paused() && inside.is_none() {
         return Err("the run is not paused, so there is nothing to resume".to_owned());
     }
     // By its time those inside know whether somebody saw that they stand still, whatever the clocks did meanwhile.
-    let wall = if let Inside::StandsStill(since) = inside { now.max(since) } else { now };
+    let wall = inside.map_or(now, |since| now.max(since));
     Ok(vec![Record::Resumed { who, wall }])
 }
 
 fn cancel(
     state: &RunState,
     (undo, why): (bool, &str),
-    (who, inside): (String, Inside),
+    (who, inside): (String, Option<Millis>),
     now: Millis,
 ) -> Result<Vec<Record>, String> {
-    state.may_be_cancelled(undo, inside != Inside::GoesOn)?;
+    state.may_be_cancelled(undo, inside.is_some()).map_err(|why| why.to_string())?;
     Ok(state.cancelling(Cancel { undo, who, why: why.to_owned() }, now))
 }
 
@@ -211,9 +207,9 @@ fn tell(state: &RunState, tell: &Tell, now: Millis) -> Result<Vec<Record>, Strin
     Ok(told(state, tell, now).map_err(|untold| untold.0)?.into_iter().collect())
 }
 
-/// Returns what to append when a request comes: what was asked with the note that it was taken, or why it was not.
+/// Returns what to append when a request comes, given since when the last inside it stands still that does: what was asked with the note that it was taken, or why it was not.
 /// Nothing where it was answered before.
-pub(crate) fn answered(state: &RunState, asked: &Asked, inside: Inside, now: Millis) -> (Vec<Record>, Answer) {
+pub(crate) fn answered(state: &RunState, asked: &Asked, inside: Option<Millis>, now: Millis) -> (Vec<Record>, Answer) {
     if let Some(before) = state.request(asked.id) {
         let answer = match before {
             Ok(()) => Answer::Taken,

@@ -3,8 +3,8 @@
 use steadfast::RunId;
 use steadfast::seam::Journal;
 
+use crate::host::Head;
 use crate::host::summary::{HostError, head, records, stand};
-use crate::host::{Head, Inside};
 use crate::run::{Millis, Parent, RunState, TaskId, is_inside};
 
 /// What the run began with that is around this one, or around that one, and is inside no other that is kept: one around it
@@ -25,25 +25,35 @@ pub async fn outermost(journal: &dyn Journal, run: RunId) -> Result<Head, HostEr
     Ok(head)
 }
 
-/// Why nothing more is asked of a run: one around it is gone or over, or has done with it. Nothing where it may be asked.
-pub(super) async fn over_around(journal: &dyn Journal, state: &RunState) -> Result<Option<String>, HostError> {
-    let (mut run, mut parent) = (state.run(), state.parent().cloned());
+/// What the runs around another one mean for it.
+#[derive(Default)]
+pub(super) struct Around {
+    /// Why nothing more is asked of it: one of them is gone or over, or has done with it.
+    pub(super) over: Option<String>,
+    /// When one of them was resumed last.
+    pub(super) resumed: Option<Millis>,
+}
+
+/// What the runs around this one mean for it.
+pub(super) async fn around(journal: &dyn Journal, state: &RunState) -> Result<Around, HostError> {
+    let (mut run, mut parent, mut resumed) = (state.run(), state.parent().cloned(), None);
     while let (Some(inside), Some(Parent { run: around, task })) = (run, parent) {
         let records = match records(journal, around).await {
             Err(error) if error.is_missing() => {
-                return Ok(Some(format!(
-                    "the run around it, {around}, is not kept any more, so that nobody carries it"
-                )));
+                let over = format!("the run around it, {around}, is not kept any more, so that nobody carries it");
+                return Ok(Around { over: Some(over), resumed });
             }
             records => records?,
         };
         let (_, state) = stand(&records).map_err(|why| HostError::Unfit { run: around, why })?;
-        if let Some(why) = done_with(&state, (around, &task), inside) {
-            return Ok(Some(why));
+        resumed = resumed.max(state.resumption().map(|resumption| resumption.wall));
+        let over = done_with(&state, (around, &task), inside);
+        if over.is_some() {
+            return Ok(Around { over, resumed });
         }
         (run, parent) = (Some(around), state.parent().cloned());
     }
-    Ok(None)
+    Ok(Around { over: None, resumed })
 }
 
 /// Why the run around another one has nothing more to do with it.
@@ -67,10 +77,9 @@ pub async fn stands_still(journal: &dyn Journal, run: RunId) -> Result<bool, Hos
     Ok(still_since(journal, vec![run]).await?.is_some())
 }
 
-/// The same of what is inside a run.
-pub(crate) async fn stands_inside(journal: &dyn Journal, state: &RunState) -> Result<Inside, HostError> {
-    let since = still_since(journal, state.open_inside().map(|(_, child)| child.run).collect()).await?;
-    Ok(since.map_or(Inside::GoesOn, Inside::StandsStill))
+/// Since when the last inside a run stands still that does, as the records say.
+pub(crate) async fn still_inside(journal: &dyn Journal, state: &RunState) -> Result<Option<Millis>, HostError> {
+    still_since(journal, state.open_inside().map(|(_, child)| child.run).collect()).await
 }
 
 /// Since when the last of these runs, and those inside them, stands still that does.
@@ -79,7 +88,9 @@ async fn still_since(journal: &dyn Journal, mut open: Vec<RunId>) -> Result<Opti
     while let Some(run) = open.pop() {
         let records = match records(journal, run).await {
             Ok(records) => records,
-            Err(error @ HostError::Journal { .. }) => return Err(error),
+            Err(HostError::Journal { run, source }) if source.passes() => {
+                return Err(HostError::Journal { run, source });
+            }
             Err(_) => continue,
         };
         let Ok((_, state)) = stand(&records) else { continue };

@@ -4,13 +4,13 @@ use steadfast::seam::{AppendAt, Journal, JournalError};
 use steadfast::{RunId, StreamId};
 use uuid::Uuid;
 
-use crate::host::answer::{Answer, Inside, answered};
+use crate::host::answer::{Answer, answered};
 use crate::host::begin::{BeginError, append, begin, fork_run};
-use crate::host::inside::{outermost, over_around, stands_inside};
+use crate::host::inside::{around, outermost, still_inside};
 use crate::host::summary::{HostError, records, stand};
 use crate::host::{Ask, Asked, Outfit};
 use crate::redact::Redactor;
-use crate::run::{Millis, Record, RecordError, RunState, Step, encode, next, taken_up};
+use crate::run::{Millis, Record, RecordError, RunState, Step, after, encode, next, taken_up};
 
 /// What was asked could not be done, nor refused.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ fn is_answered(records: &[Record], asked: Uuid) -> bool {
 pub async fn left_behind(journal: &dyn Journal, run: RunId) -> Result<Option<String>, HostError> {
     let records = records(journal, run).await?;
     let (_, state) = stand(&records).map_err(|why| HostError::Unfit { run, why })?;
-    over_around(journal, &state).await
+    Ok(around(journal, &state).await?.over)
 }
 
 async fn redactor((journal, outfit): (&dyn Journal, &dyn Outfit), run: RunId) -> Result<Redactor, HostError> {
@@ -137,7 +137,8 @@ async fn to_run(
     let records = records(journal, run).await?;
     let at = AppendAt { epoch, expected: records.len() as u64 };
     let (_, mut state) = stand(&records).map_err(|why| HostError::Unfit { run, why })?;
-    if let Some(why) = over_around(journal, &state).await? {
+    let around = around(journal, &state).await?;
+    if let Some(why) = around.over.filter(|_| state.request(asked.id).is_none()) {
         let refused = Record::RequestRefused { id: asked.id, why: why.clone(), wall: now };
         write(journal, (run, at), vec![refused], &redactor).await?;
         return Ok(Answer::Refused { why });
@@ -149,8 +150,11 @@ async fn to_run(
         add(&mut new, &mut state, taken, run)?;
     }
     let concerns = asked.what.concerns_inside();
-    let inside = if concerns { stands_inside(journal, &state).await? } else { Inside::GoesOn };
+    let inside = if concerns { still_inside(journal, &state).await? } else { None };
     let (answers, answer) = answered(&state, asked, inside, now);
+    // Whoever carries the run would have heard of that.
+    let heard = around.resumed.max(state.resumption().map(|resumption| resumption.wall));
+    let answers = answers.into_iter().map(|record| after(heard, record)).collect();
     add(&mut new, &mut state, answers, run)?;
     if matches!(asked.what, Ask::Cancel { .. }) {
         end(&mut new, &mut state, run, now)?;
@@ -182,7 +186,7 @@ pub(crate) async fn answered_before(
     if state.ended().is_none() && state.request(asked.id).is_none() {
         return Ok(None);
     }
-    Ok(Some(answered(&state, asked, Inside::GoesOn, now).1))
+    Ok(Some(answered(&state, asked, None, now).1))
 }
 
 /// Everything that follows without anybody's work.

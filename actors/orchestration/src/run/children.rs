@@ -113,6 +113,8 @@ pub enum Order {
     Cancel {
         /// Whether what was done is undone.
         undo: bool,
+        /// Whether what is being undone already is left to a person.
+        leaves: bool,
         /// Why, for people.
         why: String,
     },
@@ -125,13 +127,18 @@ pub fn order(state: &RunState, task: &TaskId) -> Order {
         return undo_order(state);
     }
     let outcome = state.task(task).and_then(|task| task.settled.as_ref()).map(|settled| &settled.outcome);
+    let leaves = state.left().is_some();
     match outcome {
         Some(Outcome::Skipped { reason, .. }) => {
             let undo = state.cancel().is_some_and(|cancel| cancel.undo);
-            Order::Cancel { undo, why: reason.clone() }
+            Order::Cancel { undo, leaves, why: reason.clone() }
         }
-        Some(Outcome::Failed { message, .. }) => Order::Cancel { undo: true, why: message.clone() },
-        Some(_) => Order::Cancel { undo: false, why: "its task has its outcome".to_owned() },
+        Some(Outcome::Failed { message, .. }) => {
+            // Whoever cancels without undo wants nothing more to be undone, whatever had failed.
+            let undo = state.cancel().is_none_or(|cancel| cancel.undo);
+            Order::Cancel { undo, leaves, why: message.clone() }
+        }
+        Some(_) => Order::Cancel { undo: false, leaves, why: "its task has its outcome".to_owned() },
         None if state.is_draining() => Order::Drain,
         None if state.is_paused() => Order::Pause,
         None => Order::GoOn,

@@ -102,18 +102,6 @@ impl Standing {
         if only_waits(state, now) { Self::Waiting(standing(state)) } else { Self::Working }
     }
 
-    /// Why it stands still, or what inside it does.
-    pub(crate) fn held_up(&self) -> Vec<&PauseNote> {
-        match self {
-            Self::Paused(notes) => notes.iter().collect(),
-            Self::Waiting(waits) => waits
-                .iter()
-                .filter_map(|wait| if let On::Paused(note) = &wait.on { Some(note) } else { None })
-                .collect(),
-            _ => Vec::new(),
-        }
-    }
-
     /// The same of a run together with those inside it: it goes on by itself while one of them does.
     #[must_use]
     pub fn with(self, inside: Vec<Inside>) -> Self {

@@ -18,7 +18,7 @@ use crate::run::id::{Millis, TaskId};
 use crate::run::outline::Outline;
 use crate::run::record::{Lookups, Parent, Record, Status};
 use crate::run::shared::Shared;
-pub use halt::{Cancel, Pause, Resumption};
+pub use halt::{Cancel, Pause, Resumption, Uncancelled};
 use tasks::{Fate, Group};
 pub use tasks::{Held, Settled, TaskState};
 use undo::UndoRun;
@@ -48,6 +48,7 @@ pub struct RunState {
     /// How long the run stood still, all pauses that are over together.
     paused_for: Duration,
     cancel: Option<Cancel>,
+    left: Option<Cancel>,
     budget: Option<String>,
     undo: Option<UndoRun>,
     tasks: BTreeMap<TaskId, TaskState>,
@@ -120,6 +121,7 @@ impl RunState {
             resumed: None,
             paused_for: Duration::ZERO,
             cancel: None,
+            left: None,
             budget: None,
             undo: None,
             tasks: outline.order().iter().map(|id| (TaskId::single(id), TaskState::default())).collect(),

@@ -5,14 +5,14 @@ use uuid::Uuid;
 
 use super::Orchestrator;
 use crate::agents::ask::wait_for;
-use crate::host::{Answer, Ask, Asked, Inside, answered, stands_inside};
-use crate::run::Record;
+use crate::host::{Answer, Asked, answered, still_inside};
+use crate::run::{Millis, Record};
 
 impl Orchestrator {
     /// Does what is asked, and records with it that it was done; or why it is not. What came before is only answered.
     pub(super) async fn asked(&mut self, asked: &Asked, ctx: &mut Context<Self>) -> Result<Answer, BoxError> {
         let asked = asked.clone().redacted(&self.args.redactor);
-        let inside = self.stands_inside(&asked.what, ctx).await?;
+        let inside = if asked.what.concerns_inside() { self.still_inside(ctx).await? } else { None };
         let (records, answer) = answered(&self.state, &asked, inside, self.wall());
         if !records.is_empty() {
             self.commit_ending(records, ctx).await?;
@@ -20,17 +20,11 @@ impl Orchestrator {
         Ok(answer)
     }
 
-    /// Whether anything inside this run stands still, where what is asked depends on that. Those inside say so themselves,
-    /// once they are carried; until then their records do.
-    async fn stands_inside(&self, what: &Ask, ctx: &Context<Self>) -> Result<Inside, BoxError> {
-        if !what.concerns_inside() {
-            return Ok(Inside::GoesOn);
-        }
-        if let Some(since) = self.held_up_inside() {
-            return Ok(Inside::StandsStill(since));
-        }
+    /// Since when the last inside this run stands still that does. The records say so before those inside do, who are perhaps
+    /// not carried yet.
+    pub(super) async fn still_inside(&self, ctx: &Context<Self>) -> Result<Option<Millis>, BoxError> {
         let journal = ctx.system().journal();
-        Ok(wait_for(ctx, stands_inside(&*journal, &self.state)).await?)
+        Ok(wait_for(ctx, still_inside(&*journal, &self.state)).await?)
     }
 
     /// Records why a request is not done that is not about this run alone.

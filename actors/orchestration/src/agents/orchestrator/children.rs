@@ -131,7 +131,7 @@ impl Orchestrator {
     ) -> Result<OrchestratorReply, BoxError> {
         let who = as_who(around);
         if let Some(resumed) = resumed {
-            self.log.hear(resumed.wall);
+            self.args.feed.heard().hear(resumed.wall);
         }
         if let Some(wall) = self.resumed_at(&order, resumed) {
             self.commit(vec![Record::Resumed { who: who.clone(), wall }], ctx).await?;
@@ -141,7 +141,8 @@ impl Orchestrator {
             Order::Pause if self.state.held_by_parent().is_none() => self.stand_still(who, ctx).await,
             Order::GoOn | Order::Pause => Ok(OrchestratorReply::Done),
             Order::Drain => self.drain(ctx).await,
-            Order::Cancel { undo, why } => self.cancel(undo, (who, why), ctx).await,
+            Order::Cancel { leaves: true, why, .. } => self.leave((who, why), ctx).await,
+            Order::Cancel { undo, why, .. } => self.cancel(undo, (who, why), ctx).await,
             Order::Undo { why } if self.state.may_be_undone(true) => {
                 let asked = Record::CancelAsked { undo: true, who, why, wall: self.wall() };
                 self.commit(vec![asked], ctx).await?;
@@ -161,25 +162,34 @@ impl Orchestrator {
         }
     }
 
-    /// Leaves to a person what is not undone, now or once what is out has ended.
+    /// Leaves to a person what this run, which had reached its goal, was to take back.
     async fn leave_undone(
         &mut self,
         (who, why): (String, String),
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
-        match (self.state.ended(), self.args.around.clone()) {
-            (Some((Status::Reached, _)), Some(around)) => {
-                // It was never told to take anything back, and stays as it is.
-                let undone = UndoSummary { undone: 0, failed: u32::try_from(self.state.undos())? };
-                let (run, status) = (self.args.run, Status::Cancelled);
-                Self::tell_end(around, ChildEnd { run, status, results: Value::Null, why, undone }, ctx);
-            }
-            (None, _) if self.state.is_undoing() && self.state.undo_stopped().is_none() => {
-                let records = self.state.cancelling(Cancel { undo: false, who, why }, self.wall());
-                self.commit(records, ctx).await?;
-            }
-            // How it ended is told already.
-            _ => {}
+        let (Some((Status::Reached, _)), Some(around)) = (self.state.ended(), self.args.around.clone()) else {
+            return self.leave((who, why), ctx).await;
+        };
+        // It was never told to take anything back, and stays as it is.
+        let undone = UndoSummary { undone: 0, failed: u32::try_from(self.state.undos())? };
+        let (run, status) = (self.args.run, Status::Cancelled);
+        Self::tell_end(around, ChildEnd { run, status, results: Value::Null, why, undone }, ctx);
+        Ok(OrchestratorReply::Done)
+    }
+
+    /// Ends the run before its time, and leaves to a person what is not undone once what is out has ended.
+    async fn leave(
+        &mut self,
+        (who, why): (String, String),
+        ctx: &mut Context<Self>,
+    ) -> Result<OrchestratorReply, BoxError> {
+        let is_left = self.state.undo_stopped().or(self.state.left()).is_some();
+        let was_cancelled_so = !self.state.is_undoing() && self.state.cancel().is_some_and(|before| !before.undo);
+        // How it ended is told already.
+        if self.state.ended().is_none() && !is_left && !was_cancelled_so {
+            let records = self.state.cancelling(Cancel { undo: false, who, why }, self.wall());
+            self.commit(records, ctx).await?;
         }
         Ok(OrchestratorReply::Done)
     }
@@ -207,13 +217,6 @@ impl Orchestrator {
         let last =
             self.state.resumption().map_or(self.state.started(), |last| last.wall.after(Duration::from_millis(1)));
         resumed.filter(|wall| *wall >= last && self.state.open_inside().next().is_some())
-    }
-
-    /// Since when the last of what is inside this run stands still until somebody resumes it; nothing where all goes on.
-    pub(super) fn held_up_inside(&self) -> Option<Millis> {
-        let inside = self.inside();
-        let notes = inside.iter().flat_map(|inside| inside.standing.held_up());
-        notes.map(|note| Millis(note.since_unix_ms)).max()
     }
 
     fn child_args(&self, task: &TaskId, params: &Value, ctx: &Context<Self>) -> Result<RunArgs, BoxError> {

@@ -5,7 +5,7 @@ use std::fmt;
 use steadfast::{BoxError, Context};
 
 use super::{Orchestrator, OrchestratorMessage, OrchestratorReply};
-use crate::run::{Cancel, Kept, PauseCause, Record};
+use crate::run::{Cancel, Kept, PauseCause, Record, Uncancelled};
 
 /// Why a run does not do what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +15,8 @@ pub enum Refusal {
     Over,
     /// It does not stand still.
     NotPaused,
-    /// What was done is being undone already.
-    Undoing,
-    /// Somebody cancelled it before.
-    Cancelled,
+    /// It cannot be cancelled.
+    Uncancelled(Uncancelled),
     /// The run around it stands still, and this one with it.
     Around,
 }
@@ -26,11 +24,10 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Uncancelled(why) => return why.fmt(f),
             Self::Over => "the run is over; see its report, or begin another one",
             Self::NotPaused => "the run is not paused, so there is nothing to resume",
-            Self::Undoing => "what the run did is being undone already; wait for its end",
             Self::Around => "the run around it stands still; resume that one, and this one goes on with it",
-            Self::Cancelled => "the run was cancelled before; wait for its end",
         })
     }
 }
@@ -74,11 +71,13 @@ impl Orchestrator {
             Refusal::Over
         } else if self.state.held_by_parent().is_some() {
             Refusal::Around
-        } else if self.state.is_paused() || self.held_up_inside().is_some() {
-            let wall = self.held_up_inside().map_or(self.wall(), |since| self.wall().max(since));
-            self.commit(vec![Record::Resumed { who, wall }], ctx).await?;
-            return Ok(OrchestratorReply::Done);
         } else {
+            let inside = self.still_inside(ctx).await?;
+            if self.state.is_paused() || inside.is_some() {
+                let wall = inside.map_or(self.wall(), |since| self.wall().max(since));
+                self.commit(vec![Record::Resumed { who, wall }], ctx).await?;
+                return Ok(OrchestratorReply::Done);
+            }
             Refusal::NotPaused
         };
         Ok(OrchestratorReply::Refused(refusal))
@@ -91,10 +90,10 @@ impl Orchestrator {
         (who, why): (String, String),
         ctx: &Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
-        let refusal = match (self.state.ended(), self.state.may_be_cancelled(undo, self.held_up_inside().is_some())) {
+        let inside = self.still_inside(ctx).await?;
+        let refusal = match (self.state.ended(), self.state.may_be_cancelled(undo, inside.is_some())) {
             (Some(_), _) => Refusal::Over,
-            (None, Err(_)) if self.state.is_undoing() && self.state.undo_stopped().is_none() => Refusal::Undoing,
-            (None, Err(_)) => Refusal::Cancelled,
+            (None, Err(why)) => Refusal::Uncancelled(why),
             (None, Ok(())) => {
                 let records = self.state.cancelling(Cancel { undo, who, why }, self.wall());
                 self.commit(records, ctx).await?;

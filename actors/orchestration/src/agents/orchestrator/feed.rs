@@ -1,13 +1,13 @@
 //! Where others hear of a run.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steadfast::RunId;
 use tokio::sync::{broadcast, watch};
 
-use crate::run::{Record, Report, Standing};
+use crate::run::{Millis, Record, Report, Standing};
 
 /// How many records a reader may lag behind before it misses some.
 const BOUND: usize = 4096;
@@ -24,8 +24,26 @@ pub struct Feed {
     report: watch::Sender<Option<Arc<Report>>>,
     standing: watch::Sender<Standing>,
     taken_up: Arc<AtomicBool>,
+    /// When the run around this one was resumed last, as far as this one was told.
+    heard: Heard,
     /// Those of the runs inside this one that are not over.
     inside: Arc<Mutex<BTreeMap<RunId, Feed>>>,
+}
+
+/// When the run around another one was resumed last, as far as that was told. A clone knows the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<AtomicU64>);
+
+impl Heard {
+    /// It was resumed at this moment, or later.
+    pub(super) fn hear(&self, resumed: Millis) {
+        self.0.fetch_max(resumed.0, Ordering::AcqRel);
+    }
+
+    /// The last moment that was told; nothing where none was.
+    pub(super) fn last(&self) -> Option<Millis> {
+        Some(Millis(self.0.load(Ordering::Acquire))).filter(|last| last.0 > 0)
+    }
 }
 
 impl Default for Feed {
@@ -35,6 +53,7 @@ impl Default for Feed {
             report: watch::Sender::new(None),
             standing: watch::Sender::new(Standing::Working),
             taken_up: Arc::default(),
+            heard: Heard::default(),
             inside: Arc::default(),
         }
     }
@@ -94,6 +113,11 @@ impl Feed {
     #[must_use]
     pub fn inside(&self, run: RunId) -> Self {
         self.inside_mut().entry(run).or_default().clone()
+    }
+
+    /// When the run around this one was resumed last, for every incarnation.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     /// A run inside this one is over.

@@ -6,10 +6,11 @@ use steadfast::seam::{AppendAt, Journal};
 use steadfast::{BoxError, Context, StreamId};
 
 use super::artifacts::{keep, make_whole};
+use super::feed::Heard;
 use super::{Orchestrator, RunArgs};
 use crate::agents::ask::wait_for;
 use crate::redact::Redactor;
-use crate::run::{Millis, Record, after, decode, encode};
+use crate::run::{Record, after, decode, encode};
 use crate::seam::artifacts::Artifacts;
 
 /// The stream of one run, which this incarnation alone may append to until the next one fences it.
@@ -21,8 +22,8 @@ pub(super) struct Log {
     redactor: Redactor,
     /// What the next append begins with, without secrets.
     put_off: Vec<Record>,
-    /// When the run around this one was resumed last, as far as it was told.
-    heard: Option<Millis>,
+    /// When the run around this one was resumed last.
+    heard: Heard,
 }
 
 impl Log {
@@ -42,9 +43,15 @@ impl Log {
             artifacts,
             redactor,
             put_off: Vec::new(),
-            heard: None,
+            heard: args.feed.heard(),
         };
         let records = log.read(ctx).await?;
+        // An earlier process heard of what it went on with.
+        for record in &records {
+            if let Record::Resumed { wall, .. } = record {
+                log.heard.hear(*wall);
+            }
+        }
         log.at.expected = records.len() as u64;
         Ok((log, records))
     }
@@ -62,15 +69,10 @@ impl Log {
         Ok(records)
     }
 
-    /// The run around this one was resumed at this moment: what is appended from now on comes after that.
-    pub(super) fn hear(&mut self, resumed: Millis) {
-        self.heard = self.heard.max(Some(resumed));
-    }
-
     /// Keeps records for the next append, and returns those, without secrets. Whoever dies before has not said them.
     pub(super) fn put_off(&mut self, records: Vec<Record>) -> &[Record] {
         let before = self.put_off.len();
-        let heard = self.heard;
+        let heard = self.heard.last();
         self.put_off.extend(records.into_iter().map(|record| after(heard, record.redacted(&self.redactor))));
         &self.put_off[before..]
     }

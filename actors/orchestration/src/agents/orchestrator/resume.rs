@@ -56,6 +56,8 @@ impl Orchestrator {
         let mut orchestrator = Self { args, clock, log, plan, lacking, state, bench };
         orchestrator.look_what_is_lacking();
         orchestrator.take_over(&owner, ctx).await?;
+        // Also where nothing is appended for long: an earlier incarnation may have ended before it said who works here.
+        orchestrator.take_seats();
         orchestrator.take_up(ctx).await?;
         orchestrator.advance(ctx).await?;
         Ok(orchestrator)

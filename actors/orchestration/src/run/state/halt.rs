@@ -34,6 +34,23 @@ pub struct Cancel {
     pub why: String,
 }
 
+/// Why a run is not cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Uncancelled {
+    /// Somebody did before.
+    #[error("the run was cancelled before; wait for its end")]
+    Before,
+    /// It goes on with taking back what it did.
+    #[error("what the run did is being undone already; wait for its end")]
+    Undoing,
+    /// It takes back what it did, or one inside it does, and stands still, and is to be undone once more.
+    #[error(
+        "what the run did is being undone already, and stands still; resume it, or cancel it without undo, which leaves \
+         to a person what is not undone"
+    )]
+    StandsStill,
+}
+
 /// That somebody resumed a run, for those inside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resumption {
@@ -114,6 +131,15 @@ impl RunState {
             self.lift(wall);
             return;
         }
+        if let Some(before) =
+            self.cancel.as_mut().filter(|_| self.undo.is_none() && self.ended.is_none() && !cancel.undo)
+        {
+            // What is undone inside stood still: what is left of that, and all that was to be undone after it, is left.
+            before.undo = false;
+            self.left.get_or_insert(cancel);
+            self.lift(wall);
+            return;
+        }
         // Once it is being undone, or over, there is nothing left to cancel; but what was reached can still be undone.
         if self.cancel.is_none() && self.undo.is_none() && (self.ended.is_none() || self.may_be_undone(cancel.undo)) {
             self.ended = None;
@@ -128,17 +154,19 @@ impl RunState {
     }
 
     /// Whether it can be cancelled now, where it, or something inside it, stands still or does not; why not, for people.
-    pub(crate) fn may_be_cancelled(&self, undo: bool, stands_still: bool) -> Result<(), &'static str> {
-        if !self.is_undoing() {
-            let before = self.cancel.is_some();
-            return if before { Err("the run was cancelled before; wait for its end") } else { Ok(()) };
-        }
-        match (stands_still || self.is_paused(), undo) {
-            _ if self.undo_stopped().is_some() => Err("the run was cancelled before; wait for its end"),
-            (false, _) => Err("what the run did is being undone already; wait for its end"),
-            (true, true) => Err("what the run did is being undone already, and stands still; resume it, or cancel it \
-                                 without undo, which leaves to a person what is not undone"),
-            (true, false) => Ok(()),
+    pub(crate) fn may_be_cancelled(&self, undo: bool, stands_still: bool) -> Result<(), Uncancelled> {
+        let is_undoing = self.is_undoing();
+        let stands_still = stands_still || (is_undoing && self.is_paused());
+        if !is_undoing && self.cancel.is_none() {
+            Ok(())
+        } else if self.left.is_some() || self.undo_stopped().is_some() {
+            Err(Uncancelled::Before)
+        } else if !stands_still {
+            Err(if is_undoing { Uncancelled::Undoing } else { Uncancelled::Before })
+        } else if undo {
+            Err(Uncancelled::StandsStill)
+        } else {
+            Ok(())
         }
     }
 
@@ -225,6 +253,11 @@ impl RunState {
     #[must_use]
     pub fn paused_for(&self) -> Duration {
         self.paused_for
+    }
+
+    /// Who wants to be left what those inside have not undone, though the run was cancelled before.
+    pub(crate) fn left(&self) -> Option<&Cancel> {
+        self.left.as_ref()
     }
 
     /// Who does not want the run any more.

@@ -147,14 +147,14 @@ fn a_goal_inside_that_is_undone_and_stands_still_is_told_to_leave_the_rest_befor
     drive.fail("c", Class::Denied);
     assert_eq!(drive.todo(), ["undo one#1"]);
     assert!(matches!(order(&drive.state, &task), Order::Undo { .. }));
-    assert!(drive.state.may_be_cancelled(false, false).is_err(), "it goes on by itself");
-    assert!(drive.state.may_be_cancelled(true, true).is_err(), "what is undone is not to be undone again");
+    assert_eq!(drive.state.may_be_cancelled(false, false), Err(Uncancelled::Undoing));
+    assert_eq!(drive.state.may_be_cancelled(true, true), Err(Uncancelled::StandsStill));
     assert!(drive.state.may_be_cancelled(false, true).is_ok(), "it stands still inside");
     let cancel = Cancel { undo: false, who: "ann".to_owned(), why: "it rains".to_owned() };
     let records = drive.state.cancelling(cancel, drive.now);
     drive.append(records);
     assert!(!drive.state.is_paused(), "it goes on to its end");
-    assert!(drive.state.may_be_cancelled(false, true).is_err(), "it was cancelled before");
+    assert_eq!(drive.state.may_be_cancelled(false, true), Err(Uncancelled::Before));
     // It is not over before that one is.
     assert_eq!((drive.todo(), drive.status()), (vec!["undo one#1".to_owned()], None));
     assert!(matches!(order(&drive.state, &task), Order::LeaveUndone { why } if why.contains("ann")));
@@ -163,6 +163,31 @@ fn a_goal_inside_that_is_undone_and_stands_still_is_told_to_leave_the_rest_befor
     drive.append(records.into_iter().collect());
     assert!(drive.todo().is_empty());
     assert_eq!((drive.status(), drive.state.undone()), (Some(Status::Failed), UndoSummary { undone: 0, failed: 2 }));
+}
+
+#[test]
+fn what_a_goal_inside_undoes_of_a_run_that_was_cancelled_with_undo_is_left_once_it_stands_still() {
+    let inside = Entry { carried: Carried::Child { schema: None, undone_inside: true }, ..entry(&[]) };
+    let mut drive = Drive::new(Outline::new(kept()).task("a", undone(entry(&[]))).task("one", undone(inside)));
+    drive.succeed("a", json!(1));
+    let task = id("one");
+    let begun = begun(&drive.state, &task, &Begin::Child { params: json!({}) }, drive.now);
+    drive.append(begun.into_iter().collect());
+    drive.cancel(true);
+    let _ = drive.steps();
+    assert!(matches!(order(&drive.state, &task), Order::Cancel { undo: true, leaves: false, .. }));
+    assert_eq!(drive.state.may_be_cancelled(false, false), Err(Uncancelled::Before), "nothing stands still");
+    assert_eq!(drive.state.may_be_cancelled(true, true), Err(Uncancelled::StandsStill));
+    assert_eq!(drive.state.may_be_cancelled(false, true), Ok(()));
+    drive.cancel(false);
+    assert!(matches!(order(&drive.state, &task), Order::Cancel { undo: false, leaves: true, .. }));
+    assert_eq!(drive.state.may_be_cancelled(false, true), Err(Uncancelled::Before));
+    let run = drive.state.child(&task).expect("it began").run;
+    let undone = UndoSummary { undone: 0, failed: 1 };
+    let end = ChildEnd { run, status: Status::Cancelled, results: Value::Null, why: String::new(), undone };
+    drive.append(child_ended(&drive.state, &task, &end, drive.now));
+    assert!(drive.todo().is_empty(), "nothing is undone after that");
+    assert_eq!(drive.status(), Some(Status::Cancelled));
 }
 
 #[test]
