@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::mpsc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use steadfast::TokioClock;
@@ -10,6 +13,7 @@ use steadfast::seam::{Clock, Level};
 use steadfast_orchestration::seam::artifacts::{ArtifactError, Digest};
 use steadfast_storage::{Store, StoreError, Swept};
 use tempfile::TempDir;
+use tokio::runtime::Builder;
 
 struct Desk {
     folder: TempDir,
@@ -93,6 +97,29 @@ async fn an_artifact_that_is_put_again_is_young_again() {
     desk.put(b"the same").await;
     assert_eq!(desk.sweep(&[]).await, (0, 0));
     assert!(desk.has(&digest).await, "its record may be on its way");
+}
+
+#[test]
+fn a_sweep_waits_for_who_is_putting_what_it_would_remove() {
+    // Where its one thread is held up, nothing of a file is read or written.
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build().expect("a runtime");
+    runtime.block_on(async {
+        let desk = Desk::new().await;
+        let digest = desk.put(b"the same").await;
+        desk.age(&digest, LONG);
+        let (go, held_up) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || held_up.recv());
+        let (artifacts, named) = (desk.store.artifacts(), BTreeSet::new());
+        let mut putting = artifacts.put(b"the same".to_vec());
+        let mut sweeping = pin!(desk.store.sweep_artifacts(&named));
+        let mut once = Context::from_waker(Waker::noop());
+        assert!(putting.as_mut().poll(&mut once).is_pending(), "it looks whether it is there");
+        assert!(sweeping.as_mut().poll(&mut once).is_pending(), "it removes nothing meanwhile");
+        drop(go);
+        assert_eq!(putting.await.expect("it is kept"), digest);
+        assert_eq!(sweeping.await.expect("it is swept"), Swept::default(), "by now it is young");
+        assert!(desk.has(&digest).await);
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
