@@ -12,6 +12,7 @@ use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use steadfast::{Agent, Context, Progress, RequestError, RunId, System, TaskId, bug_on_purpose};
@@ -19,7 +20,9 @@ use steadfast::{Agent, Context, Progress, RequestError, RunId, System, TaskId, b
 use crate::agents::ask::{PAUSE, TRY, again};
 use crate::agents::ends::Ends;
 use crate::agents::floor::Floor;
-use crate::agents::protocol::{Lease, LeaseId, LeaseReply, LeaseRequest, REPORT, ReportReply, ReportRequest};
+use crate::agents::protocol::{
+    Lease, LeaseId, LeaseReply, LeaseRequest, REPORT, ReportReply, ReportRequest, task_capability,
+};
 use crate::cache::Cache;
 use crate::goal::model::FailureClass;
 use crate::redact::Redactor;
@@ -109,6 +112,18 @@ impl Workshop {
         &self.ends
     }
 
+    /// Tells whoever holds a lease of a run that nobody waits for it any more, and waits until they have heard. Whoever
+    /// carries the run says first that it gives out no more.
+    pub(crate) async fn drop_leases(&self, run: RunId, system: &System) {
+        let mut told: Vec<_> = self.ends.out(run).into_iter().map(|out| Box::pin(drop_lease(system, out))).collect();
+        // All at once, so that those who do not answer take no longer than one of them.
+        poll_fn(|cx| {
+            told.retain_mut(|told| told.as_mut().poll(cx).is_pending());
+            if told.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     fn rooms(&self) -> MutexGuard<'_, BTreeMap<RunId, Room>> {
         // Nothing that can panic happens under the lock.
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
@@ -124,6 +139,13 @@ impl Workshop {
         let room = self.room(run).ok_or_else(|| unknown(run))?;
         let tools = Tools::new(&*room.files, &*self.commands, &room.redactor).cache(&self.cache).heartbeat(heartbeat);
         perform(work, tools).await
+    }
+}
+
+async fn drop_lease(system: &System, (lease, capability): (LeaseId, String)) {
+    // Who does not answer is gone, and with it what it carried.
+    if let Some(holder) = system.provider(&task_capability(&capability), &lease.agent) {
+        let _ = holder.ask(LeaseRequest::Drop(lease), TRY).await;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where those who reported hear that it is recorded, so that they need not ask.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,11 +11,14 @@ use crate::agents::protocol::LeaseId;
 
 /// The leases that are out, as the orchestrators of this tree recorded them last. A clone knows the same.
 #[derive(Clone, Default)]
-pub(crate) struct Ends(Arc<Mutex<BTreeMap<RunId, watch::Sender<BTreeSet<LeaseId>>>>>);
+pub(crate) struct Ends(Arc<Mutex<BTreeMap<RunId, watch::Sender<Out>>>>);
+
+/// The leases of a run that are out, each with the capability that its holder has it for.
+pub(crate) type Out = BTreeMap<LeaseId, String>;
 
 impl Ends {
     /// Says which leases of a run are out, once what ended the others is recorded.
-    pub(crate) fn tell(&self, run: RunId, out: BTreeSet<LeaseId>) {
+    pub(crate) fn tell(&self, run: RunId, out: Out) {
         self.runs().entry(run).or_default().send_replace(out);
     }
 
@@ -24,14 +27,19 @@ impl Ends {
     /// Of one that is not known to be out nothing is said, nor after its run was closed: whoever waits asks then.
     pub(crate) fn of(&self, lease: &LeaseId) -> impl Future<Output = ()> + Send + use<> {
         let out = self.runs().get(&lease.attempt.run).map(watch::Sender::subscribe);
-        let known = out.filter(|out| out.borrow().contains(lease));
+        let known = out.filter(|out| out.borrow().contains_key(lease));
         let lease = lease.clone();
         async move {
             let Some(mut out) = known else { return pending().await };
-            if out.wait_for(|out| !out.contains(&lease)).await.is_err() {
+            if out.wait_for(|out| !out.contains_key(&lease)).await.is_err() {
                 pending::<()>().await;
             }
         }
+    }
+
+    /// The leases of this run that are out.
+    pub(crate) fn out(&self, run: RunId) -> Out {
+        self.runs().get(&run).map(|out| out.borrow().clone()).unwrap_or_default()
     }
 
     /// Nothing more is said of this run.
@@ -39,7 +47,7 @@ impl Ends {
         self.runs().remove(&run);
     }
 
-    fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, watch::Sender<BTreeSet<LeaseId>>>> {
+    fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, watch::Sender<Out>>> {
         // Nothing that can panic happens under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,6 +71,10 @@ mod tests {
         LeaseId { attempt, agent: "root/1".parse().expect("a path"), incarnation: Incarnation::new(1).expect("not 0") }
     }
 
+    fn out(numbers: &[u32]) -> Out {
+        numbers.iter().map(|number| (lease(*number), "x".to_owned())).collect()
+    }
+
     async fn is_told(waits: impl Future<Output = ()>) -> bool {
         tokio::time::timeout(Duration::from_millis(1), waits).await.is_ok()
     }
@@ -70,12 +82,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_holds_a_lease_hears_when_it_is_not_out_any_more_and_not_before() {
         let (ends, run) = (Ends::default(), lease(1).attempt.run);
-        ends.tell(run, [lease(1)].into());
+        ends.tell(run, out(&[1]));
         let mut waits = pin!(ends.of(&lease(1)));
         assert!(!is_told(waits.as_mut()).await);
-        ends.tell(run, [lease(1), lease(2)].into());
+        ends.tell(run, out(&[1, 2]));
         assert!(!is_told(waits.as_mut()).await);
-        ends.tell(run, [lease(2)].into());
+        ends.tell(run, out(&[2]));
         assert!(is_told(waits).await);
     }
 
@@ -83,10 +95,12 @@ mod tests {
     async fn of_a_lease_that_was_not_known_to_be_out_or_of_a_run_that_was_closed_nothing_is_said() {
         let (ends, run) = (Ends::default(), lease(1).attempt.run);
         assert!(!is_told(ends.of(&lease(1))).await);
-        ends.tell(run, [lease(1)].into());
+        ends.tell(run, out(&[1]));
         let (known, unknown) = (ends.of(&lease(1)), ends.of(&lease(2)));
         assert!(!is_told(unknown).await);
+        assert_eq!(ends.out(run), out(&[1]));
         ends.leave(run);
         assert!(!is_told(known).await);
+        assert_eq!(ends.out(run), out(&[]));
     }
 }

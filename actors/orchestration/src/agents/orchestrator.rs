@@ -64,6 +64,7 @@ use crate::work::validate::Verdicts;
 
 pub use artifacts::{Lacks, NotWhole, make_whole};
 pub use children::Around;
+use children::Led;
 pub use control::Refusal;
 pub use feed::Feed;
 use log::Log;
@@ -150,10 +151,9 @@ struct Bench {
     leading: BTreeSet<TaskId>,
     /// Those that could not begin while a result was not to be had.
     unbegun: BTreeSet<TaskId>,
+    /// Those that are let go of, with what they are begun with again once nothing of them is left.
+    leaving: BTreeMap<TaskId, Option<Value>>,
 }
-
-/// What a run inside another one was told: what is wanted of it, and when the run around it was resumed last.
-type Led = (Order, Option<Resumption>);
 
 /// An attempt that waits for an agent.
 struct Ready {
@@ -289,6 +289,8 @@ pub enum Own {
     ChildStands { task: TaskId, now: Standing },
     /// A run inside this one was told what is wanted of it.
     Led { task: TaskId, led: Led },
+    /// Nothing of a run inside this one is left here.
+    Left { task: TaskId },
     /// A run inside this one cannot be carried out.
     Unstarted { task: TaskId, why: String },
     /// From the router.
@@ -417,6 +419,7 @@ impl Orchestrator {
                 self.bench.led.insert(task, led);
                 Ok(())
             }
+            Own::Left { task } => self.left(&task, ctx),
             Own::Routed { task, reply } => self.routed(task, reply, ctx).await,
             Own::Judged { lease, verdicts } => self.judged(&lease, &verdicts, ctx),
             Own::Unanswered { task, part, unanswered } => self.unanswered((task, part), unanswered, ctx).await,

@@ -112,11 +112,15 @@ impl Host {
             self.foreign.insert(run);
         }
         self.args.feeds.tell(HostEvent::Over { run, standing: standing.clone() });
-        let (system, feed) = (ctx.system().clone(), self.args.feeds.of(run));
+        let (system, shop, feed) = (ctx.system().clone(), self.staff.shop.clone(), self.args.feeds.of(run));
         set_going(ctx, async move {
             forget(&system, run).await;
+            if !matches!(standing, Standing::Ended(_)) {
+                // Whoever takes the run up again, here as well, gives out anew what was out.
+                shop.drop_leases(run, &system).await;
+            }
             // Who led those inside is gone, and whoever takes the run up again starts them anew.
-            end_inside(&system, &children_path(), (&feed, standing)).await;
+            end_inside((&system, &shop), &children_path(), (&feed, standing)).await;
             Some(HostOwn::Forgotten(run))
         });
     }

@@ -27,6 +27,9 @@ use crate::work::chain;
 
 const REACHED: Standing = Standing::Ended(Status::Reached);
 
+/// What a run inside another one was told: what is wanted of it, and when the run around it was resumed last.
+pub(super) type Led = (Order, Option<Resumption>);
+
 /// Who is told how a run inside another one ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Around {
@@ -44,6 +47,10 @@ impl Orchestrator {
         params: &Value,
         ctx: &mut Context<Self>,
     ) -> Result<(), BoxError> {
+        if let Some(again) = self.bench.leaving.get_mut(task) {
+            *again = Some(params.clone());
+            return Ok(());
+        }
         let args = self.child_args(task, params, ctx)?;
         let Some(place) = nursery(ctx.path()) else { return Err("an orchestrator stands in no domain".into()) };
         self.watch_child(task, Standing::Working, ctx);
@@ -89,8 +96,8 @@ impl Orchestrator {
         let resumed = self.state.resumption();
         let orders = running.map(|(task, child)| (task.clone(), child.clone(), (order(&self.state, task), resumed)));
         // One at a time, so that none overtakes another.
-        let news =
-            orders.filter(|(task, _, led)| !self.bench.leading.contains(task) && self.bench.led.get(task) != Some(led));
+        let is_busy = |task: &TaskId| self.bench.leading.contains(task) || self.bench.leaving.contains_key(task);
+        let news = orders.filter(|(task, _, led)| !is_busy(task) && self.bench.led.get(task) != Some(led));
         let news: Vec<_> = news.collect();
         for (task, child, led) in news {
             let (run, is_undone) = (child.run, child.ended.is_some());
@@ -243,8 +250,14 @@ impl Orchestrator {
             self.bench.preparing.insert(task.clone());
             tasks.push(task.clone());
         }
-        for task in tasks {
-            self.find_child(&task, ctx);
+        for task in &tasks {
+            self.find_child(task, ctx);
+        }
+        // An earlier incarnation may have ended before it had let go of these.
+        let here = self.args.feed.all_inside();
+        let left = self.state.children().filter(|(task, child)| here.contains_key(&child.run) && !tasks.contains(task));
+        for task in left.map(|(task, _)| task.clone()).collect::<Vec<_>>() {
+            self.let_go(&task, "the run around it is over".to_owned(), ctx);
         }
     }
 
@@ -374,19 +387,38 @@ impl Orchestrator {
             self.bench.preparing.remove(task);
             self.commit(records, ctx).await?;
         }
-        // One that was given up may have left some inside it.
-        let (feed, why) = (self.args.feed.inside(end.run), end.why.clone());
-        self.args.feed.forget(end.run);
-        self.args.shop.close(end.run);
-        if let Some(place) = nursery(ctx.path()) {
-            let (system, run) = (ctx.system().clone(), end.run);
-            set_going(ctx, async move {
-                forget(&system, &place, run).await;
-                end_inside(&system, &place, (&feed, Standing::GivenUp { why })).await;
-                None
-            });
-        }
+        self.let_go(task, end.why.clone(), ctx);
         Ok(())
+    }
+
+    /// Ends the orchestrator of a run inside this one that is over, and all that one that was given up left behind.
+    ///
+    /// Its feed is there until that is done, so that the next incarnation does it where this one ends before. If the run is
+    /// begun again meanwhile, to be undone, that waits.
+    fn let_go(&mut self, task: &TaskId, why: String, ctx: &mut Context<Self>) {
+        let (Some(child), Some(place)) = (self.state.child(task), nursery(ctx.path())) else { return };
+        let run = child.run;
+        if self.bench.leaving.contains_key(task) {
+            return;
+        }
+        self.bench.leaving.insert(task.clone(), None);
+        let (system, shop) = (ctx.system().clone(), self.args.shop.clone());
+        let (feed, task) = (self.args.feed.clone(), task.clone());
+        set_going(ctx, async move {
+            forget(&system, &place, run).await;
+            shop.drop_leases(run, &system).await;
+            end_inside((&system, &shop), &place, (&feed.inside(run), Standing::GivenUp { why })).await;
+            // Not before: what its orchestrator said last would be kept for ever.
+            shop.close(run);
+            feed.forget(run);
+            Some(Own::Left { task })
+        });
+    }
+
+    /// Nothing of a run inside this one is left here; it may be wanted again by now.
+    pub(super) fn left(&mut self, task: &TaskId, ctx: &mut Context<Self>) -> Result<(), BoxError> {
+        let again = self.bench.leaving.remove(task).flatten();
+        again.map_or(Ok(()), |params| self.start_child(task, &params, ctx))
     }
 
     /// Tells the orchestrator around this one how the run ended, until it has recorded that.

@@ -26,7 +26,7 @@ pub struct Feed {
     taken_up: Arc<AtomicBool>,
     /// When the run around this one was resumed last, as far as this one was told.
     heard: Heard,
-    /// Those of the runs inside this one that are not over.
+    /// Those of the runs inside this one of which anything may be left here.
     inside: Arc<Mutex<BTreeMap<RunId, Feed>>>,
 }
 
@@ -120,21 +120,14 @@ impl Feed {
         self.heard.clone()
     }
 
-    /// A run inside this one is over.
+    /// Of a run inside this one, which is over, nothing is left.
     pub(super) fn forget(&self, run: RunId) {
         self.inside_mut().remove(&run);
     }
 
-    /// The runs inside this one that are not over, and those inside them, each behind the one around it.
-    pub(crate) fn family(&self) -> Vec<(RunId, Self)> {
-        let mut family: Vec<_> = self.inside_mut().iter().map(|(run, feed)| (*run, feed.clone())).collect();
-        let mut looked = 0;
-        while let Some((_, feed)) = family.get(looked) {
-            let inside: Vec<_> = feed.inside_mut().iter().map(|(run, feed)| (*run, feed.clone())).collect();
-            family.extend(inside);
-            looked += 1;
-        }
-        family
+    /// The runs inside this one of which anything may be left here.
+    pub(super) fn all_inside(&self) -> BTreeMap<RunId, Self> {
+        self.inside_mut().clone()
     }
 
     fn inside_mut(&self) -> MutexGuard<'_, BTreeMap<RunId, Self>> {

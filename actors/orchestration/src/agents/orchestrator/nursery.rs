@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use steadfast::{ChildError, Path, RunId, Supervisor, System};
 
-use super::{Feed, Orchestrator, OrchestratorMessage, RunArgs};
-use crate::agents::ask::TRY;
+use super::{Feed, RunArgs};
+use crate::agents::desk::Workshop;
 use crate::preset::{RESTARTS, orchestrator};
 use crate::run::Standing;
 
@@ -63,16 +63,31 @@ pub(super) async fn forget(system: &System, place: &Path, run: RunId) {
     }
 }
 
-/// Ends the orchestrators of the runs inside one that is not carried here any more: what they gave out is dropped first.
-pub(crate) async fn end_inside(system: &System, place: &Path, (feed, standing): (&Feed, Standing)) {
-    for (run, feed) in feed.family() {
-        if let Ok(child) = system.agent::<Orchestrator>(format!("{place}/{run}").as_str())
-            && child.ask_within(OrchestratorMessage::Abandon(standing.clone()), TRY).await.is_ok()
-        {
-            // Whoever does not come to an end by itself is ended all the same.
-            let mut stands = feed.standing();
-            let _ = tokio::time::timeout(TRY, stands.wait_for(Standing::is_final)).await;
+/// Ends the orchestrators of the runs inside one whose own is gone, and drops what they gave out.
+///
+/// # Cancel safety
+///
+/// What was ended stays in the feed until all is, so that whoever does it again finds the rest.
+pub(crate) async fn end_inside(
+    (system, shop): (&System, &Workshop),
+    place: &Path,
+    (feed, standing): (&Feed, Standing),
+) {
+    // It is looked inside each once its orchestrator is gone: nobody starts any more there.
+    let (mut around, mut gone) = (vec![feed.clone()], Vec::new());
+    while let Some(outer) = around.pop() {
+        for (run, feed) in outer.all_inside() {
+            forget(system, place, run).await;
+            shop.drop_leases(run, system).await;
+            if !feed.standing().borrow().is_final() {
+                feed.stand(standing.clone());
+            }
+            shop.close(run);
+            around.push(feed);
+            gone.push((outer.clone(), run));
         }
-        forget(system, place, run).await;
+    }
+    for (outer, run) in gone.into_iter().rev() {
+        outer.forget(run);
     }
 }

@@ -6,7 +6,7 @@ use steadfast::{BoxError, Context, ExitReason, Ignore, Path, StreamId};
 use super::{Orchestrator, OrchestratorMessage, OrchestratorReply, Own, RunArgs, set_going};
 use crate::agents::ask::{TRY, wait_for};
 use crate::agents::orchestrator::{Lacks, NotWhole};
-use crate::agents::protocol::{ChargeRefusal, ChargeReply, LeaseRequest, ReportReply, task_capability};
+use crate::agents::protocol::{ChargeRefusal, ChargeReply, ReportReply};
 use crate::goal::GoalErrors;
 use crate::host::Answer;
 use crate::preset::child_path;
@@ -77,21 +77,19 @@ impl Orchestrator {
 
     /// Ends for good: what is in flight here is dropped first, and so are the runs inside this one.
     pub(super) fn abandon(&mut self, standing: Standing, ctx: &mut Context<Self>) {
-        let leases = self.leases().into_iter();
-        let leases: Vec<_> = leases.filter_map(|lease| Some((self.capability(&lease.attempt).ok()?, lease))).collect();
-        let inside: Vec<_> = self.state.open_inside().map(|(_, child)| child_path(child.run)).collect();
+        let inside: Vec<_> = self.state.open_inside().map(|(_, child)| child.run).collect();
         self.bench.parted = Some(standing.clone());
-        let system = ctx.system().clone();
+        let (system, shop, run) = (ctx.system().clone(), self.args.shop.clone(), self.args.run);
         set_going(ctx, async move {
-            // Who does not answer is gone, and with it what it carried.
-            for (capability, lease) in leases {
-                if let Some(provider) = system.provider(&task_capability(&capability), &lease.agent) {
-                    let _ = provider.ask(LeaseRequest::Drop(lease), TRY).await;
-                }
-            }
-            for path in inside {
-                if let Ok(child) = system.agent::<Self>(&path) {
-                    let _ = child.ask_within(OrchestratorMessage::Abandon(standing.clone()), TRY).await;
+            shop.drop_leases(run, &system).await;
+            for run in inside {
+                let abandon = OrchestratorMessage::Abandon(standing.clone());
+                let has_heard = match system.agent::<Self>(&child_path(run)) {
+                    Ok(child) => child.ask_within(abandon, TRY).await.is_ok(),
+                    Err(_) => false,
+                };
+                if !has_heard {
+                    shop.drop_leases(run, &system).await;
                 }
             }
             Some(Own::Parted)

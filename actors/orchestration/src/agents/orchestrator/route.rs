@@ -120,7 +120,9 @@ impl Orchestrator {
         }
         let asks = if self.bench.routing.is_some() { Asks::Yes } else { Asks::No };
         self.args.shop.floor().hold(self.args.run, self.holders(), asks, self.clock.now());
-        self.args.shop.ends().tell(self.args.run, self.leases().into_iter().collect());
+        let out = self.leases().into_iter();
+        let out = out.filter_map(|lease| self.capability(&lease.attempt).ok().map(|capability| (lease, capability)));
+        self.args.shop.ends().tell(self.args.run, out.collect());
     }
 
     /// Those who hold a lease.
