@@ -427,7 +427,7 @@ pub(crate) const ALL: &[Bench] = &[
     },
     Bench {
         name: "chain",
-        about: "one goal of n steps, safe from a kill -9, by as many records by hand; per step",
+        about: "one goal of n steps, safe from a kill -9, by one transaction for each by hand; per step",
         unit: Unit::Microseconds,
         sizes: &[1_000],
         quick: &[20],
@@ -440,7 +440,7 @@ pub(crate) const ALL: &[Bench] = &[
     },
     Bench {
         name: "short",
-        about: "a goal of n steps, safe from a power cut, from its start to its end, by the records of its steps by hand",
+        about: "a goal of n steps, safe from a power cut, from its start to its end, by one transaction for each by hand",
         unit: Unit::Milliseconds,
         sizes: &[3],
         quick: &[3],

@@ -34,7 +34,7 @@ fn record(seq: u64) -> Vec<u8> {
     seq.to_be_bytes().iter().copied().cycle().take(RECORD).collect()
 }
 
-/// Lets producers write, each record after the one before was acknowledged; nanoseconds per record of all together.
+/// Lets producers append, each time after what was before is acknowledged; nanoseconds per append of all together.
 async fn produce<F, Fut>(producers: usize, each: u64, append: F) -> Vec<f64>
 where
     F: Fn(usize, u64) -> Fut + Clone + Send + 'static,
@@ -45,8 +45,8 @@ where
         .map(|producer| {
             let append = append.clone();
             tokio::spawn(async move {
-                for seq in 0..each {
-                    append(producer, seq).await;
+                for number in 0..each {
+                    append(producer, number).await;
                 }
             })
         })
@@ -55,16 +55,40 @@ where
         task.await.expect("a producer does not panic");
     }
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let records = (producers as u64 * each) as f64;
-    vec![begun.elapsed().as_secs_f64() * 1e9 / records]
+    let appends = (producers as u64 * each) as f64;
+    vec![begun.elapsed().as_secs_f64() * 1e9 / appends]
 }
 
 /// What a producer hands to the task that writes, and where it hears of it.
 struct Handed {
     stream: usize,
+    /// Of the first of the records.
     seq: u64,
-    record: Vec<u8>,
+    /// They are in one transaction.
+    records: Vec<Vec<u8>>,
     done: oneshot::Sender<()>,
+}
+
+/// What each producer appends, one after the other.
+#[derive(Clone, Copy)]
+struct Appends {
+    /// How many times.
+    each: u64,
+    /// How many records at a time.
+    records: u64,
+}
+
+impl Appends {
+    /// So many records, each acknowledged by itself.
+    fn single(each: u64) -> Self {
+        Self { each, records: 1 }
+    }
+
+    /// So many steps, each as the two records at once that are the least that keeps it: the result of the one before, and
+    /// that this one is given out.
+    fn steps(each: usize) -> Self {
+        Self { each: each as u64, records: RECORDS as u64 }
+    }
 }
 
 /// The limit: sqlx, one table in the order of arrival, one transaction for all that wait.
@@ -92,18 +116,20 @@ impl ByHand {
 
     async fn write(&mut self, batch: Vec<Handed>) {
         self.conn.execute(sqlx::query("BEGIN IMMEDIATE")).await.expect("it begins");
-        let mut done = Vec::with_capacity(batch.len());
-        let mut rows = batch.into_iter().peekable();
-        while rows.peek().is_some() {
+        let (mut rows, mut done) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for Handed { stream, seq, records, done: answer } in batch {
+            rows.extend((seq..).zip(records).map(|(seq, record)| (stream, seq, record)));
+            done.push(answer);
+        }
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
             let mut arguments = SqliteArguments::default();
-            let before = done.len();
-            for Handed { stream, seq, record, done: answer } in rows.by_ref().take(64) {
+            let statement = self.statements[rows.len().min(64)].clone();
+            for (stream, seq, record) in rows.by_ref().take(64) {
                 arguments.add(i64::try_from(stream).expect("a small number")).expect("a number");
                 arguments.add(i64::try_from(seq).expect("a small number")).expect("a number");
                 arguments.add(record).expect("a blob");
-                done.push(answer);
             }
-            let statement = self.statements[done.len() - before].clone();
             self.conn.execute(sqlx::query_with(statement, arguments)).await.expect("they are inserted");
         }
         self.conn.execute(sqlx::query("COMMIT")).await.expect("it commits");
@@ -113,7 +139,8 @@ impl ByHand {
     }
 }
 
-fn by_hand(flavor: Flavor, level: Level, producers: usize, each: u64) -> Vec<f64> {
+/// Nanoseconds per append.
+fn by_hand(flavor: Flavor, level: Level, producers: usize, Appends { each, records }: Appends) -> Vec<f64> {
     flavor.run(async move {
         let folder = folder();
         let mut file = ByHand::open(folder.path(), level).await;
@@ -125,11 +152,12 @@ fn by_hand(flavor: Flavor, level: Level, producers: usize, each: u64) -> Vec<f64
             }
             file.conn.close().await.expect("it closes");
         });
-        let seen = produce(producers, each, move |stream, seq| {
+        let seen = produce(producers, each, move |stream, number| {
             let hand = hand.clone();
             async move {
                 let (done, answer) = oneshot::channel();
-                let handed = Handed { stream, seq, record: record(seq), done };
+                let seq = number * records;
+                let handed = Handed { stream, seq, records: (seq..seq + records).map(record).collect(), done };
                 assert!(hand.send(handed).await.is_ok(), "somebody writes");
                 answer.await.expect("it was written");
             }
@@ -214,7 +242,7 @@ fn system(flavor: Flavor, level: Level, producers: usize) -> Vec<f64> {
 }
 
 pub(crate) fn by_hand_durable(flavor: Flavor, producers: usize) -> Vec<f64> {
-    by_hand(flavor, Level::Durable, producers, EACH)
+    by_hand(flavor, Level::Durable, producers, Appends::single(EACH))
 }
 
 pub(crate) fn store_durable(flavor: Flavor, producers: usize) -> Vec<f64> {
@@ -226,7 +254,7 @@ pub(crate) fn system_durable(flavor: Flavor, producers: usize) -> Vec<f64> {
 }
 
 pub(crate) fn by_hand_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
-    by_hand(flavor, Level::ProcessCrashSafe, producers, EACH)
+    by_hand(flavor, Level::ProcessCrashSafe, producers, Appends::single(EACH))
 }
 
 pub(crate) fn store_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
@@ -237,23 +265,22 @@ pub(crate) fn system_crash_safe(flavor: Flavor, producers: usize) -> Vec<f64> {
     system(flavor, Level::ProcessCrashSafe, producers)
 }
 
-/// As many records as so many goals at once have for their steps.
+/// As many records as so many goals at once have for their steps, each acknowledged by itself.
 pub(crate) fn by_hand_like_goals(flavor: Flavor, goals: usize) -> Vec<f64> {
-    by_hand(flavor, Level::Durable, goals, (STEPS * RECORDS) as u64)
+    by_hand(flavor, Level::Durable, goals, Appends::single((STEPS * RECORDS) as u64))
 }
 
-/// One after the other, as many records as a chain of so many steps has; microseconds per step.
-#[expect(clippy::cast_precision_loss, reason = "two")]
+/// One after the other, as many steps as a chain has; microseconds per step.
 pub(crate) fn by_hand_like_a_chain(flavor: Flavor, steps: usize) -> Vec<f64> {
-    let each = by_hand(flavor, Level::ProcessCrashSafe, 1, (steps * RECORDS) as u64);
-    each.into_iter().map(|nanos| nanos * RECORDS as f64 / 1e3).collect()
+    let each = by_hand(flavor, Level::ProcessCrashSafe, 1, Appends::steps(steps));
+    each.into_iter().map(|nanos| nanos / 1e3).collect()
 }
 
-/// One after the other, as many records as a goal of so many steps has, many times; milliseconds for all of a goal.
+/// One after the other, as many steps as a goal has, many times; milliseconds for all of a goal.
 #[expect(clippy::cast_precision_loss, reason = "a few")]
 pub(crate) fn by_hand_like_a_short_goal(flavor: Flavor, steps: usize) -> Vec<f64> {
-    let each = by_hand(flavor, Level::Durable, 1, 50 * (steps * RECORDS) as u64);
-    each.into_iter().map(|nanos| nanos * (steps * RECORDS) as f64 / 1e6).collect()
+    let each = by_hand(flavor, Level::Durable, 1, Appends::steps(50 * steps));
+    each.into_iter().map(|nanos| nanos * steps as f64 / 1e6).collect()
 }
 
 /// How many streams the records of `disk` are of.
@@ -265,7 +292,8 @@ pub(crate) fn bytes_by_hand(flavor: Flavor, n: usize) -> Vec<f64> {
         let folder = folder();
         let mut file = ByHand::open(folder.path(), Level::ProcessCrashSafe).await;
         for begins in (0..n).step_by(STREAMS) {
-            let handed = |stream| Handed { stream, seq: 0, record: record(begins as u64), done: oneshot::channel().0 };
+            let records = || vec![record(begins as u64)];
+            let handed = |stream| Handed { stream, seq: 0, records: records(), done: oneshot::channel().0 };
             file.write((0..STREAMS).map(handed).collect()).await;
         }
         file.conn.close().await.expect("it closes");

@@ -27,6 +27,7 @@ use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Record, Report, Status};
 use steadfast_orchestration::seam::testing::MemoryFiles;
 use steadfast_orchestration::work::{Outcome, WorkSpec};
+use uuid::Uuid;
 
 /// What a language model would be, if it cost nothing: it sets 40 tokens aside, and uses 10.
 struct Model {
@@ -203,32 +204,64 @@ fn a_run_ends_with_its_budget_of_agents_and_uses_those_that_it_has() {
     assert_eq!(report.agents_used, 1);
 }
 
+/// An executor that is alive.
+fn life_of(system: &System, name: &str) -> (Path, Incarnation) {
+    let path: Path = format!("root/domains/orchestration/executors/{name}").parse().expect("a path");
+    let life = system.incarnation(&path).expect("it is alive");
+    (path, life)
+}
+
+/// Whom the router gives a run, which may use only some, or of which some hold a lease already.
+async fn routed(
+    system: &System,
+    run: Uuid,
+    only: Option<Vec<(Path, Incarnation)>>,
+    busy: Vec<Path>,
+) -> Option<(Path, Incarnation)> {
+    let attempt = Attempt { run: RunId::new(run), task: "b".parse().expect("a task"), number: 1, part: Part::Task };
+    let only = only.map(|lives| lives.into_iter().collect());
+    let request = RouteRequest { attempt, capability: "task.command".to_owned(), busy, only, last: None };
+    match system.ask(&ROUTE, request).await {
+        Ok(RouteReply::Assigned(to)) => Some((to.agent, to.incarnation)),
+        Ok(RouteReply::NoneFree) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn of_those_that_a_run_may_use_alone_the_router_gives_it_one_and_nobody_else_and_no_other_life() {
     let running = World::new(ONE, MemoryFiles::new()).0.start(None).await;
     running.feed.report().await;
     let system = &running.system;
-    let life = |name: &str| {
-        let path: Path = format!("root/domains/orchestration/executors/{name}").parse().expect("a path");
-        let life = system.incarnation(&path).expect("it is alive");
-        (path, life)
-    };
-    let route = async |only: Option<Vec<(Path, Incarnation)>>| {
-        let attempt = Attempt { run: RunId::new(RUN), task: "b".parse().expect("a task"), number: 1, part: Part::Task };
-        let only = only.map(|lives| lives.into_iter().collect());
-        let (capability, busy) = ("task.command".to_owned(), Vec::new());
-        match system.ask(&ROUTE, RouteRequest { attempt, capability, busy, only, last: None }).await {
-            Ok(RouteReply::Assigned(to)) => Some((to.agent, to.incarnation)),
-            Ok(RouteReply::NoneFree) => None,
-            other => panic!("{other:?}"),
-        }
-    };
+    let life = |name| life_of(system, name);
+    let route = async |only: Option<Vec<(Path, Incarnation)>>| routed(system, RUN, only, Vec::new()).await;
     let (second, third) = (life("2"), life("3"));
     let next = (second.0, Incarnation::new(second.1.get() + 1).expect("not 0"));
     assert_eq!(route(Some(Vec::new())).await, None, "it may use nobody");
     assert_eq!(route(Some(vec![next.clone()])).await, None, "that life has not begun");
     assert_eq!(route(Some(vec![next, third.clone()])).await, Some(third));
     assert!(route(None).await.is_some(), "it may use everybody");
+    running.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_waits_for_the_one_it_may_use_keeps_nobody_else_from_a_run_that_may_use_all() {
+    let (mut world, _witness) = World::new(ONE, MemoryFiles::new());
+    world.jobs = 3;
+    let running = world.start(None).await;
+    running.feed.report().await;
+    let system = &running.system;
+    let first = life_of(system, "1");
+    let others = ["2", "3"].map(|name| life_of(system, name).0);
+    let only = || Some(vec![first.clone()]);
+    let run = Uuid::from_u128;
+    assert_eq!(routed(system, run(71), only(), Vec::new()).await.as_ref(), Some(&first));
+    assert_eq!(routed(system, run(72), only(), Vec::new()).await, None, "it may use that one alone, which works");
+    let (agent, _) = routed(system, run(73), None, Vec::new()).await.expect("two are free");
+    assert!(others.contains(&agent), "{agent}");
+    assert_eq!(routed(system, run(74), None, others.to_vec()).await, None, "they hold a lease of it, one works");
+    let (last, _) = routed(system, run(75), None, Vec::new()).await.expect("one is free");
+    assert!(others.contains(&last) && last != agent, "{last}");
     running.finish().await;
 }
 

@@ -6,13 +6,14 @@
 //!   have it again with the record that ends its lease, if it is its turn.
 //! * Where several runs wait for somebody, whatever for, the one for which the fewest work is first; of equals the one that
 //!   has waited longest. So a run with thousands of tasks that could begin does not keep the others waiting until it is done.
+//! * Nobody is kept from an agent by a run that may not have it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use steadfast::{Path, RunId};
+use steadfast::{Incarnation, Path, RunId};
 use tokio::sync::Notify;
 
 /// For how long a run counts as waiting after it asked last; it asks again well before, for as long as it waits.
@@ -97,14 +98,32 @@ pub(crate) enum Asks {
 }
 
 /// Whom a run wants.
-#[derive(Clone, Copy)]
 pub(crate) struct Wanted<'w> {
     /// For what.
     pub(crate) capability: &'w str,
-    /// The one that was chosen; nobody where nobody is free.
-    pub(crate) agent: Option<&'w Path>,
+    /// The one that was chosen, in this life; nobody where nobody is free.
+    pub(crate) agent: Option<(&'w Path, Incarnation)>,
     /// What else that one can do, of what others wait for.
     pub(crate) also: &'w BTreeSet<String>,
+    /// Whom it may have.
+    pub(crate) may: May,
+}
+
+/// Whom a run may have, of those who can do what it wants.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct May {
+    /// The only ones, each in this life, where it may use no others.
+    pub(crate) only: Option<BTreeSet<(Path, Incarnation)>>,
+    /// Those who hold a lease of it already.
+    pub(crate) busy: Vec<Path>,
+}
+
+impl May {
+    /// Whether it may have this agent; in any of its lives where none is said.
+    pub(crate) fn have(&self, agent: &Path, life: Option<Incarnation>) -> bool {
+        let is_it = |(path, of): &(Path, Incarnation)| path == agent && life.is_none_or(|life| life == *of);
+        !self.busy.contains(agent) && self.only.as_ref().is_none_or(|only| only.iter().any(is_it))
+    }
 }
 
 #[derive(Default)]
@@ -120,9 +139,18 @@ struct Seat {
     /// Those of them whose lease ends with what is recorded next.
     ending: BTreeSet<Path>,
     claimed: Option<(Path, Instant)>,
-    /// Since when it waits for which capability, by number, and when it asked last.
-    waits: BTreeMap<String, (u64, Instant)>,
+    /// By what it waits for.
+    waits: BTreeMap<String, Wait>,
     turn: Arc<Notify>,
+}
+
+/// A run waits for somebody.
+struct Wait {
+    /// The number of the question that it began with.
+    since: u64,
+    /// When it asked last, and whom it might have then.
+    asked: Instant,
+    may: May,
 }
 
 impl Seat {
@@ -136,11 +164,9 @@ impl Seat {
         self.held.iter().filter(is_kept).chain(self.claimed(now))
     }
 
-    /// What it waits for now, and since when, by number.
-    fn waited(&self, now: Instant) -> impl Iterator<Item = (&String, u64)> {
-        let waits = self.waits.iter();
-        let fresh = waits.filter(move |(_, (_, at))| now.saturating_duration_since(*at) < WAITS);
-        fresh.map(|(capability, (number, _))| (capability, *number))
+    /// What it waits for now.
+    fn waited(&self, now: Instant) -> impl Iterator<Item = (&String, &Wait)> {
+        self.waits.iter().filter(move |(_, wait)| now.saturating_duration_since(wait.asked) < WAITS)
     }
 
     fn count(&self, now: Instant) -> usize {
@@ -155,29 +181,34 @@ impl Seats {
         self.runs.iter().flat_map(|(of, seat)| seat.kept(*of == run, now)).cloned().collect()
     }
 
-    /// The run whose turn it is to get somebody who can do this, of those that wait.
-    fn first(&self, can: impl Fn(&str) -> bool, now: Instant) -> Option<(usize, u64, RunId)> {
+    /// The run whose turn it is to get this agent, which can do this, of those that wait and may have it.
+    fn first(
+        &self,
+        (agent, life): (&Path, Option<Incarnation>),
+        can: impl Fn(&str) -> bool,
+        now: Instant,
+    ) -> Option<RunId> {
         let waiting = self.runs.iter().filter_map(|(run, seat)| {
-            let waited = seat.waited(now).filter(|(capability, _)| can(capability));
-            Some((seat.count(now), waited.map(|(_, number)| number).min()?, *run))
+            let waited = seat.waited(now).filter(|(capability, wait)| can(capability) && wait.may.have(agent, life));
+            Some((seat.count(now), waited.map(|(_, wait)| wait.since).min()?, *run))
         });
-        waiting.min()
+        waiting.min().map(|(_, _, run)| run)
     }
 
     fn claim(
         &mut self,
         run: RunId,
-        Wanted { capability, agent, also }: Wanted<'_>,
+        Wanted { capability, agent, also, may }: Wanted<'_>,
         now: Instant,
     ) -> (bool, Option<Arc<Notify>>) {
         self.asked += 1;
-        let number = self.asked;
-        let seat = self.runs.entry(run).or_default();
-        let waits = seat.waits.entry(capability.to_owned()).or_insert((number, now));
-        waits.1 = now;
-        let Some(agent) = agent.filter(|agent| !self.is_taken(agent, run, now)) else { return (false, None) };
-        match self.first(|other| other == capability || also.contains(other), now) {
-            Some((_, _, first)) if first != run => (false, self.runs.get(&first).map(|seat| Arc::clone(&seat.turn))),
+        let waits = &mut self.runs.entry(run).or_default().waits;
+        let since = waits.get(capability).map_or(self.asked, |wait| wait.since);
+        waits.insert(capability.to_owned(), Wait { since, asked: now, may });
+        let free = agent.filter(|(agent, _)| !self.is_taken(agent, run, now));
+        let Some((agent, life)) = free else { return (false, None) };
+        match self.first((agent, Some(life)), |other| other == capability || also.contains(other), now) {
+            Some(first) if first != run => (false, self.runs.get(&first).map(|seat| Arc::clone(&seat.turn))),
             _ => {
                 let seat = self.runs.entry(run).or_default();
                 seat.waits.remove(capability);
@@ -199,21 +230,25 @@ impl Seats {
     fn hold(&mut self, run: RunId, agents: BTreeSet<Path>, asks: Asks, now: Instant) -> Vec<Arc<Notify>> {
         let seat = self.runs.entry(run).or_default();
         seat.ending.clear();
-        let before = seat.count(now);
+        let before: BTreeSet<_> = seat.kept(false, now).cloned().collect();
         seat.held = agents;
         if asks == Asks::No {
             seat.claimed = None;
         }
-        if seat.count(now) >= before {
+        // Whoever held a lease of it when it asked, and holds none any more, is one that it may have.
+        for wait in seat.waits.values_mut() {
+            wait.may.busy.retain(|agent| seat.held.contains(agent));
+        }
+        let after: BTreeSet<_> = seat.kept(false, now).collect();
+        let free: Vec<_> = before.iter().filter(|agent| !after.contains(agent)).collect();
+        if free.is_empty() {
             return Vec::new();
         }
-        // Somebody is free: it is the turn of whoever waits first, for whatever they can do.
-        let waiting: BTreeSet<_> = self.runs.values().flat_map(|seat| seat.waits.keys().cloned()).collect();
-        let firsts: BTreeSet<_> = waiting
-            .iter()
-            .filter_map(|capability| self.first(|other| other == capability, now))
-            .map(|(_, _, run)| run)
-            .collect();
+        // It is the turn of whoever waits first, for whatever they can do; in which life is not known here.
+        let waiting: BTreeSet<_> = self.runs.values().flat_map(|seat| seat.waits.keys()).collect();
+        let each = free.iter().flat_map(|agent| waiting.iter().map(move |capability| (*agent, *capability)));
+        let firsts: BTreeSet<_> =
+            each.filter_map(|(agent, waits)| self.first((agent, None), |other| other == waits, now)).collect();
         firsts.iter().filter_map(|run| self.runs.get(run)).map(|seat| Arc::clone(&seat.turn)).collect()
     }
 }
@@ -236,6 +271,10 @@ mod tests {
         RunId::new(Uuid::from_u128(number))
     }
 
+    fn life(number: u64) -> Incarnation {
+        Incarnation::new(number).expect("not 0")
+    }
+
     impl Stage {
         fn new(agents: usize) -> Self {
             #[expect(clippy::disallowed_methods, reason = "any moment will do to count from")]
@@ -251,16 +290,35 @@ mod tests {
 
         /// The same, where everybody can do `x` and `y`.
         fn ask_for(&mut self, number: u128, capability: &str) -> Option<Path> {
-            let free = self.agents.iter().find(|agent| !self.seats.is_taken(agent, run(number), self.now)).cloned();
+            self.ask_of(number, capability, May::default())
+        }
+
+        /// The same, where the run may have only some.
+        fn ask_of(&mut self, number: u128, capability: &str, may: May) -> Option<Path> {
+            let is_free = |agent: &&Path| !self.seats.is_taken(agent, run(number), self.now);
+            let mut free = self.agents.iter().filter(is_free);
+            let chosen = free.find(|agent| may.have(agent, Some(life(1)))).cloned();
             let also = ["x", "y"].map(str::to_owned).into();
-            let wanted = Wanted { capability, agent: free.as_ref(), also: &also };
-            let (granted, _) = self.seats.claim(run(number), wanted, self.now);
-            free.filter(|_| granted)
+            let agent = chosen.as_ref().map(|agent| (agent, life(1)));
+            let (granted, _) = self.seats.claim(run(number), Wanted { capability, agent, also: &also, may }, self.now);
+            chosen.filter(|_| granted)
+        }
+
+        /// This one alone, in this life.
+        fn only(&self, agent: usize, of: u64) -> May {
+            May { only: Some([(self.agents[agent].clone(), life(of))].into()), busy: Vec::new() }
         }
 
         fn hold(&mut self, number: u128, agents: &[&Path]) -> usize {
+            self.told(number, agents).len()
+        }
+
+        /// The same, and whose turn it is then.
+        fn told(&mut self, number: u128, agents: &[&Path]) -> Vec<RunId> {
             let agents = agents.iter().map(|agent| (*agent).clone()).collect();
-            self.seats.hold(run(number), agents, Asks::No, self.now).len()
+            let told = self.seats.hold(run(number), agents, Asks::No, self.now);
+            let is_told = |seat: &Seat| told.iter().any(|turn| Arc::ptr_eq(turn, &seat.turn));
+            self.seats.runs.iter().filter(|(_, seat)| is_told(seat)).map(|(run, _)| *run).collect()
         }
     }
 
@@ -336,6 +394,46 @@ mod tests {
         stage.hold(1, &[&both[0]]);
         assert_eq!(stage.ask(1), None, "the other one has nobody");
         assert_eq!(stage.ask_for(2, "y").as_ref(), Some(&both[1]));
+    }
+
+    #[test]
+    fn whoever_waits_for_somebody_it_may_not_have_keeps_nobody_from_that_one() {
+        let mut stage = Stage::new(4);
+        let first = stage.ask(1).expect("it is free");
+        stage.hold(1, &[&first]);
+        let (alone, next) = (stage.only(0, 1), stage.only(1, 2));
+        assert_eq!(stage.ask_of(2, "x", alone), None, "that one works");
+        assert_eq!(stage.ask_of(3, "y", next), None, "that life has not begun");
+        let holds = May { only: None, busy: stage.agents[1..].to_vec() };
+        assert_eq!(stage.ask_of(4, "x", holds), None, "all others hold a lease of it");
+        let second = stage.ask(5).expect("it is free");
+        stage.hold(5, &[&second]);
+        assert!(stage.ask(5).is_some(), "also to a run that has somebody");
+        assert_eq!(stage.told(1, &[]), [run(2)], "it is the first that may have the one that is free");
+        assert_eq!(stage.ask(5), None, "another one waits for that one");
+    }
+
+    #[test]
+    fn of_those_that_wait_the_first_that_may_have_whoever_is_free_is_told() {
+        let mut stage = Stage::new(2);
+        let both = stage.agents.clone();
+        stage.hold(1, &both.iter().collect::<Vec<_>>());
+        let alone = stage.only(0, 1);
+        assert_eq!((stage.ask_of(2, "x", alone), stage.ask(3)), (None, None));
+        assert_eq!(stage.told(1, &[&both[0]]), [run(3)]);
+        assert_eq!(stage.told(1, &[]), [run(2)]);
+    }
+
+    #[test]
+    fn a_run_has_its_turn_for_somebody_who_worked_for_it_when_it_asked() {
+        let mut stage = Stage::new(1);
+        let agent = stage.ask(1).expect("it is free");
+        stage.hold(1, &[&agent]);
+        let holds = May { only: None, busy: vec![agent.clone()] };
+        assert_eq!((stage.ask_of(1, "x", holds), stage.ask(2)), (None, None));
+        assert_eq!(stage.told(1, &[]), [run(1)], "of equals it has waited longest");
+        assert_eq!(stage.ask(2), None);
+        assert_eq!(stage.ask(1), Some(agent));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use steadfast::{Agent, BoxError, Context, Incarnation, Path, Subject, System};
 
-use crate::agents::floor::{Floor, Wanted};
+use crate::agents::floor::{Floor, May, Wanted};
 use crate::agents::protocol::{Assignment, RouteReply, RouteRequest, task_capability};
 
 /// How a router chooses. Each step can be replaced; the given ones choose the least loaded of those that are free.
@@ -96,7 +96,7 @@ impl Agent for Router {
     }
 
     async fn handle(&mut self, message: RouterMessage, ctx: &mut Context<Self>) -> Result<RouteReply, BoxError> {
-        Ok(route(&self.0, &message.0, ctx.system()))
+        Ok(route(&self.0, message.0, ctx.system()))
     }
 
     fn subject(message: &RouterMessage) -> Option<Subject> {
@@ -104,29 +104,26 @@ impl Agent for Router {
     }
 }
 
-fn route(args: &RouterArgs, request: &RouteRequest, system: &System) -> RouteReply {
+fn route(args: &RouterArgs, request: RouteRequest, system: &System) -> RouteReply {
     let (select, now) = (&*args.select, system.clock().now());
-    let requirement = select.analyze_requirements(request);
+    let requirement = select.analyze_requirements(&request);
     let all = select.find_agents(&requirement, system);
     if all.is_empty() {
         return RouteReply::NoProvider;
     }
     let candidates = all.len();
-    let taken = args.floor.taken(request.attempt.run, now);
-    let is_busy = |path: &Path| request.busy.contains(path) || taken.contains(path);
-    let free: Vec<_> = all
-        .into_iter()
-        .filter(|candidate| candidate.incarnation.is_some() && !is_busy(&candidate.path))
-        .filter(|candidate| is_allowed(candidate, request))
-        .collect();
+    let RouteRequest { attempt, only, busy, last, .. } = request;
+    let (taken, may) = (args.floor.taken(attempt.run, now), May { only, busy });
+    let free: Vec<_> =
+        all.into_iter().filter(|candidate| is_free(candidate, &may) && !taken.contains(&candidate.path)).collect();
     let count = free.len();
-    let free = prefer_others(free, request.last.as_ref());
+    let free = prefer_others(free, last.as_ref());
     let chosen = select.select_agent(&free).and_then(|candidate| Some((candidate, candidate.incarnation?)));
-    let agent = chosen.map(|(candidate, _)| &candidate.path);
-    let also = agent.map(|agent| also(args, (&requirement, agent), system, now)).unwrap_or_default();
+    let agent = chosen.map(|(candidate, life)| (&candidate.path, life));
+    let also = agent.map(|(agent, _)| also(args, (&requirement, agent), system, now)).unwrap_or_default();
     // Also where nobody is free, so that it is known who waits.
-    let wanted = Wanted { capability: &requirement.capability, agent, also: &also };
-    let granted = args.floor.claim(request.attempt.run, wanted, now);
+    let wanted = Wanted { capability: &requirement.capability, agent, also: &also, may };
+    let granted = args.floor.claim(attempt.run, wanted, now);
     let Some((candidate, incarnation)) = chosen.filter(|_| granted) else { return RouteReply::NoneFree };
     let reason = format!("{count} of {candidates} are free, and it has the least to do: {}", candidate.load);
     RouteReply::Assigned(Assignment { agent: candidate.path.clone(), incarnation, candidates, reason })
@@ -146,10 +143,9 @@ fn also(
     args.floor.waited_for(&requirement.capability, now).into_iter().filter(can).collect()
 }
 
-/// Whether the run may use this life.
-fn is_allowed(candidate: &Candidate, request: &RouteRequest) -> bool {
-    let life = candidate.incarnation.map(|incarnation| (candidate.path.clone(), incarnation));
-    request.only.as_ref().is_none_or(|only| life.is_some_and(|life| only.contains(&life)))
+/// Whether it is alive, and the run may have this life.
+fn is_free(candidate: &Candidate, may: &May) -> bool {
+    candidate.incarnation.is_some_and(|life| may.have(&candidate.path, Some(life)))
 }
 
 /// Those who did not have the task last, if there are any.
@@ -161,31 +157,26 @@ fn prefer_others(free: Vec<Candidate>, last: Option<&Path>) -> Vec<Candidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agents::protocol::{Attempt, Part};
-    use crate::run::TaskId;
 
     #[test]
     fn where_a_run_may_use_only_some_nobody_else_is_chosen_nor_another_life_of_them() {
         let path = |name: &str| name.parse::<Path>().expect("a path");
         let candidate = |name: &str, life| Candidate { path: path(name), incarnation: Incarnation::new(life), load: 0 };
         let life = |name: &str, life| (path(name), Incarnation::new(life).expect("not 0"));
-        let run = steadfast::RunId::new(uuid::Uuid::from_u128(1));
-        let attempt = Attempt { run, task: TaskId::single("a"), number: 1, part: Part::Task };
-        let mut request =
-            RouteRequest { attempt, capability: "x".to_owned(), busy: Vec::new(), only: None, last: None };
         let all = [candidate("root/1", 1), candidate("root/1", 2), candidate("root/2", 1), candidate("root/3", 0)];
-        let allowed = |request: &RouteRequest| {
-            let of = |candidate: &&Candidate| is_allowed(candidate, request);
+        let allowed = |may: &May| {
+            let of = |candidate: &&Candidate| is_free(candidate, may);
             all.iter()
                 .filter(of)
                 .map(|of| (of.path.to_string(), of.incarnation.map(Incarnation::get)))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(allowed(&request).len(), 4);
-        request.only = Some([life("root/1", 2), life("root/3", 1)].into());
-        assert_eq!(allowed(&request), [("root/1".to_owned(), Some(2))]);
-        request.only = Some([].into());
-        assert_eq!(allowed(&request), []);
+        assert_eq!(allowed(&May::default()).len(), 3, "one is between two lives");
+        let only = |lives: &[_]| May { only: Some(lives.iter().cloned().collect()), busy: Vec::new() };
+        assert_eq!(allowed(&only(&[life("root/1", 2), life("root/3", 1)])), [("root/1".to_owned(), Some(2))]);
+        assert_eq!(allowed(&only(&[])), []);
+        let holds = May { only: None, busy: vec![path("root/1")] };
+        assert_eq!(allowed(&holds), [("root/2".to_owned(), Some(1))]);
     }
 
     #[test]
