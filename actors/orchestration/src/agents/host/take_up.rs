@@ -115,6 +115,10 @@ impl Host {
         let (system, shop, feed) = (ctx.system().clone(), self.staff.shop.clone(), self.args.feeds.of(run));
         set_going(ctx, async move {
             forget(&system, run).await;
+            if matches!(standing, Standing::GivenUp { .. }) {
+                // Whatever is dropped is lost for whoever takes the run up again, though this host may end before it is told.
+                feed.begin_anew();
+            }
             if !matches!(standing, Standing::Ended(_)) {
                 // Whoever takes the run up again, here as well, gives out anew what was out.
                 shop.drop_leases(run, &system).await;
