@@ -43,8 +43,8 @@ pub(crate) fn carries_one(owner: &Owner) -> bool {
 enum Until {
     /// A signal comes.
     Signal,
-    /// None goes on by itself any more.
-    AllStandStill,
+    /// None goes on by itself any more; where some wait, for so long.
+    AllStandStill(Duration),
 }
 
 /// Owns the folder until a signal comes.
@@ -62,7 +62,7 @@ pub(crate) fn resume_all(args: &ResumeArgs, screen: &Screen) -> Outcome {
         Err(problem) => return Outcome::invalid(vec![problem]),
     }
     let setting = Setting::of(&args.working, (&args.state.dir, args.level), None, screen);
-    many(setting, RESUME_ALL, Until::AllStandStill)
+    many(setting, RESUME_ALL, Until::AllStandStill(args.telling.wait.duration()))
 }
 
 fn many(setting: Result<Setting, Problem>, owner: &str, until: Until) -> Outcome {
@@ -91,7 +91,7 @@ async fn carry(setting: &Setting, owner: &str, until: Until) -> Result<Outcome, 
 
 async fn within(setting: &Setting, keep: &Keep, until: Until, signals: &mut Signals) -> Result<Outcome, Outcome> {
     setting.gate.start_guard().await.map_err(|error| Outcome::invalid(vec![no_guard(&error)]))?;
-    if until == Until::AllStandStill {
+    if until != Until::Signal {
         resume_paused(setting, keep).await.map_err(|problem| Outcome::invalid(vec![problem]))?;
     }
     let feeds = Feeds::new();
@@ -104,7 +104,8 @@ async fn within(setting: &Setting, keep: &Keep, until: Until, signals: &mut Sign
     };
     let started = setting.start(keep, Takes::All, &feeds).await;
     let system = started.map_err(|error| not_begun(Status::GaveUp, error.to_string()))?;
-    setting.screen.line(format!("serves {}; Ctrl-C ends it", setting.state.display()));
+    let how = if until == Until::Signal { "serves" } else { "carries what is unfinished in" };
+    setting.screen.line(format!("{how} {}; Ctrl-C ends it", setting.state.display()));
     let end = watch.watch(&system, until, signals).await;
     setting.gate.close();
     let standing = watch.standing();
@@ -127,6 +128,13 @@ async fn resume_paused(setting: &Setting, keep: &Keep) -> Result<(), Problem> {
     Ok(())
 }
 
+impl Until {
+    /// For how long it is waited while nothing but waiting is done.
+    fn wait(self) -> Duration {
+        if let Self::AllStandStill(wait) = self { wait } else { Duration::MAX }
+    }
+}
+
 /// Tells what becomes of the runs.
 struct Watch {
     screen: Screen,
@@ -140,6 +148,7 @@ impl Watch {
     async fn watch(&mut self, system: &System, until: Until, signals: &mut Signals) -> End {
         let mut tick = interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = 0;
         loop {
             tokio::select! {
                 biased;
@@ -149,7 +158,10 @@ impl Watch {
                 }
                 event = self.events.recv() => self.heard(event),
                 _ = tick.tick() => {
-                    if until == Until::AllStandStill && self.scanned && self.all_stand_still() {
+                    // What waits may go on by itself, or because somebody tells it something.
+                    looks = if self.scanned && self.all_stand_still() { looks + 1 } else { 0 };
+                    let wait = if self.any_waits() { until.wait() } else { Duration::ZERO };
+                    if until != Until::Signal && looks > 0 && LOOK * (looks - 1) >= wait {
                         return End::Over;
                     }
                 }
@@ -196,13 +208,18 @@ impl Watch {
     }
 
     /// How the runs stand that are carried here, and those that were.
-    fn standing(&self) -> Vec<Standing> {
-        let carried = self.feeds.carried().into_iter().map(|run| self.feeds.of(run).standing().borrow().clone());
-        carried.chain(self.over.values().cloned()).collect()
+    fn standing(&self) -> BTreeMap<RunId, Standing> {
+        let stands = |run| (run, self.feeds.of(run).standing().borrow().clone());
+        let carried = self.feeds.carried().into_iter().map(stands);
+        self.over.clone().into_iter().chain(carried).collect()
     }
 
     fn all_stand_still(&self) -> bool {
-        self.standing().iter().all(|standing| *standing != Standing::Working)
+        self.standing().values().all(|standing| *standing != Standing::Working)
+    }
+
+    fn any_waits(&self) -> bool {
+        self.standing().values().any(|standing| matches!(standing, Standing::Waiting(_)))
     }
 }
 
@@ -220,7 +237,7 @@ fn word(standing: &Standing) -> String {
 }
 
 /// What came of it: the worst of all runs, where the command was to carry them to their ends.
-fn outcome(end: &End, until: Until, standing: &[Standing]) -> Outcome {
+fn outcome(end: &End, until: Until, standing: &BTreeMap<RunId, Standing>) -> Outcome {
     let told = |status, what: &str, remedy: &str| Outcome {
         status,
         ..Outcome::invalid(vec![Problem::new("runs", what, remedy)])
@@ -236,10 +253,11 @@ fn outcome(end: &End, until: Until, standing: &[Standing]) -> Outcome {
     if until == Until::Signal {
         return Outcome { status: Status::Reached, ..Outcome::invalid(Vec::new()) };
     }
-    let worst = standing.iter().map(status).max_by_key(|status| status.code()).unwrap_or(Status::Reached);
-    let problems = standing.iter().filter(|standing| status(standing) != Status::Reached).map(|standing| {
-        Problem::new("run", word(standing), "`steadfast runs --status unfinished` and `steadfast why RUN` say more")
-    });
+    let worst = standing.values().map(status).max_by_key(|status| status.code()).unwrap_or(Status::Reached);
+    let problems =
+        standing.iter().filter(|(_, standing)| status(standing) != Status::Reached).map(|(run, standing)| {
+            Problem::new(format!("run {run}"), word(standing), format!("`steadfast why {run}` says more"))
+        });
     Outcome { status: worst, ..Outcome::invalid(problems.collect()) }
 }
 

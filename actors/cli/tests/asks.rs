@@ -222,3 +222,16 @@ fn a_step_whose_run_was_forgotten_is_carried_by_nobody_and_that_is_said() {
     world.verb(&["pause", &inside]).says(2, &["is not kept any more"]);
     world.verb(&["prune", &inside]).says(0, &["1 runs are forgotten"]);
 }
+
+#[test]
+fn all_runs_are_carried_as_long_as_it_is_said_to_wait_for_them_and_those_that_still_wait_are_named() {
+    let world = World::new(
+        "name = 'waits'\n[[tasks]]\nid = 'first'\nwait = { for = '1s' }\n\
+         [[tasks]]\nid = 'ok'\nafter = ['first']\napprove = { prompt = '?' }\n",
+    );
+    world.run(&["--json", "--wait", "1ms"]).check(4, "waiting");
+    let told = world.resume(&["--all", "--wait", "5s"]);
+    told.says(4, &["carries what is unfinished in", "run ", "waits", "steadfast why "]);
+    // The time came while it was waited, so that the person is asked now.
+    assert!(world.verb(&["why", "last"]).stdout.contains("approve"), "{told:#?}");
+}

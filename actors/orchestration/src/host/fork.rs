@@ -39,6 +39,16 @@ pub enum ForkError {
         /// What it needs and has no result.
         missing: Vec<String>,
     },
+    /// The run has taken back what the task needs.
+    #[error("the run {run} has taken back what `{task}` needs: {} undone; fork from there, or from a task before", were(.undone))]
+    TakenBack {
+        /// The run.
+        run: RunId,
+        /// The task.
+        task: String,
+        /// What it needs, itself or through others, and was undone.
+        undone: Vec<String>,
+    },
     /// The records are those of no run.
     #[error("the records of the run make no sense: {0}")]
     Unfit(String),
@@ -49,6 +59,11 @@ fn has(missing: &[String]) -> String {
     if missing.len() == 1 { format!("{names} has") } else { format!("{names} have") }
 }
 
+fn were(undone: &[String]) -> String {
+    let names = undone.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    if undone.len() == 1 { format!("{names} was") } else { format!("{names} were") }
+}
+
 /// The first records of a new run that takes the results of another one and does `task`, and all that needs it, anew.
 ///
 /// | task of the other run | in the new one |
@@ -57,6 +72,7 @@ fn has(missing: &[String]) -> String {
 /// | was not needed, because of one that is done anew | is done anew where it is needed |
 /// | has a result, and so has all that it needs; or its condition did not hold | keeps its outcome |
 /// | failed, or was skipped because of that | is done anew |
+/// | was undone, or somebody began to undo it | is done anew |
 /// | has no outcome yet | is done |
 ///
 /// The idempotency keys of what is done anew are new, since they hold the id of the run: a service that remembers keys
@@ -83,11 +99,17 @@ pub fn fork(records: &[Record], task: &str, run: RunId, now: Millis) -> Result<V
     let needs = outline.entry(task).into_iter().flat_map(|entry| &entry.needs);
     let missing: Vec<_> = needs.filter(|need| !whole.contains(need.as_str())).cloned().collect();
     if !missing.is_empty() {
+        let undone = taken_back(&outline, &state, task);
+        if !undone.is_empty() {
+            return Err(ForkError::TakenBack { run: from, task: task.to_owned(), undone });
+        }
         return Err(ForkError::NotThatFar { run: from, task: task.to_owned(), missing });
     }
     let begun = begun(first, run, now);
     let forked = Record::Forked { from, task: TaskId::single(task), wall: now };
-    let kept = records.iter().filter_map(|record| kept(record, &outline, (&whole, &anew), now));
+    let is_gone = |record: &&Record| matches!(record, Record::Recorded { task, .. } if state.is_taken_back(task));
+    let stands = records.iter().filter(|record| !is_gone(record));
+    let kept = stands.filter_map(|record| kept(record, &outline, (&whole, &anew), now));
     Ok([begun, forked, planned.clone()].into_iter().chain(kept).collect())
 }
 
@@ -165,7 +187,21 @@ fn whole<'o>(outline: &'o Outline, state: &RunState, anew: &BTreeSet<&str>) -> B
     whole
 }
 
+/// What a task needs, itself or through others, and was undone, in the order of the plan.
+fn taken_back(outline: &Outline, state: &RunState, task: &str) -> Vec<String> {
+    let (mut needed, mut open) = (BTreeSet::new(), vec![task]);
+    while let Some(id) = open.pop() {
+        let needs = outline.entry(id).into_iter().flat_map(|entry| &entry.needs);
+        open.extend(needs.map(String::as_str).filter(|need| needed.insert(*need)));
+    }
+    let is_undone = |id: &&String| needed.contains(id.as_str()) && state.is_undone_of(id);
+    outline.order().iter().filter(is_undone).cloned().collect()
+}
+
 fn stands(state: &RunState, task: &TaskId) -> bool {
+    if state.is_taken_back(task) {
+        return false;
+    }
     state.task(task).and_then(|task| task.settled.as_ref()).is_some_and(|settled| is_kept(&settled.outcome))
 }
 

@@ -142,3 +142,26 @@ fn who_gathered_enough_without_a_task_that_failed_keeps_its_result_where_nobody_
     let error = fork(&records, "end", run(2), NOW).expect_err("it is done anew").to_string();
     assert!(error.contains("`one` has no result"), "{error}");
 }
+
+#[test]
+fn what_was_undone_is_done_anew_and_what_needs_it_cannot_be_the_first() {
+    const UNDONE: &str = "name = 'g'\n\
+        [[tasks]]\nid = 'kept'\ncommand = { program = 'p' }\n\
+        [[tasks]]\nid = 'made'\ncommand = { program = 'p' }\nundo = { command = { program = 'p' } }\n\
+        [[tasks]]\nid = 'used'\nafter = ['kept', 'made']\ncommand = { program = 'p' }\n\
+        [[tasks]]\nid = 'end'\nafter = ['used']\ncommand = { program = 'p' }\n";
+    let undone = |outcome| Record::UndoRecorded { task: TaskId::single("made"), attempt: 1, outcome, wall: Millis(7) };
+    let records = |outcome| {
+        let before = [done("kept", "1"), done("made", "2"), failed("used"), Record::Undoing { wall: Millis(6) }];
+        begun_of(UNDONE, before.into_iter().chain([undone(outcome)]).collect())
+    };
+    let gone = records(crate::run::UndoOutcome::Undone);
+    let refused = fork(&gone, "used", run(2), NOW).expect_err("what it needs is not there any more");
+    assert!(matches!(&refused, ForkError::TakenBack { undone, .. } if *undone == ["made"]), "{refused}");
+    assert!(matches!(fork(&gone, "end", run(2), NOW), Err(ForkError::TakenBack { .. })));
+    check(&gone, "made", &["kept"]);
+    check(&gone, "kept", &[]);
+    // Nobody had begun to undo it: what it did is there.
+    let left = crate::run::UndoOutcome::Failed { class: Class::Denied, message: "leave it".to_owned() };
+    check(&records(left), "used", &["kept", "made"]);
+}

@@ -151,7 +151,9 @@ fn undo_order(state: &RunState) -> Order {
     if state.goes_on_elsewhere() {
         Order::Drain
     } else if let Some(stopped) = state.undo_stopped() {
-        Order::LeaveUndone { why: format!("{} did not want it to be undone any more: {}", stopped.who, stopped.why) }
+        let why = stopped.why.trim();
+        let colon = if why.is_empty() { "" } else { ": " };
+        Order::LeaveUndone { why: format!("that one was cancelled by {}{colon}{why}", stopped.who) }
     } else if state.is_paused() {
         Order::Pause
     } else {

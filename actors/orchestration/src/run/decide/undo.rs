@@ -17,7 +17,9 @@ pub(super) fn next(state: &RunState, now: Millis) -> Option<Step> {
     // A goal inside is told that nobody wants the rest, and ends with it: it is not left behind half undone.
     let inside = state.undone_inside().is_some_and(|(inside, _)| inside == task);
     if let Some(stopped) = state.undo_stopped().filter(|_| state.undo_lease().is_none() && !inside) {
-        let message = format!("{} did not want it to be undone any more: {}", stopped.who, stopped.why);
+        let why = stopped.why.trim();
+        let colon = if why.is_empty() { "" } else { ": " };
+        let message = format!("{} did not want it to be undone any more{colon}{why}", stopped.who);
         let (attempt, outcome) =
             (undo.map_or(0, |undo| undo.attempts), UndoOutcome::Failed { class: Class::Denied, message });
         return Some(Step::Append(Record::UndoRecorded { task: task.clone(), attempt, outcome, wall: now }));

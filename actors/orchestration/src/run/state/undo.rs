@@ -152,6 +152,20 @@ impl RunState {
         !self.done.is_empty()
     }
 
+    /// Whether what a task did is taken back, or somebody began to: nobody may rely on it any more.
+    pub(crate) fn is_taken_back(&self, id: &TaskId) -> bool {
+        let Some(undo) = self.tasks.get(id).and_then(|task| task.undo.as_ref()) else { return false };
+        // A goal inside that could not be undone as a whole may be so in part.
+        let may_be =
+            matches!(undo.outcome, Some(UndoOutcome::Undone | UndoOutcome::Failed { class: Class::Child, .. }));
+        may_be || undo.attempts > 0
+    }
+
+    /// The same of a task, or any item of its list.
+    pub(crate) fn is_undone_of(&self, id: &str) -> bool {
+        self.is_taken_back(&TaskId::single(id)) || self.items(id).any(|(item, _)| self.is_taken_back(item))
+    }
+
     /// How many tasks were done that can be undone.
     pub(crate) fn undos(&self) -> usize {
         self.done.len()

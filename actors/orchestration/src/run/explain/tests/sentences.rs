@@ -193,8 +193,30 @@ fn a_run_that_nobody_will_carry_says_that_first_and_names_no_command_that_would_
     // Of one that is over its end is told.
     let scene = in_phase(Phase::Complete);
     let view = scene.view().left_behind(Some("the run around it is over".to_owned()));
-    let told = why(&scene.account(), &view, None).expect("it is about no task");
-    assert_eq!(told, why(&scene.account(), &scene.view(), None).expect("it is about no task"));
+    assert_eq!(why(&scene.account(), &view, None), Ok(scene.why(None)));
+}
+
+#[test]
+fn what_there_is_to_do_about_an_undo_is_something_that_can_be_done() {
+    const UNDONE: &str = "name = 'g'\n[[tasks]]\nid = 'a'\ncommand = { program = 'x' }\n\
+        undo = { command = { program = 'y' } }\n[[tasks]]\nid = 'b'\nafter = ['a']\ncommand = { program = 'x' }\n";
+    let commands = |why: &Why| why.next.iter().filter_map(|todo| todo.command.clone()).collect::<Vec<_>>();
+    let undoing = || {
+        let mut scene = Scene::planned(UNDONE);
+        scene.succeed("a").fail("b", Class::Denied, "no");
+        scene
+    };
+    // What stands still while it is undone cannot be undone once more.
+    let mut still = undoing();
+    still.pause(PauseCause::MissingVariable { name: "X".to_owned() }, "steadfast", "X is not set");
+    assert!(commands(&still.why(None)).contains(&format!("steadfast cancel {RUN}")), "{:?}", still.why(None).next);
+    let carried = why(&still.account(), &still.view().carried(), None).expect("it is about no task");
+    assert!(carried.next[0].what.contains("started anew"), "{:?}", carried.next);
+    // What was undone is nothing to go on from.
+    let mut scene = undoing();
+    scene.undo("a", None);
+    let told = scene.why(None);
+    assert!(commands(&told).contains(&format!("steadfast fork {RUN} --from a")), "{:?}", told.next);
 }
 
 /// A run with a task in this status, and which task that is.

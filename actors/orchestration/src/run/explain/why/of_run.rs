@@ -158,7 +158,7 @@ pub(super) fn pause_clause(account: &Account, view: &View, pause: &Pause) -> Str
 fn cause_of_end(account: &Account) -> Option<String> {
     let state = account.state();
     let cancelled = state.cancel().map(|cancel| {
-        let undo = if cancel.undo { ", with everything undone" } else { "" };
+        let undo = if cancel.undo && state.undo_stopped().is_none() { ", with everything undone" } else { "" };
         format!("it was cancelled by {}{undo}{}", cancel.who, after_colon(&cancel.why))
     });
     let budget = || state.budget_message().map(flat);
@@ -166,10 +166,16 @@ fn cause_of_end(account: &Account) -> Option<String> {
     cancelled.or_else(budget).or_else(problem)
 }
 
+/// Who did not want the rest to be undone.
+fn left(state: &RunState) -> Option<String> {
+    let left = state.undo_stopped().or(state.left())?;
+    Some(format!("{} left to a person what was not undone then{}", left.who, after_colon(&left.why)))
+}
+
 fn undoing(why: Why, account: &Account, view: &View) -> Why {
     let (state, todos) = (account.state(), Todos::of(account, view));
     let failed = failures(state);
-    let mut why = why.because(cause_of_end(account));
+    let mut why = why.because(cause_of_end(account)).because(left(state));
     why = why.because(failed.iter().take(MOST).map(|id| clause(account, view, id)));
     let (now, summary) = (state.undo_at(), state.undone());
     let undos = summary.undone + summary.failed;
@@ -178,8 +184,12 @@ fn undoing(why: Why, account: &Account, view: &View) -> Why {
     why = why.because((undos > 0).then_some(so_far));
     why = why.because(now.map(|id| match state.status(id) {
         Some(TaskStatus::Undoing) => clause(account, view, id),
-        _ => format!("what `{id}` did is undone next"),
+        _ => match state.undone_inside().filter(|(inside, _)| *inside == id) {
+            Some((_, child)) => format!("what `{id}` did is undone in the run {}, which stands for itself", child.run),
+            None => format!("what `{id}` did is undone next"),
+        },
     }));
+    why = why.next(state.undone_inside().and_then(|(inside, _)| todos.child(inside)));
     why = about_tasks(why, account, view, &[TaskStatus::UndoFailed]);
     let in_trouble = failed.iter().take(3).chain(now);
     why = why.tried(few(in_trouble.flat_map(|id| tried(account, id)).collect(), "attempt"));
@@ -199,7 +209,7 @@ fn complete(why: Why, account: &Account, view: &View) -> Why {
 fn ended(why: Why, account: &Account, view: &View) -> Why {
     let (state, todos) = (account.state(), Todos::of(account, view));
     let failed = failures(state);
-    let mut why = why.because(cause_of_end(account));
+    let mut why = why.because(cause_of_end(account)).because(left(state));
     why = why.because(failed.iter().take(MOST).map(|id| clause(account, view, id)));
     if failed.len() > MOST {
         why = why.because([format!("{} more failed", count(failed.len() - MOST, "task"))]);

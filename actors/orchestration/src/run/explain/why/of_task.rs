@@ -150,7 +150,8 @@ fn skipped(why: Why, account: &Account, view: &View, id: &TaskId) -> Why {
 fn undone(why: Why, account: &Account) -> Why {
     let state = account.state();
     let cancelled = state.cancel().map(|cancel| {
-        format!("the run was cancelled by {}, with everything undone{}", cancel.who, after_colon(&cancel.why))
+        let undo = if cancel.undo && state.undo_stopped().is_none() { ", with everything undone" } else { "" };
+        format!("the run was cancelled by {}{undo}{}", cancel.who, after_colon(&cancel.why))
     });
     why.because([cancelled.unwrap_or_else(|| failed_goal(state))])
 }

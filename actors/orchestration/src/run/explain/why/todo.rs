@@ -49,6 +49,9 @@ impl<'a> Todos<'a> {
     }
 
     pub(super) fn give_up(&self) -> Todo {
+        if self.account.state().is_undoing() {
+            return self.verb("or give it up, and leave to a person what is not undone", "cancel", &[]);
+        }
         if self.account.state().has_undos() {
             return self.verb("or give it up, and undo what was done", "cancel", &["--undo"]);
         }
@@ -65,6 +68,11 @@ impl<'a> Todos<'a> {
             PauseCause::Asked => self.verb("resume it when it may go on", "resume", &[]),
             PauseCause::Exhausted { task, class } => again(*class, task),
             PauseCause::Poison { task } => again(Class::Poison, task),
+            PauseCause::MissingVariable { name } if self.view.is_carried() == Some(true) => {
+                let what =
+                    "for the process that carries the run, which has to be started anew with it; then resume the run";
+                self.verb(format!("set the environment variable {name} {what}"), "resume", &[])
+            }
             PauseCause::MissingVariable { name } => {
                 self.verb(format!("set the environment variable {name} where you type this"), "resume", &[])
             }
@@ -76,8 +84,14 @@ impl<'a> Todos<'a> {
 
     /// To begin again in the middle.
     pub(super) fn fork(&self, task: &TaskId) -> Todo {
-        let what = format!("begin a new run at `{}`, which takes over what was recorded before it", task.task());
-        self.verb(what, "fork", &["--from", task.task()])
+        let state = self.account.state();
+        let order = state.outline().order();
+        // What was undone is done anew, and whatever needs it.
+        let first = order.iter().find(|id| *id == task.task() || state.is_undone_of(id));
+        let first = first.map_or(task.task(), String::as_str);
+        let is_undone = if first == task.task() { "" } else { ", the first that was undone" };
+        let what = format!("begin a new run at `{first}`{is_undone}, which takes over what was recorded before it");
+        self.verb(what, "fork", &["--from", first])
     }
 
     /// What can be done about a task that is where it is.
@@ -93,7 +107,8 @@ impl<'a> Todos<'a> {
             }
             Some(TaskStatus::Failed) => task.map_or_else(Vec::new, |task| self.failed(id, task)),
             Some(TaskStatus::UndoFailed) => {
-                vec![Self::by_hand(format!("look at what `{id}` did, and undo it by hand"))]
+                let by_hand = Self::by_hand(format!("look at what `{id}` did, and undo it by hand"));
+                self.child(id).into_iter().chain([by_hand]).collect()
             }
             _ => Vec::new(),
         }
@@ -123,7 +138,7 @@ impl<'a> Todos<'a> {
         }
     }
 
-    fn child(&self, id: &TaskId) -> Option<Todo> {
+    pub(super) fn child(&self, id: &TaskId) -> Option<Todo> {
         let child = self.account.state().child(id)?.run.to_string();
         let command = self.view.command("why", &[&child]);
         Some(Todo { what: format!("see what the run of `{id}` stands at"), command: Some(command) })
