@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::World;
+use common::reads::Writes;
 use steadfast::fault::Point;
-use steadfast::seam::{BoxFuture, Clock, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
-use steadfast::{Fault, FaultPlan, FaultPoint, MemoryJournal, StreamId, TokioClock};
+use steadfast::seam::{Clock, Write};
+use steadfast::{Fault, FaultPlan, FaultPoint, TokioClock};
 use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Record, Status, decode};
 use steadfast_orchestration::seam::commands::{Completed, Exit};
@@ -50,39 +51,6 @@ impl Seen {
     }
 }
 
-/// A journal that takes its time.
-struct Slow(MemoryJournal, Seen);
-
-impl Journal for Slow {
-    fn level(&self) -> Level {
-        self.0.level()
-    }
-
-    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
-        Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            let appends: Vec<_> = batch.iter().filter_map(words).collect();
-            let answers = self.0.write(batch).await;
-            for words in appends {
-                self.1.note(words);
-            }
-            answers
-        })
-    }
-
-    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
-        self.0.read(stream, after)
-    }
-
-    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
-        self.0.snapshot(stream)
-    }
-
-    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
-        self.0.list(prefix)
-    }
-}
-
 /// What an append keeps of steps.
 fn words(write: &Write) -> Option<String> {
     let Write::Append { records, .. } = write else { return None };
@@ -105,7 +73,9 @@ async fn carry_out(faults: Option<Arc<dyn FaultPlan>>) -> Seen {
         noted.note(format!("{} begins", invocation.program));
         Ok(Completed::new(Exit::Code(0)))
     }));
-    let builder = preset::builder().journal(Arc::new(Slow(MemoryJournal::default(), seen.clone())));
+    let told = seen.clone();
+    let journal = Writes::in_memory(Duration::from_millis(5), words, move |words| told.note(words));
+    let builder = preset::builder().journal(journal);
     let builder = if let Some(faults) = faults { builder.faults(faults) } else { builder };
     let report = world.start_in(builder).await.finish().await;
     assert_eq!((report.status, report.reissued, report.completed_rerun), (Status::Reached, 0, 0));

@@ -6,9 +6,10 @@ mod common;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use common::reads::Writes;
 use common::{RUN, World};
-use steadfast::seam::{BoxFuture, Journal, JournalError, Level, Seq, Snapshot, StreamInfo, Write, Written};
-use steadfast::{MemoryJournal, RunId, StreamId};
+use steadfast::RunId;
+use steadfast::seam::Write;
 use steadfast_orchestration::agents::orchestrator::OrchestratorMessage;
 use steadfast_orchestration::preset;
 use steadfast_orchestration::run::{Outcome, Record, SkipCause, decode};
@@ -40,47 +41,14 @@ impl Drop for Guard {
     }
 }
 
-/// A journal that takes its time.
-struct Slow(MemoryJournal, Seen);
-
-impl Journal for Slow {
-    fn level(&self) -> Level {
-        self.0.level()
-    }
-
-    fn write(&self, batch: Vec<Write>) -> BoxFuture<'_, Vec<Result<Written, JournalError>>> {
-        Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let records = batch.iter().flat_map(|write| match write {
-                Write::Append { records, .. } => records.as_slice(),
-                _ => &[],
-            });
-            let closes = |frame: &Vec<u8>| {
-                matches!(
-                    decode(frame),
-                    Ok(Record::Recorded { outcome: Outcome::Skipped { cause: SkipCause::Closed, .. }, .. })
-                )
-            };
-            let is_closed = records.into_iter().any(closes);
-            let answers = self.0.write(batch).await;
-            if is_closed {
-                self.1.note("recorded");
-            }
-            answers
-        })
-    }
-
-    fn read(&self, stream: &StreamId, after: Seq) -> BoxFuture<'_, Result<Vec<Vec<u8>>, JournalError>> {
-        self.0.read(stream, after)
-    }
-
-    fn snapshot(&self, stream: &StreamId) -> BoxFuture<'_, Result<Option<Snapshot>, JournalError>> {
-        self.0.snapshot(stream)
-    }
-
-    fn list(&self, prefix: &str) -> BoxFuture<'_, Result<Vec<StreamInfo>, JournalError>> {
-        self.0.list(prefix)
-    }
+/// That an append closes the task.
+fn closed(write: &Write) -> Option<String> {
+    let Write::Append { records, .. } = write else { return None };
+    let closes = |frame: &Vec<u8>| {
+        let outcome = decode(frame);
+        matches!(outcome, Ok(Record::Recorded { outcome: Outcome::Skipped { cause: SkipCause::Closed, .. }, .. }))
+    };
+    records.iter().any(closes).then(String::new)
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,8 +64,9 @@ async fn what_a_cancellation_ends_is_recorded_before_its_holder_drops_it() {
             std::future::pending().await
         })
     }));
-    let journal = Slow(MemoryJournal::default(), seen.clone());
-    let running = world.start_in(preset::builder().journal(Arc::new(journal))).await;
+    let told = seen.clone();
+    let journal = Writes::in_memory(Duration::from_millis(20), closed, move |_| told.note("recorded"));
+    let running = world.start_in(preset::builder().journal(journal)).await;
     started.notified().await;
     let cancel = || OrchestratorMessage::Cancel { undo: false, who: "ann".to_owned(), why: "enough".to_owned() };
     preset::order(&running.system, RunId::new(RUN), cancel).await.expect("it hears");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::hosting::{Store, records, run, start};
+use common::hosting::{Store, records, run, start, until_recorded};
 use common::reads::Reads;
 use steadfast::seam::{Journal, JournalError, Level, Upto};
 use steadfast::testing::Disk;
@@ -117,13 +117,7 @@ impl Working {
     }
 
     async fn until_recorded(&self, of: RunId, what: impl Fn(&Record) -> bool) {
-        for _ in 0..LONG {
-            if records(&*self.journal, of).await.iter().any(&what) {
-                return;
-            }
-            tokio::time::sleep(MS).await;
-        }
-        panic!("it does not come: {:#?}", records(&*self.journal, of).await)
+        until_recorded(&*self.journal, of, what).await;
     }
 
     /// As soon as this is recorded, while what follows from it is under way.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::hosting::{Store, all_ended, end, records, run, start};
+use common::hosting::{Store, all_ended, end, records, run, start, until_recorded};
 use steadfast::seam::{Clock, Journal, Level};
 use steadfast::testing::{Disk, VirtualClock};
 use steadfast::{RunId, System};
@@ -89,13 +89,7 @@ impl Served {
 
     /// Waits until something is recorded in a run.
     async fn until(&self, of: RunId, what: impl Fn(&Record) -> bool) {
-        for _ in 0..LONG {
-            if records(&*self.journal, of).await.iter().any(&what) {
-                return;
-            }
-            tokio::time::sleep(MS).await;
-        }
-        panic!("it does not come: {:#?}", records(&*self.journal, of).await)
+        until_recorded(&*self.journal, of, what).await;
     }
 
     async fn until_it_waits(&self) {

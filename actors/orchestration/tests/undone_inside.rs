@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::hosting::{Store, all_ended, records, run, start};
+use common::hosting::{Store, all_ended, records, run, start, until_recorded};
 use common::reads::Reads;
 use steadfast::seam::{Journal, Level};
 use steadfast::testing::{Disk, VirtualClock};
@@ -107,13 +107,7 @@ impl World {
     }
 
     async fn until(&self, of: RunId, what: impl Fn(&Record) -> bool) {
-        for _ in 0..LONG {
-            if self.count(of, &what).await > 0 {
-                return;
-            }
-            tokio::time::sleep(MS).await;
-        }
-        panic!("it does not come: {:#?}", records(&*self.journal, of).await)
+        until_recorded(&*self.journal, of, what).await;
     }
 
     /// Waits until an undo begins.

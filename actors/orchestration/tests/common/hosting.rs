@@ -132,6 +132,17 @@ pub(crate) async fn records(journal: &dyn Journal, run: RunId) -> Vec<Record> {
     frames.iter().map(|frame| decode(frame).expect("a record")).collect()
 }
 
+/// Waits until something is recorded in a run.
+pub(crate) async fn until_recorded(journal: &dyn Journal, of: RunId, what: impl Fn(&Record) -> bool) {
+    for _ in 0..10_000 {
+        if records(journal, of).await.iter().any(&what) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it does not come: {:#?}", records(journal, of).await)
+}
+
 /// How a run ended, and the digest of its results.
 pub(crate) async fn end(journal: &dyn Journal, run: RunId) -> Option<(Status, String)> {
     let records = records(journal, run).await;

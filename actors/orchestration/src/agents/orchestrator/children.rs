@@ -191,10 +191,8 @@ impl Orchestrator {
         (who, why): (String, String),
         ctx: &mut Context<Self>,
     ) -> Result<OrchestratorReply, BoxError> {
-        let is_left = self.state.undo_stopped().or(self.state.left()).is_some();
-        let was_cancelled_so = !self.state.is_undoing() && self.state.cancel().is_some_and(|before| !before.undo);
         // How it ended is told already.
-        if self.state.ended().is_none() && !is_left && !was_cancelled_so {
+        if self.state.may_be_left() {
             let records = self.state.cancelling(Cancel { undo: false, who, why }, self.wall());
             self.commit(records, ctx).await?;
         }

@@ -255,6 +255,13 @@ impl RunState {
         self.paused_for
     }
 
+    /// Whether it makes a difference that somebody does not want anything to be undone any more.
+    pub(crate) fn may_be_left(&self) -> bool {
+        let is_left = self.undo_stopped().or(self.left()).is_some();
+        let was_cancelled_so = !self.is_undoing() && self.cancel.as_ref().is_some_and(|before| !before.undo);
+        self.ended.is_none() && !is_left && !was_cancelled_so
+    }
+
     /// Who wants to be left what those inside have not undone, though the run was cancelled before.
     pub(crate) fn left(&self) -> Option<&Cancel> {
         self.left.as_ref()
